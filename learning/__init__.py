@@ -1,0 +1,1 @@
+"""Federated training that spends the allocations computed by radioopt."""

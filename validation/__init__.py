@@ -1,0 +1,1 @@
+"""Independent checks of radioopt: the same problems for generic solvers, and the benchmark."""
