@@ -1,0 +1,85 @@
+"""radioopt: provably optimal radio-resource allocation for federated learning over wireless networks.
+
+A problem goes in, a certified solution comes out; everything else checks it or uses it. Names are imported when
+they are first used, so ``import radioopt`` is instant and compiles nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from radioopt import channel, feel, numerics, units
+    from radioopt.base.certify import Certificate, certify
+    from radioopt.base.errors import MissingExtraError, OptionError, ProblemError, RadioOptError, SolveError
+    from radioopt.base.options import SolveOptions
+    from radioopt.base.problem import Problem, families, problem_class, solve
+    from radioopt.base.solution import Solution, load
+    from radioopt.base.status import Status
+    from radioopt.scenario import Devices, Scenario
+
+_HOME = {
+    "Certificate": "base.certify",
+    "Devices": "scenario",
+    "MissingExtraError": "base.errors",
+    "OptionError": "base.errors",
+    "Problem": "base.problem",
+    "ProblemError": "base.errors",
+    "RadioOptError": "base.errors",
+    "Scenario": "scenario",
+    "Solution": "base.solution",
+    "SolveError": "base.errors",
+    "SolveOptions": "base.options",
+    "Status": "base.status",
+    "certify": "base.certify",
+    "families": "base.problem",
+    "load": "base.solution",
+    "problem_class": "base.problem",
+    "solve": "base.problem",
+}
+_SUBPACKAGES = ("channel", "feel", "numerics", "units")
+
+__all__ = [
+    "Certificate",
+    "Devices",
+    "MissingExtraError",
+    "OptionError",
+    "Problem",
+    "ProblemError",
+    "RadioOptError",
+    "Scenario",
+    "Solution",
+    "SolveError",
+    "SolveOptions",
+    "Status",
+    "certify",
+    "channel",
+    "families",
+    "feel",
+    "load",
+    "numerics",
+    "problem_class",
+    "solve",
+    "units",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used."""
+    if name in _HOME:
+        value = getattr(importlib.import_module(f"radioopt.{_HOME[name]}"), name)
+    elif name in _SUBPACKAGES or importlib.util.find_spec(f"radioopt.{name}") is not None:
+        return importlib.import_module(f"radioopt.{name}")
+    else:
+        raise AttributeError(f"module 'radioopt' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """List the public names without importing them."""
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,1 @@
+"""What every problem family shares: quantities, problems, solutions, certificates, errors."""

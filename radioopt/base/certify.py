@@ -1,0 +1,139 @@
+"""The one place that turns objective, bound and residuals into a gap and a status.
+
+    gap = sense * (objective - bound) / max(scale, |objective|)          sense = +1 for min, -1 for max
+    OPTIMAL  iff  residual <= feasibility_tol  and  -feasibility_tol <= gap <= gap_tol
+
+Both ends count: a point that beats its bound by more than the tolerance is not better than optimal, it is
+infeasible or its bound is wrong. The same rule judges radioopt's methods and every generic solver.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from radioopt.base.options import DEFAULT_OPTIONS, SolveOptions
+from radioopt.base.quantity import Array
+from radioopt.base.status import Status
+
+
+def certify(
+    objective: float | Array,
+    bound: float | Array,
+    residual: float | Array,
+    *,
+    sense: str,
+    scale: float = 0.0,
+    options: SolveOptions = DEFAULT_OPTIONS,
+) -> tuple[Any, Any]:
+    """Judge points by what was measured of them.
+
+    Parameters
+    ----------
+    objective, bound, residual : float or ndarray (...)
+        Objective of the point, bound on the optimum (infinite or NaN where there is none), largest scaled
+        constraint violation (0 or less where every constraint holds).
+    sense : {"min", "max"}
+        Direction of the problem.
+    scale : float, default 0
+        Smallest denominator of the gap, for objectives that may be near zero.
+    options : SolveOptions
+        The tolerances.
+
+    Returns
+    -------
+    gap : float or ndarray (...)
+        Certified relative gap; infinite where there is no bound, NaN where there is no point.
+    status : int or ndarray (...) of int64
+        Codes of :class:`Status`: OPTIMAL, FEASIBLE or FAILED.
+
+    Examples
+    --------
+    >>> gap, status = certify(2.0, 1.0, 0.0, sense="min")
+    >>> gap, Status(status).name
+    (0.5, 'FEASIBLE')
+    """
+    sign = 1.0 if sense == "min" else -1.0
+    feasible, tight = options.feasibility_tol, options.gap_tol
+    if isinstance(objective, float) and isinstance(bound, float) and isinstance(residual, float):
+        if not math.isfinite(objective):
+            return math.nan, int(Status.FAILED)
+        denominator = max(scale, abs(objective))
+        gap = sign * (objective - bound) / denominator if denominator > 0 else math.inf
+        if math.isnan(gap):
+            gap = math.inf
+        if not (residual <= feasible and gap >= -feasible):
+            return gap, int(Status.FAILED)
+        return gap, int(Status.OPTIMAL if gap <= tight else Status.FEASIBLE)
+    objective, bound, residual = np.broadcast_arrays(objective, bound, residual)
+    finite = np.isfinite(objective)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        gaps = sign * (objective - bound) / np.maximum(scale, np.abs(objective))
+    gaps = np.where(finite, np.where(np.isnan(gaps), np.inf, gaps), np.nan)
+    status = np.where(gaps <= tight, np.int64(Status.OPTIMAL), np.int64(Status.FEASIBLE))
+    status[~(finite & (residual <= feasible) & (gaps >= -feasible))] = Status.FAILED
+    return gaps, status
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """What an independent evaluation of a point measured.
+
+    Parameters
+    ----------
+    objective, bound : float or ndarray (...)
+        Objective at the point, and a bound on the optimum computed from the point.
+    residuals : mapping of str to float or ndarray (...)
+        Scaled violation of each group of constraints, by name; 0 or less where it holds.
+    gap : float or ndarray (...)
+        Certified relative gap.
+    status : int or ndarray (...) of int64
+        Codes of :class:`Status`.
+    """
+
+    objective: Any
+    bound: Any
+    residuals: Mapping[str, Any]
+    gap: Any
+    status: Any
+
+    @classmethod
+    def judge(
+        cls,
+        objective: Any,
+        bound: Any,
+        residuals: Mapping[str, Any],
+        *,
+        sense: str,
+        scale: float = 0.0,
+        options: SolveOptions = DEFAULT_OPTIONS,
+    ) -> Certificate:
+        """Build a certificate, gap and status by :func:`certify`; a NaN residual is a violation."""
+        worst = np.maximum.reduce([np.asarray(value, np.float64) for value in residuals.values()])
+        gap, status = certify(np.asarray(objective), bound, worst, sense=sense, scale=scale, options=options)
+        return cls(
+            np.asarray(objective)[()], np.asarray(bound)[()], dict(residuals), gap[()], np.asarray(status)[()]
+        )
+
+    @property
+    def residual(self) -> Any:
+        """Largest scaled violation over all groups of constraints."""
+        return np.maximum.reduce([np.asarray(value, np.float64) for value in self.residuals.values()])[()]
+
+    def __str__(self) -> str:
+        """One line per measurement; a batch shows its worst."""
+        codes, counts = np.unique(self.status, return_counts=True)
+        words = ", ".join(
+            Status(int(code)).name + (f" x {count}" if np.ndim(self.status) else "")
+            for code, count in zip(codes, counts, strict=True)
+        )
+        lines = [f"certificate: {words}"]
+        if not np.ndim(self.status):
+            lines += [f"  objective  {self.objective:.12g}", f"  bound      {self.bound:.12g}"]
+        lines.append(f"  gap        {np.max(self.gap):.3g}")
+        lines += [f"  {name}: {np.max(value):.3g}" for name, value in self.residuals.items()]
+        return "\n".join(lines)

@@ -1,0 +1,83 @@
+"""One hierarchy of errors: a bad question, a bad option, an answer that cannot be used, a missing extra.
+
+A malformed input is a ``ProblemError`` at construction, before anything is computed. A well-formed problem
+without a usable answer is a ``SolveError`` that carries the answer. Both are also the built-in error a caller
+would guess (``ValueError``, ``RuntimeError``), so generic code need not import radioopt to catch them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from radioopt.base.solution import Solution
+
+
+class RadioOptError(Exception):
+    """Every error that radioopt raises on purpose."""
+
+
+class ProblemError(RadioOptError, ValueError):
+    """A malformed input; the message names the field, the index and the value."""
+
+
+class OptionError(RadioOptError, ValueError):
+    """An unknown method or option, or an option outside its range; the message lists what is accepted."""
+
+
+class SolveError(RadioOptError, RuntimeError):
+    """A well-formed problem without a usable answer.
+
+    Attributes
+    ----------
+    solution : Solution
+        The answer as far as it goes, with its status, objective, bound and gap.
+    """
+
+    def __init__(self, message: str, solution: Solution) -> None:
+        super().__init__(message)
+        self.solution = solution
+
+
+class MissingExtraError(RadioOptError, ImportError):
+    """A feature whose optional dependencies are not installed; the message is the pip command to run."""
+
+
+def require(module: str, extra: str) -> ModuleType:
+    """Import an optional dependency, or say how to install it.
+
+    Parameters
+    ----------
+    module : str
+        Dotted name of the module to import.
+    extra : str
+        The extra of the radioopt distribution that installs it.
+
+    Returns
+    -------
+    module
+        The imported module.
+
+    Raises
+    ------
+    MissingExtraError
+        If the module is not installed.
+
+    Examples
+    --------
+    >>> require("math", "plot").sqrt(4.0)
+    2.0
+    >>> require("no_such_module", "plot")
+    Traceback (most recent call last):
+        ...
+    radioopt.base.errors.MissingExtraError: no_such_module is not installed: pip install 'radioopt[plot]'
+    """
+    import importlib
+
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        missing = error.name or module
+        raise MissingExtraError(f"{missing} is not installed: pip install 'radioopt[{extra}]'") from error

@@ -1,0 +1,84 @@
+"""Files written whole or not at all: a reader never sees half of one, a crash never leaves one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+def write_whole(path: str | os.PathLike[str], data: bytes) -> Path:
+    """Write a file beside its destination, then move it there in one step.
+
+    Parameters
+    ----------
+    path : path-like
+        Destination; an existing file is replaced.
+    data : bytes
+        The whole content.
+
+    Returns
+    -------
+    pathlib.Path
+        The destination.
+
+    Raises
+    ------
+    OSError
+        If the folder does not exist or cannot be written; the destination is then as it was.
+    """
+    path = Path(path)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+    return path
+
+
+@contextmanager
+def whole_directory(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Fill a temporary folder beside the destination; rename it there only if the block succeeds.
+
+    Parameters
+    ----------
+    path : path-like
+        Destination; its parents are created.
+
+    Yields
+    ------
+    pathlib.Path
+        The temporary folder to fill.
+
+    Raises
+    ------
+    FileExistsError
+        If the destination exists already, before anything is done.
+    """
+    path = Path(path)
+    if path.exists():
+        raise FileExistsError(f"{path} exists already: choose another name or remove it")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+    try:
+        yield temporary
+        temporary.chmod(0o777 & ~_umask())
+        temporary.rename(path)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,54 @@
+"""Options that every method takes; what only one method knows is a keyword of that method."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from radioopt.base.errors import OptionError
+
+
+@dataclass(frozen=True, kw_only=True)
+class SolveOptions:
+    """Tolerances and limits, the same for every problem and method.
+
+    Parameters
+    ----------
+    gap_tol : float, default 1e-9
+        Largest certified relative gap that counts as optimal.
+    feasibility_tol : float, default 1e-9
+        Largest scaled constraint violation that counts as feasible.
+    max_iterations : int, default 500
+        Outer iterations after which a method stops and returns what it has.
+
+    Raises
+    ------
+    OptionError
+        If a tolerance is negative or not finite, or the limit is below one.
+
+    Examples
+    --------
+    >>> SolveOptions(gap_tol=1e-6).gap_tol
+    1e-06
+    >>> SolveOptions(gap_tol=-1.0)
+    Traceback (most recent call last):
+        ...
+    radioopt.base.errors.OptionError: SolveOptions.gap_tol: expected a finite number >= 0, got -1.0
+    """
+
+    gap_tol: float = 1e-9
+    feasibility_tol: float = 1e-9
+    max_iterations: int = 500
+
+    def __post_init__(self) -> None:
+        for name in ("gap_tol", "feasibility_tol"):
+            value = getattr(self, name)
+            if not (isinstance(value, (int, float)) and 0 <= value < math.inf):
+                raise OptionError(f"SolveOptions.{name}: expected a finite number >= 0, got {value!r}")
+        if not (isinstance(self.max_iterations, int) and self.max_iterations >= 1):
+            raise OptionError(
+                f"SolveOptions.max_iterations: expected an integer >= 1, got {self.max_iterations!r}"
+            )
+
+
+DEFAULT_OPTIONS = SolveOptions()

@@ -1,0 +1,247 @@
+"""Problem: a question as a frozen record of quantities, with the methods that answer it."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
+
+from radioopt.base.errors import OptionError, ProblemError
+from radioopt.base.options import DEFAULT_OPTIONS, SolveOptions
+from radioopt.base.quantity import Array
+from radioopt.base.record import Record
+
+if TYPE_CHECKING:
+    from radioopt.base.certify import Certificate
+    from radioopt.base.solution import Solution
+
+SolutionT = TypeVar("SolutionT", bound="Solution")
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way to solve a problem.
+
+    Parameters
+    ----------
+    name : str
+        What ``solve(method=...)`` takes.
+    solve : callable
+        ``(problem, options, **method_options) -> Solution``.
+    exact : bool
+        Whether the method certifies its answer as optimal (up to floating point) on every feasible instance.
+    summary : str
+        One line for the table of methods.
+    options : tuple of str
+        The keywords it takes beside :class:`SolveOptions`.
+    """
+
+    name: str
+    solve: Callable[..., Any]
+    exact: bool
+    summary: str
+    options: tuple[str, ...]
+
+
+class Problem(Record, Generic[SolutionT]):
+    """Base of all problems: validated quantities, a direction, and a registry of methods.
+
+    A subclass is a frozen, keyword-only dataclass of quantities::
+
+        @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+        class MyProblem(Problem["MySolution"], family="mine", sense="min"): ...
+
+    It implements :meth:`certificate` and :meth:`repair`, and may extend :meth:`_check` with conditions that
+    involve several fields. Methods register themselves with :meth:`method`; the first one is the default.
+    """
+
+    family: ClassVar[str]
+    sense: ClassVar[Literal["min", "max"]]
+    scale: ClassVar[float] = 0.0
+    methods: ClassVar[dict[str, Method]]
+
+    registry: ClassVar[dict[str, type[Problem[Any]]]] = {}
+
+    def __init_subclass__(cls, *, family: str, sense: Literal["min", "max"], **kwargs: Any) -> None:
+        """Enter the family into the registry that the CLI, validation and files read."""
+        super().__init_subclass__(**kwargs)
+        cls.family, cls.sense, cls.methods = family, sense, {}
+        Problem.registry[family] = cls
+
+    def __post_init__(self) -> None:
+        self._read(type(self).__name__, self.__dict__.pop("_given"))
+        self._check()
+
+    def _check(self) -> None:
+        """Refuse combinations of fields that no single declaration can."""
+
+    @classmethod
+    def method(cls, name: str, *, exact: bool) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+        """Register a function ``(problem, options, **method_options) -> Solution`` as a method."""
+
+        def register(function: Callable[..., Any]) -> Callable[..., Any]:
+            options = tuple(inspect.signature(function).parameters)[2:]
+            summary = (function.__doc__ or "").strip().partition("\n")[0]
+            cls.methods[name] = Method(name, function, exact, summary, options)
+            return function
+
+        return register
+
+    def solve(
+        self,
+        method: str | None = None,
+        options: SolveOptions = DEFAULT_OPTIONS,
+        *,
+        throw: bool = True,
+        **method_options: Any,
+    ) -> SolutionT:
+        """Solve and certify.
+
+        Parameters
+        ----------
+        method : str, optional
+            A key of ``methods``; the first, exact one by default.
+        options : SolveOptions, optional
+            Tolerances and limits.
+        throw : bool, default True
+            Raise if a single instance has no feasible answer or one that is not proven optimal by an exact
+            method. A batch never raises for its elements: look at ``solution.status``.
+        **method_options
+            What this method takes beside ``options``.
+
+        Returns
+        -------
+        Solution
+            Allocation, objective, bound, gap and status.
+
+        Raises
+        ------
+        OptionError
+            If the method or one of its options does not exist.
+        SolveError
+            If ``throw`` and there is no usable answer; it carries the solution.
+        """
+        chosen = self.methods.get(method) if method is not None else next(iter(self.methods.values()))
+        if chosen is None:
+            raise OptionError(
+                f"{type(self).__name__}.solve: unknown method {method!r}, choose from {', '.join(self.methods)}"
+            )
+        for name in method_options:
+            if name not in chosen.options:
+                known = ", ".join(chosen.options) or "none"
+                raise OptionError(f"method {chosen.name!r}: unknown option {name!r}, it takes: {known}")
+        solution: SolutionT = chosen.solve(self, options, **method_options)
+        if throw and not self.batch_shape:
+            solution.raise_for_status()
+        return solution
+
+    def certificate(self, options: SolveOptions = DEFAULT_OPTIONS, **decisions: Any) -> Certificate:
+        """Evaluate any point in plain NumPy: objective, residuals, a bound from the point, gap, status."""
+        raise NotImplementedError
+
+    def repair(self, **decisions: Any) -> dict[str, Array]:
+        """Project a nearly feasible point (a generic solver's) onto the feasible set."""
+        raise NotImplementedError
+
+    def replace(self, **changes: Any) -> Any:
+        """Return the same problem with some quantities changed, validated anew.
+
+        Parameters
+        ----------
+        **changes : array_like
+            New values by field name.
+
+        Returns
+        -------
+        Problem
+            A new problem of the same class.
+
+        Raises
+        ------
+        ProblemError
+            If a name is not a field, or a value is refused.
+        """
+        for name in changes:
+            if name not in self.quantities:
+                raise ProblemError(
+                    f"{type(self).__name__}.replace: no field {name!r}, choose from {', '.join(self.quantities)}"
+                )
+        return type(self)(**(self.to_dict() | changes))
+
+    def _header(self) -> dict[str, Any]:
+        return super()._header() | {"kind": "problem", "family": self.family}
+
+
+def solve(
+    problem: Problem[SolutionT],
+    method: str | None = None,
+    options: SolveOptions = DEFAULT_OPTIONS,
+    *,
+    throw: bool = True,
+    **method_options: Any,
+) -> SolutionT:
+    """Solve any problem; the same as ``problem.solve(...)``, see :meth:`Problem.solve`."""
+    return problem.solve(method, options, throw=throw, **method_options)
+
+
+def families() -> tuple[str, ...]:
+    """Names of the problem families that are installed: the subpackages of radioopt with a ``problem`` module.
+
+    Returns
+    -------
+    tuple of str
+        Sorted names, found without importing any of them.
+
+    Examples
+    --------
+    >>> "feel" in families()
+    True
+    """
+    import radioopt
+
+    found = []
+    for package in pkgutil.iter_modules(radioopt.__path__):
+        if package.ispkg and package.name != "base":
+            spec = importlib.util.find_spec(f"radioopt.{package.name}")
+            locations = spec.submodule_search_locations if spec else None
+            if any(module.name == "problem" for module in pkgutil.iter_modules(locations)):
+                found.append(package.name)
+    return tuple(sorted(found))
+
+
+def problem_class(family: str) -> type[Problem[Any]]:
+    """Return the problem class of a family, with its methods registered.
+
+    Parameters
+    ----------
+    family : str
+        One of :func:`families`.
+
+    Returns
+    -------
+    type
+        The subclass of :class:`Problem`.
+
+    Raises
+    ------
+    OptionError
+        If there is no such family.
+    """
+    if family not in families():
+        raise OptionError(f"unknown problem {family!r}, choose from {', '.join(families())}")
+    importlib.import_module(f"radioopt.{family}")
+    return Problem.registry[family]
+
+
+def problem_from(header: Mapping[str, Any], arrays: Mapping[str, Array]) -> Problem[Any]:
+    """Rebuild a problem from what :func:`~radioopt.base.record.read_file` returned."""
+    cls = problem_class(header["family"])
+    unknown, missing = set(arrays) - set(cls.quantities), set(cls.quantities) - set(arrays)
+    if unknown or missing:
+        raise ProblemError(
+            f"{cls.__name__}: file has unknown fields {sorted(unknown)}, lacks {sorted(missing)}"
+        )
+    return cls(**arrays)

@@ -1,0 +1,334 @@
+"""Quantities: one declaration per field, read by everything that needs to know about the field.
+
+A ``Quantity`` says what a number is: its unit, its domain, its core axes and its meaning. The same declaration
+drives validation and its messages, the typed attribute, DataFrame and CSV columns, JSON and the documentation.
+
+Domains are closed intervals of float64. That is all the problems here need (``> 0`` is "at least the smallest
+positive float"), it refuses NaN and infinity by itself, and a whole block of fields is checked in two comparisons.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NoReturn, overload
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from radioopt.base.errors import ProblemError
+
+if TYPE_CHECKING:
+    from radioopt.base.record import Record
+
+Axes = tuple[str, ...]
+Array = NDArray[Any]
+
+DEVICE: Axes = ("device",)
+PER_INSTANCE: Axes = ()
+
+_LARGEST = float(np.finfo(np.float64).max)
+
+
+@dataclass(frozen=True)
+class Domain:
+    """A closed interval of float64 and the words for it in messages (``expected > 0, got ...``)."""
+
+    text: str
+    low: float
+    high: float = _LARGEST
+
+    def contains(self, values: Array) -> NDArray[np.bool_]:
+        """Tell elementwise which values lie in the interval; NaN never does."""
+        return np.asarray((self.low <= values) & (values <= self.high))
+
+
+positive = Domain("> 0", math.ulp(0.0))
+nonnegative = Domain(">= 0", 0.0)
+finite = Domain("a finite number", -_LARGEST)
+fraction = Domain("in [0, 1]", 0.0, 1.0)
+unrestricted = Domain("a number", -math.inf, math.inf)
+
+
+def at_least(low: float) -> Domain:
+    """Domain of the finite numbers from ``low`` on."""
+    return Domain(f">= {low:g}", float(low))
+
+
+class Quantity:
+    """A declared field of a problem, a solution or any other record: unit, domain, axes, meaning.
+
+    As a class attribute it is a typed descriptor: assigning takes anything array-like, reading gives a
+    read-only array (a NumPy scalar where the record is a single instance and the field has no core axes).
+    Use :func:`quantity` to declare one.
+    """
+
+    def __init__(
+        self,
+        unit: str,
+        domain: Domain,
+        axes: Axes,
+        description: str,
+        *,
+        symbol: str = "",
+        default: float | None = None,
+        dtype: type = np.float64,
+    ) -> None:
+        self.unit = unit
+        self.domain = domain
+        self.axes = axes
+        self.description = description
+        self.symbol = symbol
+        self.default = default
+        self.dtype = np.dtype(dtype)
+        self.name = ""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    @overload
+    def __get__(self, record: None, owner: type) -> float: ...
+    @overload
+    def __get__(self, record: Record, owner: type) -> Array: ...
+    def __get__(self, record: Record | None, owner: type) -> Array | float:
+        if record is None:  # how a dataclass asks for the default value of a field
+            if self.default is None:
+                raise AttributeError(f"{owner.__name__}.{self.name} has no default")
+            return self.default
+        return record._value(self.name)
+
+    def __set__(self, record: Record, value: ArrayLike) -> None:
+        record.__dict__.setdefault("_given", {})[self.name] = value  # until __post_init__ reads them all
+
+    @property
+    def shape_text(self) -> str:
+        """Shape as written in documentation: ``(...)`` for one value per instance, ``(..., device)`` etc."""
+        return f"({', '.join(('...', *self.axes))})"
+
+    def __repr__(self) -> str:
+        return f"<{self.name} [{self.unit}] {self.shape_text} {self.domain.text}: {self.description}>"
+
+
+def quantity(
+    unit: str,
+    domain: Domain,
+    axes: Axes,
+    description: str,
+    *,
+    symbol: str = "",
+    default: float | None = None,
+    dtype: type = np.float64,
+) -> Any:
+    """Declare a field of a record.
+
+    Parameters
+    ----------
+    unit : str
+        SI unit as printed, e.g. ``"bit/s"``; ``"1"`` for a pure number.
+    domain : Domain
+        The values accepted, e.g. :data:`positive` or ``at_least(1)``.
+    axes : tuple of str
+        Core axes, e.g. :data:`DEVICE`; ``()`` for one value per instance. Leading axes are a batch.
+    description : str
+        What the number is, in a few words.
+    symbol : str, optional
+        The symbol in the source paper.
+    default : float, optional
+        Value if the caller gives none; a field without a default is required.
+    dtype : type, optional
+        ``np.float64`` (default) or ``np.int64``.
+
+    Returns
+    -------
+    Quantity
+        The descriptor (typed ``Any`` so that it can stand as the default of a dataclass field).
+    """
+    return Quantity(unit, domain, axes, description, symbol=symbol, default=default, dtype=dtype)
+
+
+def check(owner: str, name: str, value: ArrayLike, domain: Domain) -> NDArray[np.float64]:
+    """Convert a value to float64 and refuse it unless every element lies in the domain.
+
+    Parameters
+    ----------
+    owner : str
+        Class or function whose argument this is, for the message.
+    name : str
+        Name of the argument, for the message.
+    value : array_like
+        Numbers of any shape.
+    domain : Domain
+        The values accepted.
+
+    Returns
+    -------
+    ndarray of float64
+        The converted value, of the same shape; not a copy where none is needed.
+
+    Raises
+    ------
+    ProblemError
+        If the value is not numeric or an element lies outside the domain.
+
+    Examples
+    --------
+    >>> check("rate_bps", "bandwidth_hz", [1e6, -2.0], positive)
+    Traceback (most recent call last):
+        ...
+    radioopt.base.errors.ProblemError: rate_bps.bandwidth_hz: expected > 0, got -2.0 at index 1 (1 of 2 invalid)
+    """
+    array = as_numbers(owner, name, value)
+    inside = domain.contains(array)
+    if not inside.all():
+        refuse(owner, name, array, ~inside, domain.text)
+    return array
+
+
+def as_numbers(owner: str, name: str, value: ArrayLike) -> NDArray[np.float64]:
+    """Convert real numbers to float64; refuse text, booleans, complex and ragged input by name."""
+    if type(value) is np.ndarray and value.dtype == np.float64:
+        return value
+    if type(value) is float:
+        return np.array(value)
+    if isinstance(value, np.ma.MaskedArray):
+        value = value.astype(np.float64).filled(np.nan)  # a masked element is a missing one
+    try:
+        array = np.asarray(value)
+        if array.dtype.kind not in "fiuO":
+            raise TypeError
+        return array.astype(np.float64)
+    except (TypeError, ValueError):
+        raise ProblemError(f"{owner}.{name}: expected real numbers, got {_shorten(value)}") from None
+
+
+def _shorten(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def refuse(owner: str, name: str, values: Array, invalid: Array, expected: str) -> NoReturn:
+    """Raise the ``ProblemError`` that names the first invalid element, its index and how many there are."""
+    values, invalid = np.broadcast_arrays(values, invalid)
+    if values.ndim == 0:
+        where = ""
+        value = values[()]
+    else:
+        first = tuple(int(i) for i in np.argwhere(invalid)[0])
+        index = first[0] if len(first) == 1 else first
+        where = f" at index {index} ({np.count_nonzero(invalid)} of {values.size} invalid)"
+        value = values[first]
+    raise ProblemError(f"{owner}.{name}: expected {expected}, got {float(value)!r}{where}")
+
+
+@dataclass
+class Layout:
+    """Where each quantity of a class lives: one array (block) per core axes and dtype, one row per quantity.
+
+    Fields that share axes share memory: a kernel takes a whole block, validation is two comparisons a block,
+    and an attribute is a view of its row.
+    """
+
+    rows: dict[str, tuple[BlockKey, int]]
+    blocks: dict[BlockKey, list[Quantity]]
+    low: dict[BlockKey, Array]
+    high: dict[BlockKey, Array]
+
+    @classmethod
+    def of(cls, quantities: Mapping[str, Quantity]) -> Layout:
+        """Lay out the quantities in declaration order."""
+        rows: dict[str, tuple[BlockKey, int]] = {}
+        blocks: dict[BlockKey, list[Quantity]] = {}
+        for name, declared in quantities.items():
+            block = blocks.setdefault((declared.axes, declared.dtype.char), [])
+            rows[name] = ((declared.axes, declared.dtype.char), len(block))
+            block.append(declared)
+        low = {key: np.array([q.domain.low for q in block]) for key, block in blocks.items()}
+        high = {key: np.array([q.domain.high for q in block]) for key, block in blocks.items()}
+        return cls(rows, blocks, low, high)
+
+
+BlockKey = tuple[Axes, str]
+Blocks = dict[BlockKey, Array]
+
+
+def read_quantities(
+    owner: str, layout: Layout, given: Mapping[str, ArrayLike]
+) -> tuple[Blocks, tuple[int, ...], dict[str, int]]:
+    """Validate a set of values against their declarations and lay them out.
+
+    Parameters
+    ----------
+    owner : str
+        Class or constructor, for messages.
+    layout : Layout
+        The declarations.
+    given : mapping of str to array_like
+        One value for every declared quantity.
+
+    Returns
+    -------
+    blocks : dict
+        Read-only, C-contiguous arrays of shape ``(rows, *batch, *core)``.
+    batch_shape : tuple of int
+        The common leading axes; ``()`` for a single instance.
+    sizes : dict of str to int
+        Length of every core axis.
+
+    Raises
+    ------
+    ProblemError
+        If a value is not numeric, lies outside its domain, or does not fit the others' lengths.
+    """
+    arrays = {name: as_numbers(owner, name, value) for name, value in given.items()}
+    sizes: dict[str, int] = {}
+    origin: dict[str, str] = {}
+    batch_shape: tuple[int, ...] = ()
+    for name, array in arrays.items():
+        axes = layout.rows[name][0][0]
+        if array.size == 0:
+            raise ProblemError(f"{owner}.{name}: expected at least one value, got an empty array")
+        if array.ndim == 0:
+            continue
+        if array.ndim < len(axes):
+            raise ProblemError(
+                f"{owner}.{name}: expected a scalar or axes (..., {', '.join(axes)}), got shape {array.shape}"
+            )
+        core = array.ndim - len(axes)
+        for axis, length in zip(axes, array.shape[core:], strict=True):
+            known = sizes.get(axis, 1)
+            if known == 1:
+                sizes[axis], origin[axis] = length, name
+            elif length not in (1, known):
+                raise ProblemError(
+                    f"{owner}.{name}: expected {known} values along the {axis} axis, as in {origin[axis]}, "
+                    f"got {length}"
+                )
+        try:
+            batch_shape = np.broadcast_shapes(batch_shape, array.shape[:core])
+        except ValueError:
+            raise ProblemError(
+                f"{owner}.{name}: expected leading (batch) axes that broadcast with {batch_shape}, "
+                f"got {array.shape[:core]} from shape {array.shape}"
+            ) from None
+    blocks: Blocks = {}
+    for key, declared in layout.blocks.items():
+        axes, dtype = key
+        core_shape = tuple(sizes.setdefault(axis, 1) for axis in axes)
+        block = np.empty((len(declared), *batch_shape, *core_shape), dtype)
+        for row, field in zip(block, declared, strict=True) if block.ndim > 1 else ():
+            row[...] = _with_core_axes(arrays[field.name], len(axes))
+        if block.ndim == 1:
+            block[:] = [arrays[field.name] for field in declared]
+        column = (-1, *(1,) * (block.ndim - 1))
+        low, high = layout.low[key].reshape(column), layout.high[key].reshape(column)
+        if not ((low <= block) & (block <= high)).all():
+            for field in declared:  # say which, on the caller's own array and indices
+                check(owner, field.name, arrays[field.name], field.domain)
+        block.flags.writeable = False
+        blocks[key] = block
+    return blocks, batch_shape, sizes
+
+
+def _with_core_axes(array: Array, count: int) -> Array:
+    return array if array.ndim else array.reshape((1,) * count)

@@ -1,0 +1,282 @@
+"""Record: a set of declared quantities over a batch of instances; what problems, solutions and devices share."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from radioopt.base.errors import ProblemError
+from radioopt.base.files import write_whole
+from radioopt.base.quantity import Array, Axes, Blocks, Layout, Quantity, read_quantities
+
+if TYPE_CHECKING:
+    import os
+
+    import pandas as pd
+
+FORMAT = "radioopt/1"
+
+
+class Record:
+    """Quantities stored as read-only blocks ``(rows, *batch, *core)``, one block per core axes and dtype.
+
+    Subclasses declare fields with :func:`~radioopt.base.quantity.quantity`; everything here reads those
+    declarations: attributes, tables, equality, indexing into a batch, files.
+    """
+
+    quantities: ClassVar[dict[str, Quantity]] = {}
+    _layout: ClassVar[Layout] = Layout.of({})
+    _blocks: Blocks
+    batch_shape: tuple[int, ...]
+    sizes: dict[str, int]
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Collect the declared quantities, inherited ones first."""
+        super().__init_subclass__(**kwargs)
+        cls.quantities = dict(cls.quantities) | {k: v for k, v in vars(cls).items() if isinstance(v, Quantity)}
+        cls._layout = Layout.of(cls.quantities)
+
+    # -- construction ---------------------------------------------------------------------------------------
+
+    def _read(self, owner: str, given: Mapping[str, ArrayLike]) -> None:
+        """Validate the given values and take them over."""
+        self._take(*read_quantities(owner, self._layout, given))
+
+    @classmethod
+    def of(cls, owner: str, **given: ArrayLike) -> Self:
+        """Validate arguments of ``owner`` against the declarations of this class.
+
+        Parameters
+        ----------
+        owner : str
+            Class, constructor or function whose arguments these are, for messages.
+        **given : array_like
+            A value for every quantity.
+
+        Returns
+        -------
+        Record
+            The validated quantities.
+
+        Raises
+        ------
+        ProblemError
+            If a value is refused.
+        """
+        record = object.__new__(cls)
+        record._read(owner, given)
+        return record
+
+    def _take(self, blocks: Blocks, batch_shape: tuple[int, ...], sizes: dict[str, int]) -> None:
+        # __dict__ because subclasses may be frozen dataclasses
+        self.__dict__.update(_blocks=blocks, batch_shape=batch_shape, sizes=sizes)
+
+    def _value(self, name: str) -> Any:
+        key, row = self._layout.rows[name]
+        return self._blocks[key][row]
+
+    def block(self, axes: Axes = (), dtype: type = np.float64) -> Array:
+        """Return the read-only block of all quantities with these core axes, ``(rows, *batch, *core)``."""
+        return self._blocks[axes, np.dtype(dtype).char]
+
+    # -- batches --------------------------------------------------------------------------------------------
+
+    @property
+    def is_batch(self) -> bool:
+        """Whether leading axes make this a batch of instances."""
+        return bool(self.batch_shape)
+
+    def __len__(self) -> int:
+        """Length of the first batch axis."""
+        if not self.batch_shape:
+            raise TypeError(f"{type(self).__name__} is a single instance, not a batch")
+        return self.batch_shape[0]
+
+    def __bool__(self) -> bool:
+        """Every record is true, an instance as well as a batch."""
+        return True
+
+    def __getitem__(self, index: Any) -> Self:
+        """Select instances of a batch, with NumPy's indexing along the batch axes."""
+        if not self.batch_shape:
+            raise TypeError(f"{type(self).__name__} is a single instance, not a batch: it cannot be indexed")
+        index = index if isinstance(index, tuple) else (index,)
+        shape = np.empty(self.batch_shape, np.bool_)[index].shape  # IndexError for a bad index
+        blocks = {key: np.ascontiguousarray(block[(slice(None), *index)]) for key, block in self._blocks.items()}
+        for block in blocks.values():
+            block.flags.writeable = False
+        selected = object.__new__(type(self))
+        selected.__dict__.update(self._selected_context(index))
+        selected._take(blocks, shape, self.sizes)
+        return selected
+
+    def _selected_context(self, index: tuple[Any, ...]) -> dict[str, Any]:
+        """Attributes beside the quantities that a selection takes along."""
+        return {}
+
+    # -- views ----------------------------------------------------------------------------------------------
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return every quantity by name: read-only arrays, or NumPy scalars."""
+        return {name: self._value(name) for name in self.quantities}
+
+    def to_frame(self, axes: Axes = ("device",)) -> pd.DataFrame:
+        """Tabulate the quantities along some core axes.
+
+        Parameters
+        ----------
+        axes : tuple of str, default ("device",)
+            Core axes of the rows; ``()`` gives one row per instance.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One column per quantity, named as the field (names carry their units); the index has one level
+            per batch axis (``instance``, ``instance_1``, ...) and one per core axis.
+        """
+        import pandas as pd
+
+        names = [name for name, q in self.quantities.items() if q.axes == axes]
+        shape = (*self.batch_shape, *(self.sizes.get(axis, 1) for axis in axes))
+        levels = [f"instance_{i}" if i else "instance" for i in range(len(self.batch_shape))] + list(axes)
+        if levels:
+            index: Any = pd.MultiIndex.from_product([range(n) for n in shape], names=levels)
+            index = index.get_level_values(0) if len(levels) == 1 else index
+        else:
+            index = pd.RangeIndex(1)
+        return pd.DataFrame({name: np.ravel(self._value(name)) for name in names}, index=index)
+
+    def __eq__(self, other: object) -> bool:
+        """Equal if of the same class with the same shape and, bit for bit or both NaN, the same values."""
+        if type(self) is not type(other):
+            return NotImplemented
+        assert isinstance(other, Record)
+        return self.batch_shape == other.batch_shape and all(
+            np.array_equal(block, other._blocks[key], equal_nan=True) for key, block in self._blocks.items()
+        )
+
+    __hash__ = None  # type: ignore[assignment]  # equality is by value of arrays
+
+    def _shape_text(self) -> str:
+        batch = " x ".join(map(str, self.batch_shape))
+        sizes = ", ".join(f"{n} {axis}{'s' * (n != 1)}" for axis, n in self.sizes.items())
+        return f"batch of {batch} x ({sizes})" if batch else sizes
+
+    def __repr__(self) -> str:
+        """Show the shape and the range of every quantity, so that a wrong unit is seen at a glance."""
+        lines = [f"{type(self).__name__}: {self._shape_text()}"]
+        width = max(map(len, self.quantities), default=0)
+        for name, declared in self.quantities.items():
+            value = np.asarray(self._value(name))
+            low, high = value.min(), value.max()
+            text = f"{low:.6g}" if low == high or value.size == 1 else f"{low:.6g} ... {high:.6g}"
+            lines.append(f"  {name:<{width}}  {text} {declared.unit if declared.unit != '1' else ''}".rstrip())
+        return "\n".join(lines)
+
+    # -- files ----------------------------------------------------------------------------------------------
+
+    def _header(self) -> dict[str, Any]:
+        """What a file says beside the numbers; subclasses add what identifies them."""
+        return {"format": FORMAT}
+
+    def _parts(self) -> dict[str, Record]:
+        """Return the records stored in the file, by prefix; a solution brings its problem."""
+        return {"": self}
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write to ``.npz`` or ``.json``, whole or not at all; :func:`radioopt.load` reads both exactly.
+
+        Parameters
+        ----------
+        path : path-like
+            Destination; the suffix chooses the format.
+
+        Returns
+        -------
+        pathlib.Path
+            The file written.
+
+        Raises
+        ------
+        ProblemError
+            If the suffix is neither ``.npz`` nor ``.json``.
+        """
+        path = Path(path)
+        arrays = {
+            f"{prefix}{name}": np.asarray(value)
+            for prefix, record in self._parts().items()
+            for name, value in record.to_dict().items()
+        }
+        if path.suffix == ".npz":
+            buffer = io.BytesIO()
+            np.savez_compressed(buffer, header=np.array(json.dumps(self._header())), **arrays)  # type: ignore[arg-type]
+            return write_whole(path, buffer.getvalue())
+        if path.suffix == ".json":
+            units = {
+                f"{prefix}{name}": q.unit
+                for prefix, record in self._parts().items()
+                for name, q in record.quantities.items()
+            }
+            document = self._header() | {
+                "quantities": {
+                    name: {"unit": units[name], "value": _to_json(array)} for name, array in arrays.items()
+                }
+            }
+            return write_whole(path, json.dumps(document, indent=1, allow_nan=False).encode())
+        raise ProblemError(f"{path}: expected a name that ends in .npz or .json")
+
+
+def read_file(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Array]]:
+    """Read the header and the arrays of a file written by :meth:`Record.save`.
+
+    Parameters
+    ----------
+    path : path-like
+        A ``.npz`` or ``.json`` file.
+
+    Returns
+    -------
+    header : dict
+        Format, kind and what identifies the record.
+    arrays : dict of str to ndarray
+        The quantities by name.
+
+    Raises
+    ------
+    ProblemError
+        If the file is not one that radioopt wrote.
+    """
+    path = Path(path)
+    try:
+        if path.suffix == ".npz":
+            with np.load(path, allow_pickle=False) as file:
+                header = json.loads(str(file["header"]))
+                arrays = {name: file[name] for name in file.files if name != "header"}
+        else:
+            header = json.loads(path.read_bytes())
+            arrays = {name: _from_json(q["value"]) for name, q in header.pop("quantities").items()}
+        if header["format"] != FORMAT:
+            raise ValueError(f"format {header['format']!r}")
+    except FileNotFoundError:
+        raise
+    except Exception as error:
+        raise ProblemError(f"{path}: not a file saved by radioopt ({FORMAT}): {error}") from error
+    return header, arrays
+
+
+def _to_json(array: Array) -> Any:
+    """Nested lists; what JSON has no number for (nan, inf) becomes text that ``float()`` reads back."""
+    if array.dtype.kind != "f" or np.isfinite(array).all():
+        return array.tolist()
+    return np.where(np.isfinite(array), array.astype(object), array.astype(str)).tolist()
+
+
+def _from_json(value: Any) -> Array:
+    array = np.array(value)
+    return array if array.dtype.kind in "if" else np.array(value, dtype=object).astype(np.float64)

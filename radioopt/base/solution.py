@@ -1,0 +1,212 @@
+"""Solution: an allocation with its certificate."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import numpy as np
+
+from radioopt.base.certify import Certificate
+from radioopt.base.errors import ProblemError, SolveError
+from radioopt.base.options import DEFAULT_OPTIONS, SolveOptions
+from radioopt.base.problem import Problem, problem_class, problem_from
+from radioopt.base.quantity import (
+    PER_INSTANCE,
+    Array,
+    Blocks,
+    Quantity,
+    quantity,
+    unrestricted,
+)
+from radioopt.base.record import Record, read_file
+from radioopt.base.status import Status
+
+if TYPE_CHECKING:
+    import os
+
+    from matplotlib.figure import Figure
+
+
+class Solution(Record):
+    """What a method returns: the allocation, and the proof of how good it is.
+
+    Attributes
+    ----------
+    problem : Problem
+        The question.
+    method : str
+        The method that answered.
+    objective, bound, gap : float or ndarray (...)
+        Objective reached, certified bound on the optimum, certified relative gap between them.
+    iterations : int or ndarray (...)
+        Passes over the devices (or what the method counts).
+    status : Status or ndarray (...) of int64
+        What was proven; a batch holds the integer codes.
+    """
+
+    objective: Quantity = quantity("1", unrestricted, PER_INSTANCE, "objective of the allocation")
+    bound: Quantity = quantity("1", unrestricted, PER_INSTANCE, "certified bound on the optimum")
+    gap: Quantity = quantity("1", unrestricted, PER_INSTANCE, "certified relative gap")
+    iterations: Quantity = quantity("1", unrestricted, PER_INSTANCE, "iterations", dtype=np.int64)
+    status_code: Quantity = quantity("1", unrestricted, PER_INSTANCE, "status code", dtype=np.int64)
+
+    #: the quantities that are decided, in the order that ``Problem.certificate`` takes them by name
+    decisions: ClassVar[tuple[str, ...]] = ()
+
+    problem: Problem[Any]
+    method: str
+
+    def __init__(self, problem: Problem[Any], method: str, blocks: Blocks) -> None:
+        for block in blocks.values():
+            block.flags.writeable = False
+        self.__dict__.update(problem=problem, method=method)
+        self._take(blocks, problem.batch_shape, problem.sizes)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"{type(self).__name__} is read-only: cannot set {name}")
+
+    @property
+    def status(self) -> Any:
+        """Status of a single instance, or the integer codes of a batch."""
+        code = self.status_code
+        return code if self.batch_shape else Status(int(code))
+
+    def verify(self, options: SolveOptions = DEFAULT_OPTIONS) -> Certificate:
+        """Recompute the certificate from the decisions alone, in plain NumPy, without the kernel that solved.
+
+        Parameters
+        ----------
+        options : SolveOptions, optional
+            Tolerances to judge by.
+
+        Returns
+        -------
+        Certificate
+            Objective, bound, residuals by name, gap, status.
+        """
+        return self.problem.certificate(options, **{name: getattr(self, name) for name in self.decisions})
+
+    def raise_for_status(self) -> Self:
+        """Raise unless every instance has an answer that its method stands by.
+
+        Returns
+        -------
+        Solution
+            Itself, if nothing was raised.
+
+        Raises
+        ------
+        SolveError
+            If an instance failed, is infeasible or hit a limit, or if an exact method did not close the gap.
+        """
+        codes = np.atleast_1d(self.status_code)
+        exact = self.problem.methods[self.method].exact
+        bad = codes != Status.OPTIMAL if exact else codes > Status.NODE_LIMIT
+        if bad.any():
+            first = tuple(int(i) for i in np.argwhere(bad)[0])
+            where = f" at instance {first if len(first) > 1 else first[0]} of the batch" if self.batch_shape else ""
+            status = Status(int(codes[first]))
+            gap = float(np.atleast_1d(self.gap)[first])
+            raise SolveError(
+                f"{type(self.problem).__name__}, method {self.method!r}{where}: {status.name}: "
+                f"{status.message} (gap {gap:.3g})",
+                self,
+            )
+        return self
+
+    def summary(self) -> dict[str, Any]:
+        """Return the per-instance quantities of a single solution, with status and method, for tables."""
+        if self.batch_shape:
+            raise TypeError("summary() is for a single solution; use to_frame(axes=()) for a batch")
+        values = {n: self._value(n).item() for n, q in self.quantities.items() if not q.axes}
+        values.pop("status_code")
+        return {"method": self.method, "status": self.status.name} | values
+
+    def plot(self, **options: Any) -> Figure:
+        """Draw the allocation of a single instance; needs the extra ``plot``."""
+        raise NotImplementedError(f"{type(self).__name__} has no plot")
+
+    # -- Record hooks ---------------------------------------------------------------------------------------
+
+    def _selected_context(self, index: tuple[Any, ...]) -> dict[str, Any]:
+        return {"problem": self.problem[index], "method": self.method}
+
+    def __eq__(self, other: object) -> bool:
+        return super().__eq__(other) is True and (
+            isinstance(other, Solution) and self.problem == other.problem and self.method == other.method
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        if not self.batch_shape:
+            head = f"{self.status.name} by {self.method!r}, gap {float(self.gap):.2g}"
+        else:
+            codes, counts = np.unique(self.status_code, return_counts=True)
+            words = (f"{n} {Status(int(c)).name}" for c, n in zip(codes, counts, strict=True))
+            head = f"{', '.join(words)} by {self.method!r}, largest gap {np.max(self.gap):.2g}"
+        first, _, rest = super().__repr__().partition("\n")
+        rest = "\n".join(line for line in rest.split("\n") if not line.startswith(("  status_code", "  gap ")))
+        return f"{first}, {head}\n{rest}"
+
+    def _parts(self) -> dict[str, Record]:
+        return {"": self, "problem.": self.problem}
+
+    def _header(self) -> dict[str, Any]:
+        return super()._header() | {
+            "kind": "solution",
+            "family": self.problem.family,
+            "class": type(self).__name__,
+            "method": self.method,
+        }
+
+
+def load(path: str | os.PathLike[str]) -> Problem[Any] | Solution:
+    """Read a problem or a solution from a file written by ``save``; every bit as it was.
+
+    Parameters
+    ----------
+    path : path-like
+        A ``.npz`` or ``.json`` file.
+
+    Returns
+    -------
+    Problem or Solution
+        What was saved; a solution brings its problem.
+
+    Raises
+    ------
+    ProblemError
+        If the file was not written by radioopt, or its content does not fit.
+    FileNotFoundError
+        If there is no such file.
+    """
+    header, arrays = read_file(path)
+    own = {name: array for name, array in arrays.items() if "." not in name}
+    if header.get("kind") == "problem":
+        return problem_from(header, own)
+    questions = {k.removeprefix("problem."): v for k, v in arrays.items() if k.startswith("problem.")}
+    problem = problem_from(header, questions)
+    cls = {c.__name__: c for c in _subclasses(Solution)}.get(header.get("class", ""))
+    if cls is None or header.get("method") not in problem_class(header["family"]).methods:
+        raise ProblemError(f"{path}: unknown solution {header.get('class')!r} by {header.get('method')!r}")
+    if set(own) != set(cls.quantities):
+        raise ProblemError(
+            f"{path}: {cls.__name__} has unknown or missing fields {sorted(set(own) ^ set(cls.quantities))}"
+        )
+    blocks: Blocks = {}
+    for key, declared in cls._layout.blocks.items():
+        shape = (*problem.batch_shape, *(problem.sizes[axis] for axis in key[0]))
+        wrong = [q.name for q in declared if own[q.name].shape != shape]
+        if wrong:
+            raise ProblemError(f"{path}: {wrong[0]} has shape {own[wrong[0]].shape}, expected {shape}")
+        blocks[key] = np.stack([_exactly(own[q.name], q.dtype) for q in declared])
+    return cls(problem, header["method"], blocks)
+
+
+def _exactly(array: Array, dtype: np.dtype[Any]) -> Array:
+    return array.astype(dtype, casting="same_kind")
+
+
+def _subclasses(cls: type[Solution]) -> list[type[Solution]]:
+    return [cls, *(deeper for sub in cls.__subclasses__() for deeper in _subclasses(sub))]

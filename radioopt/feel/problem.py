@@ -1,0 +1,298 @@
+"""FEEL: joint batchsize and time-slot allocation for federated edge learning over TDMA."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from radioopt.base.options import DEFAULT_OPTIONS, SolveOptions
+from radioopt.base.problem import Problem
+from radioopt.base.quantity import (
+    DEVICE,
+    PER_INSTANCE,
+    Array,
+    Quantity,
+    at_least,
+    finite,
+    nonnegative,
+    positive,
+    quantity,
+    refuse,
+)
+from radioopt.base.record import Record
+
+if TYPE_CHECKING:
+    from radioopt.base.certify import Certificate
+    from radioopt.feel.solution import BatchsizeSolution
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class BatchsizeProblem(Problem["BatchsizeSolution"], family="feel", sense="max"):
+    r"""Choose batch sizes and uplink and downlink slots to maximise the learning efficiency of a round.
+
+    K devices compute a gradient each over :math:`B_k` samples, upload it in their share :math:`\phi_k` of
+    every TDMA frame, and receive the averaged gradient in their share :math:`\psi_k` of the downlink frame:
+
+    .. math::
+        \max_{B, \phi, \psi} \quad & \frac{\xi \sqrt{\sum_k B_k}}{T + T_D} \\
+        \text{s.t.} \quad & o_k + p_k B_k + s / (R_k^U \phi_k) \le T, \quad
+                            s / (R_k^D \psi_k) + c_k \le T_D, \\
+        & \textstyle\sum_k \phi_k \le 1, \quad \sum_k \psi_k \le 1, \quad l_k \le B_k \le u_k.
+
+    :meth:`cpu` and :meth:`gpu` build it from the parameters of the paper's two scenarios.
+
+    Parameters
+    ----------
+    payload_bits : array_like, shape (...)
+        Size :math:`s > 0` of a quantised gradient [bit] (1 Mbit is 1e6 bit).
+    uplink_rate_bps, downlink_rate_bps : array_like, shape (..., K)
+        Mean rates :math:`R_k^U, R_k^D > 0` of a device that holds the whole frame [bit/s].
+    seconds_per_sample : array_like, shape (..., K)
+        Slope :math:`p_k > 0` of the time to compute a gradient [s].
+    update_time_s : array_like, shape (..., K)
+        Time :math:`c_k \ge 0` to update the local model [s].
+    max_batchsize : array_like, shape (..., K)
+        Upper limits :math:`u_k \ge 1` [samples].
+    min_batchsize : array_like, shape (..., K), default 1
+        Lower limits :math:`1 \le l_k \le u_k` [samples].
+    base_time_s : array_like, shape (..., K), default 0
+        Intercept :math:`o_k` of the time to compute a gradient [s]; may be negative as long as
+        :math:`o_k + p_k l_k \ge 0`.
+    uplink_frame_s, downlink_frame_s : array_like, shape (...), default 0.01
+        Frame lengths :math:`> 0` [s]; they scale the slots and nothing else.
+    loss_decay : array_like, shape (...), default 1
+        Coefficient :math:`\xi > 0` of the loss decay :math:`\xi\sqrt{\sum B}`; it scales the objective only.
+
+    Raises
+    ------
+    ProblemError
+        If a value is not finite, lies outside its domain or does not fit the others' lengths; the message
+        names field, index and value.
+
+    Notes
+    -----
+    Scalars broadcast over devices; leading axes are a batch of independent instances. A finite positive
+    input is never infeasible.
+
+    The problem is convex, against what the paper says: minimising :math:`(T+T_D)^2/\sum B` is a quadratic
+    over a linear function, so no search over the total batch is needed. The paper's noise :math:`N_0` is
+    a density and must be multiplied by the bandwidth before it enters a rate.
+
+    References
+    ----------
+    J. Ren, G. Yu, G. Ding, "Accelerating DNN Training in Wireless Federated Edge Learning Systems",
+    problems P1 (17) and P6 (30), latencies (9)-(15), (27)-(29).
+
+    Examples
+    --------
+    >>> problem = BatchsizeProblem.cpu(
+    ...     cpu_frequency_hz=[0.7e9, 1.4e9, 2.1e9], cycles_per_sample=7e7, update_cycles=1e8,
+    ...     payload_bits=1e6, uplink_rate_bps=[20e6, 35e6, 50e6], downlink_rate_bps=40e6, max_batchsize=128)
+    >>> solution = problem.solve()
+    >>> solution.status.name, bool(solution.gap < 1e-12)
+    ('OPTIMAL', True)
+    """
+
+    payload_bits: Quantity = quantity("bit", positive, PER_INSTANCE, "gradient size", symbol="s")
+    uplink_rate_bps: Quantity = quantity("bit/s", positive, DEVICE, "uplink rate, full frame", symbol="R_k^U")
+    downlink_rate_bps: Quantity = quantity("bit/s", positive, DEVICE, "downlink rate, full frame", symbol="R_k^D")
+    seconds_per_sample: Quantity = quantity("s", positive, DEVICE, "gradient time per sample", symbol="C/f_k")
+    update_time_s: Quantity = quantity("s", nonnegative, DEVICE, "local model update", symbol="t_k^M")
+    max_batchsize: Quantity = quantity("samples", at_least(1), DEVICE, "largest batch", symbol="B^max")
+    min_batchsize: Quantity = quantity("samples", at_least(1), DEVICE, "smallest batch", symbol="1", default=1.0)
+    base_time_s: Quantity = quantity("s", finite, DEVICE, "gradient time, intercept", symbol="o_k", default=0.0)
+    uplink_frame_s: Quantity = quantity(
+        "s", positive, PER_INSTANCE, "uplink frame", symbol="T_f^U", default=0.01
+    )
+    downlink_frame_s: Quantity = quantity(
+        "s", positive, PER_INSTANCE, "downlink frame", symbol="T_f^D", default=0.01
+    )
+    loss_decay: Quantity = quantity("1", positive, PER_INSTANCE, "loss decay coefficient", symbol="xi", default=1.0)
+
+    def _check(self) -> None:
+        low, high = self.min_batchsize, self.max_batchsize
+        if (low > high).any():
+            refuse(type(self).__name__, "min_batchsize", low, low > high, "<= max_batchsize")
+        fastest = self.base_time_s + self.seconds_per_sample * low
+        early = fastest < -1e-12 * np.abs(self.base_time_s)
+        if early.any():
+            expected = "base_time_s + seconds_per_sample * min_batchsize >= 0"
+            refuse(type(self).__name__, "base_time_s", self.base_time_s, early, expected)
+
+    @classmethod
+    def cpu(
+        cls,
+        *,
+        cpu_frequency_hz: ArrayLike,
+        cycles_per_sample: ArrayLike,
+        update_cycles: ArrayLike,
+        payload_bits: ArrayLike,
+        uplink_rate_bps: ArrayLike,
+        downlink_rate_bps: ArrayLike,
+        max_batchsize: ArrayLike,
+        uplink_frame_s: ArrayLike = 0.01,
+        downlink_frame_s: ArrayLike = 0.01,
+        loss_decay: ArrayLike = 1.0,
+    ) -> BatchsizeProblem:
+        """Build the paper's CPU scenario: compute time proportional to the batch.
+
+        Parameters
+        ----------
+        cpu_frequency_hz : array_like, shape (..., K)
+            CPU frequencies > 0 [Hz].
+        cycles_per_sample : array_like, shape (..., K)
+            Cycles > 0 to compute the gradient of one sample.
+        update_cycles : array_like, shape (..., K)
+            Cycles >= 0 to update the local model.
+        payload_bits, uplink_rate_bps, downlink_rate_bps, max_batchsize
+            As in :class:`BatchsizeProblem`.
+        uplink_frame_s, downlink_frame_s, loss_decay
+            As in :class:`BatchsizeProblem`.
+
+        Returns
+        -------
+        BatchsizeProblem
+            With ``seconds_per_sample`` = cycles over frequency, no intercept, at least one sample a device.
+
+        Raises
+        ------
+        ProblemError
+            As :class:`BatchsizeProblem`, naming this constructor's arguments.
+
+        References
+        ----------
+        Equations (9) and (12).
+        """
+        given = _CpuDevices.of(
+            "BatchsizeProblem.cpu",
+            cpu_frequency_hz=cpu_frequency_hz,
+            cycles_per_sample=cycles_per_sample,
+            update_cycles=update_cycles,
+        )
+        return cls(
+            payload_bits=payload_bits,
+            uplink_rate_bps=uplink_rate_bps,
+            downlink_rate_bps=downlink_rate_bps,
+            seconds_per_sample=given.cycles_per_sample / given.cpu_frequency_hz,
+            update_time_s=given.update_cycles / given.cpu_frequency_hz,
+            max_batchsize=max_batchsize,
+            uplink_frame_s=uplink_frame_s,
+            downlink_frame_s=downlink_frame_s,
+            loss_decay=loss_decay,
+        )
+
+    @classmethod
+    def gpu(
+        cls,
+        *,
+        seconds_per_sample: ArrayLike,
+        base_time_s: ArrayLike,
+        threshold_batchsize: ArrayLike,
+        update_time_s: ArrayLike,
+        payload_bits: ArrayLike,
+        uplink_rate_bps: ArrayLike,
+        downlink_rate_bps: ArrayLike,
+        max_batchsize: ArrayLike,
+        uplink_frame_s: ArrayLike = 0.01,
+        downlink_frame_s: ArrayLike = 0.01,
+        loss_decay: ArrayLike = 1.0,
+    ) -> BatchsizeProblem:
+        r"""Build the paper's GPU scenario: compute time flat up to a threshold batch, then linear.
+
+        Parameters
+        ----------
+        seconds_per_sample : array_like, shape (..., K)
+            Slope > 0 above the threshold [s].
+        base_time_s : array_like, shape (..., K)
+            Time > 0 at and below the threshold, the paper's :math:`t_k^\ell` [s].
+        threshold_batchsize : array_like, shape (..., K)
+            Threshold :math:`B_k^{th} \ge 0` [samples]; it need not be an integer and may exceed the largest
+            batch, which then is the optimal one.
+        update_time_s : array_like, shape (..., K)
+            Local model update >= 0 [s].
+        payload_bits, uplink_rate_bps, downlink_rate_bps, max_batchsize
+            As in :class:`BatchsizeProblem`.
+        uplink_frame_s, downlink_frame_s, loss_decay
+            As in :class:`BatchsizeProblem`.
+
+        Returns
+        -------
+        BatchsizeProblem
+            Restricted to batches at or above the threshold, which loses nothing (Lemma 2).
+
+        Raises
+        ------
+        ProblemError
+            As :class:`BatchsizeProblem`, naming this constructor's arguments.
+
+        Notes
+        -----
+        Lemma 2 holds for continuous batches and thresholds up to the largest batch; above that the time is
+        flat over the whole range and the largest batch is taken (the paper leaves this case out).
+
+        References
+        ----------
+        Equations (27) and (28), Lemma 2.
+        """
+        given = _GpuDevices.of(
+            "BatchsizeProblem.gpu",
+            seconds_per_sample=seconds_per_sample,
+            base_time_s=base_time_s,
+            threshold_batchsize=threshold_batchsize,
+            max_batchsize=max_batchsize,
+        )
+        knee = np.minimum(given.threshold_batchsize, given.max_batchsize)
+        return cls(
+            payload_bits=payload_bits,
+            uplink_rate_bps=uplink_rate_bps,
+            downlink_rate_bps=downlink_rate_bps,
+            seconds_per_sample=given.seconds_per_sample,
+            base_time_s=given.base_time_s - given.seconds_per_sample * knee,
+            update_time_s=update_time_s,
+            min_batchsize=np.maximum(knee, 1.0),
+            max_batchsize=given.max_batchsize,
+            uplink_frame_s=uplink_frame_s,
+            downlink_frame_s=downlink_frame_s,
+            loss_decay=loss_decay,
+        )
+
+    @property
+    def upload_time_full_frame_s(self) -> Array:
+        """Upload time at a full share of the frame, s / R^U [s], shape (..., K)."""
+        return np.asarray(np.expand_dims(self.payload_bits, -1) / self.uplink_rate_bps)
+
+    @property
+    def download_time_full_frame_s(self) -> Array:
+        """Download time at a full share of the frame, s / R^D [s], shape (..., K)."""
+        return np.asarray(np.expand_dims(self.payload_bits, -1) / self.downlink_rate_bps)
+
+    def certificate(self, options: SolveOptions = DEFAULT_OPTIONS, **decisions: Any) -> Certificate:
+        """Evaluate ``batchsize``, ``uplink_slot_s``, ``downlink_slot_s`` (..., K) in plain NumPy.
+
+        See :func:`radioopt.feel.certificate.evaluate`.
+        """
+        from radioopt.feel.certificate import evaluate
+
+        return evaluate(self, **decisions, options=options)
+
+    def repair(self, **decisions: Any) -> dict[str, Array]:
+        """Clip ``batchsize`` and rescale the slots to their frames; see the certificate module."""
+        from radioopt.feel.certificate import repair
+
+        return repair(self, **decisions)
+
+
+class _CpuDevices(Record):
+    cpu_frequency_hz: Quantity = quantity("Hz", positive, DEVICE, "CPU frequency", symbol="f_k^C")
+    cycles_per_sample: Quantity = quantity("cycles", positive, DEVICE, "cycles per sample", symbol="C")
+    update_cycles: Quantity = quantity("cycles", nonnegative, DEVICE, "cycles per update", symbol="M^C")
+
+
+class _GpuDevices(Record):
+    seconds_per_sample: Quantity = quantity("s", positive, DEVICE, "slope above the threshold", symbol="c_k")
+    base_time_s: Quantity = quantity("s", positive, DEVICE, "time up to the threshold", symbol="t_k^l")
+    threshold_batchsize: Quantity = quantity("samples", nonnegative, DEVICE, "threshold", symbol="B_k^th")
+    max_batchsize: Quantity = quantity("samples", at_least(1), DEVICE, "largest batch", symbol="B^max")

@@ -1,0 +1,87 @@
+"""What the FEEL methods return."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from radioopt.base.quantity import (
+    DEVICE,
+    PER_INSTANCE,
+    Array,
+    Axes,
+    Quantity,
+    quantity,
+    unrestricted,
+)
+from radioopt.base.solution import Solution
+from radioopt.feel.problem import BatchsizeProblem
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+
+class BatchsizeSolution(Solution):
+    """Batch sizes and slots of one round, with the efficiency reached and its certificate.
+
+    Attributes
+    ----------
+    batchsize : ndarray, shape (..., K)
+        Samples per device, continuous.
+    uplink_slot_s, downlink_slot_s : ndarray, shape (..., K)
+        Time per frame that each device holds [s]; they fill their frames.
+    upload_phase_s, download_phase_s : float or ndarray (...)
+        Compute and upload until the last device is done; download and update likewise [s].
+    round_latency_s : float or ndarray (...)
+        Sum of the two phases [s].
+    learning_efficiency : float or ndarray (...)
+        Loss decay per second, the objective [1/s].
+    """
+
+    batchsize: Quantity = quantity("samples", unrestricted, DEVICE, "batch size", symbol="B_k")
+    uplink_slot_s: Quantity = quantity("s", unrestricted, DEVICE, "uplink slot per frame", symbol="tau_k^U")
+    downlink_slot_s: Quantity = quantity("s", unrestricted, DEVICE, "downlink slot per frame", symbol="tau_k^D")
+    upload_phase_s: Quantity = quantity("s", unrestricted, PER_INSTANCE, "compute and upload", symbol="T")
+    download_phase_s: Quantity = quantity("s", unrestricted, PER_INSTANCE, "download and update", symbol="T_D")
+    round_latency_s: Quantity = quantity("s", unrestricted, PER_INSTANCE, "round latency", symbol="T + T_D")
+
+    decisions: ClassVar[tuple[str, ...]] = ("batchsize", "uplink_slot_s", "downlink_slot_s")
+    problem: BatchsizeProblem
+
+    @property
+    def learning_efficiency(self) -> Array:
+        """Loss decay per second, the objective [1/s]."""
+        return self.objective
+
+    @property
+    def compute_time_s(self) -> Array:
+        """Time to compute the gradient, shape (..., K) [s]."""
+        return self.problem.base_time_s + self.problem.seconds_per_sample * self.batchsize
+
+    @property
+    def upload_time_s(self) -> Array:
+        """Time to upload the gradient in the slots held, shape (..., K) [s]."""
+        frame = np.expand_dims(self.problem.uplink_frame_s, -1)
+        return self.problem.upload_time_full_frame_s * frame / self.uplink_slot_s
+
+    @property
+    def download_time_s(self) -> Array:
+        """Time to download the averaged gradient in the slots held, shape (..., K) [s]."""
+        frame = np.expand_dims(self.problem.downlink_frame_s, -1)
+        return self.problem.download_time_full_frame_s * frame / self.downlink_slot_s
+
+    def to_frame(self, axes: Axes = DEVICE) -> pd.DataFrame:
+        """Tabulate per device, with compute, upload and download times beside the decisions."""
+        frame = super().to_frame(axes)
+        if axes == DEVICE:
+            for name in ("compute_time_s", "upload_time_s", "download_time_s"):
+                frame[name] = np.ravel(getattr(self, name))
+        return frame
+
+    def plot(self, **options: Any) -> Figure:
+        """Draw the round as a timeline per device, with the batch sizes; see :func:`radioopt.feel.plot.plot_round`."""
+        from radioopt.feel.plot import plot_round
+
+        return plot_round(self, **options)
