@@ -126,7 +126,7 @@ def ergodic_rate_bps(mean_snr: ArrayLike, bandwidth_hz: ArrayLike) -> float | Fl
     Notes
     -----
     Relative error at most 5e-15, for tiny and huge SNR alike (see :func:`~radioopt.numerics.expint.scaled_exp1`);
-    20 to 800 ns per element, longest at an SNR of 0 dB.
+    15 to 800 ns per element, longest at an SNR of 0 dB.
 
     Correction of eqs. (5)-(6) of [1]_: they divide by N0 = -174 dBm/Hz, a density, where the noise power N0 W
     belongs. Passing a mean SNR formed that way overstates it by a factor of W.
