@@ -1,0 +1,58 @@
+# Every target sets up .venv first, once: python3 (3.11 or newer) and make are all it takes.
+PYTHON ?= python3
+JOBS ?= 2
+
+BIN := .venv/bin
+STAMP := .venv/.installed
+EVERYTHING := .[all,dev]
+
+# One file per worker at a time, so that each kernel is compiled by one of them.
+PYTEST := $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile
+
+.PHONY: demo test test-nojit lint lock clean
+
+demo: $(STAMP)
+	@$(BIN)/radioopt demo
+
+test: $(STAMP)
+	@$(PYTEST)
+
+# The kernels as plain Python: the same answers, no compiler. What only takes long or checks other solvers is left out.
+test-nojit: $(STAMP)
+	@NUMBA_DISABLE_JIT=1 $(PYTEST) -m "not slow and not reference"
+
+lint: $(STAMP)
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+# The stamp comes last, so an interrupted installation leaves none, and without one the environment is made anew.
+# The constraints also hold in the isolated environment that builds the package (newer pips read the second name).
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "radioopt needs Python 3.11 or newer; try: make PYTHON=python3.11 $(MAKECMDGOALS)" >&2; exit 1; }
+	@echo "Setting up .venv: about 60 packages in the versions of constraints.txt, 2.5 GB installed."
+	@echo "This takes about a minute, once (details: .venv/install.log)."
+	@test -e $@ && rm $@ || $(PYTHON) -m venv --clear .venv
+	@PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt PIP_DISABLE_PIP_VERSION_CHECK=1 \
+	  $(BIN)/python -m pip install --quiet --quiet --no-input --log .venv/install.log --editable '$(EVERYTHING)' || \
+	  { echo "The installation failed; its log is .venv/install.log" >&2; exit 1; }
+	@touch $@
+	@echo "Done."
+
+# The newest versions that fit together, tried out in an environment of their own. Torch keeps its pin, because a
+# newer one may come as several gigabytes of GPU libraries: to move it, edit its line in constraints.txt first.
+LOCK := build/lock
+lock:
+	@echo "Resolving all dependencies anew in $(LOCK); this takes a few minutes."
+	@rm -rf $(LOCK) && $(PYTHON) -m venv $(LOCK)
+	@$(LOCK)/bin/python -m pip install --quiet "$$(grep '^torch==' constraints.txt)" hatchling editables '$(EVERYTHING)'
+	@{ sed '/^[^#]/,$$d' constraints.txt; \
+	   $(LOCK)/bin/python -m pip freeze --all --exclude pip --exclude radioopt | sed 's/+.*//'; } > $(LOCK)/constraints.txt
+	@mv $(LOCK)/constraints.txt constraints.txt && rm -rf $(LOCK)
+	@echo "constraints.txt is up to date; make test installs and checks it."
+
+# Caches and build products; .venv and the results in runs/ stay.
+clean:
+	rm -rf build dist .numba_cache .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find radioopt learning validation tests examples -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
