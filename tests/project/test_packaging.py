@@ -1,0 +1,59 @@
+"""The files at the top level agree with each other."""
+
+import re
+import tomllib
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).resolve().parents[2]
+CONFIG = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PROJECT = CONFIG["project"]
+EXTRAS = PROJECT["optional-dependencies"]
+DECLARED = [
+    Requirement(text)
+    for group in (PROJECT["dependencies"], CONFIG["build-system"]["requires"], *EXTRAS.values())
+    for text in group
+]
+PINS = {
+    canonicalize_name(name): pin
+    for name, _, pin in (
+        line.partition("==")
+        for line in (ROOT / "constraints.txt").read_text().splitlines()
+        if not line.startswith("#")
+    )
+}
+
+
+@pytest.mark.parametrize("requirement", DECLARED, ids=str)
+def test_every_dependency_is_pinned_within_its_bounds(requirement):
+    name = canonicalize_name(requirement.name)
+    if name == PROJECT["name"]:
+        assert requirement.extras <= EXTRAS.keys()
+    else:
+        assert requirement.specifier.contains(PINS[name])
+
+
+def test_pins_name_one_public_release_each():
+    # a local version such as 1.0+cpu exists on some machines only
+    assert [
+        pin for pin in PINS.values() if not re.fullmatch(r"[0-9]+(\.[0-9]+)*(\.?(post|rc)[0-9]+)?", pin)
+    ] == []
+
+
+def test_all_holds_every_extra_that_is_not_for_developers():
+    (everything,) = map(Requirement, EXTRAS["all"])
+    assert everything.extras == EXTRAS.keys() - {"all", "dev"}
+
+
+def test_the_version_is_the_same_everywhere():
+    citation = re.search(r"^version: (\S+)$", (ROOT / "CITATION.cff").read_text(), re.MULTILINE)
+    assert citation[1] == version("radioopt") == PROJECT["version"]
+
+
+@pytest.mark.parametrize("package", CONFIG["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"])
+def test_packages_are_typed(package):
+    assert (ROOT / package / "py.typed").exists()
