@@ -126,9 +126,8 @@ class Problem(Record, Generic[SolutionT]):
         """
         chosen = self.methods.get(method) if method is not None else next(iter(self.methods.values()))
         if chosen is None:
-            raise OptionError(
-                f"{type(self).__name__}.solve: unknown method {method!r}, choose from {', '.join(self.methods)}"
-            )
+            known = ", ".join(self.methods)
+            raise OptionError(f"{type(self).__name__}.solve: unknown method {method!r}, choose from {known}")
         for name in method_options:
             if name not in chosen.options:
                 known = ", ".join(chosen.options) or "none"
@@ -166,9 +165,8 @@ class Problem(Record, Generic[SolutionT]):
         """
         for name in changes:
             if name not in self.quantities:
-                raise ProblemError(
-                    f"{type(self).__name__}.replace: no field {name!r}, choose from {', '.join(self.quantities)}"
-                )
+                known = ", ".join(self.quantities)
+                raise ProblemError(f"{type(self).__name__}.replace: no field {name!r}, choose from {known}")
         return type(self)(**(self.to_dict() | changes))
 
     def _header(self) -> dict[str, Any]:
@@ -188,7 +186,7 @@ def solve(
 
 
 def families() -> tuple[str, ...]:
-    """Names of the problem families that are installed: the subpackages of radioopt with a ``problem`` module.
+    """Name the problem families installed: the subpackages of radioopt with a ``problem`` module.
 
     Returns
     -------

@@ -1,10 +1,12 @@
 """Quantities: one declaration per field, read by everything that needs to know about the field.
 
-A ``Quantity`` says what a number is: its unit, its domain, its core axes and its meaning. The same declaration
-drives validation and its messages, the typed attribute, DataFrame and CSV columns, JSON and the documentation.
+A ``Quantity`` says what a number is: its unit, its domain, its core axes and its meaning. The same
+declaration drives validation and its messages, the typed attribute, DataFrame and CSV columns, JSON and the
+documentation.
 
 Domains are closed intervals of float64. That is all the problems here need (``> 0`` is "at least the smallest
-positive float"), it refuses NaN and infinity by itself, and a whole block of fields is checked in two comparisons.
+positive float"), it refuses NaN and infinity by itself, and a whole block of fields is checked in two
+comparisons.
 """
 
 from __future__ import annotations
@@ -91,7 +93,7 @@ class Quantity:
     def __get__(self, record: None, owner: type) -> float: ...
     @overload
     def __get__(self, record: Record, owner: type) -> Array: ...
-    def __get__(self, record: Record | None, owner: type) -> Array | float:
+    def __get__(self, record: Record | None, owner: type) -> Any:
         if record is None:  # how a dataclass asks for the default value of a field
             if self.default is None:
                 raise AttributeError(f"{owner.__name__}.{self.name} has no default")
@@ -173,10 +175,10 @@ def check(owner: str, name: str, value: ArrayLike, domain: Domain) -> NDArray[np
 
     Examples
     --------
-    >>> check("rate_bps", "bandwidth_hz", [1e6, -2.0], positive)
+    >>> check("rate_bps", "snr", [1e6, -2.0], positive)
     Traceback (most recent call last):
         ...
-    radioopt.base.errors.ProblemError: rate_bps.bandwidth_hz: expected > 0, got -2.0 at index 1 (1 of 2 invalid)
+    radioopt.base.errors.ProblemError: rate_bps.snr: expected > 0, got -2.0 at index 1 (1 of 2 invalid)
     """
     array = as_numbers(owner, name, value)
     inside = domain.contains(array)
@@ -192,7 +194,7 @@ def as_numbers(owner: str, name: str, value: ArrayLike) -> NDArray[np.float64]:
     if type(value) is float:
         return np.array(value)
     if isinstance(value, np.ma.MaskedArray):
-        value = value.astype(np.float64).filled(np.nan)  # a masked element is a missing one
+        value = np.ma.filled(value.astype(np.float64), np.nan)  # a masked element is a missing one
     try:
         array = np.asarray(value)
         if array.dtype.kind not in "fiuO":
@@ -280,21 +282,25 @@ def read_quantities(
     ProblemError
         If a value is not numeric, lies outside its domain, or does not fit the others' lengths.
     """
-    arrays = {name: as_numbers(owner, name, value) for name, value in given.items()}
+    values: dict[str, Array | float] = {}
     sizes: dict[str, int] = {}
     origin: dict[str, str] = {}
     batch_shape: tuple[int, ...] = ()
-    for name, array in arrays.items():
+    for name, value in given.items():
+        if type(value) is float:
+            values[name] = value
+            continue
+        values[name] = array = as_numbers(owner, name, value)
+        if not array.ndim:
+            continue
         axes = layout.rows[name][0][0]
+        core = array.ndim - len(axes)
         if array.size == 0:
             raise ProblemError(f"{owner}.{name}: expected at least one value, got an empty array")
-        if array.ndim == 0:
-            continue
-        if array.ndim < len(axes):
+        if core < 0:
             raise ProblemError(
                 f"{owner}.{name}: expected a scalar or axes (..., {', '.join(axes)}), got shape {array.shape}"
             )
-        core = array.ndim - len(axes)
         for axis, length in zip(axes, array.shape[core:], strict=True):
             known = sizes.get(axis, 1)
             if known == 1:
@@ -304,31 +310,28 @@ def read_quantities(
                     f"{owner}.{name}: expected {known} values along the {axis} axis, as in {origin[axis]}, "
                     f"got {length}"
                 )
-        try:
-            batch_shape = np.broadcast_shapes(batch_shape, array.shape[:core])
-        except ValueError:
-            raise ProblemError(
-                f"{owner}.{name}: expected leading (batch) axes that broadcast with {batch_shape}, "
-                f"got {array.shape[:core]} from shape {array.shape}"
-            ) from None
+        if core and array.shape[:core] != batch_shape:
+            try:
+                batch_shape = np.broadcast_shapes(batch_shape, array.shape[:core])
+            except ValueError:
+                raise ProblemError(
+                    f"{owner}.{name}: expected leading (batch) axes that broadcast with {batch_shape}, "
+                    f"got {array.shape[:core]} from shape {array.shape}"
+                ) from None
     blocks: Blocks = {}
     for key, declared in layout.blocks.items():
-        axes, dtype = key
-        core_shape = tuple(sizes.setdefault(axis, 1) for axis in axes)
-        block = np.empty((len(declared), *batch_shape, *core_shape), dtype)
-        for row, field in zip(block, declared, strict=True) if block.ndim > 1 else ():
-            row[...] = _with_core_axes(arrays[field.name], len(axes))
-        if block.ndim == 1:
-            block[:] = [arrays[field.name] for field in declared]
-        column = (-1, *(1,) * (block.ndim - 1))
+        shape = batch_shape + tuple([sizes.setdefault(axis, 1) for axis in key[0]])
+        if shape:
+            block = np.empty((len(declared), *shape), key[1])
+            for row, field in enumerate(declared):
+                block[row] = values[field.name]
+        else:
+            block = np.array([values[field.name] for field in declared], key[1])
+        column = (-1,) + (1,) * len(shape)
         low, high = layout.low[key].reshape(column), layout.high[key].reshape(column)
         if not ((low <= block) & (block <= high)).all():
             for field in declared:  # say which, on the caller's own array and indices
-                check(owner, field.name, arrays[field.name], field.domain)
+                check(owner, field.name, values[field.name], field.domain)
         block.flags.writeable = False
         blocks[key] = block
     return blocks, batch_shape, sizes
-
-
-def _with_core_axes(array: Array, count: int) -> Array:
-    return array if array.ndim else array.reshape((1,) * count)

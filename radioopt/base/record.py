@@ -1,4 +1,4 @@
-"""Record: a set of declared quantities over a batch of instances; what problems, solutions and devices share."""
+"""Record: declared quantities over a batch of instances; what problems, solutions and devices share."""
 
 from __future__ import annotations
 
@@ -39,7 +39,9 @@ class Record:
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Collect the declared quantities, inherited ones first."""
         super().__init_subclass__(**kwargs)
-        cls.quantities = dict(cls.quantities) | {k: v for k, v in vars(cls).items() if isinstance(v, Quantity)}
+        cls.quantities = dict(cls.quantities) | {
+            k: v for k, v in vars(cls).items() if isinstance(v, Quantity)
+        }
         cls._layout = Layout.of(cls.quantities)
 
     # -- construction ---------------------------------------------------------------------------------------
@@ -108,7 +110,9 @@ class Record:
             raise TypeError(f"{type(self).__name__} is a single instance, not a batch: it cannot be indexed")
         index = index if isinstance(index, tuple) else (index,)
         shape = np.empty(self.batch_shape, np.bool_)[index].shape  # IndexError for a bad index
-        blocks = {key: np.ascontiguousarray(block[(slice(None), *index)]) for key, block in self._blocks.items()}
+        blocks = {
+            key: np.ascontiguousarray(block[(slice(None), *index)]) for key, block in self._blocks.items()
+        }
         for block in blocks.values():
             block.flags.writeable = False
         selected = object.__new__(type(self))
@@ -176,13 +180,15 @@ class Record:
             value = np.asarray(self._value(name))
             low, high = value.min(), value.max()
             text = f"{low:.6g}" if low == high or value.size == 1 else f"{low:.6g} ... {high:.6g}"
-            lines.append(f"  {name:<{width}}  {text} {declared.unit if declared.unit != '1' else ''}".rstrip())
+            lines.append(
+                f"  {name:<{width}}  {text} {declared.unit if declared.unit != '1' else ''}".rstrip()
+            )
         return "\n".join(lines)
 
     # -- files ----------------------------------------------------------------------------------------------
 
     def _header(self) -> dict[str, Any]:
-        """What a file says beside the numbers; subclasses add what identifies them."""
+        """Say in a file what is beside the numbers; subclasses add what identifies them."""
         return {"format": FORMAT}
 
     def _parts(self) -> dict[str, Record]:

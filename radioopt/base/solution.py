@@ -99,12 +99,18 @@ class Solution(Record):
         SolveError
             If an instance failed, is infeasible or hit a limit, or if an exact method did not close the gap.
         """
+        if not self.batch_shape and int(self.status_code) == Status.OPTIMAL:
+            return self
         codes = np.atleast_1d(self.status_code)
         exact = self.problem.methods[self.method].exact
         bad = codes != Status.OPTIMAL if exact else codes > Status.NODE_LIMIT
         if bad.any():
             first = tuple(int(i) for i in np.argwhere(bad)[0])
-            where = f" at instance {first if len(first) > 1 else first[0]} of the batch" if self.batch_shape else ""
+            where = (
+                f" at instance {first if len(first) > 1 else first[0]} of the batch"
+                if self.batch_shape
+                else ""
+            )
             status = Status(int(codes[first]))
             gap = float(np.atleast_1d(self.gap)[first])
             raise SolveError(
@@ -136,7 +142,7 @@ class Solution(Record):
             isinstance(other, Solution) and self.problem == other.problem and self.method == other.method
         )
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None
 
     def __repr__(self) -> str:
         if not self.batch_shape:
@@ -146,7 +152,9 @@ class Solution(Record):
             words = (f"{n} {Status(int(c)).name}" for c, n in zip(codes, counts, strict=True))
             head = f"{', '.join(words)} by {self.method!r}, largest gap {np.max(self.gap):.2g}"
         first, _, rest = super().__repr__().partition("\n")
-        rest = "\n".join(line for line in rest.split("\n") if not line.startswith(("  status_code", "  gap ")))
+        rest = "\n".join(
+            line for line in rest.split("\n") if not line.startswith(("  status_code", "  gap "))
+        )
         return f"{first}, {head}\n{rest}"
 
     def _parts(self) -> dict[str, Record]:

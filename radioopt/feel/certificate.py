@@ -1,4 +1,4 @@
-r"""Objective, residuals, bound and repair of a FEEL point in plain NumPy: the oracle for every solver's answer.
+r"""Objective, residuals, bound and repair of a FEEL point in plain NumPy: the oracle for every solver.
 
 It takes decisions only (batch sizes, slots) and calls no kernel, so that it can judge the kernels.
 
@@ -15,9 +15,9 @@ and the learning efficiency is at most :math:`\xi/\sqrt{\kappa}`. :math:`T_D` is
 The bound holds for integer batch sizes as well.
 
 With wide limits the last sum magnifies rounding: an error :math:`\epsilon` in :math:`\lambda_k p_k` costs
-:math:`\epsilon u_k / \sum B`. So a second choice of :math:`\lambda` is tried and the better bound kept: exactly
-:math:`\theta^2/p_k` for the devices strictly between their limits, which makes their term constant in B, and
-:math:`\propto \phi_k^2/a_k` for the others, summing to :math:`2\theta`.
+:math:`\epsilon u_k / \sum B`. So a second choice of :math:`\lambda` is tried and the better bound kept:
+exactly :math:`\theta^2/p_k` for the devices strictly between their limits, which makes their term constant
+in B, and :math:`\propto \phi_k^2/a_k` for the others, summing to :math:`2\theta`.
 """
 
 from __future__ import annotations

@@ -1,15 +1,15 @@
-r"""FEEL kernels: safeguarded Newton on the two optimality equations, and a one-pass certificate.
+"""FEEL kernels: safeguarded Newton on the two optimality equations, and a one-pass certificate.
 
-In canonical form device k has :math:`a = s/R^U` (upload time at a full frame), :math:`b = s/R^D`, compute time
-:math:`o + pB` with :math:`l \le B \le u`, and update time :math:`c`. With :math:`y = a/\phi` the upload time,
-:math:`x = T + T_D`, :math:`L = o + pl`, :math:`U = o + pu`, optimality is
+In canonical form device k has a = s/R^U (upload time at a full frame), b = s/R^D, compute time o + pB with
+l <= B <= u, and update time c. With y = a/phi the upload time, x = T + T_D, L = o + pl and U = o + pu,
+optimality is
 
     y_k = clip(m sqrt(a_k p_k), T - U_k, T - L_k)
     G1:  sum a/y = 1                          the frame is full
     G2:  m^2 x sum a/y^2 = 2 sum B            stationarity in T
 
-Times are measured from the slowest device's least compute time, z = T - max L, so that y keeps its digits when
-one device's compute time dwarfs every upload. A work array holds one row per canonical parameter.
+Times are measured from the slowest device's least compute time, z = T - max L, so that y keeps its digits
+when one device's compute time dwarfs every upload. A work array holds one row per canonical parameter.
 """
 
 import math
@@ -206,7 +206,7 @@ def allocate(work, z, m, download, i, instance, out_device):
 
 @kernel
 def certify_point(work, i, instance, out_device, out_instance):
-    """Measure the point in ``out_device``: objective, bound, residual, latencies (see the certificate module)."""
+    """Measure the point in ``out_device``: objective, bound, residual, latencies, as in the certificate."""
     phase_up, phase_down, total, residual = 0.0, 0.0, 0.0, -math.inf
     sum_phi, sum_psi, scale_up, scale_down, weighted = 0.0, 0.0, 0.0, 0.0, 0.0
     for k in range(work.shape[1]):
@@ -261,7 +261,7 @@ def certify_point(work, i, instance, out_device, out_instance):
 
 @kernel
 def kappa_bound(work, i, instance, out_device, theta, least_down, level, split):
-    """Lower bound on (T + T_D)^2 / sum B from multipliers level phi^2/a, or theta^2/p where ``split`` and free."""
+    """Bound (T + T_D)^2 / sum B by multipliers level phi^2/a, or theta^2/p where ``split`` and free."""
     roots, inner = 0.0, 0.0
     for k in range(work.shape[1]):
         batch = out_device[BATCH, i, k]

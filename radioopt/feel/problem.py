@@ -26,7 +26,7 @@ from radioopt.base.record import Record
 
 if TYPE_CHECKING:
     from radioopt.base.certify import Certificate
-    from radioopt.feel.solution import BatchsizeSolution
+    from radioopt.feel.solution import BatchsizeSolution  # noqa: F401 (named as the base's type argument)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -98,19 +98,27 @@ class BatchsizeProblem(Problem["BatchsizeSolution"], family="feel", sense="max")
 
     payload_bits: Quantity = quantity("bit", positive, PER_INSTANCE, "gradient size", symbol="s")
     uplink_rate_bps: Quantity = quantity("bit/s", positive, DEVICE, "uplink rate, full frame", symbol="R_k^U")
-    downlink_rate_bps: Quantity = quantity("bit/s", positive, DEVICE, "downlink rate, full frame", symbol="R_k^D")
+    downlink_rate_bps: Quantity = quantity(
+        "bit/s", positive, DEVICE, "downlink rate, full frame", symbol="R_k^D"
+    )
     seconds_per_sample: Quantity = quantity("s", positive, DEVICE, "gradient time per sample", symbol="C/f_k")
     update_time_s: Quantity = quantity("s", nonnegative, DEVICE, "local model update", symbol="t_k^M")
     max_batchsize: Quantity = quantity("samples", at_least(1), DEVICE, "largest batch", symbol="B^max")
-    min_batchsize: Quantity = quantity("samples", at_least(1), DEVICE, "smallest batch", symbol="1", default=1.0)
-    base_time_s: Quantity = quantity("s", finite, DEVICE, "gradient time, intercept", symbol="o_k", default=0.0)
+    min_batchsize: Quantity = quantity(
+        "samples", at_least(1), DEVICE, "smallest batch", symbol="1", default=1.0
+    )
+    base_time_s: Quantity = quantity(
+        "s", finite, DEVICE, "gradient time, intercept", symbol="o_k", default=0.0
+    )
     uplink_frame_s: Quantity = quantity(
         "s", positive, PER_INSTANCE, "uplink frame", symbol="T_f^U", default=0.01
     )
     downlink_frame_s: Quantity = quantity(
         "s", positive, PER_INSTANCE, "downlink frame", symbol="T_f^D", default=0.01
     )
-    loss_decay: Quantity = quantity("1", positive, PER_INSTANCE, "loss decay coefficient", symbol="xi", default=1.0)
+    loss_decay: Quantity = quantity(
+        "1", positive, PER_INSTANCE, "loss decay coefficient", symbol="xi", default=1.0
+    )
 
     def _check(self) -> None:
         low, high = self.min_batchsize, self.max_batchsize

@@ -42,9 +42,13 @@ class BatchsizeSolution(Solution):
 
     batchsize: Quantity = quantity("samples", unrestricted, DEVICE, "batch size", symbol="B_k")
     uplink_slot_s: Quantity = quantity("s", unrestricted, DEVICE, "uplink slot per frame", symbol="tau_k^U")
-    downlink_slot_s: Quantity = quantity("s", unrestricted, DEVICE, "downlink slot per frame", symbol="tau_k^D")
+    downlink_slot_s: Quantity = quantity(
+        "s", unrestricted, DEVICE, "downlink slot per frame", symbol="tau_k^D"
+    )
     upload_phase_s: Quantity = quantity("s", unrestricted, PER_INSTANCE, "compute and upload", symbol="T")
-    download_phase_s: Quantity = quantity("s", unrestricted, PER_INSTANCE, "download and update", symbol="T_D")
+    download_phase_s: Quantity = quantity(
+        "s", unrestricted, PER_INSTANCE, "download and update", symbol="T_D"
+    )
     round_latency_s: Quantity = quantity("s", unrestricted, PER_INSTANCE, "round latency", symbol="T + T_D")
 
     decisions: ClassVar[tuple[str, ...]] = ("batchsize", "uplink_slot_s", "downlink_slot_s")
@@ -58,19 +62,19 @@ class BatchsizeSolution(Solution):
     @property
     def compute_time_s(self) -> Array:
         """Time to compute the gradient, shape (..., K) [s]."""
-        return self.problem.base_time_s + self.problem.seconds_per_sample * self.batchsize
+        return np.asarray(self.problem.base_time_s + self.problem.seconds_per_sample * self.batchsize)
 
     @property
     def upload_time_s(self) -> Array:
         """Time to upload the gradient in the slots held, shape (..., K) [s]."""
         frame = np.expand_dims(self.problem.uplink_frame_s, -1)
-        return self.problem.upload_time_full_frame_s * frame / self.uplink_slot_s
+        return np.asarray(self.problem.upload_time_full_frame_s * frame / self.uplink_slot_s)
 
     @property
     def download_time_s(self) -> Array:
         """Time to download the averaged gradient in the slots held, shape (..., K) [s]."""
         frame = np.expand_dims(self.problem.downlink_frame_s, -1)
-        return self.problem.download_time_full_frame_s * frame / self.downlink_slot_s
+        return np.asarray(self.problem.download_time_full_frame_s * frame / self.downlink_slot_s)
 
     def to_frame(self, axes: Axes = DEVICE) -> pd.DataFrame:
         """Tabulate per device, with compute, upload and download times beside the decisions."""
@@ -81,7 +85,7 @@ class BatchsizeSolution(Solution):
         return frame
 
     def plot(self, **options: Any) -> Figure:
-        """Draw the round as a timeline per device, with the batch sizes; see :func:`radioopt.feel.plot.plot_round`."""
+        """Draw the round as a timeline per device; see :func:`radioopt.feel.plot.plot_round`."""
         from radioopt.feel.plot import plot_round
 
         return plot_round(self, **options)

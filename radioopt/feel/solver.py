@@ -25,7 +25,7 @@ _COUNTS: BlockKey = (PER_INSTANCE, np.dtype(np.int64).char)
 
 @BatchsizeProblem.method("newton", exact=True)
 def newton(problem: BatchsizeProblem, options: SolveOptions) -> BatchsizeSolution:
-    """Semismooth Newton on the two optimality equations, bracketed; 4 to 5 passes over the devices are usual."""
+    """Bracketed semismooth Newton on the two optimality equations; 4 to 5 passes over the devices usually."""
     return _run("newton", kernel.solve_serial, kernel.solve_parallel, problem, options)
 
 
@@ -59,9 +59,10 @@ def judge(out_instance: Array, out_counts: Array, options: SolveOptions) -> None
     """Replace the residual by the gap, and set the status."""
     measured: tuple[Any, ...] = tuple(out_instance[:3])
     if out_instance.shape[1] == 1:
-        measured = tuple(row.item() for row in measured)
+        measured = tuple(out_instance[:3, 0].tolist())
     gap, status = certify(*measured, sense=BatchsizeProblem.sense, options=options)
     out_instance[kernel.RESIDUAL] = gap
     out_counts[1] = status
-    limited = (out_counts[1] == Status.FEASIBLE) & (out_counts[0] >= options.max_iterations)
-    out_counts[1, limited] = Status.ITERATION_LIMIT
+    if out_counts[1].any():
+        limited = (out_counts[1] == Status.FEASIBLE) & (out_counts[0] >= options.max_iterations)
+        out_counts[1, limited] = Status.ITERATION_LIMIT

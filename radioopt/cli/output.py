@@ -1,0 +1,107 @@
+"""Tables for people, JSON and CSV for programs; progress on standard error so that output can be piped."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from rich.console import Console
+    from rich.progress import Progress
+
+
+def add_format_arguments(parser: argparse.ArgumentParser) -> None:
+    """Offer ``--json`` and ``--csv`` beside the table."""
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument("--json", action="store_true", help="print JSON (full precision, nan as null)")
+    group.add_argument("--csv", action="store_true", help="print CSV (full precision)")
+
+
+def wants_table(args: argparse.Namespace) -> bool:
+    """Whether the output is for a person."""
+    return not (args.json or args.csv)
+
+
+def console(*, stderr: bool = False) -> Console:
+    """Return a rich console; at least 110 columns wide where there is no terminal."""
+    from rich.console import Console
+
+    made = Console(stderr=stderr, highlight=False)
+    if not made.is_terminal and made.width < 110:
+        made = Console(stderr=stderr, highlight=False, width=110)
+    return made
+
+
+def print_json(document: Mapping[str, Any]) -> None:
+    """Print strict JSON: what is not finite becomes null."""
+    print(json.dumps(_plain(document), indent=1, allow_nan=False))
+
+
+def print_csv(frame: pd.DataFrame, *, index: bool = True) -> None:
+    """Print CSV whose floats read back exactly."""
+    frame.to_csv(sys.stdout, index=index)
+
+
+def print_table(frame: pd.DataFrame, title: str = "", *, index: bool = True) -> None:
+    """Print a DataFrame as a table with six significant digits."""
+    from rich.table import Table
+
+    table = Table(title=title or None, title_justify="left", title_style="bold")
+    if index:
+        for name in frame.index.names:
+            table.add_column(str(name or ""), style="dim")
+    for name, kind in zip(frame.columns, frame.dtypes, strict=True):
+        table.add_column(str(name).replace("_", " "), justify="right" if kind.kind in "fiu" else "left")
+    for label, row in zip(frame.index, frame.itertuples(index=False), strict=True):
+        labels = label if isinstance(label, tuple) else (label,)
+        table.add_row(*(map(str, labels) if index else ()), *map(cell, row))
+    console().print(table)
+
+
+def cell(value: Any) -> str:
+    """Format one value for a table."""
+    if isinstance(value, float):
+        return "-" if math.isnan(value) else f"{value:.6g}"
+    return str(value)
+
+
+def records(frame: pd.DataFrame, *, index: bool = True) -> list[dict[str, Any]]:
+    """Rows of a DataFrame as dictionaries, the index among the columns."""
+    rows = (frame.reset_index() if index else frame).to_dict("records")
+    return [{str(key): value for key, value in row.items()} for row in rows]
+
+
+@contextmanager
+def progress() -> Iterator[Progress]:
+    """Show progress bars on standard error; silent where that is not a terminal."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    target = console(stderr=True)
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=target,
+        transient=True,
+        disable=not target.is_terminal,
+    ) as bars:
+        yield bars
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if hasattr(value, "tolist"):  # NumPy scalars and arrays
+        return _plain(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
