@@ -35,7 +35,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@echo "This takes about a minute, once (details: .venv/install.log)."
 	@test -e $@ && rm $@ || $(PYTHON) -m venv --clear .venv
 	@PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt PIP_DISABLE_PIP_VERSION_CHECK=1 \
-	  $(BIN)/python -m pip install --quiet --quiet --no-input --log .venv/install.log --editable '$(EVERYTHING)' || \
+	  $(BIN)/python -m pip install --quiet --quiet --no-input --progress-bar off --log .venv/install.log --editable '$(EVERYTHING)' || \
 	  { echo "The installation failed; its log is .venv/install.log" >&2; exit 1; }
 	@touch $@
 	@echo "Done."
