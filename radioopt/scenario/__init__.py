@@ -1,0 +1,11 @@
+"""Scenarios: a cell and its devices, from a file to the problems they pose.
+
+>>> devices = Scenario.load("feel-cpu").draw(seed=1)
+>>> devices.problem("feel").solve().status.name
+'OPTIMAL'
+"""
+
+from radioopt.scenario.devices import Devices, MissingQuantityError
+from radioopt.scenario.scenario import Scenario
+
+__all__ = ["Devices", "MissingQuantityError", "Scenario"]

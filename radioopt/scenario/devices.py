@@ -1,0 +1,238 @@
+"""Devices: what a scenario draws, in SI units, and the problems they pose."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from radioopt.base.errors import ProblemError
+from radioopt.base.quantity import (
+    DEVICE,
+    PER_INSTANCE,
+    Array,
+    Layout,
+    Quantity,
+    at_least,
+    nonnegative,
+    positive,
+    quantity,
+)
+from radioopt.base.record import Record
+from radioopt.channel import ergodic_rate_bps, rate_bps, rayleigh_power_gain, snr
+
+if TYPE_CHECKING:
+    from radioopt.base.problem import Problem
+    from radioopt.scenario.scenario import Scenario
+
+_GIVEN_BY = {
+    "downlink_power_w": "radio.downlink_power_dbm",
+    "downlink_snr": "radio.downlink_power_dbm",
+    "downlink_rate_bps": "radio.downlink_power_dbm",
+}
+
+
+class MissingQuantityError(ProblemError, AttributeError):
+    """A quantity of the devices that their scenario does not give; the message names the key to add."""
+
+
+class Devices(Record):
+    """Devices of one cell in SI units: placed, with their links and their hardware.
+
+    :meth:`Scenario.draw` makes them. Leading axes are a batch of independent draws; ``devices[3]`` is one.
+
+    Attributes
+    ----------
+    scenario : Scenario
+        Where they are from.
+    distance_m : ndarray, shape (..., K)
+        Distance to the base station [m].
+    channel_gain : ndarray, shape (..., K)
+        Mean power gain of the path, linear, without small-scale fading; the same in both directions.
+    transmit_power_w : ndarray, shape (..., K)
+        Power of a device [W].
+    uplink_snr, downlink_snr : ndarray, shape (..., K)
+        Signal-to-noise ratio with the power spread over the whole bandwidth, linear: the mean under "ergodic"
+        fading, this round's under "block" fading.
+    uplink_rate_bps, downlink_rate_bps : ndarray, shape (..., K)
+        Rate of a device that holds the whole band [bit/s]: averaged over Rayleigh fading in closed form under
+        "ergodic" fading, this round's under "block" fading.
+    cpu_frequency_hz : ndarray, shape (..., K)
+        CPU frequency [Hz].
+    energy_coefficient : ndarray, shape (..., K)
+        Effective switched capacitance: energy per cycle over squared frequency [J/Hz^2].
+    local_samples : ndarray, shape (..., K)
+        Samples held.
+    bandwidth_hz, noise_psd_w_per_hz, downlink_power_w : float or ndarray (...)
+        Bandwidth [Hz], noise density with the receiver's noise figure [W/Hz], power of the base station [W].
+
+    Raises
+    ------
+    MissingQuantityError
+        On reading a quantity that the scenario does not give: ``cpu_frequency_hz``, ``energy_coefficient``,
+        ``local_samples`` and all of the downlink are optional. It is an ``AttributeError`` too, so that
+        ``hasattr`` and ``getattr`` with a default work.
+
+    Examples
+    --------
+    >>> from radioopt import Scenario
+    >>> devices = Scenario.load("feel-cpu").draw(seed=1)
+    >>> devices.uplink_rate_bps.shape
+    (12,)
+    >>> devices.problem("feel").solve().status.name
+    'OPTIMAL'
+    """
+
+    distance_m: Quantity = quantity("m", positive, DEVICE, "distance to the base station")
+    channel_gain: Quantity = quantity("1", positive, DEVICE, "mean power gain of the path")
+    transmit_power_w: Quantity = quantity("W", positive, DEVICE, "power of the device")
+    uplink_snr: Quantity = quantity("1", positive, DEVICE, "uplink SNR, whole bandwidth")
+    uplink_rate_bps: Quantity = quantity("bit/s", positive, DEVICE, "uplink rate, whole bandwidth")
+    downlink_snr: Quantity = quantity("1", positive, DEVICE, "downlink SNR, whole bandwidth")
+    downlink_rate_bps: Quantity = quantity("bit/s", positive, DEVICE, "downlink rate, whole bandwidth")
+    cpu_frequency_hz: Quantity = quantity("Hz", positive, DEVICE, "CPU frequency")
+    energy_coefficient: Quantity = quantity("J/Hz^2", nonnegative, DEVICE, "effective switched capacitance")
+    local_samples: Quantity = quantity("samples", at_least(1), DEVICE, "samples held")
+    bandwidth_hz: Quantity = quantity("Hz", positive, PER_INSTANCE, "bandwidth of the cell")
+    noise_psd_w_per_hz: Quantity = quantity("W/Hz", positive, PER_INSTANCE, "noise density at the receiver")
+    downlink_power_w: Quantity = quantity("W", positive, PER_INSTANCE, "power of the base station")
+
+    scenario: Scenario
+    _drawn: Mapping[str, Mapping[str, Array]]
+
+    @classmethod
+    def _made(
+        cls,
+        scenario: Scenario,
+        drawn: Mapping[str, Mapping[str, Array]],
+        given: Mapping[str, Any],
+        rng: np.random.Generator,
+    ) -> Self:
+        """Make devices of the quantities given, which may be fewer than declared, and add their links."""
+        given = dict(given)
+        powers = {"uplink": given["transmit_power_w"]}
+        if "downlink_power_w" in given:
+            powers["downlink"] = np.expand_dims(given["downlink_power_w"], -1)
+        bandwidth = np.expand_dims(given["bandwidth_hz"], -1)
+        for link, power in powers.items():
+            ratio = snr(
+                transmit_power_w=power,
+                channel_gain=given["channel_gain"],
+                noise_psd_w_per_hz=np.expand_dims(given["noise_psd_w_per_hz"], -1),
+                bandwidth_hz=bandwidth,
+            )
+            if scenario.cell.fading == "block":
+                ratio = ratio * rayleigh_power_gain(rng, np.shape(ratio))
+                rate = rate_bps(ratio, bandwidth)
+            else:
+                rate = ergodic_rate_bps(ratio, bandwidth)
+            given |= {f"{link}_snr": ratio, f"{link}_rate_bps": rate}
+        quantities = {name: declared for name, declared in cls.quantities.items() if name in given}
+        devices = object.__new__(cls)
+        devices.__dict__.update(
+            scenario=scenario, _drawn=drawn, quantities=quantities, _layout=Layout.of(quantities)
+        )
+        devices._read(cls.__name__, given)
+        return devices
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"{type(self).__name__} is read-only: cannot set {name}")
+
+    def _value(self, name: str) -> Any:
+        if name not in self.quantities:
+            key = _GIVEN_BY.get(name, f"devices.{name}")
+            raise MissingQuantityError(f"{type(self).__name__}.{name}: the scenario does not give {key}")
+        return super()._value(name)
+
+    def _selected_context(self, index: tuple[Any, ...]) -> dict[str, Any]:
+        drawn = {
+            family: {name: value[index] for name, value in values.items()}
+            for family, values in self._drawn.items()
+        }
+        own = {name: self.__dict__[name] for name in ("scenario", "quantities", "_layout")}
+        return own | {"_drawn": drawn}
+
+    def __eq__(self, other: object) -> bool:
+        """Equal if from equal scenarios and equal in every quantity."""
+        if not isinstance(other, Devices):
+            return NotImplemented
+        return self.scenario == other.scenario and super().__eq__(other) is True
+
+    __hash__ = None
+
+    def fade(self, rng: np.random.Generator) -> Devices:
+        """Return the same devices in another round, with its channel.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator
+            Source of randomness.
+
+        Returns
+        -------
+        Devices
+            With the same placement and hardware. Under "block" fading, uplink and downlink have new,
+            independent Rayleigh gains; under "ergodic" fading, where rates are means over all states, these
+            very devices.
+
+        Raises
+        ------
+        ProblemError
+            If `rng` is not a generator.
+
+        Examples
+        --------
+        >>> from radioopt import Scenario
+        >>> devices = Scenario.load("feel-cpu").draw(seed=1)
+        >>> devices.fade(np.random.default_rng(2)) is devices
+        True
+        """
+        if not isinstance(rng, np.random.Generator):
+            raise ProblemError(f"Devices.fade.rng: expected a numpy.random.Generator, got {rng!r}")
+        if self.scenario.cell.fading == "ergodic":
+            return self
+        return self._made(self.scenario, self._drawn, self.to_dict(), rng)
+
+    def problem(self, family: str, **overrides: Any) -> Problem[Any]:
+        """Pose the problem of a family to these devices, with the settings of its table in the scenario.
+
+        Parameters
+        ----------
+        family : str
+            Name of a problem table of the scenario, e.g. "feel".
+        **overrides
+            Settings to change, by their name in that table: numbers or arrays with leading batch axes.
+
+        Returns
+        -------
+        Problem
+            A problem of that family, with the batch axes of the devices.
+
+        Raises
+        ------
+        ProblemError
+            If the scenario has no table of that name, an override no key of that name, the problem needs a
+            quantity that the scenario does not give, or a value is refused.
+
+        Examples
+        --------
+        >>> from radioopt import Scenario
+        >>> devices = Scenario.load("feel-cpu").draw(seed=1)
+        >>> devices.problem("feel", max_batchsize=64).max_batchsize.max().item()
+        64.0
+        """
+        from radioopt.scenario.tables import hook, suggestion
+
+        settings = self.scenario.problems.get(family)
+        if settings is None:
+            known = ", ".join(f"[{name}]" for name in self.scenario.problems) or "none"
+            raise ProblemError(
+                f"scenario {self.scenario.name!r} has no table [{family}]; its problems: {known}"
+            )
+        for name in overrides:
+            if name not in settings.law_fields():
+                guess = suggestion(name, settings.law_fields())
+                raise ProblemError(f'Devices.problem("{family}"): unknown setting {name}{guess}')
+        problem: Problem[Any] = hook(family).build(self, settings, {**self._drawn[family], **overrides})
+        return problem

@@ -1,0 +1,269 @@
+"""Scenario: a cell, its devices and their problems, read from a file and drawn as often as needed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from radioopt.base.errors import ProblemError
+from radioopt.channel import channel_gain, distances_m, uniform_in_disc
+from radioopt.channel.draws import check_draw
+from radioopt.scenario.devices import Devices
+from radioopt.scenario.tables import Cell, DeviceTable, Radio, Table, read, suggestion
+from radioopt.units import dbm_to_w
+
+Seed = int | np.random.SeedSequence | np.random.Generator | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scenario:
+    """A cell with its devices and the problems they pose; :meth:`draw` makes the devices.
+
+    Read one with :meth:`load` or :meth:`from_dict`, which check it.
+
+    Attributes
+    ----------
+    name : str
+        A title.
+    cell : Cell
+        Placement, path loss and fading.
+    radio : Radio
+        Bandwidth, noise and power of the base station.
+    devices : DeviceTable
+        Number of devices, and a law for each of their quantities.
+    problems : mapping of str to Table
+        Settings of each problem family that has a table, by name.
+
+    Examples
+    --------
+    >>> scenario = Scenario.load("feel-cpu")
+    >>> devices = scenario.draw(seed=1)
+    >>> solution = devices.problem("feel").solve()
+    >>> solution.batchsize.shape
+    (12,)
+    >>> scenario.draw(seed=1, size=10_000).uplink_rate_bps.shape
+    (10000, 12)
+    """
+
+    name: str
+    cell: Cell
+    radio: Radio
+    devices: DeviceTable
+    problems: Mapping[str, Table] = field(default_factory=dict)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Scenario:
+        """Read a scenario from a TOML file, or one that comes with radioopt by its name.
+
+        Parameters
+        ----------
+        path : path-like
+            A file, or a bare name without suffix and folder out of :meth:`examples`.
+
+        Returns
+        -------
+        Scenario
+            The checked scenario.
+
+        Raises
+        ------
+        ProblemError
+            If the file is not TOML (file, line and column named); for each key that is unknown, missing or
+            has a value out of its type or range; or if no scenario of that name comes with radioopt.
+        OSError
+            If the file cannot be read.
+
+        Examples
+        --------
+        >>> Scenario.load("feel-cpu").devices.count
+        12
+        """
+        if isinstance(path, str) and re.fullmatch(r"[\w-]+", path):
+            if path not in cls.examples():
+                raise ProblemError(
+                    f"no scenario {path!r} comes with radioopt{suggestion(path, cls.examples())} "
+                    "A file is given with its suffix or folder"
+                )
+            source, data = f"{path}.toml", (_folder() / f"{path}.toml").read_bytes()
+        else:
+            source, data = os.fspath(path), Path(path).read_bytes()
+        try:
+            return cls.from_dict(tomllib.loads(_text(source, data)))
+        except tomllib.TOMLDecodeError as error:
+            what, _, _ = str(error).rpartition(" (at ")
+            place = re.search(r"line (\d+), column (\d+)", str(error))
+            line, column = place.groups() if place else (data.count(b"\n") + 1, len(data) - data.rfind(b"\n"))
+            raise ProblemError(f"{source}, line {line}, column {column}: not TOML: {what}") from None
+        except ProblemError as error:
+            lines = str(error).splitlines()
+            raise ProblemError("\n".join(f"{source}: {line}" for line in lines)) from None
+
+    @classmethod
+    def from_dict(cls, config: Mapping[str, Any]) -> Scenario:
+        """Check a configuration given as nested dictionaries.
+
+        Parameters
+        ----------
+        config : mapping
+            Tables by name, as in a file.
+
+        Returns
+        -------
+        Scenario
+            The checked scenario.
+
+        Raises
+        ------
+        ProblemError
+            With a line for each key that is unknown, missing or has a value out of its type or range.
+
+        Examples
+        --------
+        >>> config = Scenario.load("feel-cpu").to_dict()
+        >>> config["devices"]["count"] = 0
+        >>> Scenario.from_dict(config)
+        Traceback (most recent call last):
+            ...
+        radioopt.base.errors.ProblemError: devices.count: expected >= 1, got 0
+        """
+        if not isinstance(config, Mapping):
+            raise ProblemError(f"Scenario.from_dict: expected tables by name, got {type(config).__name__}")
+        file, problems = read(config)
+        return cls(name=file.name, cell=file.cell, radio=file.radio, devices=file.devices, problems=problems)
+
+    @staticmethod
+    def examples() -> tuple[str, ...]:
+        """Names of the scenarios that come with radioopt.
+
+        Returns
+        -------
+        tuple of str
+            Sorted names that :meth:`load` takes.
+
+        Examples
+        --------
+        >>> "feel-cpu" in Scenario.examples()
+        True
+        """
+        files = (Path(entry.name) for entry in _folder().iterdir())
+        return tuple(sorted(file.stem for file in files if file.suffix == ".toml"))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the whole configuration as nested dictionaries, defaults included.
+
+        Returns
+        -------
+        dict
+            What :meth:`from_dict` turns into an equal scenario; text, numbers and lists only.
+        """
+        tables = {"cell": self.cell, "radio": self.radio, "devices": self.devices, **self.problems}
+        return {"name": self.name} | {
+            key: table.model_dump(exclude_none=True) for key, table in tables.items()
+        }
+
+    def digest(self) -> str:
+        """Fingerprint of the configuration without its name, for the record of a run.
+
+        Returns
+        -------
+        str
+            SHA-256 in hexadecimal. Order of keys, comments and the way numbers are written do not matter.
+        """
+        config = self.to_dict()
+        del config["name"]
+        text = json.dumps(config, sort_keys=True, separators=(",", ":"), allow_nan=False)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def draw(self, seed: Seed = None, size: int | tuple[int, ...] = ()) -> Devices:
+        """Place devices and draw every random law.
+
+        Parameters
+        ----------
+        seed : int, numpy.random.SeedSequence or numpy.random.Generator, optional
+            The same seed gives the same devices; a generator gives other devices at each call. Default None:
+            different devices every time.
+        size : int or tuple of int, optional
+            Leading axes of independent draws, each >= 1. Default (): a single draw.
+
+        Returns
+        -------
+        Devices
+            Arrays of shape ``(*size, count)``.
+
+        Raises
+        ------
+        ProblemError
+            If `seed` is no seed, or `size` neither a count nor a tuple of counts.
+
+        Notes
+        -----
+        Placement, fading and each random law have a stream of their own, named after their key. So two
+        scenarios that differ in one law agree in all the other draws from the same seed: what differs is due
+        to the law, not to luck.
+
+        Examples
+        --------
+        >>> scenario = Scenario.load("feel-cpu")
+        >>> scenario.draw(seed=1) == scenario.draw(seed=1)
+        True
+        """
+        try:
+            if isinstance(seed, bool):
+                raise TypeError
+            rng = np.random.default_rng(seed)
+        except (TypeError, ValueError):
+            expected = "a whole number >= 0, a SeedSequence, a Generator or None"
+            raise ProblemError(f"Scenario.draw.seed: expected {expected}, got {seed!r}") from None
+        batch_shape = check_draw("Scenario.draw", rng, size)
+        if 0 in batch_shape:
+            raise ProblemError(f"Scenario.draw.size: expected counts >= 1, got {size!r}")
+        root = rng.bytes(16)
+
+        def stream(key: str) -> np.random.Generator:
+            return np.random.default_rng([*root, *key.encode()])
+
+        count = self.devices.count
+        given: dict[str, Any] = {
+            key: law.sample(stream(f"devices.{key}"), batch_shape, count)
+            for key, law in self.devices.laws.items()
+        }
+        given["transmit_power_w"] = dbm_to_w(given.pop("transmit_power_dbm"))
+        if self.cell.radius_m is not None:
+            place = {"radius_m": self.cell.radius_m, "min_distance_m": self.cell.min_distance_m}
+            given["distance_m"] = distances_m(uniform_in_disc(stream("cell"), (*batch_shape, count), **place))
+        given["channel_gain"] = channel_gain(given["distance_m"], self.cell.path_loss)
+        given["bandwidth_hz"] = self.radio.bandwidth_hz
+        given["noise_psd_w_per_hz"] = self.radio.noise_psd_w_per_hz
+        if self.radio.downlink_power_dbm is not None:
+            given["downlink_power_w"] = dbm_to_w(self.radio.downlink_power_dbm)
+        drawn = {
+            family: {
+                key: law.sample(stream(f"{family}.{key}"), batch_shape, count)
+                for key, law in table.laws.items()
+            }
+            for family, table in self.problems.items()
+        }
+        return Devices._made(self, drawn, given, stream("fading"))
+
+
+def _folder() -> Any:
+    return resources.files("radioopt") / "scenarios"
+
+
+def _text(source: str, data: bytes) -> str:
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        line_start = data.rfind(b"\n", 0, error.start) + 1
+        line, column = data.count(b"\n", 0, error.start) + 1, error.start - line_start + 1
+        raise ProblemError(f"line {line}, column {column}: not TOML: not UTF-8 text") from None

@@ -1,0 +1,355 @@
+"""The tables of a scenario file as pydantic models, and the translation of what is wrong with them."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import importlib.util
+from collections.abc import Callable, Iterable, Mapping
+from typing import Annotated, Any, Literal, Protocol, Self, cast
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    PlainSerializer,
+    ValidationError,
+    create_model,
+    model_validator,
+)
+
+from radioopt.base.errors import ProblemError
+from radioopt.base.problem import Problem, families
+from radioopt.base.quantity import DEVICE, Array, Domain, at_least, finite, nonnegative, positive, quantity
+from radioopt.channel import PATH_LOSS_MODELS, PowerLaw
+from radioopt.scenario.devices import Devices
+from radioopt.scenario.laws import Law, Number, Of
+from radioopt.units import db_to_linear, dbm_per_hz_to_w_per_hz, dbm_to_w, w_to_dbm
+
+_power_level = Domain("between -200 and 200 dBm", -200.0, 200.0)
+# Thermal noise is -174 dBm/Hz at 290 K. No receiver is 54 dB worse, and none at less than 1 K.
+_LOWEST_PSD, _HIGHEST_PSD = -200.0, -120.0
+
+
+class _At(ValueError):
+    """Something wrong with one key, noticed while looking at its whole table."""
+
+    def __init__(self, key: str, text: str) -> None:
+        super().__init__(text)
+        self.key = key
+
+
+class Table(BaseModel):
+    """A table of a scenario file: frozen, and strict about keys and types.
+
+    Fields are laws, ``Annotated[Law, Of(quantity)]`` (``Law | None`` with the default None where the table
+    may leave it out), numbers, ``Annotated[float, Number(domain)]``, or choices, ``Literal[...]``.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    @classmethod
+    def law_fields(cls) -> list[str]:
+        """Names of the fields that are laws."""
+        return [
+            name for name, field in cls.model_fields.items() if any(isinstance(m, Of) for m in field.metadata)
+        ]
+
+    @property
+    def laws(self) -> dict[str, Law]:
+        """The laws given, by name."""
+        return {name: law for name in self.law_fields() if (law := getattr(self, name)) is not None}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_unknown_keys(cls, data: Any) -> Any:
+        unknown = [key for key in data if key not in cls.model_fields] if isinstance(data, Mapping) else []
+        if unknown:
+            raise _At(unknown[0], f"unknown key{suggestion(unknown[0], cls.known_keys())}")
+        return data
+
+    @classmethod
+    def known_keys(cls) -> list[str]:
+        """Keys to suggest in place of an unknown one."""
+        return list(cls.model_fields)
+
+
+def _read_path_loss(value: Any) -> str | PowerLaw:
+    if isinstance(value, str) and value in PATH_LOSS_MODELS:
+        return value
+    if isinstance(value, Mapping) and "exponent" in value and set(value) <= {"exponent", "gain_at_1m"}:
+        try:
+            return PowerLaw(**value)
+        except ProblemError as error:
+            raise ValueError(str(error)) from None
+    names = ", ".join(map(repr, PATH_LOSS_MODELS))
+    raise ValueError(f"expected {names} or {{ exponent = ..., gain_at_1m = ... }}, got {value!r}")
+
+
+def _write_path_loss(value: str | PowerLaw) -> Any:
+    return value if isinstance(value, str) else {"exponent": value.exponent, "gain_at_1m": value.gain_at_1m}
+
+
+class Cell(Table):
+    """``[cell]``: where devices are and how their signals travel.
+
+    Attributes
+    ----------
+    radius_m : float, optional
+        Devices are placed uniformly over the area of a disc of this radius > 0 [m], unless
+        ``devices.distance_m`` is given instead.
+    min_distance_m : float, default 35
+        No device is placed nearer to the base station [m].
+    path_loss : str or PowerLaw, default "tr36942_urban_macro_2ghz"
+        Name of an entry of :data:`radioopt.channel.PATH_LOSS_MODELS`, or the table
+        ``{ exponent = 3.0, gain_at_1m = 1e-3 }``.
+    fading : {"ergodic", "block"}, default "ergodic"
+        Rayleigh fading that changes much within a round, so that rates are means over it, or that keeps one
+        state for a round.
+    """
+
+    radius_m: Annotated[float | None, Number(positive)] = None
+    min_distance_m: Annotated[float, Number(nonnegative)] = 35.0
+    path_loss: Annotated[Any, BeforeValidator(_read_path_loss), PlainSerializer(_write_path_loss)] = (
+        "tr36942_urban_macro_2ghz"
+    )
+    fading: Literal["ergodic", "block"] = "ergodic"
+
+    @model_validator(mode="after")
+    def _ring(self) -> Self:
+        if self.radius_m is not None and self.min_distance_m >= self.radius_m:
+            raise _At(
+                "min_distance_m",
+                f"expected less than radius_m = {self.radius_m:g}, got {self.min_distance_m:g}",
+            )
+        return self
+
+
+class Radio(Table):
+    """``[radio]``: the band, the noise in it and the power of the base station.
+
+    Attributes
+    ----------
+    bandwidth_hz : float
+        Bandwidth of the cell > 0 [Hz].
+    noise_psd_dbm_per_hz : float, default -174
+        Noise *density* [dBm/Hz], thermal noise by default; it is multiplied by the bandwidth.
+    noise_power_dbm : float, optional
+        *Total* noise power in the bandwidth [dBm], noise figure included; given instead of the density.
+    noise_figure_db : float, default 0
+        Noise figure of the receivers >= 0 [dB], on top of the density.
+    downlink_power_dbm : float, optional
+        Power of the base station [dBm]; without it there is no downlink.
+
+    Notes
+    -----
+    Density and total are 70 dB apart at 10 MHz, and a mistake between the two leaves every result wrong and
+    plausible to look at. So a density outside [-200, -120] dBm/Hz is refused, and so is a total that amounts
+    to less than -200 dBm/Hz; a scenario with a real reason for more noise gives the total.
+    """
+
+    bandwidth_hz: Annotated[float, Number(positive)]
+    noise_psd_dbm_per_hz: Annotated[float | None, Number(finite)] = None
+    noise_power_dbm: Annotated[float | None, Number(_power_level)] = None
+    noise_figure_db: Annotated[float, Number(Domain("between 0 and 100 dB", 0.0, 100.0))] = 0.0
+    downlink_power_dbm: Annotated[float | None, Number(_power_level)] = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _thermal_noise(cls, data: Any) -> Any:
+        if isinstance(data, Mapping) and not {"noise_psd_dbm_per_hz", "noise_power_dbm"} & set(data):
+            return {**data, "noise_psd_dbm_per_hz": -174.0}
+        return data
+
+    @model_validator(mode="after")
+    def _one_noise(self) -> Self:
+        density, total = self.noise_psd_dbm_per_hz, self.noise_power_dbm
+        if total is None:
+            assert density is not None  # the default stands in for it
+            if not _LOWEST_PSD <= density <= _HIGHEST_PSD:
+                raise _At(
+                    "noise_psd_dbm_per_hz",
+                    f"expected a density between {_LOWEST_PSD:g} and {_HIGHEST_PSD:g} dBm/Hz "
+                    f"(thermal noise is -174), got {density:g}; "
+                    + (
+                        "a total over the bandwidth is noise_power_dbm"
+                        if density > _HIGHEST_PSD
+                        else "is it in dBW/Hz? That is 30 less"
+                    ),
+                )
+            return self
+        if density is not None:
+            raise _At(
+                "noise_power_dbm",
+                "give this total over the bandwidth or the density noise_psd_dbm_per_hz, not both",
+            )
+        if self.noise_figure_db:
+            raise _At("noise_figure_db", "belongs to noise_psd_dbm_per_hz; noise_power_dbm includes it")
+        implied = total - cast(float, w_to_dbm(self.bandwidth_hz)) + 30.0
+        if implied < _LOWEST_PSD:
+            raise _At(
+                "noise_power_dbm",
+                f"expected the total over the bandwidth, got {total:g} dBm, only {implied:.1f} dBm/Hz "
+                "(thermal noise is -174); a density is noise_psd_dbm_per_hz",
+            )
+        return self
+
+    @property
+    def noise_psd_w_per_hz(self) -> float:
+        """Noise density with the noise figure [W/Hz]."""
+        if self.noise_power_dbm is not None:
+            return float(dbm_to_w(self.noise_power_dbm)) / self.bandwidth_hz
+        assert self.noise_psd_dbm_per_hz is not None
+        return float(dbm_per_hz_to_w_per_hz(self.noise_psd_dbm_per_hz) * db_to_linear(self.noise_figure_db))
+
+
+_of = Devices.quantities
+
+
+class DeviceTable(Table):
+    """``[devices]``: how many there are, and a law for each of their quantities.
+
+    Attributes
+    ----------
+    count : int
+        Number of devices >= 1.
+    transmit_power_dbm : Law
+        Power of a device [dBm]; a random law is over decibels.
+    distance_m : Law, optional
+        Distance to the base station > 0 [m], instead of placement in the cell.
+    cpu_frequency_hz, energy_coefficient, local_samples : Law, optional
+        CPU frequency > 0 [Hz], effective switched capacitance >= 0 [J/Hz^2], samples held >= 1, for the
+        problems that need them.
+    """
+
+    count: Annotated[int, Number(at_least(1), whole=True)]
+    transmit_power_dbm: Annotated[Law, Of(quantity("dBm", _power_level, DEVICE, "power of the device"))]
+    distance_m: Annotated[Law | None, Of(_of["distance_m"])] = None
+    cpu_frequency_hz: Annotated[Law | None, Of(_of["cpu_frequency_hz"])] = None
+    energy_coefficient: Annotated[Law | None, Of(_of["energy_coefficient"])] = None
+    local_samples: Annotated[Law | None, Of(_of["local_samples"])] = None
+
+
+class File(Table):
+    """A whole scenario file, apart from its problem tables."""
+
+    name: str = ""
+    cell: Cell = Cell()
+    radio: Radio
+    devices: DeviceTable
+
+    @classmethod
+    def known_keys(cls) -> list[str]:
+        """Keys of every file, and the families that may have a table."""
+        return [*File.model_fields, *(name for name in families() if _has_hook(name))]
+
+    @model_validator(mode="after")
+    def _placement(self) -> Self:
+        given, radius = self.devices.distance_m is not None, self.cell.radius_m is not None
+        if given and radius:
+            raise _At("devices.distance_m", "give this or cell.radius_m to place devices in, not both")
+        if not given and not radius:
+            raise _At("cell.radius_m", "missing, and so is devices.distance_m: give one of them")
+        for table, settings in self:
+            for key, law in settings.laws.items() if isinstance(settings, Table) else ():
+                law.check_count(f"{table}.{key}", self.devices.count)
+        return self
+
+
+class Hook(Protocol):
+    """What the module ``radioopt.<family>.scenario`` brings.
+
+    Attributes
+    ----------
+    Settings : type
+        A :class:`Table`, or a union of tables told apart by a ``Literal`` field.
+    build : callable
+        ``(devices, settings, values) -> Problem``, with the laws of `settings` as arrays, by name: drawn, of
+        shape (...) or (..., K), or given by the caller. A law that is None is left out.
+    """
+
+    Settings: Any
+    build: Callable[[Devices, Any, Mapping[str, Array]], Problem[Any]]
+
+
+def _has_hook(family: str) -> bool:
+    return family in families() and importlib.util.find_spec(f"radioopt.{family}.scenario") is not None
+
+
+def hook(family: str) -> Hook:
+    """Import what a family brings to scenarios."""
+    return cast(Hook, importlib.import_module(f"radioopt.{family}.scenario"))
+
+
+def read(config: Mapping[str, Any]) -> tuple[File, dict[str, Table]]:
+    """Validate a whole configuration.
+
+    Parameters
+    ----------
+    config : mapping
+        Tables by name, as in a file.
+
+    Returns
+    -------
+    file : File
+        The tables every scenario has.
+    problems : dict of str to Table
+        The settings of each family that has a table.
+
+    Raises
+    ------
+    ProblemError
+        One line for each mistake: the key, what is expected, what was given.
+    """
+    found = [key for key in config if isinstance(key, str) and _has_hook(key)]
+    fields: dict[str, Any] = {family: (hook(family).Settings, ...) for family in found}
+    model = create_model("File", __base__=File, **fields)
+    try:
+        file = model.model_validate(config)
+    except ValidationError as error:
+        lines = (_explained(config, dict(details)) for details in error.errors(include_url=False))
+        raise ProblemError("\n".join(lines)) from None
+    return file, {family: getattr(file, family) for family in found}
+
+
+def suggestion(given: Any, known: Iterable[str]) -> str:
+    """Words that end a message about an unknown name: the nearest known one, or all of them."""
+    known = list(known)
+    near = difflib.get_close_matches(str(given), known, n=1)
+    return f"; did you mean {near[0]}?" if near else f"; known: {', '.join(known)}"
+
+
+def _explained(config: Mapping[str, Any], details: Mapping[str, Any]) -> str:
+    """One line about one pydantic error: ``table.key: expected ..., got ...``."""
+    kind, given, context = details["type"], details["input"], details.get("ctx", {})
+    path: list[str] = []
+    inside: Any = config
+    for part in details["loc"]:
+        if isinstance(inside, Mapping) and part in inside:
+            inside = inside[part]
+            path.append(str(part))
+        elif kind == "missing" and part == details["loc"][-1]:  # any other part is the tag of a union
+            path.append(str(part))
+    cause = context.get("error")
+    if isinstance(cause, _At):
+        path.append(cause.key)
+        text = str(cause)
+    elif cause is not None:
+        text = str(cause)
+    elif kind == "missing":
+        text = "missing"
+    elif kind == "union_tag_not_found":
+        path.append(context["discriminator"].strip("'"))
+        text = "missing"
+    elif kind == "union_tag_invalid":
+        path.append(context["discriminator"].strip("'"))
+        text = f"expected {context['expected_tags'].replace(', ', ' or ')}, got {context['tag']!r}"
+    elif kind == "literal_error":
+        text = f"expected {context['expected']}, got {given!r}"
+    elif kind in ("model_type", "model_attributes_type"):
+        text = f"expected a table, got {given!r}"
+    elif kind == "string_type":
+        text = f"expected text, got {given!r}"
+    else:
+        text = f"{details['msg']}, got {given!r}"
+    return ": ".join([".".join(path)] * bool(path) + [text])
