@@ -62,18 +62,24 @@ def certify(
     if isinstance(objective, float) and isinstance(bound, float) and isinstance(residual, float):
         if not math.isfinite(objective):
             return math.nan, int(Status.FAILED)
-        denominator = max(scale, abs(objective))
-        gap = sign * (objective - bound) / denominator if denominator > 0 else math.inf
-        if math.isnan(gap):
+        objective, bound = float(objective), float(bound)  # NumPy's scalars warn where floats do not
+        difference, denominator = sign * (objective - bound), max(scale, abs(objective))
+        if difference == 0.0:
+            gap = 0.0
+        elif math.isnan(difference):
             gap = math.inf
+        else:
+            gap = difference / denominator if denominator > 0 else math.copysign(math.inf, difference)
         if not (residual <= feasible and gap >= -feasible):
             return gap, int(Status.FAILED)
         return gap, int(Status.OPTIMAL if gap <= tight else Status.FEASIBLE)
     objective, bound, residual = np.broadcast_arrays(objective, bound, residual)
     finite = np.isfinite(objective)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        gaps = sign * (objective - bound) / np.maximum(scale, np.abs(objective))
-    gaps = np.where(finite, np.where(np.isnan(gaps), np.inf, gaps), np.nan)
+    with np.errstate(all="ignore"):
+        differences = sign * (objective - bound)
+        gaps = differences / np.maximum(scale, np.abs(objective))
+    gaps = np.where(differences == 0.0, 0.0, np.where(np.isnan(differences), np.inf, gaps))
+    gaps = np.where(finite, gaps, np.nan)
     status = np.where(gaps <= tight, np.int64(Status.OPTIMAL), np.int64(Status.FEASIBLE))
     status[~(finite & (residual <= feasible) & (gaps >= -feasible))] = Status.FAILED
     return gaps, status

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import numbers
 from dataclasses import dataclass
 
 from radioopt.base.errors import OptionError
@@ -43,12 +44,12 @@ class SolveOptions:
     def __post_init__(self) -> None:
         for name in ("gap_tol", "feasibility_tol"):
             value = getattr(self, name)
-            if not (isinstance(value, (int, float)) and 0 <= value < math.inf):
+            number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+            if not (number and 0 <= value < math.inf):
                 raise OptionError(f"SolveOptions.{name}: expected a finite number >= 0, got {value!r}")
-        if not (isinstance(self.max_iterations, int) and self.max_iterations >= 1):
-            raise OptionError(
-                f"SolveOptions.max_iterations: expected an integer >= 1, got {self.max_iterations!r}"
-            )
+        limit = self.max_iterations
+        if not isinstance(limit, numbers.Integral) or isinstance(limit, bool) or limit < 1:
+            raise OptionError(f"SolveOptions.max_iterations: expected an integer >= 1, got {limit!r}")
 
 
 DEFAULT_OPTIONS = SolveOptions()

@@ -197,10 +197,11 @@ def as_numbers(owner: str, name: str, value: ArrayLike) -> NDArray[np.float64]:
         value = np.ma.filled(value.astype(np.float64), np.nan)  # a masked element is a missing one
     try:
         array = np.asarray(value)
-        if array.dtype.kind not in "fiuO":
+        wrong = value is None or array.dtype.kind not in "fiuO"
+        if wrong or (array.dtype.kind == "O" and any(isinstance(x, (str, bytes, bool)) for x in array.flat)):
             raise TypeError
         return array.astype(np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ProblemError(f"{owner}.{name}: expected real numbers, got {_shorten(value)}") from None
 
 

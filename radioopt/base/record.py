@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -76,6 +77,8 @@ class Record:
         return record
 
     def _take(self, blocks: Blocks, batch_shape: tuple[int, ...], sizes: dict[str, int]) -> None:
+        for block in blocks.values():
+            block.flags.writeable = False
         # __dict__ because subclasses may be frozen dataclasses
         self.__dict__.update(_blocks=blocks, batch_shape=batch_shape, sizes=sizes)
 
@@ -108,21 +111,29 @@ class Record:
         """Select instances of a batch, with NumPy's indexing along the batch axes."""
         if not self.batch_shape:
             raise TypeError(f"{type(self).__name__} is a single instance, not a batch: it cannot be indexed")
-        index = index if isinstance(index, tuple) else (index,)
-        shape = np.empty(self.batch_shape, np.bool_)[index].shape  # IndexError for a bad index
-        blocks = {
-            key: np.ascontiguousarray(block[(slice(None), *index)]) for key, block in self._blocks.items()
-        }
-        for block in blocks.values():
-            block.flags.writeable = False
+        count = math.prod(self.batch_shape)
+        return self._select(np.asarray(np.arange(count).reshape(self.batch_shape)[index]))
+
+    def _select(self, positions: Array) -> Self:
+        """Take the instances at these positions in the flattened batch, in the shape of `positions`."""
+        blocks = {}
+        for key, block in self._blocks.items():
+            core = block.shape[1 + len(self.batch_shape) :]
+            flat = block.reshape(len(block), math.prod(self.batch_shape), *core)
+            blocks[key] = flat.take(positions, axis=1)
         selected = object.__new__(type(self))
-        selected.__dict__.update(self._selected_context(index))
-        selected._take(blocks, shape, self.sizes)
+        selected.__dict__.update(self._selected_context(positions))
+        selected._take(blocks, positions.shape, self.sizes)
         return selected
 
-    def _selected_context(self, index: tuple[Any, ...]) -> dict[str, Any]:
+    def _selected_context(self, positions: Array) -> dict[str, Any]:
         """Attributes beside the quantities that a selection takes along."""
         return {}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Restore a copied or unpickled record, whose arrays arrive writeable."""
+        self.__dict__.update(state)
+        self._take(self._blocks, self.batch_shape, self.sizes)
 
     # -- views ----------------------------------------------------------------------------------------------
 
@@ -261,7 +272,7 @@ def read_file(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, A
     path = Path(path)
     try:
         if path.suffix == ".npz":
-            with np.load(path, allow_pickle=False) as file:
+            with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
                 header = json.loads(str(file["header"]))
                 arrays = {name: file[name] for name in file.files if name != "header"}
         else:
@@ -269,7 +280,7 @@ def read_file(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, A
             arrays = {name: _from_json(q["value"]) for name, q in header.pop("quantities").items()}
         if header["format"] != FORMAT:
             raise ValueError(f"format {header['format']!r}")
-    except FileNotFoundError:
+    except (FileNotFoundError, IsADirectoryError, PermissionError):
         raise
     except Exception as error:
         raise ProblemError(f"{path}: not a file saved by radioopt ({FORMAT}): {error}") from error

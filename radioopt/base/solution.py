@@ -9,7 +9,7 @@ import numpy as np
 from radioopt.base.certify import Certificate
 from radioopt.base.errors import ProblemError, SolveError
 from radioopt.base.options import DEFAULT_OPTIONS, SolveOptions
-from radioopt.base.problem import Problem, problem_class, problem_from
+from radioopt.base.problem import Problem, families, problem_class, problem_from
 from radioopt.base.quantity import (
     PER_INSTANCE,
     Array,
@@ -57,8 +57,6 @@ class Solution(Record):
     method: str
 
     def __init__(self, problem: Problem[Any], method: str, blocks: Blocks) -> None:
-        for block in blocks.values():
-            block.flags.writeable = False
         self.__dict__.update(problem=problem, method=method)
         self._take(blocks, problem.batch_shape, problem.sizes)
 
@@ -134,8 +132,8 @@ class Solution(Record):
 
     # -- Record hooks ---------------------------------------------------------------------------------------
 
-    def _selected_context(self, index: tuple[Any, ...]) -> dict[str, Any]:
-        return {"problem": self.problem[index], "method": self.method}
+    def _selected_context(self, positions: Array) -> dict[str, Any]:
+        return {"problem": self.problem._select(positions), "method": self.method}
 
     def __eq__(self, other: object) -> bool:
         return super().__eq__(other) is True and (
@@ -190,8 +188,11 @@ def load(path: str | os.PathLike[str]) -> Problem[Any] | Solution:
         If there is no such file.
     """
     header, arrays = read_file(path)
+    kind, family = header.get("kind"), header.get("family")
+    if kind not in ("problem", "solution") or family not in families():
+        raise ProblemError(f"{path}: expected a problem or a solution, got {kind!r} of family {family!r}")
     own = {name: array for name, array in arrays.items() if "." not in name}
-    if header.get("kind") == "problem":
+    if kind == "problem":
         return problem_from(header, own)
     questions = {k.removeprefix("problem."): v for k, v in arrays.items() if k.startswith("problem.")}
     problem = problem_from(header, questions)
@@ -205,15 +206,14 @@ def load(path: str | os.PathLike[str]) -> Problem[Any] | Solution:
     blocks: Blocks = {}
     for key, declared in cls._layout.blocks.items():
         shape = (*problem.batch_shape, *(problem.sizes[axis] for axis in key[0]))
-        wrong = [q.name for q in declared if own[q.name].shape != shape]
-        if wrong:
-            raise ProblemError(f"{path}: {wrong[0]} has shape {own[wrong[0]].shape}, expected {shape}")
-        blocks[key] = np.stack([_exactly(own[q.name], q.dtype) for q in declared])
+        for q in declared:
+            found = own[q.name]
+            if found.shape != shape or not np.can_cast(found.dtype, q.dtype):
+                raise ProblemError(
+                    f"{path}: {q.name}: expected {q.dtype} {shape}, got {found.dtype} {found.shape}"
+                )
+        blocks[key] = np.stack([own[q.name].astype(q.dtype) for q in declared])
     return cls(problem, header["method"], blocks)
-
-
-def _exactly(array: Array, dtype: np.dtype[Any]) -> Array:
-    return array.astype(dtype, casting="same_kind")
 
 
 def _subclasses(cls: type[Solution]) -> list[type[Solution]]:

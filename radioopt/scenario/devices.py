@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
 
@@ -145,9 +146,13 @@ class Devices(Record):
             raise MissingQuantityError(f"{type(self).__name__}.{name}: the scenario does not give {key}")
         return super()._value(name)
 
-    def _selected_context(self, index: tuple[Any, ...]) -> dict[str, Any]:
+    def _selected_context(self, positions: Array) -> dict[str, Any]:
+        def select(value: Array) -> Array:
+            core = value.shape[len(self.batch_shape) :]
+            return value.reshape(math.prod(self.batch_shape), *core).take(positions, axis=0)
+
         drawn = {
-            family: {name: value[index] for name, value in values.items()}
+            family: {name: select(value) for name, value in values.items()}
             for family, values in self._drawn.items()
         }
         own = {name: self.__dict__[name] for name in ("scenario", "quantities", "_layout")}

@@ -158,6 +158,11 @@ class Scenario:
         files = (Path(entry.name) for entry in _folder().iterdir())
         return tuple(sorted(file.stem for file in files if file.suffix == ".toml"))
 
+    @property
+    def families(self) -> tuple[str, ...]:
+        """Names of the problem families that have a table."""
+        return tuple(self.problems)
+
     def to_dict(self) -> dict[str, Any]:
         """Return the whole configuration as nested dictionaries, defaults included.
 

@@ -1,0 +1,164 @@
+"""Problems: choosing a method, options, errors that carry the answer, families."""
+
+import math
+
+import numpy as np
+import pytest
+
+import radioopt
+from radioopt.base.errors import (
+    MissingExtraError,
+    OptionError,
+    ProblemError,
+    RadioOptError,
+    SolveError,
+    require,
+)
+from radioopt.base.options import SolveOptions
+from radioopt.base.problem import families, problem_class, solve
+from radioopt.base.status import Status
+from radioopt.feel import BatchsizeProblem
+
+# the slow device reaches both limits, which takes the method several passes
+HARD = BatchsizeProblem(
+    payload_bits=1e6,
+    uplink_rate_bps=[1e7, 1e7, 1e5],
+    downlink_rate_bps=1e7,
+    seconds_per_sample=[1e-3, 10.0, 1.0],
+    update_time_s=0.1,
+    max_batchsize=[128, 128, 2],
+)
+
+
+def test_the_first_method_is_the_default():
+    solution = HARD.solve()
+    assert solution.method == next(iter(BatchsizeProblem.methods))
+    assert BatchsizeProblem.methods[solution.method].exact
+    assert solve(HARD, solution.method) == solution
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"method": "simplex"}, r"BatchsizeProblem\.solve: unknown method 'simplex', choose from newton"),
+        ({"method": "newton", "colour": 1}, r"method 'newton': unknown option 'colour', it takes: "),
+    ],
+)
+def test_unknown_methods_and_options(arguments, message):
+    with pytest.raises(OptionError, match=message):
+        HARD.solve(**arguments)
+
+
+def test_a_solve_error_carries_the_answer():
+    options = SolveOptions(max_iterations=1)
+    with pytest.raises(
+        SolveError, match=r"BatchsizeProblem, method 'newton': ITERATION_LIMIT: .*\(gap"
+    ) as caught:
+        HARD.solve(options=options)
+    solution = caught.value.solution
+    assert solution.problem is HARD
+    assert solution.status is Status.ITERATION_LIMIT
+    assert solution.gap > options.gap_tol
+    assert HARD.solve(options=options, throw=False) == solution
+    with pytest.raises(SolveError):
+        solution.raise_for_status()
+
+
+def test_a_batch_does_not_raise_by_itself():
+    easy = HARD.replace(uplink_rate_bps=1e7, seconds_per_sample=0.1, max_batchsize=128)
+    both = HARD.replace(
+        uplink_rate_bps=[easy.uplink_rate_bps, HARD.uplink_rate_bps],
+        seconds_per_sample=[easy.seconds_per_sample, HARD.seconds_per_sample],
+        max_batchsize=[easy.max_batchsize, HARD.max_batchsize],
+    )
+    solution = both.solve(options=SolveOptions(max_iterations=2))
+    assert [Status(code).name for code in solution.status] == ["OPTIMAL", "ITERATION_LIMIT"]
+    with pytest.raises(SolveError, match="at instance 1 of the batch: ITERATION_LIMIT"):
+        solution.raise_for_status()
+    assert solution[0].raise_for_status() == solution[0]
+    with pytest.raises(TypeError, match="summary"):
+        solution.summary()
+
+
+def test_verify_agrees_with_the_solver():
+    solution = HARD.solve()
+    certificate = solution.verify()
+    assert Status(certificate.status) is Status.OPTIMAL
+    assert certificate.objective == pytest.approx(solution.objective, rel=1e-12)
+    assert certificate.bound == pytest.approx(solution.bound, rel=1e-9)
+    summary = solution.summary()
+    assert (summary["status"], summary["method"]) == ("OPTIMAL", "newton")
+    assert "status_code" not in summary
+
+
+def test_replace_validates_anew():
+    assert HARD.replace(payload_bits=2e6).payload_bits == 2e6
+    assert HARD.replace() == HARD
+    with pytest.raises(
+        ProblemError, match=r"BatchsizeProblem\.replace: no field 'payload', choose from payload_"
+    ):
+        HARD.replace(payload=2e6)
+    with pytest.raises(ProblemError, match=r"payload_bits: expected > 0, got 0\.0"):
+        HARD.replace(payload_bits=0.0)
+
+
+def test_conditions_on_several_fields():
+    with pytest.raises(ProblemError, match=r"min_batchsize: expected <= max_batchsize, got 3\.0 at index 2"):
+        HARD.replace(min_batchsize=3.0)
+
+
+def test_families():
+    assert "feel" in families()
+    assert "base" not in families()
+    for family in families():
+        cls = problem_class(family)
+        assert cls.family == family
+        assert cls.sense in ("min", "max")
+        assert cls.methods
+        assert all(method.summary.endswith((".", "")) and method.summary for method in cls.methods.values())
+    with pytest.raises(OptionError, match=r"unknown problem 'feal', choose from .*feel"):
+        problem_class("feal")
+
+
+@pytest.mark.parametrize("name", ["gap_tol", "feasibility_tol"])
+@pytest.mark.parametrize("value", [-1e-9, math.nan, math.inf, "1e-9", None, True])
+def test_tolerances_are_checked(name, value):
+    with pytest.raises(OptionError, match=rf"SolveOptions\.{name}: expected a finite number >= 0, got "):
+        SolveOptions(**{name: value})
+
+
+@pytest.mark.parametrize("value", [0, -1, 1.0, math.inf, "1", None, True])
+def test_limits_are_checked(value):
+    with pytest.raises(OptionError, match=r"SolveOptions\.max_iterations: expected an integer >= 1, got "):
+        SolveOptions(max_iterations=value)
+
+
+def test_numpys_numbers_are_options():
+    options = SolveOptions(gap_tol=np.float32(0), feasibility_tol=0, max_iterations=np.int64(7))
+    assert HARD.solve(options=options, throw=False).iterations <= 7
+
+
+def test_one_hierarchy_of_errors():
+    for error, builtin in [
+        (ProblemError, ValueError),
+        (OptionError, ValueError),
+        (SolveError, RuntimeError),
+        (MissingExtraError, ImportError),
+    ]:
+        assert issubclass(error, builtin)
+        assert issubclass(error, RadioOptError)
+        assert getattr(radioopt, error.__name__) is error
+
+
+def test_a_missing_extra_says_how_to_install_it():
+    with pytest.raises(
+        MissingExtraError, match=r"^no_such is not installed: pip install 'radioopt\[plot\]'$"
+    ):
+        require("no_such.module", "plot")
+
+
+def test_an_error_inside_an_extra_is_not_hidden(tmp_path, monkeypatch):
+    (tmp_path / "broken_extra.py").write_text("raise ValueError('broken')")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ValueError, match="broken"):
+        require("broken_extra", "plot")
