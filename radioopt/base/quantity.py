@@ -202,10 +202,11 @@ def as_numbers(owner: str, name: str, value: ArrayLike) -> NDArray[np.float64]:
             raise TypeError
         return array.astype(np.float64)
     except (TypeError, ValueError, OverflowError):
-        raise ProblemError(f"{owner}.{name}: expected real numbers, got {_shorten(value)}") from None
+        raise ProblemError(f"{owner}.{name}: expected real numbers, got {shorten(value)}") from None
 
 
-def _shorten(value: object) -> str:
+def shorten(value: object) -> str:
+    """Show a value in a message, cut to 60 characters."""
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
 

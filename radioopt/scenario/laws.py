@@ -22,7 +22,7 @@ from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
 from radioopt.base.errors import ProblemError
-from radioopt.base.quantity import Array, Domain, Quantity
+from radioopt.base.quantity import Array, Domain, Quantity, shorten
 
 KINDS = ("repeat", "choice", "uniform")
 PER_DEVICE_KINDS = ("list", "repeat")
@@ -93,16 +93,16 @@ class Of:
         if isinstance(value, numbers.Real):
             return Law("constant", (read_number(value, domain),), per_device)
         kinds = [kind for kind in KINDS if per_device or kind not in PER_DEVICE_KINDS]
-        kind, given = "list", value
-        if isinstance(value, Mapping) and len(value) == 1:
-            ((kind, given),) = value.items()
-        if not isinstance(given, list) or not given or kind not in ("list" if per_device else "", *kinds):
+        kind, given = ("list", value) if per_device else ("", None)
+        if isinstance(value, Mapping):
+            kind, given = next(((k, value[k]) for k in kinds if [*value] == [k]), ("", None))
+        if not isinstance(given, list) or not given:
             lists = "a list with one value per device, " if per_device else ""
             forms = " or ".join(f"{{ {k} = [{'low, high' if k == 'uniform' else '...'}] }}" for k in kinds)
-            raise ValueError(f"expected a number, {lists}{forms}, got {value!r}")
+            raise ValueError(f"expected a number, {lists}{forms}, got {shorten(value)}")
         read = tuple(read_number(x, domain, f" at index {i}") for i, x in enumerate(given))
         if kind == "uniform" and not (len(read) == 2 and read[0] <= read[1]):
-            raise ValueError(f"expected {{ uniform = [low, high] }} with low <= high, got {given!r}")
+            raise ValueError(f"expected {{ uniform = [low, high] }} with low <= high, got {shorten(given)}")
         return Law(kind, read, per_device)
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
@@ -123,7 +123,7 @@ class Number:
         if not self.whole:
             return read_number(value, self.domain)
         if isinstance(value, bool) or not isinstance(value, numbers.Integral):
-            raise ValueError(f"expected a whole number {self.domain.text}, got {value!r}")
+            raise ValueError(f"expected a whole number {self.domain.text}, got {shorten(value)}")
         read_number(value, self.domain)
         return int(value)
 
@@ -135,11 +135,11 @@ class Number:
 def read_number(value: Any, domain: Domain, where: str = "") -> float:
     """Return a finite number in the domain, or raise a ``ValueError`` that says what is expected."""
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise ValueError(f"expected a number, got {value!r}{where}")
+        raise ValueError(f"expected a number, got {shorten(value)}{where}")
     try:
         read = float(value)
     except OverflowError:
         read = math.inf
     if not domain.low <= read <= domain.high:
-        raise ValueError(f"expected {domain.text}, got {value!r}{where}")
+        raise ValueError(f"expected {domain.text}, got {shorten(value)}{where}")
     return read

@@ -20,7 +20,17 @@ from pydantic import (
 
 from radioopt.base.errors import ProblemError
 from radioopt.base.problem import Problem, families
-from radioopt.base.quantity import DEVICE, Array, Domain, at_least, finite, nonnegative, positive, quantity
+from radioopt.base.quantity import (
+    DEVICE,
+    Array,
+    Domain,
+    at_least,
+    finite,
+    nonnegative,
+    positive,
+    quantity,
+    shorten,
+)
 from radioopt.channel import PATH_LOSS_MODELS, PowerLaw
 from radioopt.scenario.devices import Devices
 from radioopt.scenario.laws import Law, Number, Of
@@ -83,7 +93,7 @@ def _read_path_loss(value: Any) -> str | PowerLaw:
         except ProblemError as error:
             raise ValueError(str(error)) from None
     names = ", ".join(map(repr, PATH_LOSS_MODELS))
-    raise ValueError(f"expected {names} or {{ exponent = ..., gain_at_1m = ... }}, got {value!r}")
+    raise ValueError(f"expected {names} or {{ exponent = ..., gain_at_1m = ... }}, got {shorten(value)}")
 
 
 def _write_path_loss(value: str | PowerLaw) -> Any:
@@ -345,11 +355,11 @@ def _explained(config: Mapping[str, Any], details: Mapping[str, Any]) -> str:
         path.append(context["discriminator"].strip("'"))
         text = f"expected {context['expected_tags'].replace(', ', ' or ')}, got {context['tag']!r}"
     elif kind == "literal_error":
-        text = f"expected {context['expected']}, got {given!r}"
+        text = f"expected {context['expected']}, got {shorten(given)}"
     elif kind in ("model_type", "model_attributes_type"):
-        text = f"expected a table, got {given!r}"
+        text = f"expected a table, got {shorten(given)}"
     elif kind == "string_type":
-        text = f"expected text, got {given!r}"
+        text = f"expected text, got {shorten(given)}"
     else:
-        text = f"{details['msg']}, got {given!r}"
+        text = f"{details['msg']}, got {shorten(given)}"
     return ": ".join([".".join(path)] * bool(path) + [text])
