@@ -41,7 +41,7 @@ def certify(
         Direction of the problem.
     scale : float, default 0
         Smallest denominator of the gap, for objectives that may be near zero.
-    options : SolveOptions
+    options : SolveOptions, optional
         The tolerances.
 
     Returns
@@ -118,7 +118,26 @@ class Certificate:
         scale: float = 0.0,
         options: SolveOptions = DEFAULT_OPTIONS,
     ) -> Certificate:
-        """Build a certificate, gap and status by :func:`certify`; a NaN residual is a violation."""
+        """Build a certificate, gap and status by :func:`certify`; a NaN residual is a violation.
+
+        Parameters
+        ----------
+        objective, bound : float or ndarray (...)
+            Objective of the point, and a bound on the optimum.
+        residuals : mapping of str to float or ndarray (...)
+            Scaled violation of each group of constraints, by name.
+        sense : {"min", "max"}
+            Direction of the problem.
+        scale : float, default 0
+            Smallest denominator of the gap.
+        options : SolveOptions, optional
+            The tolerances.
+
+        Returns
+        -------
+        Certificate
+            What was given, with gap and status.
+        """
         worst = np.maximum.reduce([np.asarray(value, np.float64) for value in residuals.values()])
         gap, status = certify(np.asarray(objective), bound, worst, sense=sense, scale=scale, options=options)
         return cls(

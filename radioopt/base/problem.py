@@ -80,7 +80,20 @@ class Problem(Record, Generic[SolutionT]):
 
     @classmethod
     def method(cls, name: str, *, exact: bool) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-        """Register a function ``(problem, options, **method_options) -> Solution`` as a method."""
+        """Register a function as a method of this problem.
+
+        Parameters
+        ----------
+        name : str
+            What ``solve(method=...)`` takes.
+        exact : bool
+            Whether it certifies its answer as optimal on every feasible instance.
+
+        Returns
+        -------
+        callable
+            Decorator for a function ``(problem, options, **method_options) -> Solution``.
+        """
 
         def register(function: Callable[..., Any]) -> Callable[..., Any]:
             options = tuple(inspect.signature(function).parameters)[2:]
@@ -138,11 +151,35 @@ class Problem(Record, Generic[SolutionT]):
         return solution
 
     def certificate(self, options: SolveOptions = DEFAULT_OPTIONS, **decisions: Any) -> Certificate:
-        """Evaluate any point in plain NumPy: objective, residuals, a bound from the point, gap, status."""
+        """Evaluate any point in plain NumPy: objective, residuals, a bound from the point, gap, status.
+
+        Parameters
+        ----------
+        options : SolveOptions, optional
+            Tolerances to judge by.
+        **decisions : array_like
+            The point, as named in ``Solution.decisions``.
+
+        Returns
+        -------
+        Certificate
+            What was measured.
+        """
         raise NotImplementedError
 
     def repair(self, **decisions: Any) -> dict[str, Array]:
-        """Project a nearly feasible point (a generic solver's) onto the feasible set."""
+        """Project a nearly feasible point (a generic solver's) onto the feasible set.
+
+        Parameters
+        ----------
+        **decisions : array_like
+            The point, as named in ``Solution.decisions``.
+
+        Returns
+        -------
+        dict of str to ndarray
+            The same decisions, feasible.
+        """
         raise NotImplementedError
 
     def replace(self, **changes: Any) -> Any:
@@ -181,7 +218,33 @@ def solve(
     throw: bool = True,
     **method_options: Any,
 ) -> SolutionT:
-    """Solve any problem; the same as ``problem.solve(...)``, see :meth:`Problem.solve`."""
+    """Solve any problem; the same as :meth:`Problem.solve`.
+
+    Parameters
+    ----------
+    problem : Problem
+        The question.
+    method : str, optional
+        A key of ``problem.methods``; the first, exact one by default.
+    options : SolveOptions, optional
+        Tolerances and limits.
+    throw : bool, default True
+        Raise if a single instance has no answer that its method stands by.
+    **method_options
+        What this method takes beside ``options``.
+
+    Returns
+    -------
+    Solution
+        Allocation, objective, bound, gap and status.
+
+    Raises
+    ------
+    OptionError
+        If the method or one of its options does not exist.
+    SolveError
+        If ``throw`` and there is no usable answer; it carries the solution.
+    """
     return problem.solve(method, options, throw=throw, **method_options)
 
 

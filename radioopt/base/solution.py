@@ -127,7 +127,18 @@ class Solution(Record):
         return {"method": self.method, "status": self.status.name} | values
 
     def plot(self, **options: Any) -> Figure:
-        """Draw the allocation of a single instance; needs the extra ``plot``."""
+        """Draw the allocation of a single instance; needs the extra ``plot``.
+
+        Parameters
+        ----------
+        **options
+            What the family's plot takes.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            The figure, not shown yet.
+        """
         raise NotImplementedError(f"{type(self).__name__} has no plot")
 
     # -- Record hooks ---------------------------------------------------------------------------------------

@@ -35,7 +35,18 @@ class PathLossModel(ABC):
 
     @abstractmethod
     def loss_db(self, distance_m: FloatArray) -> FloatArray:
-        """Loss in dB at distances in m, checked by the caller to be positive and finite."""
+        """Return the loss at distances that the caller has checked.
+
+        Parameters
+        ----------
+        distance_m : ndarray of float64
+            Distances in m, positive and finite.
+
+        Returns
+        -------
+        ndarray of float64
+            Loss in dB, same shape.
+        """
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,166 @@
+"""Who may import whom, over the whole tree; and that importing radioopt is instant."""
+
+import ast
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from radioopt.base.problem import families
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGES = ("radioopt", "learning", "validation")
+SOURCES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+FAMILIES = families()
+
+
+@dataclass(frozen=True)
+class Import:
+    name: str
+    line: int
+    in_function: bool
+    for_types: bool
+
+
+def imports(source, module):
+    """Every import of a module as a dotted name, ``from a import b`` as ``a.b``, with where it stands."""
+    found = []
+
+    def visit(node, in_function, for_types):
+        if isinstance(node, ast.Import):
+            found.extend(Import(alias.name, node.lineno, in_function, for_types) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                base = ".".join([*module.split(".")[: -node.level], *([base] if base else [])])
+            found.extend(
+                Import(f"{base}.{alias.name}", node.lineno, in_function, for_types) for alias in node.names
+            )
+        in_function = in_function or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+        if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
+            for child in node.body:
+                visit(child, in_function, True)
+            for child in node.orelse:
+                visit(child, in_function, for_types)
+            return
+        for child in ast.iter_child_nodes(node):
+            visit(child, in_function, for_types)
+
+    visit(ast.parse(source), False, False)
+    return found
+
+
+def under(name, *packages):
+    return any(name == package or name.startswith(f"{package}.") for package in packages)
+
+
+def violations(path, source):
+    """Imports of a file that break a contract."""
+    parts = path.with_suffix("").parts
+    module = ".".join(parts)
+    bad = []
+    for found in imports(source, module):
+        name = found.name
+        if parts[0] == "radioopt":
+            upward = under(name, "learning", "validation")
+            allowed = parts[1] == "cli" and found.in_function
+            bad += [f"imports upward: {name}"] * (upward and not allowed)
+        if parts[0] == "learning":
+            bad += [f"imports upward: {name}"] * under(name, "validation")
+        if parts[0] == "validation" and parts[1] not in ("reproduce", "bench"):
+            bad += [f"imports learning: {name}"] * under(name, "learning")
+        if parts[0] == "radioopt" and parts[1] in FAMILIES:
+            others = [f"radioopt.{family}" for family in FAMILIES if family != parts[1]]
+            bad += [f"imports another family: {name}"] * under(name, *others)
+        if parts[:2] == ("radioopt", "base"):
+            inside = under(name, "radioopt.base") or name == "radioopt" or not under(name, "radioopt")
+            bad += [f"the base imports {name}"] * (not inside)
+        if parts[0] == "radioopt" and parts[-1] == "kernel":
+            fine = under(name, "__future__", "math", "numpy", "radioopt.numerics")
+            bad += [f"a kernel imports {name}"] * (not fine)
+        if parts != ("radioopt", "numerics", "jit"):
+            bad += [f"imports {name} outside numerics/jit.py"] * (
+                under(name, "numba") and parts[0] == "radioopt"
+            )
+    return [f"{path}: {text}" for text in bad]
+
+
+def test_the_tree_keeps_its_contracts():
+    assert len(SOURCES) > 30
+    assert [
+        line
+        for path in SOURCES
+        for line in violations(path.relative_to(ROOT), path.read_text(encoding="utf-8"))
+    ] == []
+
+
+@pytest.mark.parametrize(
+    ("path", "source", "complaint"),
+    [
+        ("radioopt/units.py", "import learning", "imports upward: learning"),
+        (
+            "radioopt/units.py",
+            "def f():\n    from validation import cross_check",
+            "imports upward: validation.c",
+        ),
+        ("radioopt/cli/train.py", "from learning.loop import train", "imports upward: learning.loop.train"),
+        ("radioopt/cli/train.py", "def run():\n    import learning", None),
+        ("radioopt/cli/train.py", "import learninglib", None),
+        ("learning/loop.py", "import validation.feel", "imports upward: validation.feel"),
+        ("validation/cross_check.py", "def f():\n    import learning", "imports learning: learning"),
+        ("validation/bench/run.py", "import learning", None),
+        (
+            "radioopt/feel/kernel.py",
+            "from radioopt.base.status import Status",
+            "a kernel imports radioopt.base",
+        ),
+        ("radioopt/feel/kernel.py", "import math\nfrom radioopt.numerics.jit import kernel", None),
+        ("radioopt/feel/kernel.py", "from .problem import x", "a kernel imports radioopt.feel.problem.x"),
+        ("radioopt/base/record.py", "from ..channel import snr", "the base imports radioopt.channel.snr"),
+        ("radioopt/base/record.py", "from . import files", None),
+        ("radioopt/feel/solver.py", "from numba import njit", "imports numba.njit outside numerics/jit.py"),
+    ],
+)
+def test_a_breach_is_noticed(path, source, complaint):
+    found = violations(Path(path), source)
+    if complaint is None:
+        assert found == []
+    else:
+        (line,) = found
+        assert line.startswith(f"{path}: {complaint}")
+
+
+def test_another_familys_import_is_noticed(monkeypatch):
+    monkeypatch.setattr(sys.modules[__name__], "FAMILIES", ("feel", "other"))
+    breach = violations(Path("radioopt/feel/solver.py"), "from radioopt import other")
+    assert breach == ["radioopt/feel/solver.py: imports another family: radioopt.other"]
+
+
+def run(code):
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()
+
+
+def test_importing_radioopt_imports_nothing_heavy():
+    heavy = ("numpy", "numba", "scipy", "pandas", "pydantic", "rich", "matplotlib", "torch", "cvxpy")
+    assert run(f"import sys, radioopt; print(*[name for name in {heavy} if name in sys.modules])") == []
+
+
+def test_importing_the_library_compiles_nothing_and_needs_no_extra():
+    """Kernels are compiled when they are first called; plots and generic solvers come with extras."""
+    code = """
+import importlib, pkgutil, sys, radioopt
+for module in pkgutil.walk_packages(radioopt.__path__, "radioopt."):
+    if not module.name.startswith("radioopt.cli"):
+        importlib.import_module(module.name)
+print(*[name for name in ("matplotlib", "networkx", "torch", "cvxpy", "pyomo") if name in sys.modules])
+for name in list(sys.modules):
+    if name.startswith("radioopt"):
+        for attribute, value in vars(sys.modules[name]).items():
+            if getattr(value, "signatures", None):
+                print(f"{name}.{attribute}")
+"""
+    assert run(code) == []
