@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 import numpy as np
 
@@ -24,6 +24,8 @@ from radioopt.base.record import Record
 from radioopt.channel import ergodic_rate_bps, rate_bps, rayleigh_power_gain, snr
 
 if TYPE_CHECKING:
+    import os
+
     from radioopt.base.problem import Problem
     from radioopt.scenario.scenario import Scenario
 
@@ -159,12 +161,37 @@ class Devices(Record):
         return own | {"_drawn": drawn}
 
     def __eq__(self, other: object) -> bool:
-        """Equal if from equal scenarios and equal in every quantity."""
+        """Equal if from equal scenarios, and equal in every quantity and in all that their problems drew."""
         if not isinstance(other, Devices):
             return NotImplemented
-        return self.scenario == other.scenario and super().__eq__(other) is True
+        return (
+            self.scenario == other.scenario
+            and super().__eq__(other) is True
+            and all(
+                np.array_equal(value, other._drawn[family][name])
+                for family, values in self._drawn.items()
+                for name, value in values.items()
+            )
+        )
 
     __hash__ = None
+
+    def save(self, path: str | os.PathLike[str]) -> NoReturn:
+        """Refuse: a scenario and a seed are the same devices in less space.
+
+        Parameters
+        ----------
+        path : path-like
+            Unused.
+
+        Raises
+        ------
+        ProblemError
+            Always.
+        """
+        raise ProblemError(
+            "Devices.save: keep the scenario and the seed, which draw the same devices, or save a problem"
+        )
 
     def fade(self, rng: np.random.Generator) -> Devices:
         """Return the same devices in another round, with its channel.

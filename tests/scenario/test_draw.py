@@ -264,6 +264,11 @@ def test_devices_are_values():
     assert clone.scenario == RANDOM
     assert devices != scenario(RANDOM, feel={"loss_decay": 2.0}).draw(1, size=2)
     assert devices != "devices"
+    fixed = scenario(AT_100_M, feel={"payload_bits": {"uniform": [1e6, 2e6]}})
+    assert fixed.draw(1) == fixed.draw(1)
+    assert fixed.draw(1) != fixed.draw(2)  # they pose different problems
+    with pytest.raises(ProblemError, match=r"^Devices\.save: keep the scenario and the seed"):
+        devices.save("devices.npz")
     with pytest.raises(AttributeError, match="Devices is read-only: cannot set cpu_frequency_hz"):
         devices.cpu_frequency_hz = 1e9
 
