@@ -1,1 +1,111 @@
-"""Federated training that spends the allocations computed by radioopt."""
+"""Federated training that spends the allocations computed by radioopt.
+
+One loop owns the clock and the energy; a scheme is a small object with hooks. Seconds are simulated, from the
+allocations of each round, and never measured::
+
+    import learning
+
+    result = learning.train("feel-cpu", policy="optimal", rounds=50)
+    result.ledger.to_frame()                                     # accuracy, loss, seconds, joules per round
+    comparison = learning.compare("feel-cpu", target_accuracy=0.9, seconds=20_000)
+    print(comparison)                                            # seconds to the target per policy, paired
+
+Names are imported when they are first used, so that ``import learning`` is instant.
+"""
+
+from __future__ import annotations
+
+import importlib
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+from radioopt.base.errors import MissingExtraError
+
+if find_spec("torch") is None:
+    raise MissingExtraError("torch is not installed: pip install 'radioopt[learning]'")
+
+if TYPE_CHECKING:
+    from learning.allocators import POLICIES, Allocator, BatchsizeAllocator, Plan
+    from learning.comparison import Comparison, compare
+    from learning.data import Dataset, digits
+    from learning.ledger import Ledger
+    from learning.link import Link, Sent, TdmaLink
+    from learning.loop import TrainingResult, train
+    from learning.models import MODELS, cnn, mlp, softmax
+    from learning.partition import PARTITIONS, dirichlet, iid, shards
+    from learning.schemes import SCHEMES, FedSgd, Scheme
+    from learning.task import State, Task
+
+_HOME = {
+    "Allocator": "allocators",
+    "BatchsizeAllocator": "allocators",
+    "Comparison": "comparison",
+    "Dataset": "data",
+    "FedSgd": "schemes",
+    "Ledger": "ledger",
+    "Link": "link",
+    "MODELS": "models",
+    "PARTITIONS": "partition",
+    "POLICIES": "allocators",
+    "Plan": "allocators",
+    "SCHEMES": "schemes",
+    "Scheme": "schemes",
+    "Sent": "link",
+    "State": "task",
+    "Task": "task",
+    "TdmaLink": "link",
+    "TrainingResult": "loop",
+    "cnn": "models",
+    "compare": "comparison",
+    "digits": "data",
+    "dirichlet": "partition",
+    "iid": "partition",
+    "mlp": "models",
+    "shards": "partition",
+    "softmax": "models",
+    "train": "loop",
+}
+
+__all__ = [
+    "MODELS",
+    "PARTITIONS",
+    "POLICIES",
+    "SCHEMES",
+    "Allocator",
+    "BatchsizeAllocator",
+    "Comparison",
+    "Dataset",
+    "FedSgd",
+    "Ledger",
+    "Link",
+    "Plan",
+    "Scheme",
+    "Sent",
+    "State",
+    "Task",
+    "TdmaLink",
+    "TrainingResult",
+    "cnn",
+    "compare",
+    "digits",
+    "dirichlet",
+    "iid",
+    "mlp",
+    "shards",
+    "softmax",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'learning' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"learning.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """List the public names without importing them."""
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,269 @@
+"""Compare policies fairly: paired runs, with a target and a budget that are fixed beforehand."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from learning.allocators import Policy
+from learning.loop import TrainingResult, train
+from learning.names import label, real, whole
+from learning.progress import progress_bar
+from radioopt.base.errors import OptionError, require
+from radioopt.scenario import Scenario
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+ALL_POLICIES = ("optimal", "online", "full", "random")
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Paired runs of several policies.
+
+    Parameters
+    ----------
+    runs : pandas.DataFrame
+        One row per run: ``policy``, ``seed``, ``reached`` (the target, within the budget),
+        ``seconds_to_target``, ``rounds_to_target``, ``energy_to_target_j`` (NaN where not reached),
+        ``rounds``, ``seconds``, ``final_accuracy``, ``stopped``.
+    curves : mapping of (policy, seed) to DataFrame
+        Rounds of each run, as of :meth:`learning.ledger.Ledger.to_frame`.
+    config : dict
+        All settings.
+    """
+
+    runs: pd.DataFrame
+    curves: Mapping[tuple[str, int], pd.DataFrame]
+    config: dict[str, Any]
+
+    @property
+    def policies(self) -> list[str]:
+        """Policies in the order given; the first is what the others are compared with."""
+        return list(self.config["policies"])
+
+    def table(self, confidence: float = 0.95) -> pd.DataFrame:
+        r"""Summarise each policy: time to the target, and its ratio to the first policy's.
+
+        Parameters
+        ----------
+        confidence : float, default 0.95
+            Probability that an interval covers, in (0, 1).
+
+        Returns
+        -------
+        pandas.DataFrame
+            Per policy: ``runs``; ``reached``, how many of them reached the target; ``seconds`` with
+            ``seconds_low`` and ``seconds_high``; ``ratio`` with ``ratio_low`` and ``ratio_high``;
+            ``lower_bound``, whether seconds and ratio are only bounds from below; ``rounds``, ``energy_j``.
+
+        Raises
+        ------
+        OptionError
+            If the confidence is no probability.
+
+        Notes
+        -----
+        ``seconds`` is the mean of min(time to target, budget), and its interval Student's t over the seeds.
+        ``ratio`` is the geometric mean over the seeds of the paired ratios of these times to the first
+        policy's; its interval is Student's t on their logarithms. A run that never reached the target took at
+        least the budget, so its policy's numbers are marked as lower bounds, and intervals are NaN, as they
+        would claim to know the missing times. Where the first policy itself did not always reach the target,
+        ratios bound nothing and are NaN. ``rounds`` and ``energy_j`` [J] are means over the runs that reached
+        the target.
+        """
+        import pandas as pd
+
+        real("confidence", confidence, high=1.0)
+        budget = self.config["seconds"]
+        times = self.runs.pivot(index="seed", columns="policy", values="seconds_to_target")
+        known, times = times.notna().all(), times.fillna(budget)
+        first = self.policies[0]
+        rows = []
+        for policy in self.policies:
+            mine = self.runs[self.runs["policy"] == policy]
+            exact = bool(known[policy])
+            mean, low, high = t_interval(times[policy].to_numpy(), confidence)
+            with np.errstate(divide="ignore", invalid="ignore"):  # a target met before the first round: 0 s
+                logs = np.log(times[policy].to_numpy()) - np.log(times[first].to_numpy())
+                ratio, ratio_low, ratio_high = (math.exp(x) for x in t_interval(logs, confidence))
+            if not exact:
+                low = high = ratio_low = ratio_high = math.nan
+            if not known[first]:
+                ratio = ratio_low = ratio_high = math.nan
+            rows.append(
+                {
+                    "policy": policy,
+                    "runs": len(mine),
+                    "reached": int(mine["reached"].sum()),
+                    "seconds": mean,
+                    "seconds_low": low,
+                    "seconds_high": high,
+                    "ratio": ratio,
+                    "ratio_low": ratio_low,
+                    "ratio_high": ratio_high,
+                    "lower_bound": not exact,
+                    "rounds": mine["rounds_to_target"].mean(),
+                    "energy_j": mine["energy_to_target_j"].mean(),
+                }
+            )
+        return pd.DataFrame(rows).set_index("policy")
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return the runs, one row each."""
+        return self.runs
+
+    def plot(self) -> Figure:
+        """Draw accuracy over simulated time; see :func:`learning.plots.plot_comparison`."""
+        from learning.plots import plot_comparison
+
+        return plot_comparison(self)
+
+    def __str__(self) -> str:
+        config, first = self.config, self.policies[0]
+        lines = [
+            f"simulated seconds to accuracy {config['target_accuracy']:g}, at most {config['seconds']:g}; "
+            "95% t-intervals",
+            f"{'policy':<12}{'reached':>9}{'seconds':>22}{f'ratio to {first}':>24}{'rounds':>9}{'kJ':>9}",
+        ]
+        for policy, row in self.table().iterrows():
+            sign = "≥ " if row.lower_bound else ""
+            seconds = f"{sign}{row.seconds:.0f}" + _half_width(row.seconds, row.seconds_low, ".0f")
+            ratio = f"{sign}{row.ratio:.3g}" if math.isfinite(row.ratio) else "-"
+            if math.isfinite(row.ratio_low) and policy != first:
+                ratio += f" [{row.ratio_low:.3g}, {row.ratio_high:.3g}]"
+            rounds, energy = (
+                f"{x:.4g}" if math.isfinite(x) else "-" for x in (row.rounds, row.energy_j / 1e3)
+            )
+            reached = f"{row.reached} of {row.runs}"
+            lines.append(f"{policy!s:<12}{reached:>9}{seconds:>22}{ratio:>24}{rounds:>9}{energy:>9}")
+        return "\n".join(lines)
+
+
+def compare(
+    scenario: Scenario | str | os.PathLike[str],
+    *,
+    target_accuracy: float,
+    seconds: float,
+    policies: Sequence[str | Policy] = ALL_POLICIES,
+    seeds: int | Sequence[int] = 10,
+    jobs: int = 1,
+    progress: bool = True,
+    **train_options: Any,
+) -> Comparison:
+    """Train with several policies on the same seeds and compare the simulated time to an accuracy.
+
+    Parameters
+    ----------
+    scenario : Scenario or path-like
+        As for :func:`learning.loop.train`.
+    target_accuracy : float
+        Accuracy on the test samples in (0, 1] at whose first evaluation the clock stops.
+    seconds : float
+        Budget of simulated time per run > 0 [s]. A run that does not reach the target counts as such.
+    policies : sequence of str or callable, default ("optimal", "online", "full", "random")
+        Policies of :func:`learning.loop.train`; the others are compared with the first.
+    seeds : int or sequence of int, default 10
+        Seeds, or how many (0, 1, ...); at least one. All policies run on each of them.
+    jobs : int, default 1
+        Processes that share the runs, by joblib; -1 takes all cores.
+    progress : bool, default True
+        Show a bar, on a terminal, if it takes longer than a second.
+    **train_options
+        Whatever else :func:`learning.loop.train` takes, the same for all runs.
+
+    Returns
+    -------
+    Comparison
+        Runs, curves and settings; ``print`` shows the table.
+
+    Raises
+    ------
+    OptionError
+        As :func:`learning.loop.train`; or if there is no policy, no seed, or one of them twice.
+    ProblemError
+        As :func:`learning.loop.train`.
+
+    Examples
+    --------
+    >>> policies = ["optimal", "full"]
+    >>> comparison = compare("feel-cpu", target_accuracy=0.3, seconds=5e3, policies=policies, seeds=2)
+    >>> comparison.table()["reached"].to_dict()
+    {'optimal': 2, 'full': 2}
+    """
+    if not isinstance(scenario, Scenario):
+        scenario = Scenario.load(scenario)
+    real("target_accuracy", target_accuracy, high=1.0, closed=True)
+    real("seconds", seconds)
+    chosen = list(range(whole("seeds", seeds))) if not isinstance(seeds, Sequence) else list(seeds)
+    names = [label(policy) for policy in policies]
+    for option, given in (("policies", names), ("seeds", chosen)):
+        if not given or len(set(given)) < len(given):
+            raise OptionError(f"{option}: expected at least one and none twice, got {given}")
+    options = {**train_options, "target_accuracy": target_accuracy, "seconds": seconds, "progress": False}
+    work = [(policy, seed) for seed in chosen for policy in policies]
+    rows: list[dict[str, Any]] = []
+    curves: dict[tuple[str, int], pd.DataFrame] = {}
+    config: dict[str, Any] = {}
+    with progress_bar("compare policies", len(work), enabled=progress) as report:
+        for done, result in enumerate(_results(scenario, work, options, jobs), start=1):
+            policy, seed = result.config["policy"], result.config["seed"]
+            rows.append(_row(result, target_accuracy))
+            curves[policy, seed] = result.to_frame()
+            config = config or result.config
+            report(done, f"{policy}, seed {seed}")
+    import pandas as pd
+
+    shared = {k: v for k, v in config.items() if k not in ("policy", "seed", "fingerprints")}
+    return Comparison(pd.DataFrame(rows), curves, {**shared, "policies": names, "seeds": chosen})
+
+
+def t_interval(values: np.ndarray, confidence: float) -> tuple[float, float, float]:
+    """Return the mean with Student's interval; NaN limits where a single value says nothing of the spread."""
+    from scipy.stats import t
+
+    mean, count = float(values.mean()), len(values)
+    if count < 2:
+        return mean, math.nan, math.nan
+    half = float(t.ppf(0.5 + confidence / 2, count - 1) * values.std(ddof=1) / math.sqrt(count))
+    return mean, mean - half, mean + half
+
+
+def _results(
+    scenario: Scenario, work: Sequence[tuple[Any, int]], options: dict[str, Any], jobs: int
+) -> Iterator[TrainingResult]:
+    """Train each policy on each seed, in order, here or in other processes."""
+    if jobs == 1:
+        return (train(scenario, policy=policy, seed=seed, **options) for policy, seed in work)
+    joblib = require("joblib", "learning")
+    calls = (joblib.delayed(train)(scenario, policy=policy, seed=seed, **options) for policy, seed in work)
+    return iter(joblib.Parallel(n_jobs=jobs, return_as="generator")(calls))
+
+
+def _row(result: TrainingResult, target_accuracy: float) -> dict[str, Any]:
+    ledger = result.ledger
+    rounds = ledger.rounds_to(target_accuracy)
+    reached = rounds is not None
+    return {
+        "policy": result.config["policy"],
+        "seed": result.config["seed"],
+        "reached": reached,
+        "seconds_to_target": ledger.seconds if reached else math.nan,
+        "rounds_to_target": rounds if reached else math.nan,
+        "energy_to_target_j": ledger.energy_j if reached else math.nan,
+        "rounds": len(ledger),
+        "seconds": ledger.seconds,
+        "final_accuracy": ledger.accuracy,
+        "stopped": result.stopped,
+    }
+
+
+def _half_width(mean: float, low: float, style: str) -> str:
+    return f" ± {mean - low:{style}}" if math.isfinite(low) else ""

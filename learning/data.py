@@ -1,0 +1,163 @@
+"""Data sets: real handwritten digits without a download, and arrays of one's own."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from learning.names import choose, real
+from radioopt.base.errors import ProblemError, require
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Labelled samples in two parts: one that is spread over the devices, one that judges the model.
+
+    Parameters
+    ----------
+    train_x, test_x : array_like, shapes (N, ...) and (N_test, ...)
+        Features of the samples, any shape per sample; kept as float32.
+    train_y, test_y : array_like of int, shapes (N,) and (N_test,)
+        Labels from 0 to ``num_classes - 1``; kept as int64.
+    num_classes : int
+        Number of classes >= 2.
+    name : str, default "arrays"
+        A name for tables and manifests.
+
+    Raises
+    ------
+    ProblemError
+        If a part is empty, lengths or shapes of samples differ, a feature is not finite, or a label is no
+        whole number of the range.
+
+    Examples
+    --------
+    >>> data = Dataset([[0.0], [1.0]], [0, 1], [[0.5]], [1], num_classes=2)
+    >>> data.train_x.dtype.name, data.sample_shape
+    ('float32', (1,))
+    """
+
+    train_x: NDArray[np.float32]
+    train_y: NDArray[np.int64]
+    test_x: NDArray[np.float32]
+    test_y: NDArray[np.int64]
+    num_classes: int
+    name: str = "arrays"
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.num_classes, (int, np.integer)) or self.num_classes < 2:
+            raise ProblemError(f"Dataset.num_classes: expected a whole number >= 2, got {self.num_classes!r}")
+        for part in ("train", "test"):
+            x, y = self._features(f"{part}_x"), self._labels(f"{part}_y")
+            if len(x) != len(y):
+                raise ProblemError(
+                    f"Dataset.{part}_y: expected {len(x)} labels, one per sample of {part}_x, got {len(y)}"
+                )
+            object.__setattr__(self, f"{part}_x", x)
+            object.__setattr__(self, f"{part}_y", y)
+        if self.train_x.shape[1:] != self.test_x.shape[1:]:
+            raise ProblemError(
+                f"Dataset.test_x: expected samples of shape {self.train_x.shape[1:]}, as in train_x, "
+                f"got {self.test_x.shape[1:]}"
+            )
+
+    def _features(self, field: str) -> NDArray[np.float32]:
+        try:
+            x = np.ascontiguousarray(getattr(self, field), np.float32)
+        except (TypeError, ValueError):
+            raise ProblemError(f"Dataset.{field}: expected an array of numbers") from None
+        if x.ndim < 2 or x.size == 0:
+            raise ProblemError(f"Dataset.{field}: expected samples along the first axis, got shape {x.shape}")
+        if not np.isfinite(x).all():
+            first = int(np.argwhere(~np.isfinite(x))[0][0])
+            raise ProblemError(f"Dataset.{field}: expected finite numbers, sample {first} has another")
+        return x
+
+    def _labels(self, field: str) -> NDArray[np.int64]:
+        given = np.asarray(getattr(self, field))
+        if given.ndim != 1 or given.dtype.kind not in "iu":
+            raise ProblemError(
+                f"Dataset.{field}: expected a list of whole numbers, got {given.dtype} of shape {given.shape}"
+            )
+        wrong = (given < 0) | (given >= self.num_classes)
+        if wrong.any():
+            first = int(np.argmax(wrong))
+            raise ProblemError(
+                f"Dataset.{field}: expected labels from 0 to {self.num_classes - 1}, "
+                f"got {given[first]} at index {first}"
+            )
+        return np.ascontiguousarray(given, np.int64)
+
+    @property
+    def sample_shape(self) -> tuple[int, ...]:
+        """Shape of the features of one sample."""
+        return self.train_x.shape[1:]
+
+    def digest(self) -> str:
+        """Fingerprint of all samples and labels.
+
+        Returns
+        -------
+        str
+            SHA-256 in hexadecimal.
+        """
+        digest = hashlib.sha256(f"{self.num_classes} {self.train_x.shape} {self.test_x.shape}".encode())
+        for array in (self.train_x, self.train_y, self.test_x, self.test_y):
+            digest.update(array.tobytes())
+        return digest.hexdigest()
+
+
+def digits(rng: np.random.Generator, test_fraction: float = 0.2) -> Dataset:
+    """Load 1797 real handwritten digits of 8 x 8 pixels, split at random with equal shares of every class.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        Source of the split.
+    test_fraction : float, default 0.2
+        Share of the samples that judges the model, in (0, 1) and large enough for one sample per class.
+
+    Returns
+    -------
+    Dataset
+        Images of shape (1, 8, 8) in [0, 1], ten classes. By default 1437 to train with and 360 to test.
+
+    Raises
+    ------
+    OptionError
+        If the fraction leaves one of the parts without a sample of each class.
+    MissingExtraError
+        If scikit-learn is not installed.
+
+    References
+    ----------
+    The test set of "Optical Recognition of Handwritten Digits" (E. Alpaydin, C. Kaynak, UCI repository), as
+    it comes with scikit-learn.
+
+    Examples
+    --------
+    >>> data = digits(np.random.default_rng(0))
+    >>> data.train_x.shape, data.test_x.shape
+    ((1437, 1, 8, 8), (360, 1, 8, 8))
+    """
+    total, classes = 1797, 10
+    real("digits.test_fraction", test_fraction, low=classes / total, high=1 - classes / total)
+    loaded: Any = require("sklearn.datasets", "learning").load_digits()
+    split = require("sklearn.model_selection", "learning").train_test_split
+    images, labels = loaded.images[:, None] / 16.0, loaded.target
+    train_x, test_x, train_y, test_y = split(
+        images, labels, test_size=test_fraction, stratify=labels, random_state=int(rng.integers(2**31))
+    )
+    return Dataset(train_x, train_y, test_x, test_y, num_classes=classes, name="digits")
+
+
+DATASETS = {"digits": digits}
+
+
+def load(data: str | Dataset, rng: np.random.Generator) -> Dataset:
+    """Return a data set as it is, or load it by its name."""
+    return data if isinstance(data, Dataset) else choose("data", data, DATASETS, "a Dataset")(rng)

@@ -1,0 +1,296 @@
+"""The loop: the only place where rounds follow each other, time passes and energy is spent."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import math
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from learning import data as datasets
+from learning import models
+from learning.allocators import Allocator, Policy
+from learning.data import Dataset
+from learning.ledger import Ledger
+from learning.link import Link
+from learning.names import choose, label, real, whole
+from learning.partition import Partition
+from learning.partition import partition as spread
+from learning.progress import Report, progress_bar
+from learning.schemes import SCHEMES, Scheme
+from learning.task import State, Streams, Task
+from radioopt.base.errors import OptionError
+from radioopt.scenario import Scenario
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+#: rounds of a run that is limited by nothing else
+DEFAULT_ROUNDS = 200
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingResult:
+    """What a run did and what it was told to do.
+
+    Parameters
+    ----------
+    ledger : Ledger
+        Seconds, joules, accuracy and loss of every round.
+    state : State
+        After the last round.
+    stopped : {"rounds", "seconds", "target_accuracy", "diverged"}
+        Why the run ended; "diverged" when the loss was no longer a number.
+    config : dict
+        All settings, as text and numbers; from the same ones the same ledger results.
+    """
+
+    ledger: Ledger
+    state: State
+    stopped: str
+    config: dict[str, Any]
+
+    def model(self) -> nn.Module:
+        """Return the trained model: a copy of the architecture with the final weights."""
+        trained = copy.deepcopy(self.state.task.model)
+        trained.load_state_dict(dict(self.state.parameters), strict=False)
+        return trained
+
+    def to_frame(self) -> pd.DataFrame:
+        """Tabulate the rounds; see :meth:`learning.ledger.Ledger.to_frame`."""
+        return self.ledger.to_frame()
+
+    def plot(self) -> Figure:
+        """Draw accuracy and loss over simulated time; see :func:`learning.plots.plot_training`."""
+        from learning.plots import plot_training
+
+        return plot_training(self)
+
+    def __repr__(self) -> str:
+        config, ledger = self.config, self.ledger
+        return (
+            f"TrainingResult: {config['scheme']['name']}, policy {config['policy']}, {config['data']}, "
+            f"seed {config['seed']}: accuracy {ledger.accuracy:.4f} after {len(ledger)} rounds, "
+            f"{ledger.seconds:.6g} s simulated, {ledger.energy_j:.6g} J; stopped by {self.stopped}"
+        )
+
+
+def train(
+    scenario: Scenario | str | os.PathLike[str],
+    *,
+    scheme: str | Scheme = "feel",
+    policy: str | Policy = "optimal",
+    data: str | Dataset = "digits",
+    partition: str | Partition = "iid",
+    model: str | nn.Module | models.Builder = "mlp",
+    rounds: int | None = None,
+    seconds: float | None = None,
+    target_accuracy: float | None = None,
+    seed: int = 0,
+    bits_per_parameter: float | None = None,
+    link: Link | None = None,
+    progress: bool = True,
+    **scheme_options: Any,
+) -> TrainingResult:
+    """Train a model over a simulated wireless network, each round with a fresh allocation.
+
+    Parameters
+    ----------
+    scenario : Scenario or path-like
+        The cell and its devices; a file, or the name of a scenario that comes with radioopt ("feel-cpu").
+    scheme : str or Scheme, default "feel"
+        A key of ``SCHEMES`` or an object.
+    policy : str or callable, default "optimal"
+        "optimal", "online", "full" or "random", or a function ``(problem, rng) -> batch sizes``; see
+        :class:`~learning.allocators.BatchsizeAllocator`.
+    data : str or Dataset, default "digits"
+        "digits" (8 x 8 handwritten digits, split by the seed) or arrays.
+    partition : str or callable, default "iid"
+        "iid", "shards", "dirichlet", with a number after a colon if wanted ("dirichlet:0.3"); see
+        :func:`learning.partition.partition`.
+    model : str, torch.nn.Module or callable, default "mlp"
+        "softmax", "mlp", "cnn", a function ``(sample_shape, num_classes) -> Module``, or a module that brings
+        its initial weights.
+    rounds : int, optional
+        Largest number of rounds >= 1; 200 if neither this nor `seconds` is given.
+    seconds : float, optional
+        Simulated time > 0 [s]; a round that would end later is not done.
+    target_accuracy : float, optional
+        Stop after the first round with this accuracy on the test samples, in (0, 1].
+    seed : int, default 0
+        Seed >= 0 of everything random. Runs with the same seed and different policies are paired: same data
+        split, partition, placement, channels, initial weights, and order of samples within a round.
+    bits_per_parameter : float, optional
+        Size of an update [bit] per number that the scheme uploads, > 0. By default the payload of the
+        scenario stands, which may model a larger network than the one trained here.
+    link : Link, optional
+        The scheme's own by default: for "feel" :class:`~learning.link.TdmaLink`.
+    progress : bool, default True
+        Show a bar, on a terminal, if the run takes longer than a second.
+    **scheme_options
+        Settings of a scheme given by name, e.g. ``learning_rate=0.2``, ``reference_batch=128``.
+
+    Returns
+    -------
+    TrainingResult
+        Ledger, final state, reason to stop, settings.
+
+    Raises
+    ------
+    OptionError
+        If a name is unknown or a number out of its range; the message says what is accepted.
+    ProblemError
+        If the scenario, the partition or the model cannot be used.
+    SolveError
+        If an allocation could not be certified.
+
+    Notes
+    -----
+    Seconds come from the latency of the allocations, never from a clock on the wall. Torch runs on one thread
+    meanwhile, which is faster for small models and makes the result independent of the machine's load.
+
+    Examples
+    --------
+    >>> result = train("feel-cpu", rounds=3, seed=1)
+    >>> len(result.ledger), result.stopped
+    (3, 'rounds')
+    """
+    if not isinstance(scenario, Scenario):
+        scenario = Scenario.load(scenario)
+    limits = Limits.of(rounds, seconds, target_accuracy)
+    streams = Streams.of(whole("seed", seed, low=0))
+    chosen = _scheme(scheme, scheme_options)
+    samples = datasets.load(data, streams.data)
+    task = Task(
+        data=samples,
+        parts=spread(partition, samples.train_y, scenario.devices.count, streams.data),
+        model=models.build(model, samples.sample_shape, samples.num_classes, streams.weights),
+        training=streams.training,
+    )
+    payload_bits = None
+    if bits_per_parameter is not None:
+        payload_bits = real("bits_per_parameter", bits_per_parameter) * chosen.payload_values(task)
+    allocator = chosen.allocator(policy, task, payload_bits)
+    config = {
+        "scenario": scenario.to_dict(),
+        "scheme": {"name": label(scheme), **chosen.settings()},
+        "policy": label(policy),
+        "data": samples.name,
+        "partition": label(partition),
+        "model": label(model),
+        "parameters": task.num_parameters,
+        "bits_per_parameter": bits_per_parameter,
+        "rounds": limits.rounds,
+        "seconds": limits.seconds,
+        "target_accuracy": target_accuracy,
+        "seed": int(seed),
+        "fingerprints": task.fingerprints(),
+    }
+    with one_thread(), progress_bar(f"train {label(policy)}", limits.total, enabled=progress) as report:
+        ledger, state, stopped = _run(
+            scenario, chosen, allocator, link or chosen.link(), task, streams, limits, report
+        )
+    return TrainingResult(ledger, state, stopped, config)
+
+
+def _run(
+    scenario: Scenario,
+    scheme: Scheme,
+    allocator: Allocator,
+    link: Link,
+    task: Task,
+    streams: Streams,
+    limits: Limits,
+    report: Report,
+) -> tuple[Ledger, State, str]:
+    """Run rounds until a limit is reached."""
+    devices = scenario.draw(streams.channel)
+    state = scheme.start(task)
+    ledger = Ledger(*scheme.evaluate(state))
+    while (stopped := limits.reached(ledger)) is None:
+        devices = devices.fade(streams.channel)
+        plan = allocator(devices, streams.policy)
+        state = scheme.prepare(state, plan)
+        updates = scheme.local(state, plan)
+        sent = link.transmit(plan.payload_bits, plan, streams.link)
+        if ledger.seconds + sent.seconds > limits.seconds:
+            return ledger, state, "seconds"
+        state = scheme.aggregate(state, updates, sent)
+        accuracy, loss = scheme.evaluate(state)
+        ledger.record(plan, sent, train_loss=state.train_loss, test_accuracy=accuracy, test_loss=loss)
+        report(limits.done(ledger), f"accuracy {accuracy:.3f}, {ledger.seconds:.4g} s simulated")
+    return ledger, state, stopped
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When a run ends: after so many rounds, so much simulated time [s], or at an accuracy."""
+
+    rounds: float
+    seconds: float
+    target_accuracy: float
+
+    @classmethod
+    def of(cls, rounds: int | None, seconds: float | None, target_accuracy: float | None) -> Limits:
+        """Check the limits that are given; the others are infinite."""
+        if rounds is None and seconds is None:
+            rounds = DEFAULT_ROUNDS
+        return cls(
+            math.inf if rounds is None else whole("rounds", rounds),
+            math.inf if seconds is None else real("seconds", seconds),
+            math.inf
+            if target_accuracy is None
+            else real("target_accuracy", target_accuracy, high=1.0, closed=True),
+        )
+
+    def reached(self, ledger: Ledger) -> str | None:
+        """Name the reason to end, if there is one."""
+        if ledger.accuracy >= self.target_accuracy:
+            return "target_accuracy"
+        if not math.isfinite(ledger.loss):
+            return "diverged"
+        return "rounds" if len(ledger) >= self.rounds else None
+
+    @property
+    def total(self) -> float:
+        """Amount of work for the progress bar: rounds, or simulated seconds where rounds are not limited."""
+        return self.seconds if self.rounds == math.inf else self.rounds
+
+    def done(self, ledger: Ledger) -> float:
+        """Work done, in the unit of the total."""
+        return ledger.seconds if self.rounds == math.inf else len(ledger)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Run torch on one thread inside the block."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _scheme(scheme: str | Scheme, options: dict[str, Any]) -> Scheme:
+    """Make the scheme of a name with its options, or return a ready one."""
+    if isinstance(scheme, Scheme):
+        if options:
+            raise OptionError(
+                f"train: {', '.join(options)}: set them on the scheme that is given as an object"
+            )
+        return scheme
+    made = choose("scheme", scheme, SCHEMES, "a Scheme")
+    known = inspect.signature(made).parameters
+    for name in options:
+        if name not in known:
+            raise OptionError(f"train: unknown option {name}, scheme {scheme!r} takes: {', '.join(known)}")
+    return made(**options)

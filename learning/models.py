@@ -1,0 +1,189 @@
+"""Small models, and what a model must be like to train on one flat batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import nn
+
+from learning.names import choose
+from radioopt.base.errors import ProblemError
+from radioopt.base.quantity import shorten
+
+Builder = Callable[[tuple[int, ...], int], nn.Module]
+
+_STATEFUL = (nn.modules.batchnorm._BatchNorm,)
+_RANDOM = (nn.modules.dropout._DropoutNd, nn.RReLU)
+
+
+def softmax(sample_shape: tuple[int, ...], num_classes: int) -> nn.Module:
+    """Build a softmax regression, one linear layer on the flattened sample.
+
+    Parameters
+    ----------
+    sample_shape : tuple of int
+        Shape of one sample.
+    num_classes : int
+        Number of classes.
+
+    Returns
+    -------
+    torch.nn.Module
+        From (B, ...) to logits (B, num_classes).
+    """
+    return nn.Sequential(nn.Flatten(), nn.Linear(_size(sample_shape), num_classes))
+
+
+def mlp(sample_shape: tuple[int, ...], num_classes: int, hidden: int = 64) -> nn.Module:
+    """Build a perceptron with one hidden layer of rectified linear units.
+
+    Parameters
+    ----------
+    sample_shape : tuple of int
+        Shape of one sample.
+    num_classes : int
+        Number of classes.
+    hidden : int, default 64
+        Units of the hidden layer.
+
+    Returns
+    -------
+    torch.nn.Module
+        From (B, ...) to logits (B, num_classes); 4810 parameters for digits.
+    """
+    size = _size(sample_shape)
+    return nn.Sequential(nn.Flatten(), nn.Linear(size, hidden), nn.ReLU(), nn.Linear(hidden, num_classes))
+
+
+def cnn(sample_shape: tuple[int, ...], num_classes: int, channels: int = 16) -> nn.Module:
+    """Build a network of two convolutions and a linear layer, for images.
+
+    Parameters
+    ----------
+    sample_shape : tuple of int
+        (channels, height, width), height and width of 4 pixels at least.
+    num_classes : int
+        Number of classes.
+    channels : int, default 16
+        Channels of the first convolution; the second has twice as many.
+
+    Returns
+    -------
+    torch.nn.Module
+        From (B, channels, height, width) to logits (B, num_classes); 10,090 parameters for digits.
+
+    Raises
+    ------
+    ProblemError
+        If the samples are no such images.
+    """
+    if len(sample_shape) != 3 or min(sample_shape[1:]) < 4:
+        raise ProblemError(
+            f"cnn: expected images (channels, height >= 4, width >= 4), got shape {sample_shape}"
+        )
+    depth, height, width = sample_shape
+    return nn.Sequential(
+        nn.Conv2d(depth, channels, 3, padding=1),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(channels, 2 * channels, 3, padding=1),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Linear(2 * channels * (height // 4) * (width // 4), num_classes),
+    )
+
+
+MODELS: dict[str, Builder] = {"softmax": softmax, "mlp": mlp, "cnn": cnn}
+
+
+def build(
+    model: str | nn.Module | Builder,
+    sample_shape: tuple[int, ...],
+    num_classes: int,
+    rng: np.random.Generator,
+) -> nn.Module:
+    """Build a model with seeded initial weights, leaving torch's own random state as it was.
+
+    Parameters
+    ----------
+    model : str, torch.nn.Module or callable
+        A key of ``MODELS``, a function ``(sample_shape, num_classes) -> Module``, or a module, whose own
+        weights then are the initial ones, whatever `rng`.
+    sample_shape : tuple of int
+        Shape of one sample.
+    num_classes : int
+        Number of classes.
+    rng : numpy.random.Generator
+        Source of the initial weights.
+
+    Returns
+    -------
+    torch.nn.Module
+        A module that maps (B, *sample_shape) to (B, num_classes).
+
+    Raises
+    ------
+    OptionError
+        If there is no model of that name.
+    ProblemError
+        If the module has no parameters, or its output has another shape.
+    """
+    if isinstance(model, nn.Module):
+        made = model
+    else:
+        builder = model if callable(model) else choose("model", model, MODELS, "a torch.nn.Module")
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(int(rng.integers(2**63)))
+            made = builder(sample_shape, num_classes)
+    if not any(parameter.requires_grad for parameter in made.parameters()):
+        raise ProblemError("model: expected a torch.nn.Module with parameters to train")
+    training = made.training
+    try:
+        with torch.no_grad():
+            shape = tuple(made.eval()(torch.zeros(2, *sample_shape)).shape)
+    except RuntimeError as error:
+        raise ProblemError(f"model: does not take samples of shape {sample_shape}: {error}") from error
+    finally:
+        made.train(training)
+    if shape != (2, num_classes):
+        raise ProblemError(
+            f"model: expected logits of shape (2, {num_classes}) for two samples, one per class, got {shape}"
+        )
+    return made
+
+
+def require_flat(model: nn.Module) -> None:
+    """Refuse a model whose samples do not pass independently of each other.
+
+    Training all devices on one flat batch is exact because the loss of a sample does not depend on which
+    others are in the batch. Batch normalisation breaks that: it would average over the samples of all
+    devices, where each device has only its own. Dropout draws its noise for the whole batch at once, so that
+    a device's noise would depend on the others.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        The model.
+
+    Raises
+    ------
+    ProblemError
+        If it contains batch normalisation, or dropout with a positive probability; the message names the
+        layer.
+    """
+    for name, layer in model.named_modules():
+        if isinstance(layer, _STATEFUL):
+            what, advice = "mixes the samples of all devices", "use GroupNorm or LayerNorm"
+        elif isinstance(layer, _RANDOM) and getattr(layer, "p", 1.0) > 0:
+            what, advice = "draws one noise for the samples of all devices", "set its probability to 0"
+        else:
+            continue
+        where = f"{type(layer).__name__} ({shorten(name)})"
+        raise ProblemError(f"model: {where} {what} when they form one batch: {advice}")
+
+
+def _size(sample_shape: tuple[int, ...]) -> int:
+    return torch.Size(sample_shape).numel()

@@ -1,0 +1,198 @@
+"""What stays the same over a training run (Task), what changes each round (State), and the random streams."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn import functional
+
+from learning.data import Dataset
+from radioopt.base.errors import ProblemError
+
+Parameters = Mapping[str, Tensor]
+
+
+class Streams(NamedTuple):
+    """Independent random streams of a run, one per purpose, all from one seed.
+
+    Runs with the same seed are *paired*: a policy that draws more in one stream changes nothing in the
+    others, so that all policies see the same data split, channels, initial weights and order of samples.
+    """
+
+    data: np.random.Generator
+    channel: np.random.Generator
+    weights: np.random.Generator
+    training: np.random.Generator
+    policy: np.random.Generator
+    link: np.random.Generator
+
+    @classmethod
+    def of(cls, seed: int) -> Streams:
+        """Spawn the streams of a seed."""
+        children = np.random.SeedSequence(seed).spawn(len(cls._fields))
+        return cls(*map(np.random.default_rng, children))
+
+
+class Batch(NamedTuple):
+    """The samples of all devices in one round, one after the other.
+
+    Attributes
+    ----------
+    x : Tensor, shape (B, ...)
+        Features.
+    y : Tensor of int64, shape (B,)
+        Labels.
+    owner : Tensor of int64, shape (B,)
+        Device of each sample, ascending.
+    """
+
+    x: Tensor
+    y: Tensor
+    owner: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """Who holds which data and what is to be learnt from it.
+
+    Parameters
+    ----------
+    data : Dataset
+        The samples.
+    parts : tuple of ndarray of int64
+        Indices into the training samples that each device holds.
+    model : torch.nn.Module
+        The architecture; its weights are the initial ones and are never changed.
+    training : numpy.random.Generator
+        Source of the batches.
+    """
+
+    data: Dataset
+    parts: tuple[NDArray[np.int64], ...]
+    model: nn.Module
+    training: np.random.Generator
+
+    @cached_property
+    def sizes(self) -> NDArray[np.int64]:
+        """Samples that each device holds, shape (K,)."""
+        return np.array([part.size for part in self.parts])
+
+    @cached_property
+    def num_parameters(self) -> int:
+        """Number of parameters that are trained."""
+        return sum(value.numel() for value in self.initial_parameters().values())
+
+    def initial_parameters(self) -> dict[str, Tensor]:
+        """Return copies of the initial weights by name."""
+        named = self.model.named_parameters()
+        return {name: value.detach().clone() for name, value in named if value.requires_grad}
+
+    def draw_batch(self, sizes: NDArray[np.int64]) -> Batch:
+        """Draw samples without replacement on every device.
+
+        Parameters
+        ----------
+        sizes : ndarray of int, shape (K,)
+            Samples per device, from 0 to what the device holds.
+
+        Returns
+        -------
+        Batch
+            ``sizes.sum()`` samples, those of the first device first.
+
+        Raises
+        ------
+        ProblemError
+            If a device holds fewer samples than it is to use.
+
+        Notes
+        -----
+        Every call shuffles what each device holds and takes the first of each. So the randomness used does
+        not depend on the sizes, and in the same round of paired runs the smaller batch is part of the larger.
+        """
+        if (sizes > self.sizes).any() or (sizes < 0).any():
+            device = int(np.argmax((sizes > self.sizes) | (sizes < 0)))
+            raise ProblemError(
+                f"batch of device {device}: expected 0 to {self.sizes[device]} samples, as many as it holds, "
+                f"got {sizes[device]}"
+            )
+        samples, owner, starts = self._layout
+        shuffled = samples[np.lexsort((self.training.random(owner.size), owner))]
+        chosen = np.arange(owner.size) - starts[owner] < sizes[owner]
+        x, y = self._train
+        index = torch.from_numpy(shuffled[chosen])
+        return Batch(x[index], y[index], torch.from_numpy(owner[chosen]))
+
+    def logits(self, parameters: Parameters, x: Tensor) -> Tensor:
+        """Evaluate the model with these parameters, shape (B, classes)."""
+        return functional_call(self.model, dict(parameters), (x,))  # type: ignore[no-any-return]
+
+    def evaluate(self, parameters: Parameters) -> tuple[float, float]:
+        """Return the accuracy in [0, 1] and the mean cross-entropy [nat] on the test samples."""
+        x, y = self._test
+        with torch.no_grad():
+            logits = self.logits(parameters, x)
+            loss = functional.cross_entropy(logits, y)
+        return float((logits.argmax(1) == y).double().mean()), float(loss)
+
+    def fingerprints(self) -> dict[str, str]:
+        """Return SHA-256 digests of data, partition and initial weights: equal in paired runs."""
+        parts = hashlib.sha256()
+        for part in self.parts:
+            parts.update(f"{part.size} ".encode() + part.tobytes())
+        return {
+            "data": self.data.digest(),
+            "partition": parts.hexdigest(),
+            "initial_weights": digest_of(self.initial_parameters()),
+        }
+
+    @cached_property
+    def _layout(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+        """All samples device after device, the device of each, and where each device starts."""
+        owner = np.repeat(np.arange(self.sizes.size), self.sizes)
+        return np.concatenate(self.parts), owner, np.cumsum(self.sizes) - self.sizes
+
+    @cached_property
+    def _train(self) -> tuple[Tensor, Tensor]:
+        return torch.from_numpy(self.data.train_x), torch.from_numpy(self.data.train_y)
+
+    @cached_property
+    def _test(self) -> tuple[Tensor, Tensor]:
+        return torch.from_numpy(self.data.test_x), torch.from_numpy(self.data.test_y)
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """What a scheme carries from round to round; a scheme that needs more derives its own.
+
+    Parameters
+    ----------
+    task : Task
+        What stays the same.
+    parameters : mapping of str to Tensor
+        Weights of the global model, by name.
+    train_loss : float, default NaN
+        Mean loss over what the last round was trained with, before its update [nat].
+    """
+
+    task: Task
+    parameters: Parameters
+    train_loss: float = math.nan
+
+
+def digest_of(parameters: Parameters) -> str:
+    """Fingerprint of weights: SHA-256 over names and values."""
+    digest = hashlib.sha256()
+    for name, value in parameters.items():
+        digest.update(f"{name} {tuple(value.shape)} ".encode() + value.detach().numpy().tobytes())
+    return digest.hexdigest()

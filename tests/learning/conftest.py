@@ -1,0 +1,15 @@
+"""Shared by the tests of learning: a small cell, so that rounds differ in their channels."""
+
+import pytest
+
+from radioopt import Scenario
+
+
+@pytest.fixture(scope="session")
+def cell():
+    """Six devices whose channel fades from round to round."""
+    config = Scenario.load("feel-cpu").to_dict()
+    config["name"] = "small cell with block fading"
+    config["cell"]["fading"] = "block"
+    config["devices"]["count"] = 6
+    return Scenario.from_dict(config)
