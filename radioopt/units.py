@@ -163,7 +163,9 @@ def dbm_per_hz_to_w_per_hz(psd_dbm_per_hz: ArrayLike) -> float | FloatArray:
     >>> f"{dbm_per_hz_to_w_per_hz(-174.0):.4g}"
     '3.981e-21'
     """
-    return float_if_scalar(_watts(check("dbm_per_hz_to_w_per_hz", "psd_dbm_per_hz", psd_dbm_per_hz, _decibels)))
+    return float_if_scalar(
+        _watts(check("dbm_per_hz_to_w_per_hz", "psd_dbm_per_hz", psd_dbm_per_hz, _decibels))
+    )
 
 
 def w_per_hz_to_dbm_per_hz(psd_w_per_hz: ArrayLike) -> float | FloatArray:

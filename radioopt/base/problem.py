@@ -6,7 +6,7 @@ import importlib
 import inspect
 import pkgutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
 
 from radioopt.base.errors import OptionError, ProblemError
@@ -77,6 +77,15 @@ class Problem(Record, Generic[SolutionT]):
 
     def _check(self) -> None:
         """Refuse combinations of fields that no single declaration can."""
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Fields that are not quantities: the same for all instances of a batch, text or numbers."""
+        names = (field.name for field in fields(self))  # type: ignore[arg-type]  # subclasses are dataclasses
+        return {name: getattr(self, name) for name in names if name not in self.quantities}
+
+    def _context(self) -> dict[str, Any]:
+        return self.settings
 
     @classmethod
     def method(cls, name: str, *, exact: bool) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -200,14 +209,15 @@ class Problem(Record, Generic[SolutionT]):
         ProblemError
             If a name is not a field, or a value is refused.
         """
+        known_fields = self.to_dict() | self.settings
         for name in changes:
-            if name not in self.quantities:
-                known = ", ".join(self.quantities)
+            if name not in known_fields:
+                known = ", ".join(known_fields)
                 raise ProblemError(f"{type(self).__name__}.replace: no field {name!r}, choose from {known}")
-        return type(self)(**(self.to_dict() | changes))
+        return type(self)(**(known_fields | changes))
 
     def _header(self) -> dict[str, Any]:
-        return super()._header() | {"kind": "problem", "family": self.family}
+        return super()._header() | {"kind": "problem", "family": self.family, "settings": self.settings}
 
 
 def solve(
@@ -305,4 +315,4 @@ def problem_from(header: Mapping[str, Any], arrays: Mapping[str, Array]) -> Prob
         raise ProblemError(
             f"{cls.__name__}: file has unknown fields {sorted(unknown)}, lacks {sorted(missing)}"
         )
-    return cls(**arrays)
+    return cls(**arrays, **header["settings"])

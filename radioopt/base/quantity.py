@@ -53,9 +53,12 @@ fraction = Domain("in [0, 1]", 0.0, 1.0)
 unrestricted = Domain("a number", -math.inf, math.inf)
 
 
-def at_least(low: float) -> Domain:
-    """Domain of the finite numbers from ``low`` on."""
-    return Domain(f">= {low:g}", float(low))
+optional_limit = Domain("> 0, or inf for none", math.ulp(0.0), math.inf)
+
+
+def at_least(low: float, high: float = _LARGEST) -> Domain:
+    """Domain of the numbers from ``low`` on; finite ones unless ``high`` is inf."""
+    return Domain(f">= {low:g}", float(low), high)
 
 
 class Quantity:
@@ -209,6 +212,12 @@ def shorten(value: object) -> str:
     """Show a value in a message, cut to 60 characters."""
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def check_choice(owner: str, name: str, value: object, choices: tuple[str, ...]) -> None:
+    """Refuse a setting that is not one of the choices, listing them."""
+    if value not in choices:
+        raise ProblemError(f"{owner}.{name}: expected one of {', '.join(choices)}, got {shorten(value)}")
 
 
 def refuse(owner: str, name: str, values: Array, invalid: Array, expected: str) -> NoReturn:

@@ -126,9 +126,13 @@ class Record:
         selected._take(blocks, positions.shape, self.sizes)
         return selected
 
-    def _selected_context(self, positions: Array) -> dict[str, Any]:
-        """Attributes beside the quantities that a selection takes along."""
+    def _context(self) -> dict[str, Any]:
+        """Attributes beside the quantities, compared by equality."""
         return {}
+
+    def _selected_context(self, positions: Array) -> dict[str, Any]:
+        """Those attributes for a selection of the batch."""
+        return self._context()
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Restore a copied or unpickled record, whose arrays arrive writeable."""
@@ -172,8 +176,13 @@ class Record:
         if type(self) is not type(other):
             return NotImplemented
         assert isinstance(other, Record)
-        return self.batch_shape == other.batch_shape and all(
-            np.array_equal(block, other._blocks[key], equal_nan=True) for key, block in self._blocks.items()
+        return (
+            self.batch_shape == other.batch_shape
+            and self._context() == other._context()
+            and all(
+                np.array_equal(block, other._blocks[key], equal_nan=True)
+                for key, block in self._blocks.items()
+            )
         )
 
     __hash__ = None  # type: ignore[assignment]  # equality is by value of arrays
@@ -189,6 +198,8 @@ class Record:
         width = max(map(len, self.quantities), default=0)
         for name, declared in self.quantities.items():
             value = np.asarray(self._value(name))
+            if declared.default == math.inf and np.isposinf(value).all():
+                continue  # a limit that is not set
             low, high = value.min(), value.max()
             text = f"{low:.6g}" if low == high or value.size == 1 else f"{low:.6g} ... {high:.6g}"
             lines.append(

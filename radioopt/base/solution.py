@@ -111,12 +111,19 @@ class Solution(Record):
             )
             status = Status(int(codes[first]))
             gap = float(np.atleast_1d(self.gap)[first])
+            detail = f"gap {gap:.3g}"
+            if status is Status.INFEASIBLE:
+                detail = (self[first] if self.batch_shape else self).why_infeasible()
             raise SolveError(
                 f"{type(self.problem).__name__}, method {self.method!r}{where}: {status.name}: "
-                f"{status.message} (gap {gap:.3g})",
+                f"{status.message} ({detail})",
                 self,
             )
         return self
+
+    def why_infeasible(self) -> str:
+        """Name the quantity that leaves no feasible point, its value and the nearest feasible one."""
+        raise NotImplementedError(f"{type(self).__name__} is never infeasible")
 
     def summary(self) -> dict[str, Any]:
         """Return the per-instance quantities of a single solution, with status and method, for tables."""
@@ -146,12 +153,8 @@ class Solution(Record):
     def _selected_context(self, positions: Array) -> dict[str, Any]:
         return {"problem": self.problem._select(positions), "method": self.method}
 
-    def __eq__(self, other: object) -> bool:
-        return super().__eq__(other) is True and (
-            isinstance(other, Solution) and self.problem == other.problem and self.method == other.method
-        )
-
-    __hash__ = None
+    def _context(self) -> dict[str, Any]:
+        return {"problem": self.problem, "method": self.method}
 
     def __repr__(self) -> str:
         if not self.batch_shape:
@@ -173,6 +176,7 @@ class Solution(Record):
         return super()._header() | {
             "kind": "solution",
             "family": self.problem.family,
+            "settings": self.problem.settings,
             "class": type(self).__name__,
             "method": self.method,
         }

@@ -55,7 +55,7 @@ _MESSAGES = {
         "stopped at max_iterations before the gap was proven: "
         "raise max_iterations, or gap_tol if that will do"
     ),
-    Status.INFEASIBLE: "no feasible point exists: relax the quantity that the message names",
+    Status.INFEASIBLE: "no feasible point exists",
     Status.FAILED: (
         "the point returned violates a constraint or is not finite: "
         "check the units and the ranges of the inputs (print the problem to see them)"

@@ -73,6 +73,7 @@ class FreeSpace(PathLossModel):
         check_number("FreeSpace", "carrier_frequency_hz", self.carrier_frequency_hz, positive)
 
     def loss_db(self, distance_m: FloatArray) -> FloatArray:
+        """Evaluate the formula; see :meth:`PathLossModel.loss_db`."""
         wavelength_m = SPEED_OF_LIGHT_M_PER_S / self.carrier_frequency_hz
         return 20.0 * np.log10(4.0 * math.pi * distance_m / wavelength_m)
 
@@ -109,6 +110,7 @@ class LogDistance(PathLossModel):
         check_number("LogDistance", "carrier_frequency_hz", self.carrier_frequency_hz, positive)
 
     def loss_db(self, distance_m: FloatArray) -> FloatArray:
+        """Evaluate the formula; see :meth:`PathLossModel.loss_db`."""
         loss = self.loss_at_1km_db + self.slope_db_per_decade * np.log10(distance_m / 1000.0)
         return np.maximum(loss, FreeSpace(carrier_frequency_hz=self.carrier_frequency_hz).loss_db(distance_m))
 
@@ -145,6 +147,7 @@ class PowerLaw(PathLossModel):
         check_number("PowerLaw", "gain_at_1m", self.gain_at_1m, positive)
 
     def loss_db(self, distance_m: FloatArray) -> FloatArray:
+        """Evaluate the formula; see :meth:`PathLossModel.loss_db`."""
         return 10.0 * self.exponent * np.log10(distance_m) - linear_to_db(self.gain_at_1m)
 
 
@@ -169,7 +172,9 @@ PATH_LOSS_MODELS: dict[str, PathLossModel] = {
 }
 
 
-def path_loss_db(distance_m: ArrayLike, model: str | PathLossModel = "tr36942_urban_macro_2ghz") -> float | FloatArray:
+def path_loss_db(
+    distance_m: ArrayLike, model: str | PathLossModel = "tr36942_urban_macro_2ghz"
+) -> float | FloatArray:
     """Path loss in dB at a distance.
 
     Parameters
@@ -211,7 +216,9 @@ def path_loss_db(distance_m: ArrayLike, model: str | PathLossModel = "tr36942_ur
     return float_if_scalar(chosen.loss_db(check("path_loss_db", "distance_m", distance_m, positive)))
 
 
-def channel_gain(distance_m: ArrayLike, model: str | PathLossModel = "tr36942_urban_macro_2ghz") -> float | FloatArray:
+def channel_gain(
+    distance_m: ArrayLike, model: str | PathLossModel = "tr36942_urban_macro_2ghz"
+) -> float | FloatArray:
     """Mean power gain of a channel at a distance: the path loss, linear and upside down.
 
     Parameters
@@ -249,4 +256,6 @@ def _model(model: str | PathLossModel) -> PathLossModel:
         return PATH_LOSS_MODELS[model]
     except (KeyError, TypeError):
         names = ", ".join(PATH_LOSS_MODELS)
-        raise OptionError(f"path loss model: expected a PathLossModel or one of {names}, got {model!r}") from None
+        raise OptionError(
+            f"path loss model: expected a PathLossModel or one of {names}, got {model!r}"
+        ) from None

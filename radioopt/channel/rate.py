@@ -62,7 +62,9 @@ def snr(
     gain = check("snr", "channel_gain", channel_gain, nonnegative)
     psd = check("snr", "noise_psd_w_per_hz", noise_psd_w_per_hz, positive)
     bandwidth = check("snr", "bandwidth_hz", bandwidth_hz, positive)
-    check_shapes("snr", transmit_power_w=power, channel_gain=gain, noise_psd_w_per_hz=psd, bandwidth_hz=bandwidth)
+    check_shapes(
+        "snr", transmit_power_w=power, channel_gain=gain, noise_psd_w_per_hz=psd, bandwidth_hz=bandwidth
+    )
     return float_if_scalar(power * gain / (psd * bandwidth))
 
 

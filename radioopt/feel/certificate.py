@@ -12,7 +12,12 @@ For any shares :math:`\phi > 0` and any :math:`\theta`, weak duality bounds the 
 
 and the learning efficiency is at most :math:`\xi/\sqrt{\kappa}`. :math:`T_D` is bounded from below by
 :math:`\sum w c + (\sum\sqrt{w b})^2` with :math:`w_k \propto \psi_k^2/b_k`, :math:`\sum w = 1`.
-The bound holds for integer batch sizes as well.
+The bound holds for integer batch sizes as well, also for those below a fractional l, which take as long as l.
+
+A deadline D on the round adds a multiplier :math:`\nu \ge 0`: the :math:`\lambda` then sum to
+:math:`2\theta + \nu` and :math:`\nu (T_D - D)` is added. A fixed total N bounds the latency itself, by
+:math:`\lambda` that sum to one and a free multiplier :math:`\gamma` in place of :math:`\theta^2`, plus
+:math:`\gamma N`.
 
 With wide limits the last sum magnifies rounding: an error :math:`\epsilon` in :math:`\lambda_k p_k` costs
 :math:`\epsilon u_k / \sum B`. So a second choice of :math:`\lambda` is tried and the better bound kept:
@@ -57,7 +62,8 @@ def evaluate(
     Returns
     -------
     Certificate
-        Residuals: batchsize (relative), uplink_slots and downlink_slots (relative to the frame).
+        Residuals: batchsize (relative), uplink_slots and downlink_slots (relative to the frame), and
+        total_batchsize and round_latency (relative) where the problem has them.
         A bound of infinity says that this point proves nothing.
     """
     b = np.asarray(batchsize, np.float64)
@@ -66,45 +72,75 @@ def evaluate(
     low, high = problem.min_batchsize, problem.max_batchsize
     base, slope, update = problem.base_time_s, problem.seconds_per_sample, problem.update_time_s
     upload, download = problem.upload_time_full_frame_s, problem.download_time_full_frame_s
+    fixed, deadline = problem.total_batchsize, problem.max_round_latency_s
     with np.errstate(all="ignore"):
-        phase_up = (base + slope * b + upload / phi).max(-1)
-        phase_down = (download / psi + update).max(-1)
+        phase_up = (base + slope * np.maximum(b, low) + upload / phi).max(-1)
+        if problem.downlink == "broadcast":
+            phase_down = (download / psi).max(-1) + update.max(-1)
+            least_down = download.max(-1) + update.max(-1)
+            downlink_use = psi.max(-1)
+        else:
+            phase_down = (download / psi + update).max(-1)
+            w = psi**2 / download
+            least_down = ((w * update).sum(-1) + psi.sum(-1) ** 2) / w.sum(-1)
+            downlink_use = psi.sum(-1)
         total = b.sum(-1)
         latency = phase_up + phase_down
         objective = problem.loss_decay * np.sqrt(total) / latency
 
-        weight = psi**2 / download
-        scale = weight.sum(-1)
-        phase_down_bound = (weight * update).sum(-1) / scale + psi.sum(-1) ** 2 / scale
-
-        def kappa_bound(theta: Array, price: Array, free: Array) -> Array:
-            squared = np.expand_dims(theta**2, -1)
-            terms = [price * (base + slope * end) - squared * end for end in (b, low, high)]
-            inner = np.where(free, terms[0], np.minimum(*terms[1:])).sum(-1)
-            outer = 2 * theta * phase_down_bound + np.sqrt(price * upload).sum(-1) ** 2
-            return np.where(np.isfinite(outer + inner), outer + inner, 0.0)
-
-        theta = latency / total
-        weight = phi**2 / upload
-        price = np.expand_dims(2 * theta / weight.sum(-1), -1) * weight
-        first = kappa_bound(theta, price, np.zeros_like(b, np.bool_))
-
+        w = phi**2 / upload
+        weight = w.sum(-1)
         free = (low < b) & (b < high)
         inverse = np.where(free, 1 / slope, 0.0).sum(-1)
-        clamped = np.where(free, 0.0, weight).sum(-1)
-        theta = np.where(clamped > 0, theta, 2 / inverse)
-        level = np.where(clamped > 0, (2 * theta - theta**2 * inverse) / clamped, 0.0)
-        price = np.where(free, np.expand_dims(theta**2, -1) / slope, np.expand_dims(level, -1) * weight)
-        second = np.where(level >= 0, kappa_bound(theta, price, free), 0.0)
+        clamped = np.where(free, 0.0, w).sum(-1)
 
-        kappa = np.maximum(first, second)
+        def dual(gamma: Array, level: Array, split: bool) -> Array:
+            gamma, level = np.expand_dims(gamma, -1), np.expand_dims(level, -1)
+            price = np.where(free, gamma / slope, level * w) if split else level * w
+            terms = [price * (base + slope * end) - gamma * end for end in (b, low, high)]
+            inner = np.where(free, terms[0], np.minimum(*terms[1:])) if split else np.minimum(*terms[1:])
+            return np.asarray(inner.sum(-1) + np.sqrt(price * upload).sum(-1) ** 2)
+
+        # m^2 as the point implies it: from the free devices, or between those at their limits
+        implied = 1 / (slope * w)
+        above = np.where((b <= low) & (low < high), implied, 0.0).max(-1)
+        below = np.where((b >= high) & (low < high), implied, np.inf).min(-1)
+        between = np.where(above == 0, np.where(below < np.inf, below, 1.0), np.sqrt(above) * np.sqrt(below))
+        between = np.where((above > 0) & (below == np.inf), above, between)
+        ratio = np.where(inverse > 0, inverse / (weight - clamped), between)
+
+        # total batch fixed: multipliers of the devices sum to one
+        gamma = 1 / (ratio * weight)
+        latencies = [dual(gamma, 1 / weight, False) + gamma * fixed]
+        gamma = 1 / (inverse + ratio * clamped)
+        latencies += [dual(gamma, ratio * gamma, True) + gamma * fixed]
+        shortest = least_down + np.fmax(*latencies)
+        bound_fixed = np.where(shortest > 0, problem.loss_decay * np.sqrt(fixed) / shortest, np.inf)
+
+        # total batch free, multipliers summing to 2 theta, plus the price of the deadline where it is met
+        theta = latency / total
+        kappas = [2 * theta * least_down + dual(theta**2, 2 * theta / weight, False)]
+        gamma = theta**2
+        price = gamma * (inverse + ratio * clamped) - 2 * theta
+        with_price = (2 * theta + price) * least_down - price * deadline + dual(gamma, ratio * gamma, True)
+        kappas += [np.where((price > 0) & (latency >= deadline * (1 - 1e-9)), with_price, 0.0)]
+        theta = 2 / (inverse + ratio * clamped)
+        second = 2 * theta * least_down + dual(theta**2, ratio * theta**2, True)
+        kappas += [np.where(inverse > 0, second, 0.0)]
+        kappa = np.fmax.reduce(kappas)
         bound = np.where(kappa > 0, problem.loss_decay / np.sqrt(kappa), np.inf)
     positive = np.where((phi > 0).all(-1) & (psi > 0).all(-1), 0.0, np.inf)
+    smallest = np.maximum(1.0, np.floor(low))
     residuals = {
-        "batchsize": np.maximum((low - b) / low, (b - high) / high).max(-1),
+        "batchsize": np.maximum((smallest - b) / smallest, (b - high) / high).max(-1),
         "uplink_slots": np.maximum(phi.sum(-1) - 1, positive),
-        "downlink_slots": np.maximum(psi.sum(-1) - 1, positive),
+        "downlink_slots": np.maximum(downlink_use - 1, positive),
     }
+    if np.isfinite(fixed).any():
+        residuals["total_batchsize"] = np.where(np.isfinite(fixed), np.abs(total - fixed) / fixed, 0.0)
+        bound = np.where(np.isfinite(fixed), bound_fixed, bound)
+    if np.isfinite(deadline).any():
+        residuals["round_latency"] = np.where(np.isfinite(deadline), (latency - deadline) / deadline, 0.0)
     return Certificate.judge(objective, bound, residuals, sense=problem.sense, options=options)
 
 
@@ -127,8 +163,9 @@ def repair(
     """
     uplink, downlink = np.maximum(uplink_slot_s, 0.0), np.maximum(downlink_slot_s, 0.0)
     frames = np.expand_dims(problem.uplink_frame_s, -1), np.expand_dims(problem.downlink_frame_s, -1)
+    used = downlink if problem.downlink == "broadcast" else downlink.sum(-1, keepdims=True)
     return {
         "batchsize": np.clip(batchsize, problem.min_batchsize, problem.max_batchsize),
         "uplink_slot_s": uplink / uplink.sum(-1, keepdims=True) * frames[0],
-        "downlink_slot_s": downlink / downlink.sum(-1, keepdims=True) * frames[1],
+        "downlink_slot_s": downlink / used * frames[1],
     }

@@ -8,6 +8,9 @@ optimality is
     G1:  sum a/y = 1                          the frame is full
     G2:  m^2 x sum a/y^2 = 2 sum B            stationarity in T
 
+A fixed total batch N replaces G2 by sum B = N. A round deadline that G1 = G2 = 0 would miss fixes T, and G1
+alone gives m. The device computes o + p max(B, l): integer batch sizes may lie below a fractional l.
+
 Times are measured from the slowest device's least compute time, z = T - max L, so that y keeps its digits
 when one device's compute time dwarfs every upload. A work array holds one row per canonical parameter.
 """
@@ -20,12 +23,14 @@ from radioopt.numerics.jit import kernel, parallel_kernel, prange
 
 # rows of the problem's per-device block and of its per-instance block
 UPLINK_RATE, DOWNLINK_RATE, SLOPE, UPDATE, MAX_BATCH, MIN_BATCH, BASE = range(7)
-PAYLOAD, UPLINK_FRAME, DOWNLINK_FRAME, DECAY = range(4)
+PAYLOAD, UPLINK_FRAME, DOWNLINK_FRAME, DECAY, TOTAL, DEADLINE = range(6)
 # rows of the solution's blocks; the kernel leaves the residual where the gap will stand
 BATCH, UPLINK_SLOT, DOWNLINK_SLOT = range(3)
 OBJECTIVE, BOUND, RESIDUAL, PHASE_UP, PHASE_DOWN, LATENCY = range(6)
+# relative rounding error allowed for in a bound
+ROUNDING = 4e-16
 # rows of the work array
-A, ROOT, TO_L, TO_U, P, LOW, HIGH, OFFSET, B, C, Y = range(11)
+A, ROOT, TO_L, TO_U, P, LOW, HIGH, OFFSET, B, C, DONE = range(11)
 
 
 @kernel
@@ -52,29 +57,44 @@ def prepare(device, instance, i, work):
 
 
 @kernel
-def least_download_phase(work):
-    """Root of sum b/(T_D - c) = 1 above max c: Newton on the reciprocal, monotone from the left."""
-    last = 0.0
+def share_frame(work, size, done):
+    """Root t of sum size/(t - done) = 1 above max done: Newton on the reciprocal, monotone from the left.
+
+    ``size`` and ``done`` are rows of the work array: times at a full frame, and times before or after them.
+    Returns t - max done, which keeps its digits, and max done.
+    """
+    last = -math.inf
     for k in range(work.shape[1]):
-        last = max(last, work[C, k])
+        last = max(last, work[done, k])
     longest, total, weighted = 0.0, 0.0, 0.0
     for k in range(work.shape[1]):
-        b = work[B, k]
-        early = last - work[C, k]
-        longest = max(longest, b - early)
-        total += b
-        weighted += b * early
+        a, early = work[size, k], last - work[done, k]
+        longest = max(longest, a - early)
+        total += a
+        weighted += a * early
     z = max(longest, total - weighted / total)
     for _ in range(60):
         h, slope = 0.0, 0.0
         for k in range(work.shape[1]):
-            y = z + (last - work[C, k])
-            h += work[B, k] / y
-            slope += work[B, k] / y / y
+            y = z + (last - work[done, k])
+            h += work[size, k] / y
+            slope += work[size, k] / y / y
         step = h * (h - 1.0) / slope
-        if step <= 4e-16 * z:
+        if not step > 4e-16 * z:
             break
         z += step
+    return z, last
+
+
+@kernel
+def least_download_phase(work, broadcast):
+    """Shortest download phase T_D: shared frames, or a broadcast at the least rate, max b + max c."""
+    if broadcast:
+        slowest, last = 0.0, 0.0
+        for k in range(work.shape[1]):
+            slowest, last = max(slowest, work[B, k]), max(last, work[C, k])
+        return slowest + last
+    z, last = share_frame(work, B, C)
     return last + z
 
 
@@ -110,7 +130,8 @@ def newton(work, slowest, download, max_iterations):
     m_low = math.sqrt(2.0 * batch_low * smallest / (z_high + latency)) * (1.0 - 1e-13)
     m_high = math.sqrt(2.0 * batch_high * total / (z_low + latency)) * (1.0 + 1e-13)
     # exact where no device is at a limit
-    z = min(max(download + 2.0 * (offsets + roots * roots) / inverse - slowest, z_low), z_high)
+    z = download + 2.0 * (offsets + roots * roots) / inverse - slowest
+    z = min(max(z, z_low), z_high)
     m = min(max(roots, m_low), m_high)
     best, best_z, best_m, stalled = math.inf, z, m, 0
     before, earlier = math.inf, math.inf
@@ -159,10 +180,10 @@ def newton(work, slowest, download, max_iterations):
             m_high = min(m_high, m * (1.0 + 1e-13))
 
         # Newton: row 1 on 1/h, row 2 on ln(numerator / denominator)
+        r1, r2 = -(h - 1.0), -g2
         j11, j12 = -d2 / h, -free / (m * h)
         j21 = (inverse + m * m * d2 - 2.0 * m * m * d3 * x) / numerator - 2.0 * inverse / denominator
         j22 = 2.0 * m * m * d2 * x / numerator + 2.0 * m * free / denominator
-        r1, r2 = -(h - 1.0), -g2
         determinant = j11 * j22 - j12 * j21
         accepted = False
         if determinant != 0.0:
@@ -183,9 +204,122 @@ def newton(work, slowest, download, max_iterations):
 
 
 @kernel
-def allocate(work, z, m, download, i, instance, out_device):
-    """Write batch sizes and slots for the multipliers found; batches land on a limit they almost reach."""
-    uplink, downlink = 0.0, 0.0
+def fill_frame(work, z, late):
+    """Solve G1 for m at a given z: bracketed Newton on 1/h in ln m; nan if even z + late is too short."""
+    m_low, m_high, h = math.inf, 0.0, 0.0
+    for k in range(work.shape[1]):
+        most = z + work[TO_L, k]
+        if not most + late > 0.0:
+            return math.nan
+        h += work[A, k] / (most + late)
+        m_low = min(m_low, work[A, k] / work[ROOT, k])
+        m_high = max(m_high, most / work[ROOT, k])
+    if not h <= 1.0:
+        return math.nan
+    m = m_high
+    for _ in range(200):
+        h, free = 0.0, 0.0
+        for k in range(work.shape[1]):
+            y = m * work[ROOT, k]
+            most, least = z + work[TO_L, k], z + work[TO_U, k]
+            if y >= most:
+                y = most
+            elif y <= least:
+                y = least
+            else:
+                free += work[A, k] / y
+            h += work[A, k] / y
+        if h > 1.0:
+            m_low = m
+        else:
+            m_high = m
+        if abs(h - 1.0) < 1e-15 or m_high - m_low <= 4e-16 * m_high:
+            break
+        step = m * math.exp(min(max(h * (h - 1.0) / free, -50.0), 50.0)) if free > 0.0 else 0.0
+        m = step if m_low < step < m_high else math.sqrt(m_low) * math.sqrt(m_high)
+    return m
+
+
+@kernel
+def meet_total(work, z, fixed, m):
+    """Solve sum B = fixed for m at a given z: bracketed Newton on a piecewise linear, decreasing function.
+
+    Returns m, sum a/y (inf where z is too small for the total) and sum a/y^2.
+    """
+    m_low, m_high = math.inf, 0.0
+    for k in range(work.shape[1]):
+        m_low = min(m_low, work[A, k] / work[ROOT, k] * (1.0 - 1e-12))
+        m_high = max(m_high, (z + work[TO_L, k]) / work[ROOT, k])
+    m = min(max(m, m_low), m_high)
+    lowest = m_low
+    h, slope = 0.0, 0.0
+    for _ in range(200):
+        batch, free, h, slope = 0.0, 0.0, 0.0, 0.0
+        for k in range(work.shape[1]):
+            y = m * work[ROOT, k]
+            most, least = z + work[TO_L, k], z + work[TO_U, k]
+            if y >= most:
+                y = most
+                batch += work[LOW, k]
+            elif y <= least:
+                y = least
+                batch += work[HIGH, k]
+            else:
+                batch += work[LOW, k] + (most - y) / work[P, k]
+                free += work[ROOT, k] / work[P, k]
+            h += work[A, k] / y
+            slope += work[A, k] / y / y
+        if batch > fixed:
+            m_low = m
+        else:
+            m_high = m
+        if m <= lowest and batch < fixed * (1.0 - 1e-13):
+            return m, math.inf, slope
+        if abs(batch - fixed) <= 1e-15 * fixed or m_high - m_low <= 4e-16 * m_high:
+            break
+        step = m + (batch - fixed) / free if free > 0.0 else 0.5 * (m_low + m_high)
+        m = step if step < m_high else 0.5 * (m_low + m_high)
+        m = max(m, lowest)
+    return m, h, slope
+
+
+@kernel
+def newton_fixed(work, slowest, fixed, max_iterations):
+    """Least z for a fixed total batch: Newton on 1/h, h(z) = sum a/y with the m that meets the total."""
+    total, weighted, longest, latest = 0.0, 0.0, 0.0, -math.inf
+    roots, inverse, offsets = 0.0, 0.0, 0.0
+    for k in range(work.shape[1]):
+        total += work[A, k]
+        weighted += work[A, k] * work[TO_L, k]
+        longest = max(longest, work[A, k] - work[TO_L, k])
+        latest = max(latest, -work[TO_U, k])
+        roots += work[ROOT, k] / work[P, k]
+        inverse += 1.0 / work[P, k]
+        offsets += work[OFFSET, k] / work[P, k]
+    no_limits = (fixed + offsets + roots * roots) / inverse - slowest  # exact where no device is at a limit
+    z_low = max(max(longest, total - weighted / total), no_limits) * (1.0 - 1e-13)
+    z_high = (total + max(latest, 0.0)) * (1.0 + 1e-13)
+    z, m = z_low, z_high
+    passes = 0
+    while passes < max_iterations:
+        passes += 1
+        m, h, slope = meet_total(work, z, fixed, m)
+        if h > 1.0:
+            z_low = z
+        else:
+            z_high = z
+        after = z + h * (h - 1.0) / slope if h < math.inf else math.inf
+        if not z_low < after < z_high:
+            after = 0.5 * (z_low + z_high)
+        if abs(after - z) <= 2e-15 * z or z_high - z_low <= 4e-15 * z_high:
+            break
+        z = after
+    return z, m, passes
+
+
+@kernel
+def choose_batches(work, z, m, i, out_device):
+    """Write the batch sizes that (z, m) implies; they land on a limit they almost reach."""
     for k in range(work.shape[1]):
         most, least = z + work[TO_L, k], z + work[TO_U, k]
         y = max(min(m * work[ROOT, k], most), least)
@@ -196,38 +330,105 @@ def allocate(work, z, m, download, i, instance, out_device):
             batch = work[HIGH, k]
         out_device[BATCH, i, k] = min(max(batch, work[LOW, k]), work[HIGH, k])
         out_device[UPLINK_SLOT, i, k] = work[A, k] / y
-        out_device[DOWNLINK_SLOT, i, k] = work[B, k] / (download - work[C, k])
+
+
+@kernel
+def settle_total(work, fixed, i, out_device):
+    """Spread what rounding left of the total over the devices with room, then share the frame anew."""
+    for _ in range(work.shape[1] + 2):
+        missing, room = fixed, 0.0
+        for k in range(work.shape[1]):
+            missing -= out_device[BATCH, i, k]
+        if abs(missing) <= 1e-15 * fixed:
+            break
+        for inner in (True, False):  # devices between their limits first
+            for k in range(work.shape[1]):
+                batch = out_device[BATCH, i, k]
+                if not inner or work[LOW, k] < batch < work[HIGH, k]:
+                    room += work[HIGH, k] - batch if missing > 0.0 else batch - work[LOW, k]
+            if room > 0.0:
+                part = max(min(missing / room, 1.0), -1.0)
+                for k in range(work.shape[1]):
+                    batch = out_device[BATCH, i, k]
+                    if not inner or work[LOW, k] < batch < work[HIGH, k]:
+                        space = work[HIGH, k] - batch if missing > 0.0 else batch - work[LOW, k]
+                        out_device[BATCH, i, k] = min(max(batch + part * space, work[LOW, k]), work[HIGH, k])
+                break
+    fill_slots(work, i, out_device)
+
+
+@kernel
+def fill_slots(work, i, out_device):
+    """Share the uplink frame in the best way for the batch sizes in ``out_device``."""
+    for k in range(work.shape[1]):
+        work[DONE, k] = work[OFFSET, k] + work[P, k] * max(out_device[BATCH, i, k], work[LOW, k])
+    z, last = share_frame(work, A, DONE)
+    for k in range(work.shape[1]):
+        out_device[UPLINK_SLOT, i, k] = work[A, k] / (z + (last - work[DONE, k]))
+
+
+@kernel
+def scale_slots(work, download, broadcast, i, instance, out_device):
+    """Turn the uplink shares into slots that fill the frame, and add the downlink slots."""
+    uplink, downlink = 0.0, 0.0
+    for k in range(work.shape[1]):
+        out_device[DOWNLINK_SLOT, i, k] = 1.0 if broadcast else work[B, k] / (download - work[C, k])
         uplink += out_device[UPLINK_SLOT, i, k]
         downlink += out_device[DOWNLINK_SLOT, i, k]
+    if broadcast:
+        downlink = 1.0
     for k in range(work.shape[1]):
         out_device[UPLINK_SLOT, i, k] *= instance[UPLINK_FRAME, i] / uplink
         out_device[DOWNLINK_SLOT, i, k] *= instance[DOWNLINK_FRAME, i] / downlink
 
 
 @kernel
-def certify_point(work, i, instance, out_device, out_instance):
+def certify_point(work, broadcast, i, instance, out_device, out_instance):
     """Measure the point in ``out_device``: objective, bound, residual, latencies, as in the certificate."""
     phase_up, phase_down, total, residual = 0.0, 0.0, 0.0, -math.inf
-    sum_phi, sum_psi, scale_up, scale_down, weighted = 0.0, 0.0, 0.0, 0.0, 0.0
+    sum_phi, sum_psi, weight, weight_down, weighted = 0.0, 0.0, 0.0, 0.0, 0.0
+    inverse, clamped, ratio_low, ratio_high = 0.0, 0.0, 0.0, math.inf
+    slowest_b, slowest_c = 0.0, 0.0
     for k in range(work.shape[1]):
-        batch = out_device[BATCH, i, k]
+        a, b, p = work[A, k], work[B, k], work[P, k]
+        low, high, batch = work[LOW, k], work[HIGH, k], out_device[BATCH, i, k]
         phi = out_device[UPLINK_SLOT, i, k] / instance[UPLINK_FRAME, i]
         psi = out_device[DOWNLINK_SLOT, i, k] / instance[DOWNLINK_FRAME, i]
         if not (phi > 0.0 and psi > 0.0):
             residual = math.inf
             phi, psi = 1.0, 1.0
-        phase_up = max(phase_up, work[OFFSET, k] + work[P, k] * batch + work[A, k] / phi)
-        phase_down = max(phase_down, work[B, k] / psi + work[C, k])
+        phase_up = max(phase_up, work[OFFSET, k] + p * max(batch, low) + a / phi)
+        phase_down = max(phase_down, b / psi + work[C, k])
+        slowest_b, slowest_c = max(slowest_b, b / psi), max(slowest_c, work[C, k])
         total += batch
         sum_phi += phi
-        sum_psi += psi
-        scale_up += phi * phi / work[A, k]
-        scale_down += psi * psi / work[B, k]
-        weighted += psi * psi / work[B, k] * work[C, k]
-        residual = max(residual, (work[LOW, k] - batch) / work[LOW, k])
-        residual = max(residual, (batch - work[HIGH, k]) / work[HIGH, k])
+        sum_psi = max(sum_psi, psi) if broadcast else sum_psi + psi
+        w = phi * phi / a
+        weight += w
+        weight_down += psi * psi / b
+        weighted += psi * psi / b * work[C, k]
+        if low < batch < high:
+            inverse += 1.0 / p
+        else:
+            clamped += w
+            if batch <= low < high:
+                ratio_low = max(ratio_low, 1.0 / (p * w))
+            elif batch >= high > low:
+                ratio_high = min(ratio_high, 1.0 / (p * w))
+        floor = max(1.0, math.floor(low))
+        residual = max(residual, (floor - batch) / floor)
+        residual = max(residual, (batch - high) / high)
     residual = max(residual, max(sum_phi, sum_psi) - 1.0)
+    least_down = (weighted + sum_psi * sum_psi) / weight_down
+    if broadcast:
+        phase_down = slowest_b + slowest_c
+        least_down = phase_down
     latency = phase_up + phase_down
+    fixed, deadline, decay = instance[TOTAL, i], instance[DEADLINE, i], instance[DECAY, i]
+    if fixed < math.inf:
+        residual = max(residual, abs(total - fixed) / fixed)
+    if deadline < math.inf:
+        residual = max(residual, (latency - deadline) / deadline)
     out_instance[OBJECTIVE, i] = math.nan
     out_instance[BOUND, i] = math.inf
     out_instance[RESIDUAL, i] = residual
@@ -236,78 +437,113 @@ def certify_point(work, i, instance, out_device, out_instance):
     out_instance[LATENCY, i] = latency
     if not (total > 0.0 and latency < math.inf):
         return
-    out_instance[OBJECTIVE, i] = instance[DECAY, i] * math.sqrt(total) / latency
-    least_down = (weighted + sum_psi * sum_psi) / scale_down
-    theta = latency / total
-    kappa = kappa_bound(work, i, instance, out_device, theta, least_down, 2.0 * theta / scale_up, False)
-    # second choice of multipliers: exact for the devices between their limits
-    inverse, clamped = 0.0, 0.0
-    for k in range(work.shape[1]):
-        if work[LOW, k] < out_device[BATCH, i, k] < work[HIGH, k]:
-            inverse += 1.0 / work[P, k]
-        else:
-            phi = out_device[UPLINK_SLOT, i, k] / instance[UPLINK_FRAME, i]
-            clamped += phi * phi / work[A, k]
-    level = 0.0
-    if clamped > 0.0:
-        level = (2.0 * theta - theta * theta * inverse) / clamped
+    out_instance[OBJECTIVE, i] = decay * math.sqrt(total) / latency
+
+    # m^2 as the point implies it: from the free devices, or between those at their lower and upper limits
+    if inverse > 0.0:
+        ratio = inverse / (weight - clamped)
+    elif ratio_low == 0.0:
+        ratio = ratio_high if ratio_high < math.inf else 1.0
     else:
-        theta = 2.0 / inverse
-    if level >= 0.0:
-        kappa = max(kappa, kappa_bound(work, i, instance, out_device, theta, least_down, level, True))
+        ratio = math.sqrt(ratio_low) * math.sqrt(ratio_high) if ratio_high < math.inf else ratio_low
+    if fixed < math.inf:
+        gamma = 1.0 / (ratio * weight)
+        best = dual(work, i, instance, out_device, gamma, 1.0 / weight, False) + gamma * fixed
+        gamma = 1.0 / (inverse + ratio * clamped)
+        other = dual(work, i, instance, out_device, gamma, ratio * gamma, True) + gamma * fixed
+        best = least_down + max(best, other)
+        if best > 0.0:
+            out_instance[BOUND, i] = decay * math.sqrt(fixed) / best
+        return
+    theta = latency / total
+    gamma = theta * theta
+    kappa = 2.0 * theta * least_down + dual(work, i, instance, out_device, gamma, 2.0 * theta / weight, False)
+    if latency >= deadline * (1.0 - 1e-9):
+        price = gamma * (inverse + ratio * clamped) - 2.0 * theta
+        if price > 0.0:
+            other = dual(work, i, instance, out_device, gamma, ratio * gamma, True)
+            other += (2.0 * theta + price) * least_down - price * deadline
+            kappa = max(kappa, other - ROUNDING * price * deadline)
+    if inverse > 0.0:
+        theta = 2.0 / (inverse + ratio * clamped)
+        gamma = theta * theta
+        other = dual(work, i, instance, out_device, gamma, ratio * gamma, True)
+        kappa = max(kappa, 2.0 * theta * least_down + other)
     if kappa > 0.0:
-        out_instance[BOUND, i] = instance[DECAY, i] / math.sqrt(kappa)
+        out_instance[BOUND, i] = decay / math.sqrt(kappa)
 
 
 @kernel
-def kappa_bound(work, i, instance, out_device, theta, least_down, level, split):
-    """Bound (T + T_D)^2 / sum B by multipliers level phi^2/a, or theta^2/p where ``split`` and free."""
-    roots, inner = 0.0, 0.0
+def dual(work, i, instance, out_device, gamma, level, split):
+    """(sum sqrt(lambda a))^2 + sum min_B lambda (o + pB) - gamma B, with lambda = level phi^2/a.
+
+    An allowance for rounding is taken off, so that it remains a lower bound in floating point.
+    With ``split``, lambda = gamma/p for the devices between their limits, whose term B then leaves.
+    """
+    roots, inner, size = 0.0, 0.0, 0.0
     for k in range(work.shape[1]):
         batch = out_device[BATCH, i, k]
         if split and work[LOW, k] < batch < work[HIGH, k]:
-            price = theta * theta / work[P, k]
-            inner += price * (work[OFFSET, k] + work[P, k] * batch) - theta * theta * batch
+            price = gamma / work[P, k]
+            inner += price * (work[OFFSET, k] + work[P, k] * batch) - gamma * batch
+            size += gamma * batch
         else:
             phi = out_device[UPLINK_SLOT, i, k] / instance[UPLINK_FRAME, i]
             price = level * (phi * phi / work[A, k])
-            low = price * (work[OFFSET, k] + work[P, k] * work[LOW, k]) - theta * theta * work[LOW, k]
-            high = price * (work[OFFSET, k] + work[P, k] * work[HIGH, k]) - theta * theta * work[HIGH, k]
+            low = price * (work[OFFSET, k] + work[P, k] * work[LOW, k]) - gamma * work[LOW, k]
+            high = price * (work[OFFSET, k] + work[P, k] * work[HIGH, k]) - gamma * work[HIGH, k]
             inner += min(low, high)
+            size += gamma * (work[LOW, k] if low < high else work[HIGH, k])
         roots += math.sqrt(price * work[A, k])
-    return 2.0 * theta * least_down + roots * roots + inner
+    return roots * roots + inner - ROUNDING * (roots * roots + abs(inner) + size)
 
 
 @kernel
-def solve_one(device, instance, i, max_iterations, out_device, out_instance, out_passes):
-    """Solve and measure instance ``i``."""
+def solve_one(device, instance, i, broadcast, max_iterations, out_device, out_instance, out_passes):
+    """Solve and measure instance ``i``; an infeasible deadline leaves nan and passes of -1."""
     work = np.empty((11, device.shape[2]))
     slowest = prepare(device, instance, i, work)
-    download = least_download_phase(work)
-    z, m, passes = newton(work, slowest, download, max_iterations)
+    download = least_download_phase(work, broadcast)
+    fixed, deadline = instance[TOTAL, i], instance[DEADLINE, i]
+    if fixed < math.inf:
+        z, m, passes = newton_fixed(work, slowest, fixed, max_iterations)
+    else:
+        z, m, passes = newton(work, slowest, download, max_iterations)
+    late = deadline * 1e-12  # a deadline missed by rounding alone is met
+    if z + slowest + download > deadline + (late if fixed < math.inf else 0.0):
+        z = deadline - download - slowest
+        m = fill_frame(work, z, late) if fixed == math.inf else math.nan
+        if math.isnan(m):
+            out_device[:, i, :] = math.nan
+            out_instance[:, i] = math.nan
+            out_passes[i] = -1
+            return
     out_passes[i] = passes
-    allocate(work, z, m, download, i, instance, out_device)
-    certify_point(work, i, instance, out_device, out_instance)
+    choose_batches(work, z, m, i, out_device)
+    if fixed < math.inf:
+        settle_total(work, fixed, i, out_device)
+    scale_slots(work, download, broadcast, i, instance, out_device)
+    certify_point(work, broadcast, i, instance, out_device, out_instance)
 
 
 @kernel
-def solve_serial(device, instance, max_iterations, out_device, out_instance, out_passes):
+def solve_serial(device, instance, broadcast, max_iterations, out_device, out_instance, out_passes):
     """Solve every instance, one after the other."""
     for i in range(instance.shape[1]):
-        solve_one(device, instance, i, max_iterations, out_device, out_instance, out_passes)
+        solve_one(device, instance, i, broadcast, max_iterations, out_device, out_instance, out_passes)
 
 
 @parallel_kernel
-def solve_parallel(device, instance, max_iterations, out_device, out_instance, out_passes):
+def solve_parallel(device, instance, broadcast, max_iterations, out_device, out_instance, out_passes):
     """Solve every instance, in parallel over instances."""
     for i in prange(instance.shape[1]):
-        solve_one(device, instance, i, max_iterations, out_device, out_instance, out_passes)
+        solve_one(device, instance, i, broadcast, max_iterations, out_device, out_instance, out_passes)
 
 
 @kernel
-def certify_points(device, instance, out_device, out_instance):
+def certify_points(device, instance, broadcast, out_device, out_instance):
     """Measure given points without solving; the twin of the NumPy certificate, compared with it in tests."""
     work = np.empty((11, device.shape[2]))
     for i in range(instance.shape[1]):
         prepare(device, instance, i, work)
-        certify_point(work, i, instance, out_device, out_instance)
+        certify_point(work, broadcast, i, instance, out_device, out_instance)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +17,10 @@ from radioopt.base.quantity import (
     Array,
     Quantity,
     at_least,
+    check_choice,
     finite,
     nonnegative,
+    optional_limit,
     positive,
     quantity,
     refuse,
@@ -57,7 +60,8 @@ class BatchsizeProblem(Problem["BatchsizeSolution"], family="feel", sense="max")
     max_batchsize : array_like, shape (..., K)
         Upper limits :math:`u_k \ge 1` [samples].
     min_batchsize : array_like, shape (..., K), default 1
-        Lower limits :math:`1 \le l_k \le u_k` [samples].
+        Lower limits :math:`1 \le l_k \le u_k` [samples]; below them the compute time stays what it is at
+        :math:`l_k`, which only matters for integer batch sizes with a fractional limit.
     base_time_s : array_like, shape (..., K), default 0
         Intercept :math:`o_k` of the time to compute a gradient [s]; may be negative as long as
         :math:`o_k + p_k l_k \ge 0`.
@@ -65,6 +69,14 @@ class BatchsizeProblem(Problem["BatchsizeSolution"], family="feel", sense="max")
         Frame lengths :math:`> 0` [s]; they scale the slots and nothing else.
     loss_decay : array_like, shape (...), default 1
         Coefficient :math:`\xi > 0` of the loss decay :math:`\xi\sqrt{\sum B}`; it scales the objective only.
+    total_batchsize : array_like, shape (...), default inf
+        Total batch :math:`\sum_k B_k` if fixed, between the sums of the limits [samples]; inf leaves it free.
+    max_round_latency_s : array_like, shape (...), default inf
+        Deadline > 0 for :math:`T + T_D` [s]; inf for none. One below the least possible latency makes the
+        instance infeasible, which the error says with the least latency.
+    downlink : {"tdma", "broadcast"}, default "tdma"
+        Slots per device, or one broadcast at the least of the rates (the paper's footnote 3), for which
+        :math:`T_D = s/\min_k R_k^D + \max_k c_k` and every device listens to the whole frame.
 
     Raises
     ------
@@ -119,8 +131,16 @@ class BatchsizeProblem(Problem["BatchsizeSolution"], family="feel", sense="max")
     loss_decay: Quantity = quantity(
         "1", positive, PER_INSTANCE, "loss decay coefficient", symbol="xi", default=1.0
     )
+    total_batchsize: Quantity = quantity(
+        "samples", optional_limit, PER_INSTANCE, "total batch, if fixed", symbol="B", default=math.inf
+    )
+    max_round_latency_s: Quantity = quantity(
+        "s", optional_limit, PER_INSTANCE, "deadline of the round", symbol="T^max", default=math.inf
+    )
+    downlink: str = "tdma"
 
     def _check(self) -> None:
+        check_choice(type(self).__name__, "downlink", self.downlink, ("tdma", "broadcast"))
         low, high = self.min_batchsize, self.max_batchsize
         if (low > high).any():
             refuse(type(self).__name__, "min_batchsize", low, low > high, "<= max_batchsize")
@@ -129,6 +149,12 @@ class BatchsizeProblem(Problem["BatchsizeSolution"], family="feel", sense="max")
         if early.any():
             expected = "base_time_s + seconds_per_sample * min_batchsize >= 0"
             refuse(type(self).__name__, "base_time_s", self.base_time_s, early, expected)
+        total = self.total_batchsize
+        if (total < math.inf).any():
+            outside = (total < math.inf) & ((total < low.sum(-1)) | (total > high.sum(-1)))
+            if outside.any():
+                expected = "sum of min_batchsize <= total_batchsize <= sum of max_batchsize"
+                refuse(type(self).__name__, "total_batchsize", total, outside, expected)
 
     @classmethod
     def cpu(
@@ -141,9 +167,13 @@ class BatchsizeProblem(Problem["BatchsizeSolution"], family="feel", sense="max")
         uplink_rate_bps: ArrayLike,
         downlink_rate_bps: ArrayLike,
         max_batchsize: ArrayLike,
+        local_samples: ArrayLike = math.inf,
         uplink_frame_s: ArrayLike = 0.01,
         downlink_frame_s: ArrayLike = 0.01,
         loss_decay: ArrayLike = 1.0,
+        total_batchsize: ArrayLike = math.inf,
+        max_round_latency_s: ArrayLike = math.inf,
+        downlink: str = "tdma",
     ) -> BatchsizeProblem:
         """Build the paper's CPU scenario: compute time proportional to the batch.
 
@@ -157,7 +187,9 @@ class BatchsizeProblem(Problem["BatchsizeSolution"], family="feel", sense="max")
             Cycles >= 0 to update the local model.
         payload_bits, uplink_rate_bps, downlink_rate_bps, max_batchsize
             As in :class:`BatchsizeProblem`.
-        uplink_frame_s, downlink_frame_s, loss_decay
+        local_samples : array_like, shape (..., K), default inf
+            Samples >= 1 that a device holds; no batch is larger.
+        uplink_frame_s, downlink_frame_s, loss_decay, total_batchsize, max_round_latency_s, downlink
             As in :class:`BatchsizeProblem`.
 
         Returns
@@ -179,6 +211,8 @@ class BatchsizeProblem(Problem["BatchsizeSolution"], family="feel", sense="max")
             cpu_frequency_hz=cpu_frequency_hz,
             cycles_per_sample=cycles_per_sample,
             update_cycles=update_cycles,
+            max_batchsize=max_batchsize,
+            local_samples=local_samples,
         )
         return cls(
             payload_bits=payload_bits,
@@ -186,10 +220,13 @@ class BatchsizeProblem(Problem["BatchsizeSolution"], family="feel", sense="max")
             downlink_rate_bps=downlink_rate_bps,
             seconds_per_sample=given.cycles_per_sample / given.cpu_frequency_hz,
             update_time_s=given.update_cycles / given.cpu_frequency_hz,
-            max_batchsize=max_batchsize,
+            max_batchsize=np.minimum(given.max_batchsize, given.local_samples),
             uplink_frame_s=uplink_frame_s,
             downlink_frame_s=downlink_frame_s,
             loss_decay=loss_decay,
+            total_batchsize=total_batchsize,
+            max_round_latency_s=max_round_latency_s,
+            downlink=downlink,
         )
 
     @classmethod
@@ -204,9 +241,13 @@ class BatchsizeProblem(Problem["BatchsizeSolution"], family="feel", sense="max")
         uplink_rate_bps: ArrayLike,
         downlink_rate_bps: ArrayLike,
         max_batchsize: ArrayLike,
+        local_samples: ArrayLike = math.inf,
         uplink_frame_s: ArrayLike = 0.01,
         downlink_frame_s: ArrayLike = 0.01,
         loss_decay: ArrayLike = 1.0,
+        total_batchsize: ArrayLike = math.inf,
+        max_round_latency_s: ArrayLike = math.inf,
+        downlink: str = "tdma",
     ) -> BatchsizeProblem:
         r"""Build the paper's GPU scenario: compute time flat up to a threshold batch, then linear.
 
@@ -223,7 +264,9 @@ class BatchsizeProblem(Problem["BatchsizeSolution"], family="feel", sense="max")
             Local model update >= 0 [s].
         payload_bits, uplink_rate_bps, downlink_rate_bps, max_batchsize
             As in :class:`BatchsizeProblem`.
-        uplink_frame_s, downlink_frame_s, loss_decay
+        local_samples : array_like, shape (..., K), default inf
+            Samples >= 1 that a device holds; no batch is larger.
+        uplink_frame_s, downlink_frame_s, loss_decay, total_batchsize, max_round_latency_s, downlink
             As in :class:`BatchsizeProblem`.
 
         Returns
@@ -251,8 +294,10 @@ class BatchsizeProblem(Problem["BatchsizeSolution"], family="feel", sense="max")
             base_time_s=base_time_s,
             threshold_batchsize=threshold_batchsize,
             max_batchsize=max_batchsize,
+            local_samples=local_samples,
         )
-        knee = np.minimum(given.threshold_batchsize, given.max_batchsize)
+        largest = np.minimum(given.max_batchsize, given.local_samples)
+        knee = np.minimum(given.threshold_batchsize, largest)
         return cls(
             payload_bits=payload_bits,
             uplink_rate_bps=uplink_rate_bps,
@@ -261,10 +306,13 @@ class BatchsizeProblem(Problem["BatchsizeSolution"], family="feel", sense="max")
             base_time_s=given.base_time_s - given.seconds_per_sample * knee,
             update_time_s=update_time_s,
             min_batchsize=np.maximum(knee, 1.0),
-            max_batchsize=given.max_batchsize,
+            max_batchsize=largest,
             uplink_frame_s=uplink_frame_s,
             downlink_frame_s=downlink_frame_s,
             loss_decay=loss_decay,
+            total_batchsize=total_batchsize,
+            max_round_latency_s=max_round_latency_s,
+            downlink=downlink,
         )
 
     @property
@@ -293,10 +341,15 @@ class BatchsizeProblem(Problem["BatchsizeSolution"], family="feel", sense="max")
         return repair(self, **decisions)
 
 
+_SAMPLES = at_least(1, math.inf)
+
+
 class _CpuDevices(Record):
     cpu_frequency_hz: Quantity = quantity("Hz", positive, DEVICE, "CPU frequency", symbol="f_k^C")
     cycles_per_sample: Quantity = quantity("cycles", positive, DEVICE, "cycles per sample", symbol="C")
     update_cycles: Quantity = quantity("cycles", nonnegative, DEVICE, "cycles per update", symbol="M^C")
+    max_batchsize: Quantity = quantity("samples", at_least(1), DEVICE, "largest batch", symbol="B^max")
+    local_samples: Quantity = quantity("samples", _SAMPLES, DEVICE, "samples held", symbol="N_k")
 
 
 class _GpuDevices(Record):
@@ -304,3 +357,4 @@ class _GpuDevices(Record):
     base_time_s: Quantity = quantity("s", positive, DEVICE, "time up to the threshold", symbol="t_k^l")
     threshold_batchsize: Quantity = quantity("samples", nonnegative, DEVICE, "threshold", symbol="B_k^th")
     max_batchsize: Quantity = quantity("samples", at_least(1), DEVICE, "largest batch", symbol="B^max")
+    local_samples: Quantity = quantity("samples", _SAMPLES, DEVICE, "samples held", symbol="N_k")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-import numpy as np
 from pydantic import Field
 
 from radioopt.base.quantity import Array
@@ -23,6 +22,9 @@ class _Round(Table):
     uplink_frame_s: Annotated[Law | None, Of(_problem["uplink_frame_s"])] = None
     downlink_frame_s: Annotated[Law | None, Of(_problem["downlink_frame_s"])] = None
     loss_decay: Annotated[Law | None, Of(_problem["loss_decay"])] = None
+    total_batchsize: Annotated[Law | None, Of(_problem["total_batchsize"])] = None
+    max_round_latency_s: Annotated[Law | None, Of(_problem["max_round_latency_s"])] = None
+    downlink: Literal["tdma", "broadcast"] = "tdma"
 
 
 class CpuSettings(_Round):
@@ -76,8 +78,9 @@ def build(
         "uplink_rate_bps": devices.uplink_rate_bps,
         "downlink_rate_bps": devices.downlink_rate_bps,
     }
+    given["downlink"] = settings.downlink
     if "local_samples" in devices.quantities:
-        given["max_batchsize"] = np.minimum(given["max_batchsize"], devices.local_samples)
+        given["local_samples"] = devices.local_samples
     if settings.compute == "cpu":
         return BatchsizeProblem.cpu(cpu_frequency_hz=devices.cpu_frequency_hz, **given)
     return BatchsizeProblem.gpu(**given)

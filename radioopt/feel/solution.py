@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -62,7 +63,10 @@ class BatchsizeSolution(Solution):
     @property
     def compute_time_s(self) -> Array:
         """Time to compute the gradient, shape (..., K) [s]."""
-        return np.asarray(self.problem.base_time_s + self.problem.seconds_per_sample * self.batchsize)
+        return np.asarray(
+            self.problem.base_time_s
+            + self.problem.seconds_per_sample * np.maximum(self.batchsize, self.problem.min_batchsize)
+        )
 
     @property
     def upload_time_s(self) -> Array:
@@ -74,7 +78,20 @@ class BatchsizeSolution(Solution):
     def download_time_s(self) -> Array:
         """Time to download the averaged gradient in the slots held, shape (..., K) [s]."""
         frame = np.expand_dims(self.problem.downlink_frame_s, -1)
-        return np.asarray(self.problem.download_time_full_frame_s * frame / self.downlink_slot_s)
+        own = np.asarray(self.problem.download_time_full_frame_s * frame / self.downlink_slot_s)
+        if self.problem.downlink == "broadcast":  # everybody waits for the slowest
+            return np.broadcast_to(own.max(-1, keepdims=True), own.shape)
+        return own
+
+    def why_infeasible(self) -> str:
+        """Say how long the shortest round takes: that of the smallest batches, or of the fixed total."""
+        limit, total = float(self.problem.max_round_latency_s), float(self.problem.total_batchsize)
+        easiest = self.problem.replace(max_round_latency_s=math.inf)
+        which = f"a total batch of {total:.6g}"
+        if total == math.inf:
+            easiest, which = easiest.replace(max_batchsize=easiest.min_batchsize), "the smallest batches"
+        least = float(easiest.solve(throw=False).round_latency_s)
+        return f"max_round_latency_s: expected at least {least:.6g}, the shortest round with {which}, got {limit:.6g}"
 
     def to_frame(self, axes: Axes = DEVICE) -> pd.DataFrame:
         """Tabulate per device, with compute, upload and download times beside the decisions."""

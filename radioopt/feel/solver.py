@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from radioopt.base.certify import certify
+from radioopt.base.errors import OptionError
 from radioopt.base.options import SolveOptions
-from radioopt.base.quantity import DEVICE, PER_INSTANCE, Array, BlockKey
+from radioopt.base.quantity import DEVICE, PER_INSTANCE, Array, BlockKey, refuse
 from radioopt.base.status import Status
-from radioopt.feel import kernel
+from radioopt.feel import kernel, kernel_integer
 from radioopt.feel.problem import BatchsizeProblem
 from radioopt.feel.solution import BatchsizeSolution
 
@@ -24,9 +25,54 @@ _COUNTS: BlockKey = (PER_INSTANCE, np.dtype(np.int64).char)
 
 
 @BatchsizeProblem.method("newton", exact=True)
-def newton(problem: BatchsizeProblem, options: SolveOptions) -> BatchsizeSolution:
-    """Bracketed semismooth Newton on the two optimality equations; 4 to 5 passes over the devices usually."""
-    return _run("newton", kernel.solve_serial, kernel.solve_parallel, problem, options)
+def newton(
+    problem: BatchsizeProblem, options: SolveOptions, *, integer: bool = False, node_limit: int = 100_000
+) -> BatchsizeSolution:
+    """Bracketed semismooth Newton on the two optimality equations; exact over integers too.
+
+    Parameters
+    ----------
+    problem : BatchsizeProblem
+        One instance or a batch.
+    options : SolveOptions
+        Tolerances and limits.
+    integer : bool, default False
+        Choose whole samples. The answer is proven by closing every other total batch; its ``bound`` is that
+        proof. ``verify()`` confirms objective and feasibility, but bounds by the relaxation at the rounded
+        point, which is weak or infinite.
+    node_limit : int, default 100000
+        Total batches to try before stopping with the gap proven so far (status NODE_LIMIT); integers only.
+
+    Returns
+    -------
+    BatchsizeSolution
+        ``iterations`` counts passes over the devices, or total batches tried.
+
+    Raises
+    ------
+    OptionError
+        If ``node_limit`` is below one.
+    ProblemError
+        If ``integer`` and a fixed total batch is not a whole number within the integer limits.
+    """
+    if not integer:
+        return _run("newton", kernel.solve_serial, kernel.solve_parallel, problem, options, ())
+    if node_limit < 1:
+        raise OptionError(f"newton: node_limit: expected at least 1, got {node_limit}")
+    check_integer(problem)
+    kernels = kernel_integer.solve_integer_serial, kernel_integer.solve_integer_parallel
+    return _run("newton", *kernels, problem, options, (node_limit,))
+
+
+def check_integer(problem: BatchsizeProblem) -> None:
+    """Refuse limits without an integer between them, and fixed totals that integers cannot meet."""
+    name = type(problem).__name__
+    low, high = np.maximum(1.0, np.floor(problem.min_batchsize)), np.floor(problem.max_batchsize)
+    total = problem.total_batchsize
+    fixed = np.isfinite(total)
+    wrong = fixed & ((total != np.round(total)) | (total < low.sum(-1)) | (total > high.sum(-1)))
+    if wrong.any():
+        refuse(name, "total_batchsize", total, wrong, "a whole number that integer batch sizes can add up to")
 
 
 def _run(
@@ -35,18 +81,20 @@ def _run(
     parallel: Callable[..., None],
     problem: BatchsizeProblem,
     options: SolveOptions,
+    extra: tuple[int, ...],
 ) -> BatchsizeSolution:
     """Give the kernel the problem's blocks and the solution's; judge what it measured."""
     batch_shape, devices = problem.batch_shape, problem.sizes["device"]
     device = problem.block(DEVICE).reshape(kernel.BASE + 1, -1, devices)
-    instance = problem.block(PER_INSTANCE).reshape(kernel.DECAY + 1, -1)
+    instance = problem.block(PER_INSTANCE).reshape(kernel.DEADLINE + 1, -1)
     count = instance.shape[1]
     out_device = np.empty((3, count, devices))
     out_instance = np.empty((6, count))
     out_counts = np.empty((2, count), np.int64)
     run = parallel if count > 1 and count * devices >= PARALLEL_FROM else serial
-    run(device, instance, options.max_iterations, out_device, out_instance, out_counts[0])
-    judge(out_instance, out_counts, options)
+    broadcast = problem.downlink == "broadcast"
+    run(device, instance, broadcast, options.max_iterations, *extra, out_device, out_instance, out_counts[0])
+    judge(out_instance, out_counts, options, extra)
     blocks: dict[BlockKey, Array] = {
         _DEVICES: out_device.reshape(3, *batch_shape, devices),
         _INSTANCES: out_instance.reshape(6, *batch_shape),
@@ -55,7 +103,7 @@ def _run(
     return BatchsizeSolution(problem, method, blocks)
 
 
-def judge(out_instance: Array, out_counts: Array, options: SolveOptions) -> None:
+def judge(out_instance: Array, out_counts: Array, options: SolveOptions, node_limit: tuple[int, ...]) -> None:
     """Replace the residual by the gap, and set the status."""
     measured: tuple[Any, ...] = tuple(out_instance[:3])
     if out_instance.shape[1] == 1:
@@ -64,5 +112,7 @@ def judge(out_instance: Array, out_counts: Array, options: SolveOptions) -> None
     out_instance[kernel.RESIDUAL] = gap
     out_counts[1] = status
     if out_counts[1].any():
-        limited = (out_counts[1] == Status.FEASIBLE) & (out_counts[0] >= options.max_iterations)
-        out_counts[1, limited] = Status.ITERATION_LIMIT
+        limit = node_limit[0] if node_limit else options.max_iterations
+        limited = (out_counts[1] == Status.FEASIBLE) & (out_counts[0] >= limit)
+        out_counts[1, limited] = Status.NODE_LIMIT if node_limit else Status.ITERATION_LIMIT
+        out_counts[1, out_counts[0] < 0] = Status.INFEASIBLE

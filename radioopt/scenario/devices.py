@@ -262,9 +262,14 @@ class Devices(Record):
             raise ProblemError(
                 f"scenario {self.scenario.name!r} has no table [{family}]; its problems: {known}"
             )
+        laws = settings.law_fields()
+        options = [name for name, field in type(settings).model_fields.items() if not field.is_required()]
         for name in overrides:
-            if name not in settings.law_fields():
-                guess = suggestion(name, settings.law_fields())
+            if name not in {*laws, *options}:
+                guess = suggestion(name, {*laws, *options})
                 raise ProblemError(f'Devices.problem("{family}"): unknown setting {name}{guess}')
-        problem: Problem[Any] = hook(family).build(self, settings, {**self._drawn[family], **overrides})
+        values = {name: value for name, value in overrides.items() if name in laws}
+        changed = {name: value for name, value in overrides.items() if name not in laws}
+        settings = settings.model_copy(update=changed)  # the problem refuses what it does not know
+        problem: Problem[Any] = hook(family).build(self, settings, {**self._drawn[family], **values})
         return problem

@@ -19,7 +19,11 @@ from radioopt.channel import (
     path_loss_db,
 )
 
-MODELS = [*PATH_LOSS_MODELS.values(), FreeSpace(carrier_frequency_hz=3.5e9), PowerLaw(exponent=3.0, gain_at_1m=1e-3)]
+MODELS = [
+    *PATH_LOSS_MODELS.values(),
+    FreeSpace(carrier_frequency_hz=3.5e9),
+    PowerLaw(exponent=3.0, gain_at_1m=1e-3),
+]
 
 
 @pytest.mark.parametrize(
@@ -109,7 +113,10 @@ def test_a_model_of_ones_own():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: path_loss_db([1.0, 0.0]), r"path_loss_db\.distance_m: expected > 0, got 0\.0 at index 1 \(1 of 2"),
+        (
+            lambda: path_loss_db([1.0, 0.0]),
+            r"path_loss_db\.distance_m: expected > 0, got 0\.0 at index 1 \(1 of 2",
+        ),
         (lambda: channel_gain(np.nan), r"channel_gain\.distance_m: expected > 0, got nan"),
         (lambda: FreeSpace(carrier_frequency_hz=0.0), r"FreeSpace\.carrier_frequency_hz: expected > 0"),
         (lambda: PowerLaw(exponent=-1.0), r"PowerLaw\.exponent: expected >= 0, got -1\.0"),

@@ -77,7 +77,11 @@ def test_bad_input_is_named(arguments, message):
 @pytest.mark.parametrize(
     ("points", "origin", "message"),
     [
-        ([[0.0, np.inf]], [0.0, 0.0], r"distances_m\.position_m: expected a finite number, got inf at index \(0, 1\)"),
+        (
+            [[0.0, np.inf]],
+            [0.0, 0.0],
+            r"distances_m\.position_m: expected a finite number, got inf at index \(0, 1\)",
+        ),
         ([0.0, 0.0], [0.0, np.nan], r"distances_m\.origin_m: expected a finite number, got nan at index 1"),
         ([0.0, 0.0, 0.0], [0.0, 0.0], r"distances_m: expected shapes that broadcast"),
         ([[1.0]], [0.0, 0.0], r"distances_m: expected as many coordinates"),

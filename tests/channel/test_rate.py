@@ -57,7 +57,9 @@ def test_huge_snr():
     """ln SNR, less Euler's gamma under fading."""
     for huge in (1e20, 1e100, 1e308):
         assert rate_bps(huge, 1.0) == pytest.approx(math.log2(huge), rel=1e-14)
-        assert ergodic_rate_bps(huge, 1.0) == pytest.approx((math.log(huge) - np.euler_gamma) / math.log(2), rel=1e-14)
+        assert ergodic_rate_bps(huge, 1.0) == pytest.approx(
+            (math.log(huge) - np.euler_gamma) / math.log(2), rel=1e-14
+        )
 
 
 def test_rate_by_hand():
@@ -71,7 +73,9 @@ def test_link_budget_of_the_paper_by_hand():
     noise_psd = dbm_per_hz_to_w_per_hz(-174.0)
     at_10_mhz = snr(**link, noise_psd_w_per_hz=noise_psd, bandwidth_hz=10e6)
     assert linear_to_db(at_10_mhz) == pytest.approx(28.0 - (128.1 - 37.6 * 0.6989700043) + 104.0, abs=1e-8)
-    assert snr(**link, noise_psd_w_per_hz=noise_psd, bandwidth_hz=1e6) == pytest.approx(10 * at_10_mhz, rel=1e-14)
+    assert snr(**link, noise_psd_w_per_hz=noise_psd, bandwidth_hz=1e6) == pytest.approx(
+        10 * at_10_mhz, rel=1e-14
+    )
 
 
 def test_shapes_broadcast():
@@ -80,7 +84,9 @@ def test_shapes_broadcast():
     for function in (rate_bps, ergodic_rate_bps):
         assert type(function(1, 1)) is float
         assert function(np.ones((0, 3)), 1.0).shape == (0, 3)
-    ratio = snr(transmit_power_w=1.0, channel_gain=[1.0, 0.0], noise_psd_w_per_hz=1.0, bandwidth_hz=[[1.0], [2.0]])
+    ratio = snr(
+        transmit_power_w=1.0, channel_gain=[1.0, 0.0], noise_psd_w_per_hz=1.0, bandwidth_hz=[[1.0], [2.0]]
+    )
     assert ratio.tolist() == [[1.0, 0.0], [0.5, 0.0]]
 
 
@@ -101,11 +107,20 @@ GOOD = {"transmit_power_w": 0.1, "channel_gain": 1e-12, "noise_psd_w_per_hz": 4e
         ),
         (lambda: ergodic_rate_bps(0.0, 1e6), r"ergodic_rate_bps\.mean_snr: expected > 0, got 0\.0"),
         (lambda: ergodic_rate_bps(1.0, np.inf), r"ergodic_rate_bps\.bandwidth_hz: expected > 0, got inf"),
-        (lambda: ergodic_rate_bps([1.0] * 3, [1.0] * 2), r"ergodic_rate_bps: .*mean_snr \(3,\), bandwidth_hz \(2,\)"),
+        (
+            lambda: ergodic_rate_bps([1.0] * 3, [1.0] * 2),
+            r"ergodic_rate_bps: .*mean_snr \(3,\), bandwidth_hz \(2,\)",
+        ),
         (lambda: rate_bps(-0.5, 1e6), r"rate_bps\.snr: expected >= 0, got -0\.5"),
         (lambda: rate_bps(1.0, -1.0), r"rate_bps\.bandwidth_hz: expected > 0, got -1\.0"),
-        (lambda: snr(**GOOD | {"noise_psd_w_per_hz": -174.0}), r"snr\.noise_psd_w_per_hz: expected > 0, got -174\.0"),
-        (lambda: snr(**GOOD | {"transmit_power_w": -1.0}), r"snr\.transmit_power_w: expected >= 0, got -1\.0"),
+        (
+            lambda: snr(**GOOD | {"noise_psd_w_per_hz": -174.0}),
+            r"snr\.noise_psd_w_per_hz: expected > 0, got -174\.0",
+        ),
+        (
+            lambda: snr(**GOOD | {"transmit_power_w": -1.0}),
+            r"snr\.transmit_power_w: expected >= 0, got -1\.0",
+        ),
         (lambda: snr(**GOOD | {"channel_gain": np.nan}), r"snr\.channel_gain: expected >= 0, got nan"),
         (lambda: snr(**GOOD | {"bandwidth_hz": 0.0}), r"snr\.bandwidth_hz: expected > 0, got 0\.0"),
     ],

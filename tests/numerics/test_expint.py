@@ -17,7 +17,8 @@ def relative_error(z):
     with mpmath.workdps(50):
         exact = [mpmath.exp(x) * mpmath.e1(x) for x in map(mpmath.mpf, z.tolist())]
         return max(
-            float(abs(mpmath.mpf(value) / e - 1)) for value, e in zip(scaled_exp1(z).tolist(), exact, strict=True)
+            float(abs(mpmath.mpf(value) / e - 1))
+            for value, e in zip(scaled_exp1(z).tolist(), exact, strict=True)
         )
 
 

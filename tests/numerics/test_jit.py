@@ -26,7 +26,9 @@ def reports():
     def run(disable):
         environment = os.environ | {"NUMBA_DISABLE_JIT": disable}
         command = [sys.executable, "-c", REPORT]
-        return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.split()
+        return subprocess.run(
+            command, env=environment, capture_output=True, text=True, check=True
+        ).stdout.split()
 
     return run("0"), run("1")
 

@@ -15,7 +15,7 @@ from radioopt.scenario.tables import File
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "cell.toml"
 CPU = Scenario.load("feel-cpu").to_dict()
-GONE = object()
+GONE = type("Gone", (), {"__repr__": lambda self: "gone"})()
 
 
 def changed(base=CPU, **changes):

@@ -58,7 +58,9 @@ def test_scalar_gives_float_and_arrays_keep_their_shape(convert):
 def test_noise_power_at_ten_megahertz():
     psd = units.dbm_per_hz_to_w_per_hz(-174.0)
     assert units.w_to_dbm(units.noise_power_w(psd, 10e6)) == pytest.approx(-104.0, abs=1e-12)
-    assert units.w_to_dbm(units.noise_power_w(psd, 10e6, noise_figure_db=9.0)) == pytest.approx(-95.0, abs=1e-12)
+    assert units.w_to_dbm(units.noise_power_w(psd, 10e6, noise_figure_db=9.0)) == pytest.approx(
+        -95.0, abs=1e-12
+    )
     assert units.noise_power_w([1.0, 2.0], [[1.0], [10.0]]).tolist() == [[1.0, 2.0], [10.0, 20.0]]
 
 
@@ -76,11 +78,20 @@ def test_thermal_noise_density():
         (lambda: units.dbm_to_w(4000.0), r"dbm_to_w\.power_dbm: .*3000 dB, got 4000\.0"),
         (lambda: units.linear_to_db(-1.0), r"linear_to_db\.ratio: expected >= 0, got -1\.0"),
         (lambda: units.w_to_dbm(np.inf), r"w_to_dbm\.power_w: expected >= 0, got inf"),
-        (lambda: units.w_per_hz_to_dbm_per_hz("loud"), r"w_per_hz_to_dbm_per_hz\.psd_w_per_hz: expected real numbers"),
-        (lambda: units.noise_power_w(-174.0, 10e6), r"noise_power_w\.noise_psd_w_per_hz: expected > 0, got -174\.0"),
+        (
+            lambda: units.w_per_hz_to_dbm_per_hz("loud"),
+            r"w_per_hz_to_dbm_per_hz\.psd_w_per_hz: expected real numbers",
+        ),
+        (
+            lambda: units.noise_power_w(-174.0, 10e6),
+            r"noise_power_w\.noise_psd_w_per_hz: expected > 0, got -174\.0",
+        ),
         (lambda: units.noise_power_w(1e-21, 0.0), r"noise_power_w\.bandwidth_hz: expected > 0, got 0\.0"),
         (lambda: units.noise_power_w(1e-21, 1e6, -1.0), r"noise_power_w\.noise_figure_db: .* got -1\.0"),
-        (lambda: units.noise_power_w([1.0] * 2, [1.0] * 3), r"noise_psd_w_per_hz \(2,\), bandwidth_hz \(3,\)"),
+        (
+            lambda: units.noise_power_w([1.0] * 2, [1.0] * 3),
+            r"noise_psd_w_per_hz \(2,\), bandwidth_hz \(3,\)",
+        ),
     ],
 )
 def test_bad_input_is_named(call, message):
