@@ -1,1 +1,6 @@
 """Independent checks of radioopt: the same problems for generic solvers, and the benchmark."""
+
+from validation.cross_check import cross_check, summarise, validate
+from validation.reference import Answer, checked_families, reference, references
+
+__all__ = ["Answer", "checked_families", "cross_check", "reference", "references", "summarise", "validate"]

@@ -1,0 +1,186 @@
+"""FEEL in Pyomo, solved to global optimality by SCIP: as the paper writes it, and in convex form.
+
+The paper's form (P1, equation (17); P6, equation (30)) keeps the non-convex product of efficiency and latency,
+and the batches below a GPU's threshold, where the compute time is flat, so it assumes neither the convex
+reformulation nor Lemma 2. SCIP closes the gap by branching, which it does for some tens of devices. The convex
+form replaces the product by a rotated cone.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from radioopt.base.errors import require
+from radioopt.base.quantity import Array
+from radioopt.feel.problem import BatchsizeProblem
+from validation.feel.scaling import Scaling
+from validation.reference import Answer, NoAnswerError, reference
+
+PARAMETERS = {
+    "numerics/feastol": 1e-9,  # absolute; tighter ones it hardly reaches
+    "numerics/dualfeastol": 1e-9,
+    # Pyomo reads SCIP's log through a pipe in a thread that cannot run while SCIP holds the interpreter lock:
+    # a log longer than the pipe would stop both for good, so there is none.
+    "display/verblevel": 0,
+}
+RELATIVE_GAP = 1e-9
+
+
+@reference("feel", "pyomo-scip", modules=("pyomo.environ", "pyscipopt"), max_devices=20)
+def solve_paper_form(problem: BatchsizeProblem, time_limit_s: float) -> Answer:
+    """Pyomo with SCIP: the paper's P1 and P6 in its variables tau, B and E, non-convex.
+
+    Parameters
+    ----------
+    problem : BatchsizeProblem
+        A single instance of a few devices.
+    time_limit_s : float
+        Limit for the solver [s].
+
+    Returns
+    -------
+    Answer
+        The best point found; the status says whether SCIP proved it optimal.
+
+    Raises
+    ------
+    MissingExtraError
+        If Pyomo or PySCIPOpt is not installed.
+    NoAnswerError
+        If SCIP returns no point.
+    """
+    pyo = require("pyomo.environ", "validation")
+    start = time.perf_counter()
+    scale = Scaling.of(problem)
+    model = _round(problem, scale, pyo, np.ones_like(problem.min_batchsize), flat=True)
+    model.efficiency = pyo.Var(bounds=(0, None))
+    model.definition = pyo.Constraint(
+        expr=model.efficiency * (model.phase_up + model.phase_down) <= pyo.sqrt(model.total)
+    )
+    model.objective = pyo.Objective(expr=model.efficiency, sense=pyo.maximize)
+    return _answer(problem, scale, model, start, time_limit_s, lambda value: value)
+
+
+@reference("feel", "pyomo-scip-convex", modules=("pyomo.environ", "pyscipopt"), max_devices=20)
+def solve_convex_form(problem: BatchsizeProblem, time_limit_s: float) -> Answer:
+    """Pyomo with SCIP: minimise kappa with (T + T_D)^2 <= kappa sum B, convex.
+
+    Parameters
+    ----------
+    problem : BatchsizeProblem
+        A single instance.
+    time_limit_s : float
+        Limit for the solver [s].
+
+    Returns
+    -------
+    Answer
+        The best point found; the status says whether SCIP proved it optimal.
+
+    Raises
+    ------
+    MissingExtraError
+        If Pyomo or PySCIPOpt is not installed.
+    NoAnswerError
+        If SCIP returns no point.
+    """
+    pyo = require("pyomo.environ", "validation")
+    start = time.perf_counter()
+    scale = Scaling.of(problem)
+    model = _round(problem, scale, pyo, problem.min_batchsize, flat=False)
+    model.kappa = pyo.Var(bounds=(0, None))
+    model.definition = pyo.Constraint(
+        expr=(model.phase_up + model.phase_down) ** 2 <= model.kappa * model.total
+    )
+    model.objective = pyo.Objective(expr=model.kappa, sense=pyo.minimize)
+    return _answer(problem, scale, model, start, time_limit_s, lambda value: max(value, 1e-300) ** -0.5)
+
+
+def _round(problem: BatchsizeProblem, scale: Scaling, pyo: Any, least_batch: Array, flat: bool) -> Any:
+    """Model batches, slots and latencies in scaled variables; ``flat`` adds a GPU's least compute time."""
+    model = pyo.ConcreteModel()
+    model.devices = pyo.RangeSet(0, problem.sizes["device"] - 1)
+    low, high = least_batch / scale.batch, problem.max_batchsize / scale.batch
+    model.batch = pyo.Var(model.devices, bounds=lambda _, k: (low[k], high[k]))
+    model.uplink = pyo.Var(model.devices, bounds=lambda _, k: (1e-9, 1 / scale.uplink[k]))
+    model.downlink = pyo.Var(model.devices, bounds=lambda _, k: (1e-9, 1 / scale.downlink[k]))
+    model.phase_up = pyo.Var(bounds=(0, None))
+    model.phase_down = pyo.Var(bounds=(0, None))
+    model.total = pyo.Var(bounds=(0, problem.max_batchsize.sum() / scale.total))
+
+    upload = problem.upload_time_full_frame_s / scale.uplink / scale.latency
+    download = problem.download_time_full_frame_s / scale.downlink / scale.latency
+    update = problem.update_time_s / scale.latency
+    base = problem.base_time_s / scale.latency
+    slope = problem.seconds_per_sample * scale.batch / scale.latency
+    earliest = base + slope * problem.min_batchsize / scale.batch
+
+    def compute_and_upload(m: Any, k: int) -> Any:
+        return base[k] + slope[k] * m.batch[k] + upload[k] / m.uplink[k] <= m.phase_up
+
+    def flat_and_upload(m: Any, k: int) -> Any:
+        return earliest[k] + upload[k] / m.uplink[k] <= m.phase_up
+
+    def download_and_update(m: Any, k: int) -> Any:
+        return download[k] / m.downlink[k] + update[k] <= m.phase_down
+
+    model.uploads = pyo.Constraint(model.devices, rule=compute_and_upload)
+    if flat:
+        model.flat = pyo.Constraint(model.devices, rule=flat_and_upload)
+    model.downloads = pyo.Constraint(model.devices, rule=download_and_update)
+    model.uplink_frame = pyo.Constraint(expr=pyo.sum_product(_list(scale.uplink), model.uplink) <= 1)
+    model.downlink_frame = pyo.Constraint(expr=pyo.sum_product(_list(scale.downlink), model.downlink) <= 1)
+    model.sum = pyo.Constraint(
+        expr=pyo.sum_product(_list(scale.batch / scale.total), model.batch) == model.total
+    )
+    return model
+
+
+def _list(values: Array) -> dict[int, float]:
+    """Plain numbers by device, as Pyomo wants them."""
+    return dict(enumerate(values.tolist()))
+
+
+def _answer(
+    problem: BatchsizeProblem,
+    scale: Scaling,
+    model: Any,
+    start: float,
+    time_limit_s: float,
+    efficiency: Callable[[float], float],
+) -> Answer:
+    """Run SCIP and read the point back; ``efficiency`` turns the model's objective into the scaled one."""
+    pyscipopt = require("pyscipopt", "validation")
+    pyomo = require("pyomo", "validation")
+    factory = require("pyomo.contrib.solver.common.factory", "validation")
+    solver = factory.SolverFactory("scip_direct")
+    modelled = time.perf_counter()
+    results = solver.solve(
+        model,
+        time_limit=time_limit_s,
+        rel_gap=RELATIVE_GAP,
+        abs_gap=0.0,
+        solver_options=PARAMETERS,
+        load_solutions=False,
+        raise_exception_on_nonoptimal_result=False,
+    )
+    status = f"{results.solution_status.name}, {results.termination_condition.name}"
+    if results.incumbent_objective is None:
+        raise NoAnswerError(f"scip: {status}")
+    results.solution_loader.load_vars()
+    batch, uplink, downlink = (
+        np.array([variable[k].value for k in model.devices])
+        for variable in (model.batch, model.uplink, model.downlink)
+    )
+    return Answer(
+        decisions=scale.decisions(problem, batch, uplink, downlink),
+        objective=float(scale.efficiency * efficiency(results.incumbent_objective)),
+        seconds=time.perf_counter() - start,
+        modelling_seconds=modelled - start,
+        status=status,
+        version=f"pyomo {pyomo.__version__}, pyscipopt {pyscipopt.__version__}",
+    )
