@@ -1,0 +1,181 @@
+"""The command line: what a person and a program get from it, and its exit codes."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import radioopt as ro
+from radioopt.cli import main
+
+
+def test_help_imports_nothing_heavy():
+    code = (
+        "import sys; from radioopt.cli import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit: pass\n"
+        "print([m for m in ('numpy', 'numba', 'pandas', 'rich', 'torch') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+    for command in ("solve", "validate", "train", "methods", "demo"):
+        assert f"    {command} " in done.stdout
+
+
+@pytest.mark.parametrize("command", ["solve", "validate", "train", "methods", "demo"])
+def test_every_command_explains_itself(command, capsys):
+    with pytest.raises(SystemExit) as exit_info:
+        main([command, "--help"])
+    assert exit_info.value.code == 0
+    assert f"radioopt {command}" in capsys.readouterr().out
+
+
+def test_solve_prints_the_allocation_and_its_proof(capsys):
+    assert main(["solve", "feel-cpu", "--seed", "1"]) == 0
+    out = capsys.readouterr().out
+    assert "batchsize" in out
+    assert "status      OPTIMAL" in out
+    assert "certified relative gap" in out
+
+
+def test_solve_gives_programs_full_precision(capsys):
+    solution = ro.Scenario.load("feel-cpu").draw(1).problem("feel").solve()
+    assert main(["solve", "feel-cpu", "--seed", "1", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["status"] == "OPTIMAL"
+    np.testing.assert_array_equal([d["batchsize"] for d in document["devices"]], solution.batchsize)
+    assert main(["solve", "feel-cpu", "--seed", "1", "--csv"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 13
+    assert lines[0].startswith("device,batchsize,uplink_slot_s,downlink_slot_s")
+    assert float(lines[1].split(",")[1]) == solution.batchsize[0]
+
+
+def test_solve_many_draws_in_one_batch(capsys):
+    assert main(["solve", "feel-cpu", "--seed", "1", "--draws", "7", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    solution = ro.Scenario.load("feel-cpu").draw(1, size=7).problem("feel").solve()
+    np.testing.assert_array_equal([d["objective"] for d in document["draws"]], solution.objective)
+    assert main(["solve", "feel-cpu", "--draws", "7"]) == 0
+    assert "7 OPTIMAL by 'newton'" in capsys.readouterr().out
+
+
+def test_solve_saves_what_load_reads(tmp_path, capsys):
+    saved, picture = tmp_path / "solution.npz", tmp_path / "round.png"
+    assert main(["solve", "feel-cpu", "--save", str(saved), "--plot", str(picture)]) == 0
+    solution = ro.load(saved)
+    assert solution.status is ro.Status.OPTIMAL
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    capsys.readouterr()
+    assert main(["solve", str(saved), "--json"]) == 0  # the problem of a saved solution, solved again
+    assert json.loads(capsys.readouterr().out)["objective"] == float(solution.objective)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["solve", "no-such-cell"], "no scenario 'no-such-cell' comes with radioopt"),
+        (["solve", "missing.toml"], "missing.toml"),
+        (["solve", "feel-cpu", "--method", "magic"], "unknown method 'magic', choose from newton"),
+        (["solve", "feel-cpu", "--problem", "fimi"], r"no table [fimi]"),
+        (["solve", "feel-cpu", "--gap-tol", "-1"], "gap_tol: expected a finite number >= 0"),
+        (["solve", "feel-cpu", "--draws", "0"], "--draws: expected at least 1, got 0"),
+        (["solve", "feel-cpu", "--draws", "3", "--plot", "x.png"], "--plot shows one allocation"),
+        (["train", "feel-cpu", "--policy", "optimal,full"], "compared by --target-accuracy within --seconds"),
+        (
+            ["train", "feel-cpu", "--policy", "best", "--name", "x"],
+            "unknown policy 'best', choose from optimal",
+        ),
+        (["train", "feel-cpu", "--name", "../x"], "run name '../x'"),
+        (["validate", "--problem", "nothing"], "nothing"),
+    ],
+)
+def test_mistakes_end_with_code_2_and_one_line(arguments, message, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("radioopt: ")
+    assert message in captured.err
+    assert "Traceback" not in captured.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unproven_answer_ends_with_code_1(capsys):
+    assert main(["solve", "feel-cpu", "--gap-tol", "0", "--json"]) in (0, 1)
+    status = json.loads(capsys.readouterr().out)["status"]
+    assert main(["solve", "feel-cpu", "--gap-tol", "0"]) == (0 if status == "OPTIMAL" else 1)
+
+
+def test_a_missing_extra_ends_with_code_3(capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "learning", None)
+    assert main(["train", "feel-cpu"]) == 3
+    assert "pip install 'radioopt[learning]'" in capsys.readouterr().err
+
+
+def test_methods_lists_what_solve_takes(capsys):
+    assert main(["methods", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)["methods"]
+    listed = {(row["problem"], row["method"]) for row in rows}
+    assert {("feel", name) for name in ro.problem_class("feel").methods} <= listed
+    assert main(["methods"]) == 0
+    assert "newton (default)" in capsys.readouterr().out
+
+
+def test_train_saves_a_run(tmp_path, capsys):
+    arguments = [
+        "train",
+        "feel-cpu",
+        "--rounds",
+        "4",
+        "--seed",
+        "3",
+        "--folder",
+        str(tmp_path),
+        "--name",
+        "short",
+    ]
+    assert main(arguments) == 0
+    assert "saved in" in capsys.readouterr().out
+    assert {f.name for f in (tmp_path / "short").iterdir()} == {"metrics.csv", "plot.png", "manifest.json"}
+    assert len(pd.read_csv(tmp_path / "short" / "metrics.csv")) == 5  # the start, and four rounds
+    assert main(arguments) == 2  # never over an earlier run
+    assert "short" in capsys.readouterr().err
+
+
+def test_train_compares_policies(tmp_path, capsys):
+    arguments = [
+        "train",
+        "feel-cpu",
+        "--policy",
+        "optimal,full",
+        "--target-accuracy",
+        "0.3",
+        "--seconds",
+        "5000",
+    ]
+    assert main([*arguments, "--seeds", "2", "--folder", str(tmp_path), "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)["rows"]
+    assert [row["policy"] for row in rows] == ["optimal", "full"]
+    assert rows[0]["ratio"] == 1
+
+
+@pytest.mark.reference
+def test_validate_finds_no_solver_that_does_better(capsys):
+    assert main(["validate", "--problem", "feel", "--instances", "1", "--references", "cvxpy", "--json"]) == 0
+    summary = json.loads(capsys.readouterr().out)["feel"]["summary"]
+    assert {row["solver"] for row in summary} >= {"newton", "cvxpy"}
+
+
+@pytest.mark.reference
+def test_the_demo_runs(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("radioopt.cli.demo.SEEDS", 1)
+    monkeypatch.setattr("radioopt.cli.demo.TARGET_ACCURACY", 0.5)
+    assert main(["demo", "--folder", str(tmp_path), "--name", "demo"]) == 0
+    out = capsys.readouterr().out
+    assert "OPTIMAL" in out
+    files = {f.name for f in (tmp_path / "demo").iterdir()}
+    assert files == {"plot.png", "round.png", "solution.json", "metrics.csv", "manifest.json"}
