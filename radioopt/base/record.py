@@ -76,6 +76,21 @@ class Record:
         record._read(owner, given)
         return record
 
+    @classmethod
+    def _computed(
+        cls, values: Mapping[str, Any], batch_shape: tuple[int, ...], sizes: dict[str, int]
+    ) -> Self:
+        """Take over computed values as they are: broadcast, but not validated."""
+        record = object.__new__(cls)
+        blocks = {}
+        for key, declared in cls._layout.blocks.items():
+            shape = (len(declared), *batch_shape, *(sizes[axis] for axis in key[0]))
+            blocks[key] = np.empty(shape, key[1])
+            for row, field in enumerate(declared):
+                blocks[key][row] = values[field.name]
+        record._take(blocks, batch_shape, sizes)
+        return record
+
     def _take(self, blocks: Blocks, batch_shape: tuple[int, ...], sizes: dict[str, int]) -> None:
         for block in blocks.values():
             block.flags.writeable = False

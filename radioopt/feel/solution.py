@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
+    from radioopt.feel.sensitivity import BatchsizeSensitivity
+
 
 class BatchsizeSolution(Solution):
     """Batch sizes and slots of one round, with the efficiency reached and its certificate.
@@ -82,6 +84,12 @@ class BatchsizeSolution(Solution):
         if self.problem.downlink == "broadcast":  # everybody waits for the slowest
             return np.broadcast_to(own.max(-1, keepdims=True), own.shape)
         return own
+
+    def sensitivity(self) -> BatchsizeSensitivity:
+        """Say what one per cent more of each parameter is worth; see :mod:`radioopt.feel.sensitivity`."""
+        from radioopt.feel.sensitivity import sensitivity
+
+        return sensitivity(self)
 
     def why_infeasible(self) -> str:
         """Say how long the shortest round takes: that of the smallest batches, or of the fixed total."""
