@@ -9,7 +9,9 @@ from typing import Protocol, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from learning.names import choose
+from learning.names import choose, label
+from radioopt.base.errors import ProblemError
+from radioopt.base.quantity import shorten
 from radioopt.feel import BatchsizeProblem, BatchsizeSolution
 from radioopt.scenario import Devices
 
@@ -50,8 +52,8 @@ class Allocator(Protocol):
 
 
 def optimal(problem: BatchsizeProblem, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Round the batch sizes of the certified optimum to the nearest integers."""
-    return np.clip(np.rint(problem.solve().batchsize), 1, np.floor(problem.max_batchsize))
+    """Take the batch sizes of largest learning efficiency, proven optimal over whole samples."""
+    return problem.solve(integer=True).batchsize
 
 
 def online(problem: BatchsizeProblem, rng: np.random.Generator) -> NDArray[np.float64]:
@@ -76,13 +78,15 @@ class BatchsizeAllocator:
     """FEEL: batch sizes by a policy, and for these batch sizes the optimal slots.
 
     Every policy gets the slots that minimise the latency of a round with its own batch sizes, so that
-    policies differ in their batch sizes alone.
+    policies differ in their batch sizes alone. A total batch that the scenario fixes binds "optimal" only; a
+    deadline of the scenario binds all.
 
     Parameters
     ----------
     policy : str or callable
-        "optimal", "online" (one sample), "full" (the largest batch) or "random" (uniform from 1 to the
-        largest, anew in each round); or a function ``(problem, rng) -> batch sizes (K,)`` of whole numbers.
+        "optimal" (whole samples, proven), "online" (one sample), "full" (the largest batch) or "random"
+        (uniform from 1 to the largest, anew in each round); or a function ``(problem, rng) -> batch sizes (K,)``
+        of whole numbers.
     samples : array_like of int, shape (K,)
         Samples that each device holds; no batch exceeds them.
     payload_bits : float, optional
@@ -134,12 +138,20 @@ class BatchsizeAllocator:
         ProblemError
             If the scenario has no such table, or a policy of one's own returns something else than whole
             numbers from 1 to the largest batch.
+        SolveError
+            If no slots let these batches meet a deadline of the scenario.
         """
         posed = cast(BatchsizeProblem, devices.problem("feel", **self.overrides))
         largest = np.minimum(posed.max_batchsize, self.samples)
         problem = cast(BatchsizeProblem, devices.problem("feel", **self.overrides, max_batchsize=largest))
-        batchsize = self.policy(problem, rng)
-        return Plan(devices, np.rint(batchsize).astype(np.int64), fixed(problem, batchsize).solve())
+        batchsize = np.asarray(self.policy(problem, rng))
+        whole = batchsize.shape == problem.max_batchsize.shape and (batchsize == np.rint(batchsize)).all()
+        if not (whole and (batchsize >= 1).all() and (batchsize <= problem.max_batchsize).all()):
+            raise ProblemError(
+                f"policy {label(self.policy)}: expected {problem.max_batchsize.size} whole numbers from 1 to "
+                f"{problem.max_batchsize.min():g} ... {problem.max_batchsize.max():g}, got {shorten(batchsize)}"
+            )
+        return Plan(devices, batchsize.astype(np.int64), fixed(problem, batchsize).solve())
 
 
 def fixed(problem: BatchsizeProblem, batchsize: NDArray[np.float64]) -> BatchsizeProblem:
@@ -169,5 +181,6 @@ def fixed(problem: BatchsizeProblem, batchsize: NDArray[np.float64]) -> Batchsiz
             min_batchsize=batchsize,
             max_batchsize=batchsize,
             base_time_s=problem.base_time_s + problem.seconds_per_sample * idle,
+            total_batchsize=np.inf,
         ),
     )

@@ -168,8 +168,9 @@ def compare(
         Accuracy on the test samples in (0, 1] at whose first evaluation the clock stops.
     seconds : float
         Budget of simulated time per run > 0 [s]. A run that does not reach the target counts as such.
-    policies : sequence of str or callable, default ("optimal", "online", "full", "random")
-        Policies of :func:`learning.loop.train`; the others are compared with the first.
+    policies : sequence of str or callable, optional
+        Policies of :func:`learning.loop.train`; the others are compared with the first. By default "optimal",
+        "online", "full" and "random".
     seeds : int or sequence of int, default 10
         Seeds, or how many (0, 1, ...); at least one. All policies run on each of them.
     jobs : int, default 1

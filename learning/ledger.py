@@ -52,11 +52,8 @@ class Ledger:
     ----------
     initial_accuracy, initial_loss : float
         Accuracy and cross-entropy on the test samples before the first round.
-
-    Attributes
-    ----------
-    entries : list of Entry
-        The rounds done.
+    entries : list of Entry, optional
+        The rounds done; none by default.
     """
 
     initial_accuracy: float
@@ -66,7 +63,19 @@ class Ledger:
     def record(
         self, plan: Plan, sent: Sent, *, train_loss: float, test_accuracy: float, test_loss: float
     ) -> None:
-        """Add a round: its duration to the clock, its energies to the account."""
+        """Add a round: its duration to the clock, its energies to the account.
+
+        Parameters
+        ----------
+        plan : Plan
+            Batch sizes and slots.
+        sent : Sent
+            Times and energies.
+        train_loss : float
+            Loss over the batch, before its update [nat].
+        test_accuracy, test_loss : float
+            Of the model after the round, on the test samples.
+        """
         self.entries.append(
             Entry(plan, sent, self.seconds + sent.seconds, train_loss, test_accuracy, test_loss)
         )

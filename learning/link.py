@@ -45,7 +45,22 @@ class Link(Protocol):
     """Carries the updates of a round."""
 
     def transmit(self, payload_bits: float, plan: Plan, rng: np.random.Generator) -> Sent:
-        """Send an update of this size from every device as planned; `rng` serves links that lose some."""
+        """Send an update from every device, and the server's answer back.
+
+        Parameters
+        ----------
+        payload_bits : float
+            Size of an update > 0 [bit].
+        plan : Plan
+            What the round allots.
+        rng : numpy.random.Generator
+            For links that lose some.
+
+        Returns
+        -------
+        Sent
+            Who arrived, seconds, joules.
+        """
         ...
 
 
@@ -74,7 +89,8 @@ class TdmaLink:
         Parameters
         ----------
         payload_bits : float
-            Size of an update and of the average > 0 [bit].
+            Size of an update and of the average > 0 [bit]; another one than planned for takes longer or shorter
+            in the same slots.
         plan : Plan
             Batch sizes and slots.
         rng : numpy.random.Generator
@@ -86,23 +102,19 @@ class TdmaLink:
             Everybody arrived; times and energies as above.
         """
         solution, devices = plan.solution, plan.devices
-        problem = solution.problem
-        compute = problem.base_time_s + problem.seconds_per_sample * plan.batchsize
-        airtime = payload_bits / problem.uplink_rate_bps
-        upload = airtime * problem.uplink_frame_s / solution.uplink_slot_s
-        download = (
-            payload_bits / problem.downlink_rate_bps * problem.downlink_frame_s / solution.downlink_slot_s
-        )
+        update = solution.problem.update_time_s
+        compute = solution.compute_time_s
+        scale = payload_bits / plan.payload_bits
+        upload, download = scale * solution.upload_time_s, scale * solution.download_time_s
         frequency = getattr(devices, "cpu_frequency_hz", np.nan)
         coefficient = getattr(devices, "energy_coefficient", np.nan)
-        busy = compute + problem.update_time_s
         return Sent(
             arrived=np.ones(compute.shape, np.bool_),
-            seconds=float((compute + upload).max() + (download + problem.update_time_s).max()),
+            seconds=float((compute + upload).max() + (download + update).max()),
             compute_time_s=compute,
             upload_time_s=upload,
             download_time_s=download,
-            update_time_s=problem.update_time_s,
-            compute_energy_j=coefficient * frequency**3 * busy,
-            upload_energy_j=devices.transmit_power_w * airtime,
+            update_time_s=update,
+            compute_energy_j=coefficient * frequency**3 * (compute + update),
+            upload_energy_j=devices.transmit_power_w * payload_bits / devices.uplink_rate_bps,
         )

@@ -136,7 +136,8 @@ def train(
     progress : bool, default True
         Show a bar, on a terminal, if the run takes longer than a second.
     **scheme_options
-        Settings of a scheme given by name, e.g. ``learning_rate=0.2``, ``reference_batch=128``.
+        Settings of a scheme given by name; for "feel" those of :class:`~learning.schemes.FedSgd`, e.g.
+        ``learning_rate=0.2``.
 
     Returns
     -------
@@ -283,10 +284,8 @@ def one_thread() -> Iterator[None]:
 def _scheme(scheme: str | Scheme, options: dict[str, Any]) -> Scheme:
     """Make the scheme of a name with its options, or return a ready one."""
     if isinstance(scheme, Scheme):
-        if options:
-            raise OptionError(
-                f"train: {', '.join(options)}: set them on the scheme that is given as an object"
-            )
+        for name in options:
+            raise OptionError(f"train: {name}: set it on the scheme that is given as an object")
         return scheme
     made = choose("scheme", scheme, SCHEMES, "a Scheme")
     known = inspect.signature(made).parameters

@@ -119,7 +119,14 @@ def plot_comparison(comparison: Comparison) -> Figure:
     axes.set(xlabel="simulated time [s]", ylabel="accuracy on test samples", ylim=(0.0, 1.0))
     axes.set_xlim(None, budget)
     axes.grid(alpha=0.3, which="both", linewidth=0.5)
-    axes.legend(frameon=False, loc="upper left", title="policy; markers: median time to the target")
+    figure.legend(
+        loc="outside upper center",
+        ncols=min(4, len(comparison.policies)),
+        frameon=False,
+        fontsize="small",
+        title=f"{comparison.config['data']} ({comparison.config['partition']}): a line per run, "
+        "a marker at the median time to the target",
+    )
     return figure
 
 
@@ -127,11 +134,11 @@ def _target_line(axes: Axes, target: float) -> None:
     axes.axhline(target, color="black", linewidth=0.9, linestyle="--")
     axes.annotate(
         f"target {target:g}",
-        (1.0, target),
+        (0.0, target),
         xycoords=("axes fraction", "data"),
-        xytext=(-4, 3),
+        xytext=(4, 3),
         textcoords="offset points",
-        ha="right",
+        ha="left",
         va="bottom",
         fontsize="small",
     )

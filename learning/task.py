@@ -134,11 +134,37 @@ class Task:
         return Batch(x[index], y[index], torch.from_numpy(owner[chosen]))
 
     def logits(self, parameters: Parameters, x: Tensor) -> Tensor:
-        """Evaluate the model with these parameters, shape (B, classes)."""
+        """Evaluate the model.
+
+        Parameters
+        ----------
+        parameters : mapping of str to Tensor
+            Weights by name; those that are not trained are the model's own.
+        x : Tensor, shape (B, ...)
+            Samples.
+
+        Returns
+        -------
+        Tensor, shape (B, classes)
+            Logits.
+        """
         return functional_call(self.model, dict(parameters), (x,))  # type: ignore[no-any-return]
 
     def evaluate(self, parameters: Parameters) -> tuple[float, float]:
-        """Return the accuracy in [0, 1] and the mean cross-entropy [nat] on the test samples."""
+        """Judge weights on the test samples.
+
+        Parameters
+        ----------
+        parameters : mapping of str to Tensor
+            Weights by name.
+
+        Returns
+        -------
+        accuracy : float
+            In [0, 1].
+        loss : float
+            Mean cross-entropy [nat].
+        """
         x, y = self._test
         with torch.no_grad():
             logits = self.logits(parameters, x)
@@ -181,8 +207,8 @@ class State:
         What stays the same.
     parameters : mapping of str to Tensor
         Weights of the global model, by name.
-    train_loss : float, default NaN
-        Mean loss over what the last round was trained with, before its update [nat].
+    train_loss : float, default nan
+        Mean loss over what the last round was trained with, before its update [nat]; NaN before the first.
     """
 
     task: Task

@@ -46,11 +46,42 @@ class Scheme(ABC):
         return State(task, task.initial_parameters())
 
     def payload_values(self, task: Task) -> int:
-        """Count the numbers that a device uploads in a round: one per parameter unless overridden."""
+        """Count the numbers that a device uploads in a round: one per parameter unless overridden.
+
+        Parameters
+        ----------
+        task : Task
+            Data, partition and model.
+
+        Returns
+        -------
+        int
+            Numbers; their size is the caller's to choose.
+        """
         return task.num_parameters
 
     def allocator(self, policy: str | Policy, task: Task, payload_bits: float | None) -> Allocator:
-        """Return what plans the rounds of this scheme: FEEL's batch sizes and slots unless overridden."""
+        """Return what plans the rounds of this scheme: FEEL's batch sizes and slots unless overridden.
+
+        Parameters
+        ----------
+        policy : str or callable
+            How to choose.
+        task : Task
+            Data, partition and model.
+        payload_bits : float or None
+            Size of an update [bit]; None for the scenario's.
+
+        Returns
+        -------
+        Allocator
+            Called once a round.
+
+        Raises
+        ------
+        OptionError
+            If there is no policy of that name.
+        """
         return BatchsizeAllocator(policy, task.sizes, payload_bits)
 
     def link(self) -> Link:
@@ -58,7 +89,20 @@ class Scheme(ABC):
         return TdmaLink()
 
     def prepare(self, state: State, plan: Plan) -> State:
-        """Exchange or add data before the training of a round; nothing unless overridden."""
+        """Exchange or add data before the training of a round; nothing unless overridden.
+
+        Parameters
+        ----------
+        state : State
+            After the last round.
+        plan : Plan
+            Batch sizes and whatever else the round allots.
+
+        Returns
+        -------
+        State
+            To train with.
+        """
         return state
 
     @abstractmethod
@@ -98,7 +142,20 @@ class Scheme(ABC):
         """
 
     def evaluate(self, state: State) -> tuple[float, float]:
-        """Return accuracy in [0, 1] and cross-entropy [nat] of the global model on the test samples."""
+        """Judge the global model on the test samples.
+
+        Parameters
+        ----------
+        state : State
+            After a round.
+
+        Returns
+        -------
+        accuracy : float
+            In [0, 1].
+        loss : float
+            Mean cross-entropy [nat].
+        """
         return state.task.evaluate(state.parameters)
 
     def settings(self) -> dict[str, Any]:

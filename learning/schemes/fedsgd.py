@@ -12,7 +12,7 @@ from torch.nn import functional
 from learning.allocators import Plan
 from learning.link import Sent
 from learning.models import require_flat
-from learning.names import real
+from learning.names import choose, real
 from learning.schemes.base import Scheme
 from learning.task import Parameters, State, Task
 
@@ -30,10 +30,10 @@ class SampleLosses:
 class FedSgd(Scheme):
     r"""Average gradients, each over a batch of its own size, with a learning rate that grows with the batch.
 
-    With the gradient :math:`g_k` over the :math:`B_k` samples of device k and :math:`B = \sum_k B_k`,
+    With the mean gradient :math:`g_k` over the :math:`B_k` samples of device k and :math:`B = \sum_k B_k`,
 
     .. math::
-        g = \sum_k \frac{B_k}{B} g_k, \qquad w \leftarrow w - \eta g, \qquad
+        g = \sum_k w_k g_k, \qquad w_k = B_k / B, \qquad \theta \leftarrow \theta - \eta g, \qquad
         \eta = \eta_0 \sqrt{B / B_\mathrm{ref}}.
 
     Parameters
@@ -42,18 +42,25 @@ class FedSgd(Scheme):
         :math:`\eta_0 > 0`, the rate at the reference batch.
     reference_batch : float, default 128
         :math:`B_\mathrm{ref} > 0`, all devices together [samples].
+    weights : {"batch", "samples"}, default "batch"
+        "batch": :math:`w_k = B_k / B`, as in the paper. "samples": :math:`w_k = N_k / N`, the share of all
+        samples that the device holds.
 
     Raises
     ------
     OptionError
-        If one of them is not positive.
+        If a number is not positive, or there are no weights of that name.
 
     Notes
     -----
-    All devices are trained at once, as one flat batch with the weight :math:`w_k / B_k` per sample,
-    :math:`w_k = B_k / B`, and a summed loss: the same gradient, to rounding, as one backward pass per
-    device. That needs a model that treats each sample by itself, so batch normalisation and dropout are
-    refused. Sums run over the devices that arrived.
+    The paper's weights favour devices with large batches. Where these hold other data than the rest, the
+    gradient is biased, which the paper's conclusion leaves open; the weights "samples" make it unbiased for
+    the mean loss over all samples, whatever the batch sizes.
+
+    All devices are trained at once, as one flat batch with the weight :math:`w_k / B_k` per sample and a
+    summed loss: the same gradient, to rounding, as one backward pass per device. That needs a model that
+    treats each sample by itself, so batch normalisation and dropout are refused. Sums run over the devices
+    that arrived.
 
     References
     ----------
@@ -66,12 +73,26 @@ class FedSgd(Scheme):
     0.2
     """
 
-    def __init__(self, learning_rate: float = 0.2, reference_batch: float = 128) -> None:
+    def __init__(
+        self, learning_rate: float = 0.2, reference_batch: float = 128, weights: str = "batch"
+    ) -> None:
         self.learning_rate = real("learning_rate", learning_rate)
         self.reference_batch = real("reference_batch", reference_batch)
+        self.weights = choose("weights", weights, {"batch": "batch", "samples": "samples"})
 
     def rate(self, batchsize: float) -> float:
-        """Return the learning rate for a batch of this many samples, all devices together."""
+        """Return the learning rate of a round.
+
+        Parameters
+        ----------
+        batchsize : float
+            Samples of all devices together.
+
+        Returns
+        -------
+        float
+            The reference rate times the root of `batchsize` over the reference batch.
+        """
         return self.learning_rate * math.sqrt(batchsize / self.reference_batch)
 
     def start(self, task: Task) -> State:
@@ -88,12 +109,13 @@ class FedSgd(Scheme):
 
     def aggregate(self, state: State, updates: SampleLosses, sent: Sent) -> State:
         """Average the gradients that arrived and take the step; without any, the model stays."""
-        counted = updates.batchsize * torch.from_numpy(sent.arrived)
-        total = int(counted.sum())
-        if total == 0:
+        arrived = torch.from_numpy(sent.arrived) & (updates.batchsize > 0)
+        if not arrived.any():
             return replace(state, train_loss=math.nan)
-        loss, gradient = weighted_gradient(updates, counted.double() / total)
-        rate = self.rate(total)
+        batchsize = (updates.batchsize * arrived).double()
+        held = batchsize if self.weights == "batch" else torch.from_numpy(state.task.sizes) * arrived
+        loss, gradient = weighted_gradient(updates, held.double() / held.sum())
+        rate = self.rate(float(batchsize.sum()))
         stepped = {name: value - rate * gradient[name] for name, value in state.parameters.items()}
         return replace(state, parameters=stepped, train_loss=loss)
 
