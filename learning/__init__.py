@@ -9,6 +9,7 @@ allocations of each round, and never measured::
     result.ledger.to_frame()                                     # accuracy, loss, seconds, joules per round
     comparison = learning.compare("feel-cpu", target_accuracy=0.9, seconds=20_000)
     print(comparison)                                            # seconds to the target per policy, paired
+    learning.save_run(comparison, "feel-digits")                 # runs/feel-digits: metrics, plot, manifest
 
 Names are imported when they are first used, so that ``import learning`` is instant.
 """
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from learning.loop import TrainingResult, train
     from learning.models import MODELS, cnn, mlp, softmax
     from learning.partition import PARTITIONS, dirichlet, iid, shards
+    from learning.runs import run_folder, save_run
     from learning.schemes import SCHEMES, FedSgd, Scheme
     from learning.task import State, Task
 
@@ -61,6 +63,8 @@ _HOME = {
     "dirichlet": "partition",
     "iid": "partition",
     "mlp": "models",
+    "run_folder": "runs",
+    "save_run": "runs",
     "shards": "partition",
     "softmax": "models",
     "train": "loop",
@@ -91,6 +95,8 @@ __all__ = [
     "dirichlet",
     "iid",
     "mlp",
+    "run_folder",
+    "save_run",
     "shards",
     "softmax",
     "train",
