@@ -1,0 +1,213 @@
+"""Comparisons: paired, with honest intervals and honest gaps; run folders; pictures."""
+
+import hashlib
+import json
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from learning import Comparison, compare, run_folder, save_run, train
+from learning.comparison import t_interval
+from learning.runs import manifest_of
+from radioopt import OptionError
+
+TARGET, BUDGET = 0.7, 2500.0
+
+
+@pytest.fixture(scope="module")
+def comparison(cell):
+    return compare(
+        cell, target_accuracy=TARGET, seconds=BUDGET, policies=["optimal", "full"], seeds=[3, 5, 8]
+    )
+
+
+def made(times, budget=100.0):
+    """A comparison of runs with these times to the target, None where it was not reached."""
+    rows = [
+        {
+            "policy": policy,
+            "seed": seed,
+            "reached": time is not None,
+            "seconds_to_target": math.nan if time is None else time,
+            "rounds_to_target": math.nan if time is None else 2.0 * seed,
+            "energy_to_target_j": math.nan if time is None else 10.0 * seed,
+        }
+        for policy, given in times.items()
+        for seed, time in enumerate(given)
+    ]
+    return Comparison(
+        pd.DataFrame(rows), {}, {"policies": list(times), "seconds": budget, "target_accuracy": 0.9}
+    )
+
+
+def test_each_run_of_a_comparison_is_the_run_alone(cell, comparison):
+    for policy in ("optimal", "full"):
+        alone = train(cell, policy=policy, seed=5, target_accuracy=TARGET, seconds=BUDGET)
+        pd.testing.assert_frame_equal(comparison.curves[policy, 5], alone.to_frame(), check_exact=True)
+        row = comparison.runs.set_index(["policy", "seed"]).loc[(policy, 5)]
+        assert row["seconds_to_target"] == alone.ledger.seconds
+        assert row["rounds_to_target"] == len(alone.ledger)
+        assert row["energy_to_target_j"] == alone.ledger.energy_j
+
+
+def test_other_processes_give_the_same_runs(cell, comparison):
+    again = compare(
+        cell, target_accuracy=TARGET, seconds=BUDGET, policies=["optimal", "full"], seeds=[3, 5, 8], jobs=2
+    )
+    pd.testing.assert_frame_equal(again.runs, comparison.runs, check_exact=True)
+
+
+def test_ratios_are_geometric_means_of_paired_times():
+    table = made({"optimal": [10.0, 20.0, 40.0], "full": [20.0, 60.0, 40.0]}).table()
+    logs = np.log([2.0, 3.0, 1.0])
+    low, high = stats.t.interval(0.95, 2, logs.mean(), stats.sem(logs))
+    full = table.loc["full"]
+    assert full["ratio"] == pytest.approx(6.0 ** (1 / 3), rel=1e-12)
+    assert (full["ratio_low"], full["ratio_high"]) == pytest.approx(
+        (math.exp(low), math.exp(high)), rel=1e-12
+    )
+    assert full["seconds"] == 40.0
+    assert (full["seconds_low"], full["seconds_high"]) == pytest.approx(
+        stats.t.interval(0.95, 2, 40.0, stats.sem([20.0, 60.0, 40.0])), rel=1e-12
+    )
+    assert tuple(table.loc["optimal", ["ratio", "ratio_low", "ratio_high"]]) == (1.0, 1.0, 1.0)
+
+
+def test_times_that_differ_by_the_same_factor_on_every_seed_leave_no_width():
+    paired = made({"optimal": [10.0, 20.0, 40.0], "full": [20.0, 40.0, 80.0]}).table().loc["full"]
+    assert paired["ratio_low"] == pytest.approx(2.0, rel=1e-12)
+    assert paired["ratio_high"] == pytest.approx(2.0, rel=1e-12)
+
+
+def test_a_run_that_never_reached_the_target_makes_a_lower_bound_without_an_interval():
+    table = made({"optimal": [10.0, 20.0], "online": [50.0, None]}).table()
+    online = table.loc["online"]
+    assert (online["reached"], online["runs"]) == (1, 2)
+    assert online["lower_bound"]
+    assert online["seconds"] == 75.0  # (50 + budget) / 2
+    assert online["ratio"] == pytest.approx(5.0, rel=1e-12)  # sqrt(50/10 * 100/20)
+    assert online[["seconds_low", "seconds_high", "ratio_low", "ratio_high"]].isna().all()
+    assert online["rounds"] == 0.0  # of the one run that reached it
+    assert "≥ 75" in str(made({"optimal": [10.0, 20.0], "online": [50.0, None]}))
+
+
+def test_a_reference_that_never_reached_the_target_gives_no_ratio():
+    table = made({"optimal": [10.0, None], "full": [20.0, 30.0]}).table()
+    assert table["ratio"].isna().all()
+    assert table["lower_bound"].tolist() == [True, False]
+    assert "optimal" in str(made({"optimal": [None, None], "full": [20.0, 30.0]}))
+
+
+def test_a_single_seed_has_no_interval():
+    full = made({"optimal": [10.0], "full": [20.0]}).table().loc["full"]
+    assert full["ratio"] == pytest.approx(2.0)
+    assert full[["ratio_low", "ratio_high", "seconds_low"]].isna().all()
+
+
+def test_the_interval_covers_as_often_as_it_says():
+    rng = np.random.default_rng(0)
+    covered = 0
+    for values in rng.normal(3.0, 2.0, (2000, 5)):
+        _, low, high = t_interval(values, 0.9)
+        covered += low <= 3.0 <= high
+    assert abs(covered - 1800) < 5 * math.sqrt(2000 * 0.9 * 0.1)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"seeds": 0}, r"seeds: expected a whole number >= 1, got 0"),
+        ({"seeds": [1, 1]}, r"seeds: expected at least one and none twice, got \[1, 1\]"),
+        ({"policies": []}, r"policies: expected at least one and none twice, got \[\]"),
+        ({"policies": ["best"]}, r"unknown policy 'best'"),
+        ({"target_accuracy": 2}, r"target_accuracy: expected a number > 0 and <= 1, got 2"),
+        ({"seconds": 0}, r"seconds: expected a number > 0, got 0"),
+    ],
+)
+def test_wrong_options_are_refused(cell, options, message):
+    with pytest.raises(OptionError, match=message):
+        compare(cell, **({"target_accuracy": 0.5, "seconds": 100.0} | options))
+    with pytest.raises(OptionError, match=r"confidence: expected a number > 0 and < 1"):
+        made({"optimal": [10.0], "full": [20.0]}).table(confidence=95)
+
+
+def test_a_run_folder_holds_numbers_picture_and_manifest(tmp_path, comparison):
+    path = save_run(comparison, "three-seeds", tmp_path / "runs")
+    assert sorted(p.name for p in path.iterdir()) == ["manifest.json", "metrics.csv", "plot.png"]
+    read = pd.read_csv(path / "metrics.csv", index_col=0)
+    np.testing.assert_array_equal(read["seconds_to_target"], comparison.runs["seconds_to_target"])
+    assert (path / "plot.png").read_bytes().startswith(b"\x89PNG")
+    manifest = json.loads((path / "manifest.json").read_text())
+    text = json.dumps(manifest["config"], sort_keys=True, separators=(",", ":"))
+    assert manifest["config_sha256"] == hashlib.sha256(text.encode()).hexdigest()
+    assert manifest["config"]["seeds"] == [3, 5, 8]
+    assert manifest["versions"]["torch"]
+    assert manifest["hardware"]["cores"] >= 1
+
+
+def test_a_run_can_be_done_again_from_its_manifest(tmp_path, cell):
+    from radioopt import Scenario
+
+    result = train(cell, policy="random", rounds=3, seed=11, partition="dirichlet:0.5", weights="samples")
+    path = save_run(result, "again", tmp_path)
+    config = json.loads((path / "manifest.json").read_text())["config"]
+    scheme = dict(config["scheme"])
+    again = train(
+        Scenario.from_dict(config["scenario"]),
+        scheme=scheme.pop("name"),
+        **scheme,
+        **{key: config[key] for key in ("policy", "data", "partition", "model", "rounds", "seconds", "seed")},
+    )
+    assert again.config == result.config
+    assert (path / "metrics.csv").read_text() == again.ledger.to_csv()
+
+
+def test_an_existing_run_is_never_touched(tmp_path, comparison):
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(
+        OptionError, match=r"run 'mine': .*mine exists already: choose another name or remove"
+    ):
+        save_run(comparison, "mine", tmp_path)
+    assert list((tmp_path / "mine").iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["", "../up", "a/b", ".hidden", "two words", None])
+def test_names_that_are_no_folder_names_are_refused(tmp_path, name):
+    with pytest.raises(OptionError, match=r"expected letters, digits, - _ and \., not starting with a dot"):
+        run_folder(name, tmp_path)
+
+
+def test_a_failure_leaves_no_folder(tmp_path, comparison, monkeypatch):
+    monkeypatch.setattr("learning.runs.manifest_of", lambda config: {"not json": object()})
+    with pytest.raises(TypeError):
+        save_run(comparison, "half", tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_manifest_names_no_machine_path(cell):
+    import os
+    import socket
+
+    text = json.dumps(manifest_of(train(cell, rounds=1).config))
+    assert os.getcwd() not in text
+    assert socket.gethostname() not in text
+
+
+def test_the_picture_of_a_comparison_shows_every_run_and_the_medians(comparison):
+    (axes,) = comparison.plot().axes
+    runs = [line for line in axes.lines if line.get_linewidth() == 0.9 and len(line.get_xdata()) > 2]
+    assert len(runs) == 6
+    markers = [line for line in axes.lines if line.get_markersize() == 9 and len(line.get_xdata()) == 1]
+    medians = comparison.runs.groupby("policy")["seconds_to_target"].median()
+    assert [line.get_xdata()[0] for line in markers] == [medians["optimal"], medians["full"]]
+    assert axes.get_xlabel() == "simulated time [s]"
+
+
+def test_the_picture_of_a_run_shows_accuracy_and_losses(cell):
+    result = train(cell, rounds=4, target_accuracy=0.99)
+    accuracy, loss = result.plot().axes
+    np.testing.assert_array_equal(accuracy.lines[0].get_xdata(), result.to_frame()["seconds"])
+    assert [text.get_text() for text in loss.get_legend().get_texts()] == ["train loss", "test loss"]

@@ -1,0 +1,147 @@
+"""Data sets and partitions: real digits, own arrays, every sample on exactly one device."""
+
+import numpy as np
+import pytest
+
+from learning import Dataset, digits
+from learning.partition import DIRICHLET_TRIES, dirichlet, iid, partition, shards
+from radioopt import OptionError, ProblemError
+
+
+def rng(seed=0):
+    return np.random.default_rng(seed)
+
+
+LABELS = np.repeat(np.arange(10), 30)
+
+
+def test_digits_are_split_by_class_and_scaled_to_one():
+    data = digits(rng())
+    assert data.train_x.shape == (1437, 1, 8, 8)
+    assert data.test_x.shape == (360, 1, 8, 8)
+    assert data.train_x.min() == 0.0
+    assert data.train_x.max() == 1.0
+    whole = np.bincount(np.concatenate([data.train_y, data.test_y]))
+    assert np.abs(np.bincount(data.test_y) - 0.2 * whole).max() <= 1
+
+
+def test_the_split_is_the_generators():
+    assert digits(rng(1)).digest() == digits(rng(1)).digest()
+    assert digits(rng(1)).digest() != digits(rng(2)).digest()
+
+
+@pytest.mark.parametrize("fraction", [0.0, 1.0, -0.1, "half"])
+def test_a_fraction_that_leaves_a_part_empty_is_refused(fraction):
+    with pytest.raises(OptionError, match=r"digits.test_fraction: expected a number > 0.00556"):
+        digits(rng(), fraction)
+
+
+GOOD = {
+    "train_x": np.zeros((3, 2)),
+    "train_y": [0, 1, 2],
+    "test_x": np.ones((1, 2)),
+    "test_y": [2],
+    "num_classes": 3,
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"num_classes": 1}, r"num_classes: expected a whole number >= 2, got 1"),
+        ({"train_y": [0, 1]}, r"train_y: expected 3 labels, one per sample of train_x, got 2"),
+        ({"train_y": [0, 1, 3]}, r"train_y: expected labels from 0 to 2, got 3 at index 2"),
+        ({"test_y": [-1]}, r"test_y: expected labels from 0 to 2, got -1 at index 0"),
+        ({"test_y": [0.5]}, r"test_y: expected a list of whole numbers, got float64"),
+        ({"test_x": np.ones((1, 3))}, r"test_x: expected samples of shape \(2,\), as in train_x, got \(3,\)"),
+        ({"train_x": [[0, 0], [0, np.nan], [0, 0]]}, r"train_x: expected finite numbers, sample 1"),
+        ({"train_x": np.zeros(3)}, r"train_x: expected samples along the first axis, got shape \(3,\)"),
+        ({"train_x": "pixels"}, r"train_x: expected an array of numbers"),
+        (
+            {"test_x": np.zeros((0, 2)), "test_y": np.zeros(0, int)},
+            r"test_x: expected samples.*got shape \(0, 2\)",
+        ),
+    ],
+)
+def test_arrays_that_are_no_data_set_are_refused(change, message):
+    with pytest.raises(ProblemError, match=message):
+        Dataset(**(GOOD | change))
+
+
+@pytest.mark.parametrize("how", ["iid", "shards", "shards:3", "dirichlet", "dirichlet:0.2"])
+@pytest.mark.parametrize("devices", [1, 7, 12])
+def test_every_sample_is_on_exactly_one_device_and_none_is_empty(how, devices):
+    parts = partition(how, LABELS, devices, rng())
+    assert len(parts) == devices
+    assert min(part.size for part in parts) >= 1
+    np.testing.assert_array_equal(np.sort(np.concatenate(parts)), np.arange(LABELS.size))
+    again = partition(how, LABELS, devices, rng())
+    assert all(np.array_equal(one, other) for one, other in zip(parts, again, strict=True))
+
+
+def test_iid_parts_are_of_one_size():
+    assert {part.size for part in iid(LABELS, 7, rng())} == {42, 43}
+
+
+def test_two_shards_hold_two_classes_where_they_divide_the_classes():
+    parts = shards(LABELS, 5, rng())  # ten shards of one class each
+    assert all(part.size == 60 and np.unique(LABELS[part]).size == 2 for part in parts)
+
+
+def test_dirichlet_concentration_turns_from_few_classes_to_all():
+    def largest_share(alpha):
+        parts = dirichlet(LABELS, 5, rng(), alpha)
+        return np.mean([np.bincount(LABELS[part]).max() / part.size for part in parts])
+
+    assert largest_share(1000.0) < 0.15 < 0.3 < largest_share(0.1)
+
+
+def test_dirichlet_shares_have_the_right_mean():
+    # E[share of a device] = 1/K for every class, whatever alpha (no draw is refused with this many samples)
+    sizes = [[part.size for part in dirichlet(LABELS, 3, rng(seed), alpha=5.0)] for seed in range(200)]
+    mean, error = np.mean(sizes, 0), np.std(sizes, 0) / np.sqrt(200)
+    assert (np.abs(mean - 100) < 4 * error).all()
+
+
+@pytest.mark.parametrize("rule", ["iid", "shards", "dirichlet"])
+def test_more_devices_than_samples_is_refused(rule):
+    with pytest.raises(ProblemError, match=r"partition: 13 devices need at least as many samples, got 12"):
+        partition(rule, np.zeros(12, int), 13, rng())
+
+
+def test_more_shards_than_samples_is_refused():
+    with pytest.raises(ProblemError, match=r"16 shards \(8 devices x 2\) need as many samples, got 12"):
+        partition("shards", np.zeros(12, int), 8, rng())
+
+
+def test_an_impossible_dirichlet_partition_says_what_to_change():
+    with pytest.raises(
+        ProblemError, match=rf"in each of {DIRICHLET_TRIES} draws .*raise alpha or use fewer devices"
+    ):
+        partition("dirichlet:1e-3", LABELS, 50, rng())
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ("sorted", r"unknown partition 'sorted', choose from iid, shards, dirichlet, or a function"),
+        (None, r"unknown partition None"),
+        ("iid:3", r"partition 'iid:3': expected shards:NUMBER, dirichlet:ALPHA or a plain iid"),
+        ("dirichlet:wide", r"partition 'dirichlet:wide': expected"),
+        ("dirichlet:0", r"dirichlet.alpha: expected a number > 0, got 0.0"),
+        ("shards:0", r"shards.per_device: expected a whole number >= 1, got 0"),
+    ],
+)
+def test_unknown_rules_are_refused(how, message):
+    with pytest.raises(OptionError, match=message):
+        partition(how, LABELS, 3, rng())
+
+
+def test_a_rule_of_ones_own_is_checked():
+    assert [
+        p.size for p in partition(lambda y, k, r: [np.arange(10), np.arange(10, 300)], LABELS, 2, rng())
+    ] == [10, 290]
+    with pytest.raises(ProblemError, match=r"expected 2 parts that are not empty, got sizes \[300\]"):
+        partition(lambda y, k, r: [np.arange(300)], LABELS, 2, rng())
+    with pytest.raises(ProblemError, match=r"expected each of 300 samples exactly once"):
+        partition(lambda y, k, r: [np.arange(300), np.arange(3)], LABELS, 2, rng())

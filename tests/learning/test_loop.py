@@ -1,0 +1,235 @@
+"""The loop: reproducible, paired, and with a clock that only the allocations move."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from learning import POLICIES, Dataset, FedSgd, train
+from learning.ledger import Ledger
+from radioopt import OptionError, ProblemError, Scenario
+
+
+@pytest.fixture(scope="module")
+def paired(cell):
+    return {policy: train(cell, policy=policy, rounds=6, seed=3, partition="shards") for policy in POLICIES}
+
+
+def ledger_of(result):
+    return result.ledger.to_csv(), result.ledger.to_csv("device")
+
+
+@pytest.mark.parametrize("policy", list(POLICIES))
+def test_the_same_seed_gives_the_same_ledger_and_weights(cell, paired, policy):
+    again = train(cell, policy=policy, rounds=6, seed=3, partition="shards")
+    assert ledger_of(again) == ledger_of(paired[policy])
+    weights = paired[policy].state.parameters
+    assert all(torch.equal(value, weights[name]) for name, value in again.state.parameters.items())
+
+
+def test_another_seed_changes_everything(cell, paired):
+    other = train(cell, policy="optimal", rounds=6, seed=4, partition="shards")
+    assert not other.config["fingerprints"].items() & paired["optimal"].config["fingerprints"].items()
+    assert ledger_of(other) != ledger_of(paired["optimal"])
+
+
+def test_policies_on_one_seed_share_data_partition_weights_and_channels(paired):
+    prints = [result.config["fingerprints"] for result in paired.values()]
+    assert all(one == prints[0] for one in prints)
+    for entries in zip(*(result.ledger.entries for result in paired.values()), strict=True):
+        rates = [entry.plan.devices.uplink_rate_bps for entry in entries]
+        assert all(np.array_equal(rate, rates[0]) for rate in rates)
+        assert all(
+            np.array_equal(e.plan.devices.downlink_snr, entries[0].plan.devices.downlink_snr) for e in entries
+        )
+    starts = {(result.ledger.initial_accuracy, result.ledger.initial_loss) for result in paired.values()}
+    assert len(starts) == 1
+
+
+def test_the_channel_changes_from_round_to_round_and_the_allocation_follows(paired):
+    entries = paired["optimal"].ledger.entries
+    assert len({float(entry.plan.devices.uplink_rate_bps[0]) for entry in entries}) == len(entries)
+    assert len({entry.sent.seconds for entry in entries}) == len(entries)
+
+
+def test_the_clock_is_the_sum_of_the_latencies_of_the_solutions(paired):
+    for result in paired.values():
+        latencies = [float(entry.plan.solution.round_latency_s) for entry in result.ledger.entries]
+        frame = result.to_frame()
+        np.testing.assert_allclose(frame["seconds"], np.cumsum([0.0, *latencies]), rtol=1e-12)
+        assert result.ledger.seconds == pytest.approx(sum(latencies), rel=1e-12)
+
+
+def test_the_ledger_counts_every_joule_of_every_device(paired):
+    result = paired["random"]
+    devices, rounds = result.ledger.to_frame("device"), result.to_frame()
+    assert devices.index.names == ["round", "device"]
+    assert devices.shape == (6 * 6, 8)
+    joules = (devices["compute_energy_j"] + devices["upload_energy_j"]).groupby("round").sum()
+    np.testing.assert_allclose(rounds["energy_j"][1:], joules, rtol=1e-12)
+    np.testing.assert_array_equal(rounds["batchsize"][1:], devices["batchsize"].groupby("round").sum())
+    assert result.ledger.energy_j == pytest.approx(joules.sum(), rel=1e-12)
+
+
+def test_training_learns_digits_and_the_model_is_what_was_judged():
+    result = train("feel-cpu", rounds=60, seed=1)
+    assert result.ledger.initial_accuracy < 0.3
+    assert result.ledger.accuracy > 0.9
+    x, y = torch.from_numpy(result.state.task.data.test_x), torch.from_numpy(result.state.task.data.test_y)
+    accuracy = (result.model()(x).argmax(1) == y).double().mean()
+    assert float(accuracy) == result.ledger.accuracy
+
+
+def test_a_module_given_is_not_changed_and_its_weights_are_where_training_starts(cell):
+    module = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+    nn.init.zeros_(module[1].weight)
+    nn.init.zeros_(module[1].bias)
+    result = train(cell, model=module, rounds=2)
+    assert result.ledger.initial_loss == pytest.approx(math.log(10), rel=1e-6)
+    assert not module[1].weight.any()
+    assert result.model()[1].weight.any()
+
+
+def test_frozen_parameters_stay(cell):
+    def half_frozen(shape, classes):
+        model = nn.Sequential(nn.Flatten(), nn.Linear(64, 8), nn.ReLU(), nn.Linear(8, classes))
+        model[1].requires_grad_(False)
+        return model
+
+    result = train(cell, model=half_frozen, rounds=2)
+    assert result.config["parameters"] == 8 * 10 + 10
+    assert torch.equal(result.model()[1].weight, result.state.task.model[1].weight)
+    assert not torch.equal(result.model()[3].weight, result.state.task.model[3].weight)
+
+
+def test_rounds_end_a_run(cell):
+    result = train(cell, rounds=2, seconds=1e9)
+    assert (len(result.ledger), result.stopped) == (2, "rounds")
+
+
+def test_no_round_ends_after_the_budget_of_simulated_seconds(cell):
+    free = train(cell, rounds=5, seed=7)
+    third, fourth = (free.ledger.entries[i].seconds for i in (2, 3))
+    cut = train(cell, seconds=(third + fourth) / 2, seed=7)
+    assert (len(cut.ledger), cut.stopped) == (3, "seconds")
+    assert cut.ledger.seconds == third
+    assert len(train(cell, seconds=third, seed=7).ledger) == 3
+
+
+def test_a_target_ends_a_run_at_the_first_round_that_reaches_it(cell):
+    result = train(cell, rounds=100, target_accuracy=0.6)
+    accuracy = result.to_frame()["test_accuracy"].to_numpy()
+    assert result.stopped == "target_accuracy"
+    assert accuracy[-1] >= 0.6 > accuracy[:-1].max()
+    assert result.ledger.rounds_to(0.6) == len(result.ledger)
+
+
+def test_a_run_that_diverges_says_so(cell):
+    result = train(cell, rounds=200, learning_rate=1e30)
+    assert result.stopped == "diverged"
+    assert len(result.ledger) < 10
+
+
+def test_the_payload_is_the_scenarios_unless_bits_per_parameter_are_given(cell):
+    fixed = train(cell, rounds=1).ledger.entries[0].plan
+    own = train(cell, rounds=1, bits_per_parameter=16).ledger.entries[0].plan
+    assert fixed.payload_bits == 258_000_128
+    assert own.payload_bits == 16 * 4810
+
+
+def test_a_scheme_can_be_an_object_and_a_policy_a_function(cell):
+    def halves(problem, rng):
+        return np.ceil(problem.max_batchsize / 2)
+
+    result = train(cell, scheme=FedSgd(weights="samples"), policy=halves, rounds=1)
+    assert result.config["scheme"]["weights"] == "samples"
+    assert result.config["policy"].endswith("halves")
+    assert result.to_frame()["batchsize"][1] == 6 * 64
+
+
+def test_own_arrays_train(cell):
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 2, 200)
+    x = rng.normal(size=(200, 3)) + 2.0 * y[:, None]
+    result = train(
+        cell, data=Dataset(x[:150], y[:150], x[150:], y[150:], 2, "blobs"), model="softmax", rounds=40
+    )
+    assert result.config["data"] == "blobs"
+    assert result.ledger.accuracy > 0.9
+
+
+def test_torch_keeps_its_threads_and_its_random_state(cell):
+    torch.set_num_threads(2)
+    state = torch.random.get_rng_state()
+    train(cell, rounds=1)
+    assert torch.get_num_threads() == 2
+    assert torch.equal(state, torch.random.get_rng_state())
+
+
+def test_nothing_is_printed_where_there_is_no_terminal(cell, capfd):
+    train(cell, rounds=1)
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"policy": "best"}, r"unknown policy 'best', choose from optimal, online, full, random"),
+        ({"scheme": "sgd"}, r"unknown scheme 'sgd', choose from feel, or a Scheme"),
+        ({"data": "mnist"}, r"unknown data 'mnist', choose from digits, or a Dataset"),
+        ({"partition": "odd"}, r"unknown partition 'odd', choose from iid, shards, dirichlet"),
+        ({"model": "gpt"}, r"unknown model 'gpt', choose from softmax, mlp, cnn"),
+        ({"rounds": 0}, r"rounds: expected a whole number >= 1, got 0"),
+        ({"rounds": 2.5}, r"rounds: expected a whole number >= 1, got 2.5"),
+        ({"seconds": -1.0}, r"seconds: expected a number > 0, got -1.0"),
+        ({"seconds": math.nan}, r"seconds: expected a number > 0, got nan"),
+        ({"target_accuracy": 0.0}, r"target_accuracy: expected a number > 0 and <= 1, got 0.0"),
+        ({"target_accuracy": 95}, r"target_accuracy: expected a number > 0 and <= 1, got 95"),
+        ({"seed": -1}, r"seed: expected a whole number >= 0, got -1"),
+        ({"bits_per_parameter": 0}, r"bits_per_parameter: expected a number > 0, got 0"),
+        ({"learning_rate": 0}, r"learning_rate: expected a number > 0, got 0"),
+        ({"weights": "equal"}, r"unknown weights 'equal', choose from batch, samples"),
+        (
+            {"momentum": 0.9},
+            r"unknown option momentum, scheme 'feel' takes: learning_rate, reference_batch, weights",
+        ),
+        ({"scheme": FedSgd(), "learning_rate": 0.1}, r"learning_rate: set it on the scheme that is given"),
+    ],
+)
+def test_wrong_options_are_refused_before_anything_is_trained(cell, options, message):
+    with pytest.raises(OptionError, match=message):
+        train(cell, **options)
+
+
+def test_a_scenario_without_the_problem_is_refused():
+    config = Scenario.load("feel-cpu").to_dict()
+    del config["feel"]
+    with pytest.raises(ProblemError, match=r"no table \[feel\]"):
+        train(Scenario.from_dict(config), rounds=1)
+
+
+def test_more_devices_than_samples_is_refused(cell):
+    few = Dataset(np.zeros((5, 2)), [0, 1, 0, 1, 0], np.zeros((1, 2)), [0], 2)
+    with pytest.raises(ProblemError, match=r"6 devices need at least as many samples, got 5"):
+        train(cell, data=few, model="softmax")
+
+
+def test_an_empty_ledger_is_the_initial_model():
+    ledger = Ledger(0.1, 2.3)
+    assert (len(ledger), ledger.seconds, ledger.energy_j, ledger.accuracy, ledger.loss) == (
+        0,
+        0.0,
+        0.0,
+        0.1,
+        2.3,
+    )
+    assert ledger.rounds_to(0.1) == 0
+    assert ledger.rounds_to(0.2) is None
+    assert ledger.to_frame().shape == (1, 11)
+    assert ledger.to_frame("device").empty
+    with pytest.raises(OptionError, match="unknown rows 'hour', choose from round, device"):
+        ledger.to_frame("hour")
+    with pytest.raises(OptionError, match="target_accuracy: expected a number > 0 and <= 1"):
+        ledger.rounds_to(1.1)

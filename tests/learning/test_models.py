@@ -1,0 +1,65 @@
+"""Models: seeded, of the right shape, and never a side effect on torch."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from learning.models import MODELS, build
+from radioopt import OptionError, ProblemError
+
+
+def rng(seed=0):
+    return np.random.default_rng(seed)
+
+
+@pytest.mark.parametrize(("name", "parameters"), [("softmax", 650), ("mlp", 4810), ("cnn", 6090)])
+def test_the_named_models_take_digits(name, parameters):
+    model = build(name, (1, 8, 8), 10, rng())
+    assert model(torch.zeros(3, 1, 8, 8)).shape == (3, 10)
+    assert sum(value.numel() for value in model.parameters()) == parameters
+
+
+@pytest.mark.parametrize("name", list(MODELS))
+def test_initial_weights_are_the_generators_and_torch_keeps_its_own_state(name):
+    before = torch.random.get_rng_state()
+    first, same, other = (list(build(name, (1, 8, 8), 10, rng(seed)).parameters()) for seed in (1, 1, 2))
+    assert torch.equal(before, torch.random.get_rng_state())
+    assert all(torch.equal(a, b) for a, b in zip(first, same, strict=True))
+    assert not any(torch.equal(a, b) for a, b in zip(first, other, strict=True))
+
+
+def test_a_module_keeps_its_weights_and_mode():
+    module = nn.Sequential(nn.Flatten(), nn.Linear(64, 10)).train()
+    weights = module[1].weight.detach().clone()
+    made = build(module, (1, 8, 8), 10, rng())
+    assert made is module
+    assert made.training
+    assert torch.equal(made[1].weight, weights)
+
+
+@pytest.mark.parametrize(
+    ("model", "error", "message"),
+    [
+        (
+            "transformer",
+            OptionError,
+            r"unknown model 'transformer', choose from softmax, mlp, cnn, or a torch.nn.Module",
+        ),
+        (nn.Flatten(), ProblemError, r"expected a torch.nn.Module with parameters to train"),
+        (nn.Linear(3, 10), ProblemError, r"does not take samples of shape \(1, 8, 8\)"),
+        (
+            nn.Sequential(nn.Flatten(), nn.Linear(64, 7)),
+            ProblemError,
+            r"logits of shape \(2, 10\).*got \(2, 7\)",
+        ),
+    ],
+)
+def test_models_that_cannot_learn_the_task_are_refused(model, error, message):
+    with pytest.raises(error, match=message):
+        build(model, (1, 8, 8), 10, rng())
+
+
+def test_the_network_for_images_refuses_other_samples():
+    with pytest.raises(ProblemError, match=r"cnn: expected images .*got shape \(64,\)"):
+        build("cnn", (64,), 10, rng())
