@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 ALL_POLICIES = ("optimal", "online", "full", "random")
 
+#: settings that differ from run to run of a comparison
+OF_ONE_RUN = ("seed", "fingerprints")
+
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
@@ -37,7 +40,7 @@ class Comparison:
     curves : mapping of (policy, seed) to DataFrame
         Rounds of each run, as of :meth:`learning.ledger.Ledger.to_frame`.
     config : dict
-        All settings.
+        All settings: those shared by all runs, and under ``policies`` each policy's own.
     """
 
     runs: pd.DataFrame
@@ -152,7 +155,7 @@ def compare(
     *,
     target_accuracy: float,
     seconds: float,
-    policies: Sequence[str | Policy] = ALL_POLICIES,
+    policies: Sequence[str | Policy] | Mapping[str, Mapping[str, Any]] = ALL_POLICIES,
     seeds: int | Sequence[int] = 10,
     jobs: int = 1,
     progress: bool = True,
@@ -168,9 +171,10 @@ def compare(
         Accuracy on the test samples in (0, 1] at whose first evaluation the clock stops.
     seconds : float
         Budget of simulated time per run > 0 [s]. A run that does not reach the target counts as such.
-    policies : sequence of str or callable, optional
+    policies : sequence of str or callable, or mapping of str to mapping, optional
         Policies of :func:`learning.loop.train`; the others are compared with the first. By default "optimal",
-        "online", "full" and "random".
+        "online", "full" and "random". A mapping gives each a name and options of its own for ``train``;
+        without "policy" among them the name is the policy.
     seeds : int or sequence of int, default 10
         Seeds, or how many (0, 1, ...); at least one. All policies run on each of them.
     jobs : int, default 1
@@ -192,6 +196,13 @@ def compare(
     ProblemError
         As :func:`learning.loop.train`.
 
+    Notes
+    -----
+    By default all policies share one learning rate, scaled by the root of the batch. Small batches bear a
+    larger one, so a comparison of policies each at its best takes a mapping::
+
+        compare(..., policies={"optimal": {"learning_rate": 0.2}, "online": {"learning_rate": 1.6}})
+
     Examples
     --------
     >>> policies = ["optimal", "full"]
@@ -204,26 +215,33 @@ def compare(
     real("target_accuracy", target_accuracy, high=1.0, closed=True)
     real("seconds", seconds)
     chosen = list(range(whole("seeds", seeds))) if not isinstance(seeds, Sequence) else list(seeds)
-    names = [label(policy) for policy in policies]
-    for option, given in (("policies", names), ("seeds", chosen)):
+    if isinstance(policies, Mapping):
+        named = [(name, {"policy": name, **own}) for name, own in policies.items()]
+    else:
+        named = [(label(policy), {"policy": policy}) for policy in policies]
+    variants = dict(named)
+    for option, given in (("policies", [name for name, _ in named]), ("seeds", chosen)):
         if not given or len(set(given)) < len(given):
             raise OptionError(f"{option}: expected at least one and none twice, got {given}")
     options = {**train_options, "target_accuracy": target_accuracy, "seconds": seconds, "progress": False}
-    work = [(policy, seed) for seed in chosen for policy in policies]
+    keys = [(name, seed) for seed in chosen for name in variants]
+    work = [{**options, **variants[name], "seed": seed} for name, seed in keys]
     rows: list[dict[str, Any]] = []
     curves: dict[tuple[str, int], pd.DataFrame] = {}
-    config: dict[str, Any] = {}
+    configs: dict[str, dict[str, Any]] = {}
     with progress_bar("compare policies", len(work), enabled=progress) as report:
-        for done, result in enumerate(_results(scenario, work, options, jobs), start=1):
-            policy, seed = result.config["policy"], result.config["seed"]
-            rows.append(_row(result, target_accuracy))
-            curves[policy, seed] = result.to_frame()
-            config = config or result.config
-            report(done, f"{policy}, seed {seed}")
+        results = _results(scenario, work, jobs)
+        for done, ((name, seed), result) in enumerate(zip(keys, results, strict=True), start=1):
+            rows.append({"policy": name, "seed": seed} | _measured(result, target_accuracy))
+            curves[name, seed] = result.to_frame()
+            configs.setdefault(name, {k: v for k, v in result.config.items() if k not in OF_ONE_RUN})
+            report(done, f"{name}, seed {seed}")
     import pandas as pd
 
-    shared = {k: v for k, v in config.items() if k not in ("policy", "seed", "fingerprints")}
-    return Comparison(pd.DataFrame(rows), curves, {**shared, "policies": names, "seeds": chosen})
+    first = next(iter(configs.values()))
+    shared = {key: value for key, value in first.items() if all(c[key] == value for c in configs.values())}
+    own = {name: {k: v for k, v in config.items() if k not in shared} for name, config in configs.items()}
+    return Comparison(pd.DataFrame(rows), curves, {**shared, "policies": own, "seeds": chosen})
 
 
 def t_interval(values: np.ndarray, confidence: float) -> tuple[float, float, float]:
@@ -237,24 +255,20 @@ def t_interval(values: np.ndarray, confidence: float) -> tuple[float, float, flo
     return mean, mean - half, mean + half
 
 
-def _results(
-    scenario: Scenario, work: Sequence[tuple[Any, int]], options: dict[str, Any], jobs: int
-) -> Iterator[TrainingResult]:
-    """Train each policy on each seed, in order, here or in other processes."""
+def _results(scenario: Scenario, work: Sequence[Mapping[str, Any]], jobs: int) -> Iterator[TrainingResult]:
+    """Train with each set of options, in order, here or in other processes."""
     if jobs == 1:
-        return (train(scenario, policy=policy, seed=seed, **options) for policy, seed in work)
+        return (train(scenario, **options) for options in work)
     joblib = require("joblib", "learning")
-    calls = (joblib.delayed(train)(scenario, policy=policy, seed=seed, **options) for policy, seed in work)
+    calls = (joblib.delayed(train)(scenario, **options) for options in work)
     return iter(joblib.Parallel(n_jobs=jobs, return_as="generator")(calls))
 
 
-def _row(result: TrainingResult, target_accuracy: float) -> dict[str, Any]:
+def _measured(result: TrainingResult, target_accuracy: float) -> dict[str, Any]:
     ledger = result.ledger
     rounds = ledger.rounds_to(target_accuracy)
     reached = rounds is not None
     return {
-        "policy": result.config["policy"],
-        "seed": result.config["seed"],
         "reached": reached,
         "seconds_to_target": ledger.seconds if reached else math.nan,
         "rounds_to_target": rounds if reached else math.nan,

@@ -82,7 +82,9 @@ def plot_comparison(comparison: Comparison) -> Figure:
     """
     figure = _figure(figsize=(8.0, 4.8))
     axes: Any = figure.subplots()
-    target, budget = comparison.config["target_accuracy"], comparison.config["seconds"]
+    config = comparison.config
+    setting = f"{config['data']} ({config['partition']}): " if {"data", "partition"} <= config.keys() else ""
+    target, budget = config["target_accuracy"], config["seconds"]
     runs = comparison.runs
     _target_line(axes, target)
     for i, policy in enumerate(comparison.policies):
@@ -124,8 +126,7 @@ def plot_comparison(comparison: Comparison) -> Figure:
         ncols=min(4, len(comparison.policies)),
         frameon=False,
         fontsize="small",
-        title=f"{comparison.config['data']} ({comparison.config['partition']}): a line per run, "
-        "a marker at the median time to the target",
+        title=f"{setting}a line per run, a marker at the median time to the target",
     )
     return figure
 

@@ -60,6 +60,17 @@ def test_other_processes_give_the_same_runs(cell, comparison):
     pd.testing.assert_frame_equal(again.runs, comparison.runs, check_exact=True)
 
 
+def test_policies_can_have_names_and_options_of_their_own(cell):
+    policies = {"optimal": {}, "bold": {"policy": "online", "learning_rate": 1.0}}
+    named = compare(cell, target_accuracy=0.5, seconds=1000.0, policies=policies, seeds=[2])
+    alone = train(cell, policy="online", learning_rate=1.0, seed=2, target_accuracy=0.5, seconds=1000.0)
+    pd.testing.assert_frame_equal(named.curves["bold", 2], alone.to_frame(), check_exact=True)
+    assert named.policies == ["optimal", "bold"]
+    assert named.config["policies"]["bold"]["scheme"]["learning_rate"] == 1.0
+    assert "scheme" not in named.config
+    assert named.config["data"] == "digits"
+
+
 def test_ratios_are_geometric_means_of_paired_times():
     table = made({"optimal": [10.0, 20.0, 40.0], "full": [20.0, 60.0, 40.0]}).table()
     logs = np.log([2.0, 3.0, 1.0])
