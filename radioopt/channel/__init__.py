@@ -16,30 +16,49 @@ The uplink rates of twelve devices placed at random in a cell of 200 m:
 (12,)
 """
 
-from radioopt.channel.fading import rayleigh_power_gain
+from radioopt.channel.fading import (
+    clarke_correlation,
+    gauss_markov,
+    power_gain,
+    rayleigh_coefficient,
+    rayleigh_power_gain,
+)
 from radioopt.channel.path_loss import (
     PATH_LOSS_MODELS,
     FreeSpace,
     LogDistance,
     PathLossModel,
+    Paths,
     PowerLaw,
     channel_gain,
     path_loss_db,
 )
 from radioopt.channel.placement import distances_m, uniform_in_disc
 from radioopt.channel.rate import ergodic_rate_bps, rate_bps, snr
+from radioopt.channel.shadowing import lognormal_shadowing_db
+from radioopt.channel.tr38901 import TR38901_MODELS, Tr38901, Tr38901UMa, Tr38901UMi
 
 __all__ = [
     "PATH_LOSS_MODELS",
+    "TR38901_MODELS",
     "FreeSpace",
     "LogDistance",
     "PathLossModel",
+    "Paths",
     "PowerLaw",
+    "Tr38901",
+    "Tr38901UMa",
+    "Tr38901UMi",
     "channel_gain",
+    "clarke_correlation",
     "distances_m",
     "ergodic_rate_bps",
+    "gauss_markov",
+    "lognormal_shadowing_db",
     "path_loss_db",
+    "power_gain",
     "rate_bps",
+    "rayleigh_coefficient",
     "rayleigh_power_gain",
     "snr",
     "uniform_in_disc",

@@ -1,8 +1,8 @@
 """Path loss: how the mean received power falls with distance, as named models with their source.
 
-A model is a ``PathLossModel``: a loss in dB at a distance, and a source. A further one (UMa and UMi of TR 38.901,
-say) is a class with those two and an entry in ``PATH_LOSS_MODELS``; what else it needs, such as antenna heights,
-carrier frequency or line of sight, are fields of its own, fixed before any distance is asked for.
+A model is a ``PathLossModel``: a loss in dB at a distance, and a source. A further one is a class with those two;
+what else it needs, such as antenna heights or the carrier frequency, are fields of its own. Where the loss depends
+on chance beside the distance, as in :mod:`radioopt.channel.tr38901`, the class draws it.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from radioopt.base.errors import OptionError
 from radioopt.base.quantity import check, finite, nonnegative, positive
@@ -22,6 +23,24 @@ from radioopt.units import db_to_linear, linear_to_db
 SPEED_OF_LIGHT_M_PER_S = 299_792_458.0
 
 
+class Paths(NamedTuple):
+    """Large-scale state of links, as a model draws it.
+
+    Attributes
+    ----------
+    loss_db : ndarray of float64
+        Loss in dB, without shadowing.
+    line_of_sight : ndarray of bool or None
+        Whether each link is in line of sight; None for models that do not tell.
+    shadowing_std_db : float, ndarray of float64 or None
+        Standard deviation of log-normal shadowing in dB; None where the source of the model names none.
+    """
+
+    loss_db: FloatArray
+    line_of_sight: NDArray[np.bool_] | None
+    shadowing_std_db: float | FloatArray | None
+
+
 class PathLossModel(ABC):
     """A loss in dB as a function of distance.
 
@@ -29,9 +48,12 @@ class PathLossModel(ABC):
     ----------
     source : str
         Document, release and section that the formula is from.
+    shadowing_std_db : float or None
+        Standard deviation in dB of the log-normal shadowing that goes with the loss, if the source names one.
     """
 
     source: str
+    shadowing_std_db: float | None = None
 
     @abstractmethod
     def loss_db(self, distance_m: FloatArray) -> FloatArray:
@@ -47,6 +69,23 @@ class PathLossModel(ABC):
         ndarray of float64
             Loss in dB, same shape.
         """
+
+    def draw(self, rng: np.random.Generator, distance_m: FloatArray) -> Paths:
+        """Draw what the loss depends on beside distance; nothing, unless a model overrides this.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator
+            Source of randomness.
+        distance_m : ndarray of float64
+            Distances in m, positive and finite.
+
+        Returns
+        -------
+        Paths
+            Loss, and what goes with it.
+        """
+        return Paths(self.loss_db(distance_m), None, self.shadowing_std_db)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +129,8 @@ class LogDistance(PathLossModel):
         Increase in dB per factor of ten in distance, >= 0: ten times the path loss exponent.
     carrier_frequency_hz : float
         Carrier frequency in Hz, > 0, for the free-space loss below which the model does not go.
+    shadowing_std_db : float, optional
+        Standard deviation in dB of the log-normal shadowing that goes with the loss, >= 0. Default None: unknown.
     source : str, optional
         Where the numbers are from.
 
@@ -102,12 +143,15 @@ class LogDistance(PathLossModel):
     loss_at_1km_db: float
     slope_db_per_decade: float
     carrier_frequency_hz: float
+    shadowing_std_db: float | None = None
     source: str = "given by the user"
 
     def __post_init__(self) -> None:
         check_number("LogDistance", "loss_at_1km_db", self.loss_at_1km_db, finite)
         check_number("LogDistance", "slope_db_per_decade", self.slope_db_per_decade, nonnegative)
         check_number("LogDistance", "carrier_frequency_hz", self.carrier_frequency_hz, positive)
+        if self.shadowing_std_db is not None:
+            check_number("LogDistance", "shadowing_std_db", self.shadowing_std_db, nonnegative)
 
     def loss_db(self, distance_m: FloatArray) -> FloatArray:
         """Evaluate the formula; see :meth:`PathLossModel.loss_db`."""
@@ -153,7 +197,8 @@ class PowerLaw(PathLossModel):
 
 # TR 36.942 gives 40 (1 - 4e-3 D) log10(R) - 18 log10(D) + 21 log10(f) + 80 dB, R in km, f in MHz, D the height of
 # the base station antenna above the rooftops in m, and these rounded constants for D = 15 (128.15 unrounded).
-# It adds that the loss is never below that of free space, which decides nearer than about 21 m.
+# It adds that the loss is never below that of free space, which decides nearer than about 21 m, and that log-normal
+# shadowing with a standard deviation of 10 dB comes on top.
 _TR_36942 = "3GPP TR 36.942 V8.2.0 (Release 8), Section 4.5.2: urban macro cell, antenna 15 m above rooftops"
 
 PATH_LOSS_MODELS: dict[str, PathLossModel] = {
@@ -161,12 +206,14 @@ PATH_LOSS_MODELS: dict[str, PathLossModel] = {
         loss_at_1km_db=128.1,
         slope_db_per_decade=37.6,
         carrier_frequency_hz=2.0e9,
+        shadowing_std_db=10.0,
         source=f"{_TR_36942}, 2 GHz",
     ),
     "tr36942_urban_macro_900mhz": LogDistance(
         loss_at_1km_db=120.9,
         slope_db_per_decade=37.6,
         carrier_frequency_hz=0.9e9,
+        shadowing_std_db=10.0,
         source=f"{_TR_36942}, 900 MHz",
     ),
 }
