@@ -114,11 +114,13 @@ class Devices(Record):
     ) -> Self:
         """Make devices of the quantities given, which may be fewer than declared, and add their links."""
         given = dict(given)
-        powers = {"uplink": given["transmit_power_w"]}
-        if "downlink_power_w" in given:
-            powers["downlink"] = np.expand_dims(given["downlink_power_w"], -1)
-        bandwidth = np.expand_dims(given["bandwidth_hz"], -1)
+        powers = {"uplink": given.get("transmit_power_w"), "downlink": given.get("downlink_power_w")}
+        if powers["downlink"] is not None:
+            powers["downlink"] = np.expand_dims(powers["downlink"], -1)
         for link, power in powers.items():
+            if power is None or f"{link}_rate_bps" in scenario.devices.laws:
+                continue
+            bandwidth = np.expand_dims(given["bandwidth_hz"], -1)
             ratio = snr(
                 transmit_power_w=power,
                 channel_gain=given["channel_gain"],

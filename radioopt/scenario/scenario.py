@@ -242,12 +242,15 @@ class Scenario:
             key: law.sample(stream(f"devices.{key}"), batch_shape, count)
             for key, law in self.devices.laws.items()
         }
-        given["transmit_power_w"] = dbm_to_w(given.pop("transmit_power_dbm"))
+        if "transmit_power_dbm" in given:
+            given["transmit_power_w"] = dbm_to_w(given.pop("transmit_power_dbm"))
         if self.cell.radius_m is not None:
             place = {"radius_m": self.cell.radius_m, "min_distance_m": self.cell.min_distance_m}
             given["distance_m"] = distances_m(uniform_in_disc(stream("cell"), (*batch_shape, count), **place))
-        given["channel_gain"] = channel_gain(given["distance_m"], self.cell.path_loss)
-        given["bandwidth_hz"] = self.radio.bandwidth_hz
+        if "distance_m" in given and "channel_gain" not in given:
+            given["channel_gain"] = channel_gain(given["distance_m"], self.cell.path_loss)
+        if self.radio.bandwidth_hz is not None:
+            given["bandwidth_hz"] = self.radio.bandwidth_hz
         given["noise_psd_w_per_hz"] = self.radio.noise_psd_w_per_hz
         if self.radio.downlink_power_dbm is not None:
             given["downlink_power_w"] = dbm_to_w(self.radio.downlink_power_dbm)

@@ -140,8 +140,8 @@ class Radio(Table):
 
     Attributes
     ----------
-    bandwidth_hz : float
-        Bandwidth of the cell > 0 [Hz].
+    bandwidth_hz : float, optional
+        Bandwidth of the cell > 0 [Hz]; only devices with rates of their own do without.
     noise_psd_dbm_per_hz : float, default -174
         Noise *density* [dBm/Hz], thermal noise by default; it is multiplied by the bandwidth.
     noise_power_dbm : float, optional
@@ -158,7 +158,7 @@ class Radio(Table):
     to less than -200 dBm/Hz; a scenario with a real reason for more noise gives the total.
     """
 
-    bandwidth_hz: Annotated[float, Number(positive)]
+    bandwidth_hz: Annotated[float | None, Number(positive)] = None
     noise_psd_dbm_per_hz: Annotated[float | None, Number(finite)] = None
     noise_power_dbm: Annotated[float | None, Number(_power_level)] = None
     noise_figure_db: Annotated[float, Number(Domain("between 0 and 100 dB", 0.0, 100.0))] = 0.0
@@ -188,6 +188,8 @@ class Radio(Table):
                     ),
                 )
             return self
+        if self.bandwidth_hz is None:
+            raise _At("noise_power_dbm", "this total is over bandwidth_hz: give both")
         if density is not None:
             raise _At(
                 "noise_power_dbm",
@@ -208,7 +210,7 @@ class Radio(Table):
     def noise_psd_w_per_hz(self) -> float:
         """Noise density with the noise figure [W/Hz]."""
         if self.noise_power_dbm is not None:
-            return float(dbm_to_w(self.noise_power_dbm)) / self.bandwidth_hz
+            return float(dbm_to_w(self.noise_power_dbm)) / cast(float, self.bandwidth_hz)
         assert self.noise_psd_dbm_per_hz is not None
         return float(dbm_per_hz_to_w_per_hz(self.noise_psd_dbm_per_hz) * db_to_linear(self.noise_figure_db))
 
@@ -223,18 +225,28 @@ class DeviceTable(Table):
     ----------
     count : int
         Number of devices >= 1.
-    transmit_power_dbm : Law
-        Power of a device [dBm]; a random law is over decibels.
-    distance_m : Law, optional
-        Distance to the base station > 0 [m], instead of placement in the cell.
+    transmit_power_dbm, transmit_power_w : Law
+        Power of a device [dBm] or > 0 [W], one of the two; a random law in dBm is over decibels.
+    distance_m, channel_gain : Law, optional
+        Distance to the base station > 0 [m], or mean power gain of the path > 0, instead of placement in the
+        cell. With both, the gain counts.
+    uplink_rate_bps, downlink_rate_bps : Law, optional
+        Mean rate > 0 of a device that holds the whole band [bit/s], used as it is instead of computed from
+        power and gain.
     cpu_frequency_hz, energy_coefficient, local_samples : Law, optional
         CPU frequency > 0 [Hz], effective switched capacitance >= 0 [J/Hz^2], samples held >= 1, for the
         problems that need them.
     """
 
     count: Annotated[int, Number(at_least(1), whole=True)]
-    transmit_power_dbm: Annotated[Law, Of(quantity("dBm", _power_level, DEVICE, "power of the device"))]
+    transmit_power_dbm: Annotated[
+        Law | None, Of(quantity("dBm", _power_level, DEVICE, "power of the device"))
+    ] = None
+    transmit_power_w: Annotated[Law | None, Of(_of["transmit_power_w"])] = None
     distance_m: Annotated[Law | None, Of(_of["distance_m"])] = None
+    channel_gain: Annotated[Law | None, Of(_of["channel_gain"])] = None
+    uplink_rate_bps: Annotated[Law | None, Of(_of["uplink_rate_bps"])] = None
+    downlink_rate_bps: Annotated[Law | None, Of(_of["downlink_rate_bps"])] = None
     cpu_frequency_hz: Annotated[Law | None, Of(_of["cpu_frequency_hz"])] = None
     energy_coefficient: Annotated[Law | None, Of(_of["energy_coefficient"])] = None
     local_samples: Annotated[Law | None, Of(_of["local_samples"])] = None
@@ -245,7 +257,7 @@ class File(Table):
 
     name: str = ""
     cell: Cell = Cell()
-    radio: Radio
+    radio: Radio = Radio()
     devices: DeviceTable
 
     @classmethod
@@ -255,11 +267,29 @@ class File(Table):
 
     @model_validator(mode="after")
     def _placement(self) -> Self:
-        given, radius = self.devices.distance_m is not None, self.cell.radius_m is not None
-        if given and radius:
-            raise _At("devices.distance_m", "give this or cell.radius_m to place devices in, not both")
-        if not given and not radius:
-            raise _At("cell.radius_m", "missing, and so is devices.distance_m: give one of them")
+        laws, radius = self.devices.laws, self.cell.radius_m is not None
+        for key in ("distance_m", "channel_gain"):
+            if key in laws and radius:
+                raise _At(f"devices.{key}", "give this or cell.radius_m to place devices in, not both")
+        if {"transmit_power_w", "transmit_power_dbm"} <= set(laws):
+            raise _At("devices.transmit_power_w", "give this or transmit_power_dbm, not both")
+        rates = [f"{link}_rate_bps" for link in ("uplink", "downlink") if f"{link}_rate_bps" in laws]
+        if rates and self.cell.fading == "block":
+            raise _At(f"devices.{rates[0]}", 'a rate that is given does not fade: leave out fading = "block"')
+        uplink = "uplink_rate_bps" not in rates
+        downlink = self.radio.downlink_power_dbm is not None and "downlink_rate_bps" not in rates
+        if uplink and not {"transmit_power_w", "transmit_power_dbm"} & set(laws):
+            raise _At(
+                "devices.transmit_power_dbm",
+                "missing, and so is devices.uplink_rate_bps: the power of a device gives its uplink rate",
+            )
+        if (uplink or downlink) and self.radio.bandwidth_hz is None:
+            raise _At("radio.bandwidth_hz", "missing")
+        if (uplink or downlink) and not radius and not {"distance_m", "channel_gain"} & set(laws):
+            raise _At(
+                "cell.radius_m",
+                "missing, and so are devices.distance_m and devices.channel_gain: give one of them",
+            )
         for table, settings in self:
             for key, law in settings.laws.items() if isinstance(settings, Table) else ():
                 law.check_count(f"{table}.{key}", self.devices.count)

@@ -78,6 +78,22 @@ def test_power_law_and_given_distances():
     np.testing.assert_allclose(devices.channel_gain[:2], [1e-6, 1e-9], rtol=1e-12)
 
 
+def test_gains_powers_and_rates_are_used_as_given():
+    by_gain = scenario(cell={"radius_m": None}, devices={"channel_gain": 1e-9, "distance_m": 50.0}).draw()
+    assert set(by_gain.channel_gain) == {1e-9}
+    np.testing.assert_allclose(10 * np.log10(by_gain.uplink_snr), 28 - 90 + 104, rtol=1e-12)
+    watts = {"transmit_power_dbm": None, "transmit_power_w": 0.5}
+    assert set(scenario(devices=watts).draw().transmit_power_w) == {0.5}
+    mixed = scenario(devices={"uplink_rate_bps": 20e6}).draw(1)
+    assert set(mixed.uplink_rate_bps) == {20e6}
+    assert "uplink_snr" not in mixed.quantities  # it would be another link's
+    np.testing.assert_array_equal(mixed.downlink_rate_bps, CPU.draw(1).downlink_rate_bps)
+    given = {"count": 3, "uplink_rate_bps": 20e6, "downlink_rate_bps": 40e6, "cpu_frequency_hz": 1e9}
+    rates = Scenario.from_dict({"devices": given, "feel": CPU.to_dict()["feel"]})
+    assert rates.draw(size=2).problem("feel").solve().status.tolist() == [Status.OPTIMAL] * 2
+    assert rates.draw().fade(np.random.default_rng(1)) == rates.draw()
+
+
 def test_placement_is_in_the_ring():
     distance = CPU.draw(1, size=2000).distance_m
     assert distance.shape == (2000, 12)

@@ -40,7 +40,7 @@ MISTAKES = [
     ({"radio__colour": 1}, r"radio\.colour: unknown key; known: bandwidth_hz, noise_psd_dbm_per_hz, .*"),
     ({"feal": {}}, r"feal: unknown key; did you mean feel\?"),
     ({"feel__seconds_per_sample": 1.0}, r"feel\.seconds_per_sample: unknown key; did you mean cycles_per_.*"),
-    ({"radio": GONE}, "radio: missing"),
+    ({"radio": GONE}, r"radio\.bandwidth_hz: missing"),
     ({"radio__bandwidth_hz": GONE}, r"radio\.bandwidth_hz: missing"),
     ({"devices__count": GONE}, r"devices\.count: missing"),
     ({"feel__cycles_per_sample": GONE}, r"feel\.cycles_per_sample: missing"),
@@ -115,9 +115,30 @@ MISTAKES = [
     ),
     (
         {"cell__radius_m": GONE},
-        r"cell\.radius_m: missing, and so is devices\.distance_m: give one of them",
+        r"cell\.radius_m: missing, and so are devices\.distance_m and devices\.channel_gain: give one of them",
+    ),
+    (
+        {"devices__channel_gain": 1e-9},
+        r"devices\.channel_gain: give this or cell\.radius_m to place devices in, not both",
+    ),
+    # links
+    (
+        {"devices__transmit_power_dbm": GONE},
+        r"devices\.transmit_power_dbm: missing, and so is devices\.uplink_rate_bps: the power of a .*",
+    ),
+    (
+        {"devices__transmit_power_w": 0.6},
+        r"devices\.transmit_power_w: give this or transmit_power_dbm, not both",
+    ),
+    (
+        {"devices__uplink_rate_bps": 1e6, "cell__fading": "block"},
+        r'devices\.uplink_rate_bps: a rate that is given does not fade: leave out fading = "block"',
     ),
     # noise
+    (
+        {"radio": {"noise_power_dbm": -104.0}},
+        r"radio\.noise_power_dbm: this total is over bandwidth_hz: give both",
+    ),
     (
         {"radio__noise_psd_dbm_per_hz": -104.0},
         r"radio\.noise_psd_dbm_per_hz: expected a density between -200 and -120 dBm/Hz \(thermal noise is "
@@ -240,7 +261,7 @@ def test_the_example_shows_every_key():
         type(Scenario.load(EXAMPLE).problems["feel"]),
     ):
         for key in getattr(table, "model_fields", ()):
-            assert re.search(rf"^(# |.*; or the total instead: )?{key} = ", text, re.MULTILINE), key
+            assert re.search(rf"^(# |.*; or the total instead: |.*# or )?{key}\b", text, re.MULTILINE), key
 
 
 def test_defaults():
