@@ -215,7 +215,7 @@ class Record:
             value = np.asarray(self._value(name))
             if declared.default == math.inf and np.isposinf(value).all():
                 continue  # a limit that is not set
-            low, high = value.min(), value.max()
+            low, high = float(value.min()), float(value.max())
             text = f"{low:.6g}" if low == high or value.size == 1 else f"{low:.6g} ... {high:.6g}"
             lines.append(
                 f"  {name:<{width}}  {text} {declared.unit if declared.unit != '1' else ''}".rstrip()

@@ -35,11 +35,11 @@ class Tr38901(PathLossModel):
     base_station_height_m : float
         Height of the base station's antenna in m, between 1.5 and 150. The report states each model for its
         default alone; other heights extrapolate.
-    device_height_m : float
-        Height of the devices in m, between 1.5 and 22.5.
+    device_height_m : float, optional
+        Height of the devices in m, between 1.5 and 22.5. Default 1.5.
     line_of_sight : bool, optional
         State of every link. Default None: :meth:`draw` draws the state of each.
-    source : str
+    source : str, optional
         Where the formulas are from.
 
     Raises

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from radioopt.base.errors import ProblemError
 from radioopt.base.quantity import (
@@ -16,12 +17,23 @@ from radioopt.base.quantity import (
     Layout,
     Quantity,
     at_least,
+    check,
+    finite,
+    fraction,
     nonnegative,
     positive,
     quantity,
 )
 from radioopt.base.record import Record
-from radioopt.channel import ergodic_rate_bps, rate_bps, rayleigh_power_gain, snr
+from radioopt.channel import (
+    clarke_correlation,
+    ergodic_rate_bps,
+    gauss_markov,
+    power_gain,
+    rate_bps,
+    rayleigh_coefficient,
+    snr,
+)
 
 if TYPE_CHECKING:
     import os
@@ -30,10 +42,13 @@ if TYPE_CHECKING:
     from radioopt.scenario.scenario import Scenario
 
 _GIVEN_BY = {
+    "line_of_sight": "a cell.path_loss of TR 38.901",
+    "shadowing_db": "cell.shadowing = true",
     "downlink_power_w": "radio.downlink_power_dbm",
     "downlink_snr": "radio.downlink_power_dbm",
     "downlink_rate_bps": "radio.downlink_power_dbm",
 }
+_FADING = "cell.fading"  # among what was drawn, beside the families: the coefficient of each link
 
 
 class MissingQuantityError(ProblemError, AttributeError):
@@ -53,14 +68,18 @@ class Devices(Record):
         Distance to the base station [m].
     channel_gain : ndarray, shape (..., K)
         Mean power gain of the path, linear, without small-scale fading; the same in both directions.
+    line_of_sight : ndarray of bool, shape (..., K)
+        Whether the path is in line of sight; of the models of TR 38.901.
+    shadowing_db : ndarray, shape (..., K)
+        Loss by shadowing [dB], which `channel_gain` contains, if the cell has shadowing.
     transmit_power_w : ndarray, shape (..., K)
         Power of a device [W].
     uplink_snr, downlink_snr : ndarray, shape (..., K)
         Signal-to-noise ratio with the power spread over the whole bandwidth, linear: the mean under "ergodic"
-        fading, this round's under "block" fading.
+        fading, this round's otherwise.
     uplink_rate_bps, downlink_rate_bps : ndarray, shape (..., K)
         Rate of a device that holds the whole band [bit/s]: averaged over Rayleigh fading in closed form under
-        "ergodic" fading, this round's under "block" fading.
+        "ergodic" fading, this round's otherwise.
     cpu_frequency_hz : ndarray, shape (..., K)
         CPU frequency [Hz].
     energy_coefficient : ndarray, shape (..., K)
@@ -74,8 +93,8 @@ class Devices(Record):
     ------
     MissingQuantityError
         On reading a quantity that the scenario does not give: ``cpu_frequency_hz``, ``energy_coefficient``,
-        ``local_samples`` and all of the downlink are optional. It is an ``AttributeError`` too, so that
-        ``hasattr`` and ``getattr`` with a default work.
+        ``local_samples``, ``line_of_sight``, ``shadowing_db`` and all of the downlink are optional. It is an
+        ``AttributeError`` too, so that ``hasattr`` and ``getattr`` with a default work.
 
     Examples
     --------
@@ -89,6 +108,8 @@ class Devices(Record):
 
     distance_m: Quantity = quantity("m", positive, DEVICE, "distance to the base station")
     channel_gain: Quantity = quantity("1", positive, DEVICE, "mean power gain of the path")
+    line_of_sight: Quantity = quantity("1", fraction, DEVICE, "whether in line of sight", dtype=np.bool_)
+    shadowing_db: Quantity = quantity("dB", finite, DEVICE, "loss by shadowing, in the gain")
     transmit_power_w: Quantity = quantity("W", positive, DEVICE, "power of the device")
     uplink_snr: Quantity = quantity("1", positive, DEVICE, "uplink SNR, whole bandwidth")
     uplink_rate_bps: Quantity = quantity("bit/s", positive, DEVICE, "uplink rate, whole bandwidth")
@@ -110,13 +131,19 @@ class Devices(Record):
         scenario: Scenario,
         drawn: Mapping[str, Mapping[str, Array]],
         given: Mapping[str, Any],
-        rng: np.random.Generator,
+        rng: np.random.Generator | None = None,
     ) -> Self:
-        """Make devices of the quantities given, which may be fewer than declared, and add their links."""
+        """Make devices of the quantities given, which may be fewer than declared, and add their links.
+
+        Under block fading `rng` draws the coefficients that are not among what was `drawn`.
+        """
         given = dict(given)
+        if "line_of_sight" in given:
+            given["line_of_sight"] = np.asarray(given["line_of_sight"], np.float64)
         powers = {"uplink": given.get("transmit_power_w"), "downlink": given.get("downlink_power_w")}
         if powers["downlink"] is not None:
             powers["downlink"] = np.expand_dims(powers["downlink"], -1)
+        fading = dict(drawn.get(_FADING, {}))
         for link, power in powers.items():
             if power is None or f"{link}_rate_bps" in scenario.devices.laws:
                 continue
@@ -128,11 +155,14 @@ class Devices(Record):
                 bandwidth_hz=bandwidth,
             )
             if scenario.cell.fading == "block":
-                ratio = ratio * rayleigh_power_gain(rng, np.shape(ratio))
-                rate = rate_bps(ratio, bandwidth)
-            else:
-                rate = ergodic_rate_bps(ratio, bandwidth)
+                if link not in fading:
+                    assert rng is not None
+                    fading[link] = rayleigh_coefficient(rng, np.shape(ratio))
+                ratio = ratio * power_gain(fading[link])
+            rate = (ergodic_rate_bps if scenario.cell.fading == "ergodic" else rate_bps)(ratio, bandwidth)
             given |= {f"{link}_snr": ratio, f"{link}_rate_bps": rate}
+        if fading:
+            drawn = {**drawn, _FADING: fading}
         quantities = {name: declared for name, declared in cls.quantities.items() if name in given}
         devices = object.__new__(cls)
         devices.__dict__.update(
@@ -195,25 +225,35 @@ class Devices(Record):
             "Devices.save: keep the scenario and the seed, which draw the same devices, or save a problem"
         )
 
-    def fade(self, rng: np.random.Generator) -> Devices:
-        """Return the same devices in another round, with its channel.
+    def fade(self, rng: np.random.Generator, *, elapsed_s: ArrayLike | None = None) -> Devices:
+        r"""Return the same devices in another round, with its channel.
 
         Parameters
         ----------
         rng : numpy.random.Generator
-            Source of randomness.
+            Source of randomness; the same numbers are drawn whatever the time elapsed.
+        elapsed_s : float or array_like of float64, shape (...), optional
+            Time >= 0 since the channel of these devices [s], one for all or one per draw. Default:
+            ``cell.round_duration_s``. It matters only where ``cell.speed_mps`` is given.
 
         Returns
         -------
         Devices
-            With the same placement and hardware. Under "block" fading, uplink and downlink have new,
-            independent Rayleigh gains; under "ergodic" fading, where rates are means over all states, these
+            With the same placement, path loss, shadowing and hardware. Under "block" fading uplink and downlink
+            have new Rayleigh gains: independent of these, or, where the cell gives ``speed_mps``, correlated
+            with them. Under "ergodic" fading, where rates are means over all states, and under "none", these
             very devices.
 
         Raises
         ------
         ProblemError
-            If `rng` is not a generator.
+            If `rng` is not a generator, or `elapsed_s` not a time or not of a shape that broadcasts to the batch.
+
+        Notes
+        -----
+        The complex coefficient h of each link becomes :math:`\rho h + \sqrt{1 - \rho^2}\, w` with a new complex
+        normal w and :math:`\rho = J_0(2 \pi v f T / c)`; see :func:`~radioopt.channel.gauss_markov`. Devices move
+        over wavelengths, not over the cell: their places stay.
 
         Examples
         --------
@@ -224,9 +264,88 @@ class Devices(Record):
         """
         if not isinstance(rng, np.random.Generator):
             raise ProblemError(f"Devices.fade.rng: expected a numpy.random.Generator, got {rng!r}")
-        if self.scenario.cell.fading == "ergodic":
+        cell = self.scenario.cell
+        elapsed: ArrayLike = 0.0 if cell.round_duration_s is None else cell.round_duration_s
+        if elapsed_s is not None:
+            elapsed = check("Devices.fade", "elapsed_s", elapsed_s, nonnegative)
+            self._check_broadcasts("fade.elapsed_s", elapsed.shape, self.batch_shape)
+        if cell.fading != "block":
             return self
-        return self._made(self.scenario, self._drawn, self.to_dict(), rng)
+        rho: Any = 0.0
+        if cell.speed_mps is not None:
+            assert cell.carrier_frequency_hz is not None  # refused on reading
+            rho = np.expand_dims(
+                clarke_correlation(
+                    speed_mps=cell.speed_mps,
+                    carrier_frequency_hz=cell.carrier_frequency_hz,
+                    elapsed_s=elapsed,
+                ),
+                -1,
+            )
+        fading = {link: gauss_markov(rng, h, rho) for link, h in self._drawn.get(_FADING, {}).items()}
+        return self._made(self.scenario, {**self._drawn, _FADING: fading}, self.to_dict())
+
+    def with_channel_gain(self, channel_gain: ArrayLike) -> Devices:
+        """Return the same devices on other paths, such as a ray tracer's.
+
+        Parameters
+        ----------
+        channel_gain : array_like of float64, shape (..., K)
+            Power gains > 0, linear, one per device; leading axes broadcast to the batch. Of complex
+            coefficients take :func:`radioopt.channel.power_gain` first.
+
+        Returns
+        -------
+        Devices
+            With these gains and the links that follow from them, the same hardware and the same state of block
+            fading; without ``line_of_sight`` and ``shadowing_db``, which described the former paths.
+            ``distance_m`` stays, and no longer says anything about the gain; so do rates that the scenario gives.
+
+        Raises
+        ------
+        ProblemError
+            If a gain is not a positive number, or the shape is not that of these devices.
+
+        Notes
+        -----
+        The gain stands for the *mean* over small-scale fading: under "ergodic" and "block" fading of the
+        scenario, Rayleigh fading comes on top. Gains of single channel realisations contain it already; draw
+        such devices from a scenario with ``cell.fading = "none"``.
+
+        Examples
+        --------
+        >>> from radioopt import Scenario
+        >>> from radioopt.channel import power_gain
+        >>> devices = Scenario.load("feel-cpu").draw(seed=1)
+        >>> traced = devices.with_channel_gain(power_gain(np.full(12, 3e-5 + 4e-5j)))
+        >>> traced.channel_gain[0].item()
+        2.5e-09
+        """
+        if np.iscomplexobj(channel_gain):
+            raise ProblemError(
+                "Devices.with_channel_gain.channel_gain: expected power gains, got complex coefficients; "
+                "take radioopt.channel.power_gain of them"
+            )
+        gain = check("Devices.with_channel_gain", "channel_gain", channel_gain, positive)
+        shape = (*self.batch_shape, self.sizes["device"])
+        if gain.shape[-1:] != shape[-1:]:
+            raise ProblemError(
+                f"Devices.with_channel_gain.channel_gain: expected {shape[-1]} values along the last axis, one per "
+                f"device, got shape {gain.shape}"
+            )
+        self._check_broadcasts("with_channel_gain.channel_gain", gain.shape, shape)
+        kept = {k: v for k, v in self.to_dict().items() if k not in ("line_of_sight", "shadowing_db")}
+        return self._made(self.scenario, self._drawn, kept | {"channel_gain": np.broadcast_to(gain, shape)})
+
+    @staticmethod
+    def _check_broadcasts(name: str, shape: tuple[int, ...], target: tuple[int, ...]) -> None:
+        """Refuse an argument whose shape does not broadcast to that of these devices."""
+        try:
+            fits = np.broadcast_shapes(shape, target) == target
+        except ValueError:
+            fits = False
+        if not fits:
+            raise ProblemError(f"Devices.{name}: expected a shape that broadcasts to {target}, got {shape}")
 
     def problem(self, family: str, **overrides: Any) -> Problem[Any]:
         """Pose the problem of a family to these devices, with the settings of its table in the scenario.

@@ -7,7 +7,7 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -16,11 +16,12 @@ from typing import Any
 import numpy as np
 
 from radioopt.base.errors import ProblemError
-from radioopt.channel import channel_gain, distances_m, uniform_in_disc
+from radioopt.base.quantity import Array
+from radioopt.channel import distances_m, lognormal_shadowing_db, uniform_in_disc
 from radioopt.channel.draws import check_draw
 from radioopt.scenario.devices import Devices
 from radioopt.scenario.tables import Cell, DeviceTable, Radio, Table, read, suggestion
-from radioopt.units import dbm_to_w
+from radioopt.units import db_to_linear, dbm_to_w
 
 Seed = int | np.random.SeedSequence | np.random.Generator | None
 
@@ -212,9 +213,9 @@ class Scenario:
 
         Notes
         -----
-        Placement, fading and each random law have a stream of their own, named after their key. So two
-        scenarios that differ in one law agree in all the other draws from the same seed: what differs is due
-        to the law, not to luck.
+        Placement, line of sight, shadowing, fading and each random law have a stream of their own, named after
+        their key. So two scenarios that differ in one law agree in all the other draws from the same seed: what
+        differs is due to the law, not to luck.
 
         Examples
         --------
@@ -248,7 +249,7 @@ class Scenario:
             place = {"radius_m": self.cell.radius_m, "min_distance_m": self.cell.min_distance_m}
             given["distance_m"] = distances_m(uniform_in_disc(stream("cell"), (*batch_shape, count), **place))
         if "distance_m" in given and "channel_gain" not in given:
-            given["channel_gain"] = channel_gain(given["distance_m"], self.cell.path_loss)
+            given |= _paths(self.cell, given["distance_m"], stream)
         if self.radio.bandwidth_hz is not None:
             given["bandwidth_hz"] = self.radio.bandwidth_hz
         given["noise_psd_w_per_hz"] = self.radio.noise_psd_w_per_hz
@@ -262,6 +263,18 @@ class Scenario:
             for family, table in self.problems.items()
         }
         return Devices._made(self, drawn, given, stream("fading"))
+
+
+def _paths(cell: Cell, distance_m: Array, stream: Callable[[str], np.random.Generator]) -> dict[str, Any]:
+    """Draw the gain of each path, and what it is due to beside distance."""
+    loss_db, line_of_sight, std_db = cell.path_loss_model.draw(stream("cell.line_of_sight"), distance_m)
+    drawn: dict[str, Any] = {} if line_of_sight is None else {"line_of_sight": line_of_sight}
+    if cell.shadowing:
+        std_db = std_db if cell.shadowing_std_db is None else cell.shadowing_std_db
+        assert std_db is not None  # refused on reading
+        drawn["shadowing_db"] = lognormal_shadowing_db(stream("cell.shadowing"), loss_db.shape, std_db)
+        loss_db = loss_db + drawn["shadowing_db"]
+    return drawn | {"channel_gain": db_to_linear(-loss_db)}
 
 
 def _folder() -> Any:

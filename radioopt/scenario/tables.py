@@ -31,7 +31,7 @@ from radioopt.base.quantity import (
     quantity,
     shorten,
 )
-from radioopt.channel import PATH_LOSS_MODELS, PowerLaw
+from radioopt.channel import PATH_LOSS_MODELS, TR38901_MODELS, PathLossModel, PowerLaw, Tr38901
 from radioopt.scenario.devices import Devices
 from radioopt.scenario.laws import Law, Number, Of
 from radioopt.units import db_to_linear, dbm_per_hz_to_w_per_hz, dbm_to_w, w_to_dbm
@@ -85,14 +85,20 @@ class Table(BaseModel):
 
 
 def _read_path_loss(value: Any) -> str | PowerLaw:
-    if isinstance(value, str) and value in PATH_LOSS_MODELS:
+    if isinstance(value, str) and (value in PATH_LOSS_MODELS or value in TR38901_MODELS):
         return value
-    if isinstance(value, Mapping) and "exponent" in value and set(value) <= {"exponent", "gain_at_1m"}:
+    gains = {"gain_at_1m", "gain_at_1m_db"}
+    if isinstance(value, Mapping) and "exponent" in value and set(value) <= {"exponent", *gains}:
+        if gains <= set(value):
+            raise ValueError("give gain_at_1m or gain_at_1m_db, not both")
         try:
-            return PowerLaw(**value)
+            given: dict[str, Any] = dict(value)
+            if "gain_at_1m_db" in given:
+                given["gain_at_1m"] = db_to_linear(given.pop("gain_at_1m_db"))
+            return PowerLaw(**given)
         except ProblemError as error:
             raise ValueError(str(error)) from None
-    names = ", ".join(map(repr, PATH_LOSS_MODELS))
+    names = ", ".join(map(repr, [*PATH_LOSS_MODELS, *TR38901_MODELS]))
     raise ValueError(f"expected {names} or {{ exponent = ..., gain_at_1m = ... }}, got {shorten(value)}")
 
 
@@ -111,11 +117,26 @@ class Cell(Table):
     min_distance_m : float, default 35
         No device is placed nearer to the base station [m].
     path_loss : str or PowerLaw, default "tr36942_urban_macro_2ghz"
-        Name of an entry of :data:`radioopt.channel.PATH_LOSS_MODELS`, or the table
-        ``{ exponent = 3.0, gain_at_1m = 1e-3 }``.
-    fading : {"ergodic", "block"}, default "ergodic"
-        Rayleigh fading that changes much within a round, so that rates are means over it, or that keeps one
-        state for a round.
+        Name of an entry of :data:`radioopt.channel.PATH_LOSS_MODELS` or :data:`radioopt.channel.TR38901_MODELS`,
+        or the table ``{ exponent = 3.0, gain_at_1m = 1e-3 }``, where ``gain_at_1m_db = -30.0`` is the same.
+    carrier_frequency_hz : float, optional
+        Carrier frequency > 0 [Hz]; for a model of TR 38.901 and for devices that move.
+    base_station_height_m, device_height_m : float, optional
+        Antenna heights [m], for a model of TR 38.901 alone; by default 25 (UMa) or 10 (UMi), and 1.5.
+    line_of_sight : bool, optional
+        State of all links, for a model of TR 38.901 alone; by default it is drawn for each.
+    shadowing : bool, default False
+        Whether each link has log-normal shadowing, drawn with its place.
+    shadowing_std_db : float, optional
+        Standard deviation of shadowing >= 0 [dB]; by default the path loss model's own.
+    fading : {"ergodic", "block", "none"}, default "ergodic"
+        Rayleigh fading that changes much within a round, so that rates are means over it; or that keeps one
+        state for a round; or no fading beside the channel gain, as for gains measured or traced.
+    speed_mps : float, optional
+        Speed of the devices >= 0 [m/s], for "block" fading: one block resembles the one before according to
+        Clarke's model. By default blocks are independent.
+    round_duration_s : float, optional
+        Time > 0 between two blocks [s]; with `speed_mps`.
     """
 
     radius_m: Annotated[float | None, Number(positive)] = None
@@ -123,7 +144,15 @@ class Cell(Table):
     path_loss: Annotated[Any, BeforeValidator(_read_path_loss), PlainSerializer(_write_path_loss)] = (
         "tr36942_urban_macro_2ghz"
     )
-    fading: Literal["ergodic", "block"] = "ergodic"
+    carrier_frequency_hz: Annotated[float | None, Number(positive)] = None
+    base_station_height_m: Annotated[float | None, Number(positive)] = None
+    device_height_m: Annotated[float | None, Number(positive)] = None
+    line_of_sight: bool | None = None
+    shadowing: bool = False
+    shadowing_std_db: Annotated[float | None, Number(nonnegative)] = None
+    fading: Literal["ergodic", "block", "none"] = "ergodic"
+    speed_mps: Annotated[float | None, Number(nonnegative)] = None
+    round_duration_s: Annotated[float | None, Number(positive)] = None
 
     @model_validator(mode="after")
     def _ring(self) -> Self:
@@ -133,6 +162,57 @@ class Cell(Table):
                 f"expected less than radius_m = {self.radius_m:g}, got {self.min_distance_m:g}",
             )
         return self
+
+    @model_validator(mode="after")
+    def _propagation(self) -> Self:
+        if self.path_loss not in TR38901_MODELS:
+            for key in ("base_station_height_m", "device_height_m", "line_of_sight"):
+                if getattr(self, key) is not None:
+                    raise _At(key, f"belongs to path_loss = {' or '.join(map(repr, TR38901_MODELS))}")
+        elif self.carrier_frequency_hz is None:
+            raise _At("carrier_frequency_hz", f"missing: path_loss = {self.path_loss!r} needs it")
+        try:
+            model = self.path_loss_model
+        except ProblemError as error:  # its parameters are named as the keys
+            name, _, text = str(error).partition(": ")
+            raise _At(name.rpartition(".")[2], text) from None
+        if isinstance(model, Tr38901) and self.radius_m is not None:
+            low, high = model.distance_range_m
+            for key in ("min_distance_m", "radius_m"):
+                if not low <= getattr(self, key) <= high:
+                    raise _At(
+                        key, f"expected {low:g} to {high:g} m, as in TR 38.901, got {getattr(self, key):g}"
+                    )
+        if self.shadowing_std_db is not None and not self.shadowing:
+            raise _At("shadowing_std_db", "belongs to shadowing = true")
+        unknown = model.shadowing_std_db is None and not isinstance(model, Tr38901)
+        if self.shadowing and self.shadowing_std_db is None and unknown:
+            raise _At("shadowing_std_db", "missing: this path loss names none")
+        return self
+
+    @model_validator(mode="after")
+    def _mobility(self) -> Self:
+        if self.speed_mps is None:
+            if self.round_duration_s is not None:
+                raise _At("round_duration_s", "belongs to speed_mps")
+            return self
+        if self.fading != "block":
+            raise _At("speed_mps", 'belongs to fading = "block"')
+        for key in ("carrier_frequency_hz", "round_duration_s"):
+            if getattr(self, key) is None:
+                raise _At(key, "missing: speed_mps needs it")
+        return self
+
+    @property
+    def path_loss_model(self) -> PathLossModel:
+        """The model with its parameters."""
+        if not isinstance(self.path_loss, str):
+            return cast(PathLossModel, self.path_loss)
+        if self.path_loss in PATH_LOSS_MODELS:
+            return PATH_LOSS_MODELS[self.path_loss]
+        keys = ("carrier_frequency_hz", "base_station_height_m", "device_height_m", "line_of_sight")
+        given = {key: getattr(self, key) for key in keys if getattr(self, key) is not None}
+        return TR38901_MODELS[self.path_loss](**given)
 
 
 class Radio(Table):
@@ -263,7 +343,7 @@ class File(Table):
     @classmethod
     def known_keys(cls) -> list[str]:
         """Keys of every file, and the families that may have a table."""
-        return [*File.model_fields, *(name for name in families() if _has_hook(name))]
+        return [*File.model_fields, *(name for name in families() if has_hook(name))]
 
     @model_validator(mode="after")
     def _placement(self) -> Self:
@@ -293,6 +373,17 @@ class File(Table):
         for table, settings in self:
             for key, law in settings.laws.items() if isinstance(settings, Table) else ():
                 law.check_count(f"{table}.{key}", self.devices.count)
+        if "channel_gain" in laws and self.cell.shadowing:
+            raise _At("cell.shadowing", "leave it out: devices.channel_gain is the whole gain of the path")
+        model = self.cell.path_loss_model
+        if self.devices.distance_m is not None and isinstance(model, Tr38901):
+            low, high = model.distance_range_m
+            for value in self.devices.distance_m.values:
+                if not low <= value <= high:
+                    raise _At(
+                        "devices.distance_m",
+                        f"expected {low:g} to {high:g} m, as in TR 38.901, got {value:g}",
+                    )
         return self
 
 
@@ -312,7 +403,7 @@ class Hook(Protocol):
     build: Callable[[Devices, Any, Mapping[str, Array]], Problem[Any]]
 
 
-def _has_hook(family: str) -> bool:
+def has_hook(family: str) -> bool:
     return family in families() and importlib.util.find_spec(f"radioopt.{family}.scenario") is not None
 
 
@@ -341,7 +432,7 @@ def read(config: Mapping[str, Any]) -> tuple[File, dict[str, Table]]:
     ProblemError
         One line for each mistake: the key, what is expected, what was given.
     """
-    found = [key for key in config if isinstance(key, str) and _has_hook(key)]
+    found = [key for key in config if isinstance(key, str) and has_hook(key)]
     fields: dict[str, Any] = {family: (hook(family).Settings, ...) for family in found}
     model = create_model("File", __base__=File, **fields)
     try:
@@ -388,6 +479,8 @@ def _explained(config: Mapping[str, Any], details: Mapping[str, Any]) -> str:
         text = f"expected {context['expected']}, got {shorten(given)}"
     elif kind in ("model_type", "model_attributes_type"):
         text = f"expected a table, got {shorten(given)}"
+    elif kind == "bool_type":
+        text = f"expected true or false, got {shorten(given)}"
     elif kind == "string_type":
         text = f"expected text, got {shorten(given)}"
     else:

@@ -249,6 +249,7 @@ def test_fading_takes_a_generator(devices):
 def test_what_the_scenario_leaves_out_is_missing():
     devices = scenario(radio={"downlink_power_dbm": None}, devices={"cpu_frequency_hz": None}).draw(1)
     missing = {"downlink_snr", "downlink_rate_bps", "downlink_power_w", "cpu_frequency_hz", "local_samples"}
+    missing |= {"line_of_sight", "shadowing_db"}
     assert set(QUANTITIES) - set(devices.quantities) == missing
     for name in missing:
         assert not hasattr(devices, name)

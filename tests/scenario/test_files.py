@@ -60,7 +60,7 @@ MISTAKES = [
     ({"cell__radius_m": float("nan")}, r"cell\.radius_m: expected > 0, got nan"),
     ({"cell__radius_m": 10**400}, r"cell\.radius_m: expected > 0, got 1000+\.\.\."),
     ({"cell__min_distance_m": 200}, r"cell\.min_distance_m: expected less than radius_m = 200, got 200"),
-    ({"cell__fading": "slow"}, r"cell\.fading: expected 'ergodic' or 'block', got 'slow'"),
+    ({"cell__fading": "slow"}, r"cell\.fading: expected 'ergodic', 'block' or 'none', got 'slow'"),
     ({"feel__compute": "tpu"}, r"feel\.compute: expected 'cpu' or 'gpu', got 'tpu'"),
     ({"radio__noise_figure_db": -1.0}, r"radio\.noise_figure_db: expected between 0 and 100 dB, got -1\.0"),
     ({"radio__downlink_power_dbm": 5e3}, r"radio\.downlink_power_dbm: expected between -200 and 200 dBm, .*"),
