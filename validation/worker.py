@@ -53,7 +53,7 @@ class Worker:
         """Send a problem and wait; raise what the solver raised, or ``WorkerError`` if there is no reply."""
         assert self.process.stdin is not None
         try:
-            pickle.dump((problem.to_dict(), time_limit_s), self.process.stdin)
+            pickle.dump((problem.to_dict() | problem.settings, time_limit_s), self.process.stdin)
             self.process.stdin.flush()
         except BrokenPipeError:
             raise WorkerError("crashed between two problems") from None

@@ -88,14 +88,16 @@ def share_frame(work, size, done):
 
 @kernel
 def least_download_phase(work, broadcast):
-    """Shortest download phase T_D: shared frames, or a broadcast at the least rate, max b + max c."""
+    """Shortest download phase: shared frames, or a broadcast at the least rate, max b + max c.
+
+    Returns T_D - max c, which keeps its digits, and max c.
+    """
     if broadcast:
         slowest, last = 0.0, 0.0
         for k in range(work.shape[1]):
             slowest, last = max(slowest, work[B, k]), max(last, work[C, k])
-        return slowest + last
-    z, last = share_frame(work, B, C)
-    return last + z
+        return slowest, last
+    return share_frame(work, B, C)
 
 
 @kernel
@@ -106,7 +108,7 @@ def newton(work, slowest, download, max_iterations):
     of (G1, G2) bracket one unknown at every pass: (+,+) bounds z from below, (-,-) from above, (+,-) bounds m
     from below, (-,+) from above. A Newton step in (z, ln m) that leaves the bracket, or does not halve the
     residuals within two steps, gives way to geometric bisection of the unknown that the signs bracket.
-    Where rounding keeps the residuals above 1e-13 the iteration ends when they stop shrinking.
+    Where rounding keeps the residuals above 1e-13 the iteration ends when they, or the steps, stop shrinking.
     """
     count = work.shape[1]
     total, weighted, longest, latest = 0.0, 0.0, 0.0, -math.inf
@@ -170,6 +172,8 @@ def newton(work, slowest, download, max_iterations):
             break
         sign1 = g1 if abs(g1) >= 1e-13 else g2
         sign2 = g2 if abs(g2) >= 1e-13 else g1
+        if z_high <= z_low * (1.0 + 4e-13):
+            sign1 = -sign2  # z is settled, and G2, which increases in m, brackets m
         if sign1 > 0.0 and sign2 > 0.0:
             z_low = max(z_low, z * (1.0 - 1e-13))
         elif sign1 < 0.0 and sign2 < 0.0:
@@ -189,6 +193,8 @@ def newton(work, slowest, download, max_iterations):
         if determinant != 0.0:
             dz = (r1 * j22 - r2 * j12) / determinant
             dm = (j11 * r2 - j21 * r1) / determinant
+            if abs(dz) <= 4e-16 * z and abs(dm) <= 4e-16:
+                break
             if abs(dm) < 700.0:
                 z_new, m_new = z + dz, m * math.exp(dm)
                 inside = z_low <= z_new <= z_high and m_low <= m_new <= m_high
@@ -368,11 +374,15 @@ def fill_slots(work, i, out_device):
 
 
 @kernel
-def scale_slots(work, download, broadcast, i, instance, out_device):
-    """Turn the uplink shares into slots that fill the frame, and add the downlink slots."""
+def scale_slots(work, rest, last, broadcast, i, instance, out_device):
+    """Turn the uplink shares into slots that fill the frame, and add those for T_D = last + rest.
+
+    Both are scaled to their sum, so an error in one device's share would be one in everybody's: T_D - c is
+    not computed from T_D, which may have lost the digits of ``rest``.
+    """
     uplink, downlink = 0.0, 0.0
     for k in range(work.shape[1]):
-        out_device[DOWNLINK_SLOT, i, k] = 1.0 if broadcast else work[B, k] / (download - work[C, k])
+        out_device[DOWNLINK_SLOT, i, k] = 1.0 if broadcast else work[B, k] / (rest + (last - work[C, k]))
         uplink += out_device[UPLINK_SLOT, i, k]
         downlink += out_device[DOWNLINK_SLOT, i, k]
     if broadcast:
@@ -500,15 +510,25 @@ def dual(work, i, instance, out_device, gamma, level, split):
 
 @kernel
 def solve_one(device, instance, i, broadcast, max_iterations, out_device, out_instance, out_passes):
-    """Solve and measure instance ``i``; an infeasible deadline leaves nan and passes of -1."""
+    """Solve and measure instance ``i``."""
     work = np.empty((11, device.shape[2]))
     slowest = prepare(device, instance, i, work)
-    download = least_download_phase(work, broadcast)
-    fixed, deadline = instance[TOTAL, i], instance[DEADLINE, i]
+    rest, last = least_download_phase(work, broadcast)
+    fixed = instance[TOTAL, i]
     if fixed < math.inf:
-        z, m, passes = newton_fixed(work, slowest, fixed, max_iterations)
+        z, m, out_passes[i] = newton_fixed(work, slowest, fixed, max_iterations)
     else:
-        z, m, passes = newton(work, slowest, download, max_iterations)
+        z, m, out_passes[i] = newton(work, slowest, last + rest, max_iterations)
+    finish(work, z, m, slowest, rest, last, i, broadcast, instance, out_device, out_instance, out_passes)
+
+
+@kernel
+def finish(work, z, m, slowest, rest, last, i, broadcast, instance, out_device, out_instance, out_passes):
+    """Respect the deadline, write the allocation that (z, m) implies and measure it.
+
+    An infeasible deadline leaves nan and passes of -1.
+    """
+    fixed, deadline, download = instance[TOTAL, i], instance[DEADLINE, i], last + rest
     late = deadline * 1e-12  # a deadline missed by rounding alone is met
     if z + slowest + download > deadline + (late if fixed < math.inf else 0.0):
         z = deadline - download - slowest
@@ -518,11 +538,10 @@ def solve_one(device, instance, i, broadcast, max_iterations, out_device, out_in
             out_instance[:, i] = math.nan
             out_passes[i] = -1
             return
-    out_passes[i] = passes
     choose_batches(work, z, m, i, out_device)
     if fixed < math.inf:
         settle_total(work, fixed, i, out_device)
-    scale_slots(work, download, broadcast, i, instance, out_device)
+    scale_slots(work, rest, last, broadcast, i, instance, out_device)
     certify_point(work, broadcast, i, instance, out_device, out_instance)
 
 

@@ -185,7 +185,8 @@ def solve_integer_one(
     count = device.shape[2]
     work, least = np.empty((11, count)), np.empty(count)
     slowest = prepare(device, instance, i, work)
-    download = least_download_phase(work, broadcast)
+    rest, last = least_download_phase(work, broadcast)
+    download = last + rest
     restrict(work, slowest, least)
     fixed, deadline = instance[TOTAL, i], instance[DEADLINE, i] * (1.0 + 1e-12)
     lowest, smallest, largest = 0.0, 0.0, 0.0
@@ -250,7 +251,7 @@ def solve_integer_one(
     slowest = prepare(device, instance, i, work)
     out_device[BATCH, i, :] = best_batch
     fill_slots(work, i, out_device)
-    scale_slots(work, download, broadcast, i, instance, out_device)
+    scale_slots(work, rest, last, broadcast, i, instance, out_device)
     certify_point(work, broadcast, i, instance, out_device, out_instance)
     # every other total is proven worse, or bounded by the relaxation where the search was cut
     proven = max(out_instance[OBJECTIVE, i], instance[DECAY, i] * frontier)

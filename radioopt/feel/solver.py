@@ -12,7 +12,7 @@ from radioopt.base.errors import OptionError
 from radioopt.base.options import SolveOptions
 from radioopt.base.quantity import DEVICE, PER_INSTANCE, Array, BlockKey, refuse
 from radioopt.base.status import Status
-from radioopt.feel import kernel, kernel_integer
+from radioopt.feel import bisection, kernel, kernel_integer
 from radioopt.feel.problem import BatchsizeProblem
 from radioopt.feel.solution import BatchsizeSolution
 
@@ -62,6 +62,35 @@ def newton(
     check_integer(problem)
     kernels = kernel_integer.solve_integer_serial, kernel_integer.solve_integer_parallel
     return _run("newton", *kernels, problem, options, (node_limit,))
+
+
+@BatchsizeProblem.method("bisection", exact=True)
+def paper_bisection(problem: BatchsizeProblem, options: SolveOptions) -> BatchsizeSolution:
+    """Paper's Algorithm 1 inside a bisection over the total batch, corrected; a baseline, slow.
+
+    Parameters
+    ----------
+    problem : BatchsizeProblem
+        One instance or a batch.
+    options : SolveOptions
+        Tolerances and limits; ``max_iterations`` limits the total batches tried.
+
+    Returns
+    -------
+    BatchsizeSolution
+        ``iterations`` counts total batches tried; about 55 leave nothing to bisect.
+
+    Notes
+    -----
+    Three nested bisections, of total batch, latency and price, each until floating point ends it: about 1e5
+    passes over the devices. What was corrected in the paper is listed in :mod:`radioopt.feel.bisection`.
+
+    References
+    ----------
+    J. Ren, G. Yu, G. Ding, "Accelerating DNN Training in Wireless Federated Edge Learning Systems",
+    Algorithm 1, Theorem 1 (22), Corollaries 1 (23) and 2 (24), Theorem 2 (26).
+    """
+    return _run("bisection", bisection.solve_serial, bisection.solve_parallel, problem, options, ())
 
 
 def check_integer(problem: BatchsizeProblem) -> None:

@@ -165,13 +165,13 @@ def random_batch(rng: np.random.Generator, count: int, devices: int) -> Batchsiz
     limits = np.floor(10 ** rng.uniform(0, np.where(tight, 1.0, 3.5), (count, devices)))
     max_batchsize = np.where(rng.random((count, 1)) < 0.5, 128.0, limits)
     links: dict[str, Any] = {
-        "payload_bits": 10 ** rng.uniform(3, 9, count),
+        "payload_bits": 10 ** rng.uniform(3, 7, count),
         "uplink_rate_bps": spread(5, 8, 6.0),
         "downlink_rate_bps": spread(5, 8, 6.0),
         "max_batchsize": max_batchsize,
         "loss_decay": 10 ** rng.uniform(-3, 1, count),
     }
-    seconds_per_sample = spread(-4, 0, 2.0)
+    seconds_per_sample = spread(-2, 0, 2.0)
     update_time_s = spread(-3, 1, 1.0) * (rng.random((count, 1)) < 0.8)
     if rng.random() < 0.5:
         return BatchsizeProblem(seconds_per_sample=seconds_per_sample, update_time_s=update_time_s, **links)
