@@ -2,6 +2,7 @@
 
 radioopt solve feel-cpu                      a scenario that comes with radioopt
 radioopt solve cell.toml --problem feel      your own; --seed draws another placement
+radioopt solve feel-cpu --set bandwidth_hz=5e6 --devices mine.csv --option integer=true
 radioopt solve problem.npz --plot round.png  a problem saved by Problem.save
 """
 
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from radioopt.cli import output
+from radioopt.cli.scenario import add_scenario_arguments, read_scenario, settings
 
 if TYPE_CHECKING:
     from radioopt.base.problem import Problem
@@ -20,13 +22,18 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument(
-        "scenario", help="TOML file, name of a shipped scenario, or a saved problem (.npz, .json)"
-    )
+    add_scenario_arguments(parser, "TOML file, name of a shipped scenario, or a saved problem (.npz, .json)")
     parser.add_argument(
         "--problem", metavar="NAME", help="problem family; needed if the scenario poses several"
     )
     parser.add_argument("--method", help="method (see: radioopt methods); the exact one by default")
+    parser.add_argument(
+        "--option",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="option of the method, e.g. integer=true (see: radioopt methods); may be repeated",
+    )
     parser.add_argument("--seed", type=int, default=0, help="seed of the draw (default: 0)")
     parser.add_argument("--draws", type=int, metavar="N", help="solve N independent draws in one batch")
     parser.add_argument("--gap-tol", type=float, default=1e-9, help="certified gap that counts as optimal")
@@ -46,7 +53,10 @@ def run(args: argparse.Namespace) -> int:
         raise OptionError("--plot shows one allocation: leave out --draws and choose with --seed")
     problem = read_problem(args)
     options = SolveOptions(gap_tol=args.gap_tol)
-    solution = problem.solve(args.method, options, throw=False)
+    extra = settings("--option", args.option)
+    for name in {"self", "method", "options", "throw"} & set(extra):
+        raise OptionError(f"--option {name}: not an option of a method (see: radioopt methods)")
+    solution = problem.solve(args.method, options, throw=False, **extra)
     if args.plot:
         solution.plot().savefig(args.plot, dpi=150)
     if args.save:
@@ -62,12 +72,13 @@ def read_problem(args: argparse.Namespace) -> Problem[Any]:
     from radioopt.base.errors import OptionError
     from radioopt.base.problem import Problem
     from radioopt.base.solution import load
-    from radioopt.scenario import Scenario
 
     if Path(args.scenario).suffix in (".npz", ".json"):
+        if args.set or args.devices:
+            raise OptionError(f"--set and --devices change a scenario; {args.scenario} is a saved problem")
         saved = load(args.scenario)
         return saved if isinstance(saved, Problem) else saved.problem
-    scenario = Scenario.load(args.scenario)
+    scenario = read_scenario(args)
     posed = scenario.families
     if args.problem is None and len(posed) != 1:
         raise OptionError(

@@ -46,7 +46,11 @@ _GIVEN_BY = {
     "shadowing_db": "cell.shadowing = true",
     "downlink_power_w": "radio.downlink_power_dbm",
     "downlink_snr": "radio.downlink_power_dbm",
-    "downlink_rate_bps": "radio.downlink_power_dbm",
+    "downlink_rate_bps": "radio.downlink_power_dbm or devices.downlink_rate_bps",
+    "uplink_snr": "power and gain but devices.uplink_rate_bps",
+    "bandwidth_hz": "radio.bandwidth_hz",
+    "transmit_power_w": "devices.transmit_power_dbm",
+    "channel_gain": "devices.channel_gain or devices.distance_m",
 }
 _FADING = "cell.fading"  # among what was drawn, beside the families: the coefficient of each link
 
@@ -392,5 +396,8 @@ class Devices(Record):
         values = {name: value for name, value in overrides.items() if name in laws}
         changed = {name: value for name, value in overrides.items() if name not in laws}
         settings = settings.model_copy(update=changed)  # the problem refuses what it does not know
-        problem: Problem[Any] = hook(family).build(self, settings, {**self._drawn[family], **values})
+        try:
+            problem: Problem[Any] = hook(family).build(self, settings, {**self._drawn[family], **values})
+        except MissingQuantityError as error:
+            raise MissingQuantityError(f"{error}, which [{family}] needs") from None
         return problem

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,9 +19,15 @@ from radioopt.base.errors import ProblemError
 from radioopt.base.quantity import Array
 from radioopt.channel import distances_m, lognormal_shadowing_db, uniform_in_disc
 from radioopt.channel.draws import check_draw
+from radioopt.scenario.columns import configured
 from radioopt.scenario.devices import Devices
 from radioopt.scenario.tables import Cell, DeviceTable, Radio, Table, read, suggestion
 from radioopt.units import db_to_linear, dbm_to_w
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    DeviceSource = str | os.PathLike[str] | pd.DataFrame | None
 
 Seed = int | np.random.SeedSequence | np.random.Generator | None
 
@@ -63,13 +69,24 @@ class Scenario:
     problems: Mapping[str, Table] = field(default_factory=dict)
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Scenario:
+    def load(
+        cls,
+        path: str | os.PathLike[str],
+        changes: Mapping[str, Any] | None = None,
+        *,
+        devices: DeviceSource = None,
+    ) -> Scenario:
         """Read a scenario from a TOML file, or one that comes with radioopt by its name.
 
         Parameters
         ----------
         path : path-like
             A file, or a bare name without suffix and folder out of :meth:`examples`.
+        changes : mapping of str to Any, optional
+            As of :meth:`replace`, made before anything is checked.
+        devices : path-like or pandas.DataFrame, optional
+            As of :meth:`replace`. Default: as the file says, whose key ``devices.file`` may name a CSV file,
+            relative to its own folder.
 
         Returns
         -------
@@ -80,7 +97,8 @@ class Scenario:
         ------
         ProblemError
             If the file is not TOML (file, line and column named); for each key that is unknown, missing or
-            has a value out of its type or range; or if no scenario of that name comes with radioopt.
+            has a value out of its type or range; for each mistake in the table of devices; or if no scenario of
+            that name comes with radioopt.
         OSError
             If the file cannot be read.
 
@@ -88,7 +106,10 @@ class Scenario:
         --------
         >>> Scenario.load("feel-cpu").devices.count
         12
+        >>> Scenario.load("feel-cpu", {"radio.bandwidth_hz": 5e6}).radio.bandwidth_hz
+        5000000.0
         """
+        folder = Path()
         if isinstance(path, str) and re.fullmatch(r"[\w-]+", path):
             if path not in cls.examples():
                 raise ProblemError(
@@ -97,26 +118,31 @@ class Scenario:
                 )
             source, data = f"{path}.toml", (_folder() / f"{path}.toml").read_bytes()
         else:
-            source, data = os.fspath(path), Path(path).read_bytes()
+            source, data, folder = os.fspath(path), Path(path).read_bytes(), Path(path).parent
         try:
-            return cls.from_dict(tomllib.loads(_text(source, data)))
+            config = tomllib.loads(_text(source, data))
         except tomllib.TOMLDecodeError as error:
             what, _, _ = str(error).rpartition(" (at ")
             place = re.search(r"line (\d+), column (\d+)", str(error))
             line, column = place.groups() if place else (data.count(b"\n") + 1, len(data) - data.rfind(b"\n"))
             raise ProblemError(f"{source}, line {line}, column {column}: not TOML: {what}") from None
+        config = configured(config, changes, devices, folder=folder)
+        try:
+            return cls.from_dict(config)
         except ProblemError as error:
             lines = str(error).splitlines()
             raise ProblemError("\n".join(f"{source}: {line}" for line in lines)) from None
 
     @classmethod
-    def from_dict(cls, config: Mapping[str, Any]) -> Scenario:
+    def from_dict(cls, config: Mapping[str, Any], *, devices: DeviceSource = None) -> Scenario:
         """Check a configuration given as nested dictionaries.
 
         Parameters
         ----------
         config : mapping
-            Tables by name, as in a file.
+            Tables by name, as in a file; a path in ``devices.file`` is relative to the working directory.
+        devices : path-like or pandas.DataFrame, optional
+            As of :meth:`replace`.
 
         Returns
         -------
@@ -126,7 +152,8 @@ class Scenario:
         Raises
         ------
         ProblemError
-            With a line for each key that is unknown, missing or has a value out of its type or range.
+            With a line for each key that is unknown, missing or has a value out of its type or range, and for
+            each mistake in the table of devices.
 
         Examples
         --------
@@ -139,8 +166,40 @@ class Scenario:
         """
         if not isinstance(config, Mapping):
             raise ProblemError(f"Scenario.from_dict: expected tables by name, got {type(config).__name__}")
-        file, problems = read(config)
+        file, problems = read(configured(config, devices=devices))
         return cls(name=file.name, cell=file.cell, radio=file.radio, devices=file.devices, problems=problems)
+
+    def replace(self, changes: Mapping[str, Any] | None = None, *, devices: DeviceSource = None) -> Scenario:
+        """Return the same scenario with some keys changed, checked anew.
+
+        Parameters
+        ----------
+        changes : mapping of str to Any, optional
+            New values by ``table.key``, or by the bare key if only one table has it; None takes a key out.
+        devices : path-like or pandas.DataFrame, optional
+            A table of devices, a CSV file or a DataFrame with a row per device and a column per quantity, such
+            as ``distance_m`` or ``transmit_power_dbm``. Its columns take the place of the laws and of the
+            placement that they determine. Lists with a value per device are dropped, everything else stays.
+
+        Returns
+        -------
+        Scenario
+            Another scenario.
+
+        Raises
+        ------
+        ProblemError
+            If a key is unknown or a bare one in several tables, and as :meth:`from_dict`.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> frame = pd.DataFrame({"distance_m": [80.0, 150.0], "cpu_frequency_ghz": [1.4, 2.1]})
+        >>> devices = Scenario.load("feel-cpu").replace({"max_batchsize": 64}, devices=frame).draw()
+        >>> devices.cpu_frequency_hz
+        array([1.4e+09, 2.1e+09])
+        """
+        return self.from_dict(configured(self.to_dict(), changes, devices))
 
     @staticmethod
     def examples() -> tuple[str, ...]:
@@ -287,4 +346,4 @@ def _text(source: str, data: bytes) -> str:
     except UnicodeDecodeError as error:
         line_start = data.rfind(b"\n", 0, error.start) + 1
         line, column = data.count(b"\n", 0, error.start) + 1, error.start - line_start + 1
-        raise ProblemError(f"line {line}, column {column}: not TOML: not UTF-8 text") from None
+        raise ProblemError(f"{source}, line {line}, column {column}: not TOML: not UTF-8 text") from None

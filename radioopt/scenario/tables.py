@@ -331,6 +331,11 @@ class DeviceTable(Table):
     energy_coefficient: Annotated[Law | None, Of(_of["energy_coefficient"])] = None
     local_samples: Annotated[Law | None, Of(_of["local_samples"])] = None
 
+    @classmethod
+    def known_keys(cls) -> list[str]:
+        """Keys of the table, and the one that is read before: a CSV file with a line per device."""
+        return [*cls.model_fields, "file"]
+
 
 class File(Table):
     """A whole scenario file, apart from its problem tables."""
@@ -404,6 +409,7 @@ class Hook(Protocol):
 
 
 def has_hook(family: str) -> bool:
+    """Tell whether a family has a table in scenarios."""
     return family in families() and importlib.util.find_spec(f"radioopt.{family}.scenario") is not None
 
 

@@ -1,0 +1,57 @@
+"""The arguments that name a scenario and change it, the same for every command that takes one."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from radioopt.scenario import Scenario
+
+
+def add_scenario_arguments(
+    parser: argparse.ArgumentParser, what: str = "TOML file or shipped scenario"
+) -> None:
+    """Declare the scenario, ``--set`` and ``--devices``."""
+    parser.add_argument("scenario", help=what)
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="change a key of the scenario, e.g. bandwidth_hz=5e6 or feel.max_batchsize=64; may be repeated",
+    )
+    parser.add_argument(
+        "--devices",
+        metavar="FILE.csv",
+        help="take the devices from a table: a line each, units in the header",
+    )
+
+
+def read_scenario(args: argparse.Namespace) -> Scenario:
+    """Read the scenario that the arguments name, with their changes."""
+    from radioopt.scenario import Scenario
+
+    return Scenario.load(args.scenario, settings("--set", args.set), devices=args.devices)
+
+
+def settings(flag: str, given: list[str]) -> dict[str, Any]:
+    """Turn ``KEY=VALUE`` into keys and values; a value is written as in TOML, a single word may be bare."""
+    import re
+    import tomllib
+
+    from radioopt.base.errors import OptionError
+
+    found: dict[str, Any] = {}
+    for item in given:
+        key, equals, text = (part.strip() for part in item.partition("="))
+        if not (key and equals and text):
+            raise OptionError(f"{flag} {item}: expected KEY=VALUE, such as bandwidth_hz=5e6")
+        try:
+            (found[key],) = tomllib.loads(f"value = {text}").values()
+        except (tomllib.TOMLDecodeError, ValueError):
+            if not re.fullmatch(r"[A-Za-z_][\w.-]*", text):
+                expected = 'a number, true, "text", [a, list] or { a = table }'
+                raise OptionError(f"{flag} {key}: expected {expected}, got {text}") from None
+            found[key] = text
+    return found
