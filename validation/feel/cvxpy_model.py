@@ -1,7 +1,8 @@
 """FEEL in CVXPY: one convex program, downlink included.
 
 Minimising (T + T_D)^2 / sum B, a quadratic over a linear function, is the same as maximising the learning
-efficiency xi sqrt(sum B) / (T + T_D), so the disciplined rules accept problem P1 as a whole.
+efficiency xi sqrt(sum B) / (T + T_D), so the disciplined rules accept problem P1 as a whole, and a fixed total
+batch, a deadline or a broadcast downlink with it.
 """
 
 from __future__ import annotations
@@ -52,17 +53,24 @@ def solve(problem: BatchsizeProblem, time_limit_s: float) -> Answer:
     compute = problem.base_time_s + cp.multiply(problem.seconds_per_sample * scale.batch, batch)
     upload = cp.multiply(problem.upload_time_full_frame_s / scale.uplink, cp.inv_pos(uplink))
     download = cp.multiply(problem.download_time_full_frame_s / scale.downlink, cp.inv_pos(downlink))
-    model = cp.Problem(
-        cp.Minimize(cp.quad_over_lin(phase_up + phase_down, scale.batch / scale.total @ batch)),
-        [
-            (compute + upload) / scale.latency <= phase_up,
-            (download + problem.update_time_s) / scale.latency <= phase_down,
-            scale.uplink @ uplink <= 1,
-            scale.downlink @ downlink <= 1,
-            problem.min_batchsize / scale.batch <= batch,
-            batch <= problem.max_batchsize / scale.batch,
-        ],
-    )
+    total = scale.batch / scale.total @ batch
+    constraints = [
+        (compute + upload) / scale.latency <= phase_up,
+        scale.uplink @ uplink <= 1,
+        problem.min_batchsize / scale.batch <= batch,
+        batch <= problem.max_batchsize / scale.batch,
+    ]
+    if problem.downlink == "broadcast":
+        constraints += [(cp.max(download) + problem.update_time_s.max()) / scale.latency <= phase_down]
+        constraints += [cp.multiply(scale.downlink, downlink) <= 1]
+    else:
+        constraints += [(download + problem.update_time_s) / scale.latency <= phase_down]
+        constraints += [scale.downlink @ downlink <= 1]
+    if problem.total_batchsize < np.inf:
+        constraints += [total == problem.total_batchsize / scale.total]
+    if problem.max_round_latency_s < np.inf:
+        constraints += [phase_up + phase_down <= problem.max_round_latency_s / scale.latency]
+    model = cp.Problem(cp.Minimize(cp.quad_over_lin(phase_up + phase_down, total)), constraints)
     built = time.perf_counter()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # an inaccurate solution says so in its status

@@ -12,7 +12,7 @@ import numpy as np
 
 from radioopt.base.errors import require
 from radioopt.feel.problem import BatchsizeProblem
-from validation.feel.scaling import Scaling
+from validation.feel.scaling import Scaling, refuse_extensions
 from validation.reference import Answer, NoAnswerError, reference
 
 #: By default IPOPT relaxes every bound by 1e-8 and answers outside the feasible set; here it may not.
@@ -48,9 +48,12 @@ def solve(problem: BatchsizeProblem, time_limit_s: float) -> Answer:
     ------
     MissingExtraError
         If CasADi is not installed.
+    NoAnswerError
+        If the last iterate is not finite, or the problem extends the paper's.
     """
     ca = require("casadi", "validation")
     start = time.perf_counter()
+    refuse_extensions(problem)
     scale = Scaling.of(problem)
     devices = problem.sizes["device"]
     batch, uplink, downlink = (ca.SX.sym(name, devices) for name in ("batch", "uplink", "downlink"))

@@ -17,7 +17,7 @@ import numpy as np
 from radioopt.base.errors import require
 from radioopt.base.quantity import Array
 from radioopt.feel.problem import BatchsizeProblem
-from validation.feel.scaling import Scaling
+from validation.feel.scaling import Scaling, refuse_extensions
 from validation.reference import Answer, NoAnswerError, reference
 
 PARAMETERS = {
@@ -51,10 +51,11 @@ def solve_paper_form(problem: BatchsizeProblem, time_limit_s: float) -> Answer:
     MissingExtraError
         If Pyomo or PySCIPOpt is not installed.
     NoAnswerError
-        If SCIP returns no point.
+        If SCIP returns no point, or the problem extends the paper's.
     """
     pyo = require("pyomo.environ", "validation")
     start = time.perf_counter()
+    refuse_extensions(problem)
     scale = Scaling.of(problem)
     model = _round(problem, scale, pyo, np.ones_like(problem.min_batchsize), flat=True)
     model.efficiency = pyo.Var(bounds=(0, None))
@@ -86,10 +87,11 @@ def solve_convex_form(problem: BatchsizeProblem, time_limit_s: float) -> Answer:
     MissingExtraError
         If Pyomo or PySCIPOpt is not installed.
     NoAnswerError
-        If SCIP returns no point.
+        If SCIP returns no point, or the problem extends the paper's.
     """
     pyo = require("pyomo.environ", "validation")
     start = time.perf_counter()
+    refuse_extensions(problem)
     scale = Scaling.of(problem)
     model = _round(problem, scale, pyo, problem.min_batchsize, flat=False)
     model.kappa = pyo.Var(bounds=(0, None))
