@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -12,12 +13,15 @@ from radioopt.base.errors import OptionError
 from radioopt.base.options import SolveOptions
 from radioopt.base.quantity import DEVICE, PER_INSTANCE, Array, BlockKey, refuse
 from radioopt.base.status import Status
-from radioopt.feel import bisection, kernel, kernel_integer
+from radioopt.feel import bisection, kernel, kernel_integer, kernel_streaming
 from radioopt.feel.problem import BatchsizeProblem
 from radioopt.feel.solution import BatchsizeSolution
 
 #: devices in a batch from which threads pay for their start
 PARALLEL_FROM = 20_000
+#: devices of one instance from which streaming passes pay for their subsample
+STREAM_FROM = 100_000
+OPTIMAL = int(Status.OPTIMAL)
 
 _DEVICES: BlockKey = (DEVICE, "d")
 _INSTANCES: BlockKey = (PER_INSTANCE, "d")
@@ -56,6 +60,9 @@ def newton(
         If ``integer`` and a fixed total batch is not a whole number within the integer limits.
     """
     if not integer:
+        streamed = _stream(problem, options)
+        if streamed is not None:
+            return streamed
         return _run("newton", kernel.solve_serial, kernel.solve_parallel, problem, options, ())
     if node_limit < 1:
         raise OptionError(f"newton: node_limit: expected at least 1, got {node_limit}")
@@ -113,26 +120,61 @@ def _run(
     extra: tuple[int, ...],
 ) -> BatchsizeSolution:
     """Give the kernel the problem's blocks and the solution's; judge what it measured."""
-    batch_shape, devices = problem.batch_shape, problem.sizes["device"]
-    device = problem.block(DEVICE).reshape(kernel.BASE + 1, -1, devices)
-    instance = problem.block(PER_INSTANCE).reshape(kernel.DEADLINE + 1, -1)
-    count = instance.shape[1]
-    out_device = np.empty((3, count, devices))
-    out_instance = np.empty((6, count))
-    out_counts = np.empty((2, count), np.int64)
-    run = parallel if count > 1 and count * devices >= PARALLEL_FROM else serial
+    device, instance, out_device, out_instance, out_counts = _arrays(problem)
+    count = out_instance.shape[1]
+    run = parallel if count > 1 and out_device.size >= 3 * PARALLEL_FROM else serial
     broadcast = problem.downlink == "broadcast"
     run(device, instance, broadcast, options.max_iterations, *extra, out_device, out_instance, out_counts[0])
-    judge(out_instance, out_counts, options, extra)
+    _judge(out_instance, out_counts, options, extra)
+    return _solution(problem, method, out_device, out_instance, out_counts)
+
+
+def _stream(problem: BatchsizeProblem, options: SolveOptions) -> BatchsizeSolution | None:
+    """Try streaming passes on one large instance; None if it is none, or if the certificate did not close."""
+    if problem.batch_shape or problem.sizes["device"] < STREAM_FROM or problem.downlink != "tdma":
+        return None
+    if min(problem.total_batchsize, problem.max_round_latency_s) < math.inf:
+        return None
+    device, instance, out_device, out_instance, out_counts = _arrays(problem)
+    closed = kernel_streaming.solve_streaming(
+        device, instance, options.max_iterations, out_device, out_instance, out_counts[0]
+    )
+    _judge(out_instance, out_counts, options, ())
+    if not closed or out_counts[1, 0] != Status.OPTIMAL:
+        return None
+    return _solution(problem, "newton", out_device, out_instance, out_counts)
+
+
+def _arrays(problem: BatchsizeProblem) -> tuple[Array, Array, Array, Array, Array]:
+    """Return the problem's blocks and empty ones for the solution, batch axes flattened."""
+    devices = problem.sizes["device"]
+    device, instance = problem.block(DEVICE), problem.block(PER_INSTANCE)
+    count = math.prod(problem.batch_shape)
+    return (
+        device.reshape(len(device), count, devices),
+        instance.reshape(len(instance), count),
+        np.empty((3, count, devices)),
+        np.empty((6, count)),
+        np.empty((2, count), np.int64),
+    )
+
+
+def _solution(
+    problem: BatchsizeProblem, method: str, out_device: Array, out_instance: Array, out_counts: Array
+) -> BatchsizeSolution:
+    """Give the arrays their batch axes back."""
+    shape = problem.batch_shape
     blocks: dict[BlockKey, Array] = {
-        _DEVICES: out_device.reshape(3, *batch_shape, devices),
-        _INSTANCES: out_instance.reshape(6, *batch_shape),
-        _COUNTS: out_counts.reshape(2, *batch_shape),
+        _DEVICES: out_device.reshape(3, *shape, out_device.shape[2]),
+        _INSTANCES: out_instance.reshape(6, *shape),
+        _COUNTS: out_counts.reshape(2, *shape),
     }
     return BatchsizeSolution(problem, method, blocks)
 
 
-def judge(out_instance: Array, out_counts: Array, options: SolveOptions, node_limit: tuple[int, ...]) -> None:
+def _judge(
+    out_instance: Array, out_counts: Array, options: SolveOptions, node_limit: tuple[int, ...]
+) -> None:
     """Replace the residual by the gap, and set the status."""
     measured: tuple[Any, ...] = tuple(out_instance[:3])
     if out_instance.shape[1] == 1:
@@ -140,7 +182,7 @@ def judge(out_instance: Array, out_counts: Array, options: SolveOptions, node_li
     gap, status = certify(*measured, sense=BatchsizeProblem.sense, options=options)
     out_instance[kernel.RESIDUAL] = gap
     out_counts[1] = status
-    if out_counts[1].any():
+    if status is not OPTIMAL and out_counts[1].any():
         limit = node_limit[0] if node_limit else options.max_iterations
         limited = (out_counts[1] == Status.FEASIBLE) & (out_counts[0] >= limit)
         out_counts[1, limited] = Status.NODE_LIMIT if node_limit else Status.ITERATION_LIMIT

@@ -12,12 +12,16 @@ Flags used
     ``parallel=True``: ``prange`` loops run on all threads. For batches and for chunks of 1e4 devices or more
     only: a launch costs microseconds, and partial sums must be added in a fixed order to stay reproducible.
 
+    ``vector_kernel`` is for branch-free loops over devices. ``reassoc`` lets a sum be split over vector lanes and
+    ``error_model="numpy"`` lets a division be vectorised, which a test for zero in every lane prevents. NaN and
+    infinity keep their meaning; divisors must be positive, compiled or not.
+
 Flags not used
     ``fastmath=True`` lets the compiler assume there is no NaN and folds ``isnan`` to false, so a failed instance
     would look solved.
 
-    ``error_model="numpy"`` changes what a division by zero does, and is lost when JIT is disabled: kernels guard
-    their divisions instead, and mean the same thing compiled or not.
+    ``error_model="numpy"`` elsewhere: it changes what a division by zero does, and is lost when JIT is disabled.
+    Kernels guard their divisions instead, and mean the same thing compiled or not.
 
     ``guvectorize`` and explicit signatures compile when the module is imported; importing must compile nothing.
 """
@@ -26,7 +30,8 @@ from __future__ import annotations
 
 from numba import njit, prange
 
-__all__ = ["kernel", "parallel_kernel", "prange"]
+__all__ = ["kernel", "parallel_kernel", "prange", "vector_kernel"]
 
 kernel = njit(cache=True)
 parallel_kernel = njit(cache=True, parallel=True)
+vector_kernel = njit(cache=True, error_model="numpy", fastmath={"reassoc", "nsz", "contract", "arcp"})
