@@ -13,11 +13,12 @@ import argparse
 from typing import Any
 
 from radioopt.cli import output
+from radioopt.cli.scenario import add_scenario_arguments, read_scenario
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("scenario", help="TOML file or shipped scenario")
+    add_scenario_arguments(parser)
     parser.add_argument("--scheme", default="feel", help="federated scheme (default: feel)")
     parser.add_argument("--policy", default="optimal", metavar="A,B", help="optimal, online, full, random")
     parser.add_argument("--data", default="digits", help="data set (default: digits)")
@@ -46,6 +47,7 @@ def run(args: argparse.Namespace) -> int:
         raise OptionError(
             "several policies or seeds are compared by --target-accuracy within --seconds: give both"
         )
+    scenario = read_scenario(args)
     folder = learning.run_folder(args.name or default_name(args, policies), args.folder)
     options: dict[str, Any] = {
         "scheme": args.scheme,
@@ -60,11 +62,9 @@ def run(args: argparse.Namespace) -> int:
         options["learning_rate"] = args.learning_rate
     if compared:
         seeds = range(args.seed, args.seed + args.seeds)
-        result = learning.compare(
-            args.scenario, policies=policies, seeds=list(seeds), jobs=args.jobs, **options
-        )
+        result = learning.compare(scenario, policies=policies, seeds=list(seeds), jobs=args.jobs, **options)
     else:
-        result = learning.train(args.scenario, policy=(policies or [""])[0], seed=args.seed, **options)
+        result = learning.train(scenario, policy=(policies or [""])[0], seed=args.seed, **options)
     learning.save_run(result, folder.name, folder.parent)
     show(result, compared, args)
     if output.wants_table(args):
