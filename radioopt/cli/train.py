@@ -81,7 +81,7 @@ def show(result: Any, compared: bool, args: argparse.Namespace) -> None:
         output.print_json({"config": result.config, "rows": output.records(frame)})
     else:
         if not compared:
-            columns = ["seconds", "round_seconds", "energy_j", "total_batch", "train_loss", "test_accuracy"]
+            columns = ["seconds", "round_latency_s", "energy_j", "batchsize", "train_loss", "test_accuracy"]
             shown = frame[[name for name in columns if name in frame]]
             steps = max(1, len(shown) // 10)
             output.print_table(
