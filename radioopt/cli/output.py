@@ -49,7 +49,7 @@ def print_csv(frame: pd.DataFrame, *, index: bool = True) -> None:
 
 
 def print_table(frame: pd.DataFrame, title: str = "", *, index: bool = True) -> None:
-    """Print a DataFrame as a table with five significant digits."""
+    """Print a DataFrame as a table with five significant digits, three of what is small."""
     from rich.table import Table
 
     table = Table(title=title or None, title_justify="left", title_style="bold")
@@ -67,7 +67,9 @@ def print_table(frame: pd.DataFrame, title: str = "", *, index: bool = True) -> 
 def cell(value: Any) -> str:
     """Format one value for a table."""
     if isinstance(value, float):
-        return "-" if math.isnan(value) else f"{value:.5g}"
+        if math.isnan(value):
+            return "-"
+        return f"{value:.3g}" if abs(value) < 1e-3 else f"{value:.5g}"
     return str(value)
 
 
