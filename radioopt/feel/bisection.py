@@ -40,6 +40,7 @@ from radioopt.feel.kernel import (
     P,
     finish,
     least_download_phase,
+    no_answer,
     prepare,
 )
 from radioopt.numerics.jit import kernel, parallel_kernel, prange
@@ -156,6 +157,9 @@ def solve_one(device, instance, i, broadcast, max_iterations, out_device, out_in
     """Solve and measure instance ``i``; counts the total batches tried."""
     work = np.empty((11, device.shape[2]))
     slowest = prepare(device, instance, i, work)
+    if math.isnan(slowest):
+        no_answer(i, 0, out_device, out_instance, out_passes)
+        return
     rest, last = least_download_phase(work, broadcast)
     fixed = instance[TOTAL, i]
     if fixed < math.inf:

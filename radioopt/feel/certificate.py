@@ -92,7 +92,7 @@ def evaluate(
         weight = w.sum(-1)
         free = (low < b) & (b < high)
         inverse = np.where(free, 1 / slope, 0.0).sum(-1)
-        clamped = np.where(free, 0.0, w).sum(-1)
+        clamped, unclamped = np.where(free, 0.0, w).sum(-1), np.where(free, w, 0.0).sum(-1)
 
         def dual(gamma: Array, level: Array, split: bool) -> Array:
             gamma, level = np.expand_dims(gamma, -1), np.expand_dims(level, -1)
@@ -107,7 +107,7 @@ def evaluate(
         below = np.where((b >= high) & (low < high), implied, np.inf).min(-1)
         between = np.where(above == 0, np.where(below < np.inf, below, 1.0), np.sqrt(above) * np.sqrt(below))
         between = np.where((above > 0) & (below == np.inf), above, between)
-        ratio = np.where(inverse > 0, inverse / (weight - clamped), between)
+        ratio = np.where(inverse > 0, inverse / unclamped, between)
 
         # total batch fixed: multipliers of the devices sum to one
         gamma = 1 / (ratio * weight)

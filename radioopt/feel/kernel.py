@@ -29,15 +29,20 @@ BATCH, UPLINK_SLOT, DOWNLINK_SLOT = range(3)
 OBJECTIVE, BOUND, RESIDUAL, PHASE_UP, PHASE_DOWN, LATENCY = range(6)
 # relative rounding error allowed for in a bound
 ROUNDING = 4e-16
+# times and batch sizes from 1/LARGE to LARGE have squares, cubes and ratios that neither overflow nor vanish
+LARGE = 1e75
 # rows of the work array
 A, ROOT, TO_L, TO_U, P, LOW, HIGH, OFFSET, B, C, DONE = range(11)
 
 
 @kernel
 def prepare(device, instance, i, work):
-    """Fill the canonical form of instance ``i``; return the slowest device's least compute time, max L."""
+    """Fill the canonical form of instance ``i``; return the slowest device's least compute time, max L.
+
+    Returns nan where float64 is too narrow for the instance.
+    """
     payload = instance[PAYLOAD, i]
-    slowest = 0.0
+    slowest, shortest, longest = 0.0, math.inf, 0.0
     for k in range(work.shape[1]):
         a = payload / device[UPLINK_RATE, i, k]
         p = device[SLOPE, i, k]
@@ -50,6 +55,11 @@ def prepare(device, instance, i, work):
         work[B, k] = payload / device[DOWNLINK_RATE, i, k]
         work[C, k] = device[UPDATE, i, k]
         slowest = max(slowest, work[OFFSET, k] + p * work[LOW, k])
+        shortest = min(min(shortest, p), min(a, work[B, k]))
+        longest = max(max(longest, a), max(work[B, k], work[C, k]))
+        longest = max(max(longest, work[HIGH, k]), p * work[HIGH, k] + abs(work[OFFSET, k]))
+    if not (shortest >= 1.0 / LARGE and longest <= LARGE):
+        return math.nan
     for k in range(work.shape[1]):
         work[TO_L, k] = slowest - (work[OFFSET, k] + work[P, k] * work[LOW, k])
         work[TO_U, k] = slowest - (work[OFFSET, k] + work[P, k] * work[HIGH, k])
@@ -397,7 +407,7 @@ def certify_point(work, broadcast, i, instance, out_device, out_instance):
     """Measure the point in ``out_device``: objective, bound, residual, latencies, as in the certificate."""
     phase_up, phase_down, total, residual = 0.0, 0.0, 0.0, -math.inf
     sum_phi, sum_psi, weight, weight_down, weighted = 0.0, 0.0, 0.0, 0.0, 0.0
-    inverse, clamped, ratio_low, ratio_high = 0.0, 0.0, 0.0, math.inf
+    inverse, clamped, free, ratio_low, ratio_high = 0.0, 0.0, 0.0, 0.0, math.inf
     slowest_b, slowest_c = 0.0, 0.0
     for k in range(work.shape[1]):
         a, b, p = work[A, k], work[B, k], work[P, k]
@@ -419,7 +429,8 @@ def certify_point(work, broadcast, i, instance, out_device, out_instance):
         weighted += psi * psi / b * work[C, k]
         if low < batch < high:
             inverse += 1.0 / p
-        else:
+            free += w
+        elif w > 0.0:
             clamped += w
             if batch <= low < high:
                 ratio_low = max(ratio_low, 1.0 / (p * w))
@@ -429,10 +440,8 @@ def certify_point(work, broadcast, i, instance, out_device, out_instance):
         residual = max(residual, (floor - batch) / floor)
         residual = max(residual, (batch - high) / high)
     residual = max(residual, max(sum_phi, sum_psi) - 1.0)
-    least_down = (weighted + sum_psi * sum_psi) / weight_down
     if broadcast:
         phase_down = slowest_b + slowest_c
-        least_down = phase_down
     latency = phase_up + phase_down
     fixed, deadline, decay = instance[TOTAL, i], instance[DEADLINE, i], instance[DECAY, i]
     if fixed < math.inf:
@@ -448,10 +457,13 @@ def certify_point(work, broadcast, i, instance, out_device, out_instance):
     if not (total > 0.0 and latency < math.inf):
         return
     out_instance[OBJECTIVE, i] = decay * math.sqrt(total) / latency
+    if not (clamped + free > 0.0 and weight_down > 0.0):
+        return
+    least_down = phase_down if broadcast else (weighted + sum_psi * sum_psi) / weight_down
 
     # m^2 as the point implies it: from the free devices, or between those at their lower and upper limits
-    if inverse > 0.0:
-        ratio = inverse / (weight - clamped)
+    if free > 0.0:
+        ratio = inverse / free
     elif ratio_low == 0.0:
         ratio = ratio_high if ratio_high < math.inf else 1.0
     else:
@@ -513,6 +525,9 @@ def solve_one(device, instance, i, broadcast, max_iterations, out_device, out_in
     """Solve and measure instance ``i``."""
     work = np.empty((11, device.shape[2]))
     slowest = prepare(device, instance, i, work)
+    if math.isnan(slowest):
+        no_answer(i, 0, out_device, out_instance, out_passes)
+        return
     rest, last = least_download_phase(work, broadcast)
     fixed = instance[TOTAL, i]
     if fixed < math.inf:
@@ -520,6 +535,14 @@ def solve_one(device, instance, i, broadcast, max_iterations, out_device, out_in
     else:
         z, m, out_passes[i] = newton(work, slowest, last + rest, max_iterations)
     finish(work, z, m, slowest, rest, last, i, broadcast, instance, out_device, out_instance, out_passes)
+
+
+@kernel
+def no_answer(i, passes, out_device, out_instance, out_passes):
+    """Leave nan for instance ``i``; passes of -1 say that it is infeasible."""
+    out_device[:, i, :] = math.nan
+    out_instance[:, i] = math.nan
+    out_passes[i] = passes
 
 
 @kernel
@@ -534,9 +557,7 @@ def finish(work, z, m, slowest, rest, last, i, broadcast, instance, out_device, 
         z = deadline - download - slowest
         m = fill_frame(work, z, late) if fixed == math.inf else math.nan
         if math.isnan(m):
-            out_device[:, i, :] = math.nan
-            out_instance[:, i] = math.nan
-            out_passes[i] = -1
+            no_answer(i, -1, out_device, out_instance, out_passes)
             return
     choose_batches(work, z, m, i, out_device)
     if fixed < math.inf:

@@ -33,6 +33,7 @@ from radioopt.feel.kernel import (
     meet_total,
     newton,
     newton_fixed,
+    no_answer,
     prepare,
     scale_slots,
     share_frame,
@@ -185,6 +186,9 @@ def solve_integer_one(
     count = device.shape[2]
     work, least = np.empty((11, count)), np.empty(count)
     slowest = prepare(device, instance, i, work)
+    if math.isnan(slowest):
+        no_answer(i, 0, out_device, out_instance, out_passes)
+        return
     rest, last = least_download_phase(work, broadcast)
     download = last + rest
     restrict(work, slowest, least)
@@ -244,9 +248,7 @@ def solve_integer_one(
 
     out_passes[i] = tried
     if best == -math.inf:
-        out_device[:, i, :] = math.nan
-        out_instance[:, i] = math.nan
-        out_passes[i] = -1
+        no_answer(i, -1, out_device, out_instance, out_passes)
         return
     slowest = prepare(device, instance, i, work)
     out_device[BATCH, i, :] = best_batch

@@ -227,6 +227,8 @@ def start(device, instance, max_iterations):
     scaled[PAYLOAD, 0] *= scale
     work = np.empty((11, count))
     slowest = prepare(sample, scaled, 0, work)
+    if math.isnan(slowest):
+        return math.nan, math.nan, math.nan
     rest, last = least_download_phase(work, False)
     phase_down = last + rest
     z, m, _ = newton(work, slowest, phase_down, max_iterations)

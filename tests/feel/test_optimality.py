@@ -154,8 +154,8 @@ def optimum_in_50_digits(problem, solution):
     b = [s / r for r in exact(problem.downlink_rate_bps)]
     p, o, c = map(exact, (problem.seconds_per_sample, problem.base_time_s, problem.update_time_s))
     low, high = exact(problem.min_batchsize), exact(problem.max_batchsize)
-    late = [ok + pk * l for ok, pk, l in zip(o, p, low, strict=True)]
-    full = [ok + pk * u for ok, pk, u in zip(o, p, high, strict=True)]
+    late = [ok + pk * lk for ok, pk, lk in zip(o, p, low, strict=True)]
+    full = [ok + pk * uk for ok, pk, uk in zip(o, p, high, strict=True)]
 
     z = max(bk + ck for bk, ck in zip(b, c, strict=True))
     for _ in range(200):

@@ -1,0 +1,112 @@
+"""Kernels: their layout is the records' layout, they need no compiler, and two threads may call them."""
+
+import os
+import subprocess
+import sys
+import threading
+
+import numpy as np
+
+from radioopt.base.quantity import DEVICE, PER_INSTANCE
+from radioopt.feel import BatchsizeProblem, BatchsizeSolution, kernel
+from validation.feel import zoo
+
+
+def rows(record, axes):
+    return [name for name, quantity in record.quantities.items() if quantity.axes == axes]
+
+
+def test_row_constants_are_the_layout_of_the_problem():
+    device = {
+        "uplink_rate_bps": kernel.UPLINK_RATE,
+        "downlink_rate_bps": kernel.DOWNLINK_RATE,
+        "seconds_per_sample": kernel.SLOPE,
+        "update_time_s": kernel.UPDATE,
+        "max_batchsize": kernel.MAX_BATCH,
+        "min_batchsize": kernel.MIN_BATCH,
+        "base_time_s": kernel.BASE,
+    }
+    instance = {
+        "payload_bits": kernel.PAYLOAD,
+        "uplink_frame_s": kernel.UPLINK_FRAME,
+        "downlink_frame_s": kernel.DOWNLINK_FRAME,
+        "loss_decay": kernel.DECAY,
+        "total_batchsize": kernel.TOTAL,
+        "max_round_latency_s": kernel.DEADLINE,
+    }
+    assert rows(BatchsizeProblem, DEVICE) == sorted(device, key=device.__getitem__)
+    assert rows(BatchsizeProblem, PER_INSTANCE) == sorted(instance, key=instance.__getitem__)
+    # and the blocks hold what the names say
+    problem = zoo.random(1)
+    for name, row in device.items():
+        np.testing.assert_array_equal(problem.block(DEVICE)[row], getattr(problem, name))
+    for name, row in instance.items():
+        assert problem.block(PER_INSTANCE)[row] == getattr(problem, name)
+
+
+def test_row_constants_are_the_layout_of_the_solution():
+    device = {
+        "batchsize": kernel.BATCH,
+        "uplink_slot_s": kernel.UPLINK_SLOT,
+        "downlink_slot_s": kernel.DOWNLINK_SLOT,
+    }
+    instance = {
+        "objective": kernel.OBJECTIVE,
+        "bound": kernel.BOUND,
+        "gap": kernel.RESIDUAL,  # the solver puts the gap where the kernel left the residual
+        "upload_phase_s": kernel.PHASE_UP,
+        "download_phase_s": kernel.PHASE_DOWN,
+        "round_latency_s": kernel.LATENCY,
+    }
+    floats = [
+        n for n in rows(BatchsizeSolution, PER_INSTANCE) if BatchsizeSolution.quantities[n].dtype.kind == "f"
+    ]
+    counts = [
+        n for n in rows(BatchsizeSolution, PER_INSTANCE) if BatchsizeSolution.quantities[n].dtype.kind == "i"
+    ]
+    assert rows(BatchsizeSolution, DEVICE) == sorted(device, key=device.__getitem__)
+    assert floats == sorted(instance, key=instance.__getitem__)
+    assert counts == ["iterations", "status_code"]
+
+
+REPORT = """
+from validation.feel import zoo
+for name in ("paper_cpu", "paper_gpu", "all_at_min", "threshold_above_max", "one_device"):
+    solution = zoo.named()[name].solve()
+    print(name, float.hex(float(solution.objective)), solution.status.name)
+print("bisection", float.hex(float(zoo.named()["one_device"].solve("bisection").objective)), "OPTIMAL")
+"""
+
+
+def test_the_same_answers_without_the_compiler():
+    def report(disable):
+        environment = os.environ | {"NUMBA_DISABLE_JIT": disable}
+        command = [sys.executable, "-c", REPORT]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+
+    compiled, interpreted = report("0").split("\n"), report("1").split("\n")
+    assert len(compiled) == len(interpreted) == 7
+    for one, other in zip(compiled[:-1], interpreted[:-1], strict=True):
+        name, objective, status = one.split()
+        assert other.split()[::2] == [name, status]
+        # the compiler may contract nothing, but sums of device terms may differ in their last digit
+        np.testing.assert_allclose(float.fromhex(other.split()[1]), float.fromhex(objective), rtol=1e-13)
+
+
+def test_two_threads_solve_batches_at_once():
+    batches = [zoo.random_batch(np.random.default_rng(seed), 3000, 10) for seed in range(2)]
+    expected = [batch.solve() for batch in batches]
+    answers = [[], []]
+
+    def work(which):
+        for _ in range(5):
+            answers[which].append(batches[which].solve())
+
+    threads = [threading.Thread(target=work, args=(which,)) for which in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    for which in range(2):
+        assert len(answers[which]) == 5
+        assert all(answer == expected[which] for answer in answers[which])
