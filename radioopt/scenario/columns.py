@@ -128,9 +128,8 @@ def configured(
     wanted = changed(config, changes)
     file = _value(wanted, "devices.file")
     if devices is not None:
-        lists = [
-            key for table, name, *_ in _laws(config) if np.ndim(_value(config, key := f"{table}.{name}"))
-        ]
+        keys = (f"{table}.{name}" for table, name, *_ in _laws(config))
+        lists = [key for key in keys if isinstance(_value(config, key), (list, np.ndarray))]
         config = changed(config, dict.fromkeys(lists))  # they belong to other devices
         columns = _columns(_sheet(devices), changed(config, changes))
         replaced = {key for column in columns for key in _REPLACED.get(column, ())}
@@ -141,15 +140,13 @@ def configured(
         raise ProblemError(f"devices.file: expected the path of a CSV file, got {shorten(file)}")
     else:
         columns = _columns(_csv(folder / file), wanted)
-        count = columns["devices.count"]
-        twice = [key for key in columns if _value(config, key) is not None]
-        if _value(config, "devices.count") == count:
-            twice.remove("devices.count")
+        twice = {key: "a column" for key in columns if _value(config, key) is not None}
+        if "devices.count" in twice:
+            twice["devices.count"] = f"{columns['devices.count']} lines"
+            if _value(config, "devices.count") == columns["devices.count"]:
+                del twice["devices.count"]
         if twice:
-            what = {"devices.count": f"{count} lines"}
-            lines = (
-                f"{key}: given twice, here and as {what.get(key, 'a column')} of {file}" for key in twice
-            )
+            lines = (f"{key}: given twice, here and as {what} of {file}" for key, what in twice.items())
             raise ProblemError("\n".join(lines))
     return changed(changed(config, columns), {**changes, "devices.file": None})
 

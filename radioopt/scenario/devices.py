@@ -308,7 +308,8 @@ class Devices(Record):
         Raises
         ------
         ProblemError
-            If a gain is not a positive number, or the shape is not that of these devices.
+            If a gain is not a positive number, the shape is not that of these devices, or the scenario gives
+            rates, which do not follow from gains.
 
         Notes
         -----
@@ -330,6 +331,9 @@ class Devices(Record):
                 "Devices.with_channel_gain.channel_gain: expected power gains, got complex coefficients; "
                 "take radioopt.channel.power_gain of them"
             )
+        for name in ("uplink_rate_bps", "downlink_rate_bps"):
+            if name in self.scenario.devices.laws:
+                raise ProblemError(f"Devices.with_channel_gain: devices.{name} is given; no gain changes it")
         gain = check("Devices.with_channel_gain", "channel_gain", channel_gain, positive)
         shape = (*self.batch_shape, self.sizes["device"])
         if gain.shape[-1:] != shape[-1:]:

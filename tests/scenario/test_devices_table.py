@@ -153,6 +153,8 @@ def test_rates_need_no_radio(tmp_path):
     problem = devices.problem("feel")
     assert problem.downlink_rate_bps.tolist() == [40e6, 60e6]
     assert problem.solve().status is Status.OPTIMAL
+    with pytest.raises(ProblemError, match=r"devices\.uplink_rate_bps is given; no gain changes it$"):
+        devices.with_channel_gain([1e-9, 1e-9])
 
 
 def test_problem_settings_can_be_columns(tmp_path):
