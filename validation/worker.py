@@ -9,6 +9,7 @@ importing a modelling language takes longer than most solves.
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import pickle
 import queue
@@ -64,6 +65,9 @@ class Worker:
         """Kill the process and wait for its end."""
         self.process.kill()
         self.process.wait()
+        assert self.process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):  # what it has not read is lost
+            self.process.stdin.close()
 
     def _listen(self) -> None:
         assert self.process.stdout is not None

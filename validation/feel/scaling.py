@@ -38,9 +38,7 @@ class Scaling:
     def of(cls, problem: BatchsizeProblem) -> Self:
         """Scale a single instance; a batch raises ``OptionError``."""
         if problem.batch_shape:
-            raise OptionError(
-                f"expected a single instance, got a batch of shape {problem.batch_shape}: index it"
-            )
+            raise OptionError(f"expected a single instance, got a batch of {problem.batch_shape}: index it")
         upload, download = problem.upload_time_full_frame_s, problem.download_time_full_frame_s
         low, slope = problem.min_batchsize, problem.seconds_per_sample
         earliest = problem.base_time_s + slope * low

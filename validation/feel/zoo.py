@@ -77,8 +77,10 @@ def named() -> dict[str, BatchsizeProblem]:
             downlink_rate_bps=2e7,
             max_batchsize=128,
         ),
-        # uploads cost nothing: one sample each, B = K
-        "all_at_min": cpu.replace(payload_bits=1.0, update_time_s=0.0),
+        # nothing but computing takes time, as long everywhere: one sample each, B = K
+        "all_at_min": cpu.replace(payload_bits=1.0, update_time_s=0.0, seconds_per_sample=0.1),
+        # the same with processors that differ: the fast ones fill the time of the slowest
+        "uploads_take_no_time": cpu.replace(payload_bits=1.0, update_time_s=0.0),
         # uploads dwarf all computing: B = K Bmax
         "all_at_max": cpu.replace(payload_bits=1e14),
         "fractional_thresholds": gpu(np.array([3.7, 16.01, 0.4, 90.5, 127.999, 64.0])),

@@ -1,0 +1,199 @@
+"""Every answer is judged by the same certificate; solvers that fail are rows; no reference beats newton."""
+
+import os
+import time
+
+import numpy as np
+import pytest
+
+import validation
+from radioopt import MissingExtraError, OptionError, ProblemError, Status
+from validation import cross_check, summarise, validate, worker
+from validation.feel import zoo
+from validation.reference import Answer, installed, references
+
+METHODS = ("newton",) if os.environ.get("NUMBA_DISABLE_JIT", "0") != "0" else ("newton", "bisection")
+NAMED = zoo.named()
+
+
+def judge(table, problem):
+    """What must hold of every cross-check of an instance."""
+    ours = table.loc["newton"]
+    assert (table.loc[list(METHODS), "verdict"] == "OPTIMAL").all()
+    assert (
+        table.loc[list(METHODS), "difference"] <= 1e-9
+    ).all()  # never worse than the best answer, repaired
+    answered = table["objective"].notna()
+    # no feasible point beats our bound, and no solver's bound excludes our point
+    assert (table.loc[answered, "objective"] <= ours["bound"] * (1 + 1e-12)).all()
+    assert (table.loc[answered, "bound"] >= ours["objective"] * (1 - 1e-12)).all()
+
+
+@pytest.mark.reference
+@pytest.mark.parametrize(
+    "name", ["paper_cpu", "paper_gpu", "one_device", "fractional_thresholds", "limits_differ"]
+)
+def test_all_solvers_agree(name):
+    table = cross_check(NAMED[name], METHODS, time_limit_s=20)
+    judge(table, NAMED[name])
+    peers = table[table["kind"] == "reference"]
+    assert {"cvxpy", "ipopt", "pyomo-scip", "pyomo-scip-convex"} == set(peers.index)
+    # the accuracy that the references reach on these instances, Clarabel's 1e-9 and SCIP's 1e-9 among them
+    assert (peers["difference"] <= 5e-9).all()
+    assert (peers["residual"] <= 1e-8).all()
+    np.testing.assert_allclose(peers["reported"], table.loc["newton", "objective"], rtol=1e-7)
+    assert (peers["seconds"] > 0).all()
+    assert peers["version"].str.contains(r"\d+\.\d+").all()
+
+
+@pytest.mark.reference
+def test_random_instances_against_quick_references():
+    for seed in range(25):
+        problem = zoo.random(seed)
+        judge(cross_check(problem, METHODS, ["cvxpy", "ipopt"]), problem)
+
+
+@pytest.mark.reference
+@pytest.mark.parametrize(
+    "change", [{"total_batchsize": 200.0}, {"downlink": "broadcast"}, {"max_round_latency_s": 1000.0}]
+)
+def test_cvxpy_knows_what_extends_the_paper(change):
+    problem = NAMED["paper_cpu"].replace(**change)
+    table = cross_check(problem, METHODS, ["cvxpy", "ipopt"])
+    judge(table, problem)
+    assert table.loc["cvxpy", "difference"] <= 5e-9
+    assert "ask cvxpy" in table.loc["ipopt", "status"]
+
+
+@pytest.mark.slow
+@pytest.mark.reference
+def test_no_reference_beats_newton_anywhere():
+    table = validate("feel", 278, time_limit_s=5)
+    for name, group in table.groupby(level="instance", sort=False):
+        rows = group.droplevel("instance")
+        problem = NAMED.get(name) or zoo.random(int(name.removeprefix("random_")))
+        judge(rows, problem)
+    assert summarise(table).loc["newton", "optimal"] == 300
+
+
+# -- bookkeeping ------------------------------------------------------------------------------------------------
+
+
+def test_a_batch_is_refused():
+    batch = zoo.random_batch(np.random.default_rng(1), 3, 2)
+    with pytest.raises(
+        OptionError, match=r"cross_check: expected a single instance, got a batch of \(3,\): index it"
+    ):
+        cross_check(batch)
+
+
+def test_unknown_names_are_refused():
+    problem = NAMED["one_device"]
+    with pytest.raises(OptionError, match="unknown method 'simplex', choose from newton, bisection"):
+        cross_check(problem, methods=["simplex"])
+    with pytest.raises(OptionError, match="unknown reference 'gurobi', choose from cvxpy, ipopt, pyomo-scip"):
+        cross_check(problem, references=["gurobi"])
+    with pytest.raises(OptionError, match="no validation of problem 'nosuch', choose from "):
+        validate("nosuch")
+    with pytest.raises(OptionError, match="expected instances >= 0, got -1"):
+        validate("feel", -1)
+    assert "feel" in validation.checked_families()
+
+
+def test_a_missing_dependency_says_how_to_install_it():
+    known = references("feel")["cvxpy"]
+    missing = type(known)("none", known.solve, ("no_such_solver",), None, "")
+    with pytest.raises(
+        MissingExtraError, match=r"no_such_solver is not installed: pip install 'radioopt\[valid"
+    ):
+        installed(missing)
+
+
+def test_a_worker_that_fails_is_a_row(monkeypatch):
+    outcomes = iter(
+        [
+            worker.WorkerError("killed: no answer after 3 s"),
+            ProblemError("refused"),
+            Answer(
+                {}, np.nan, 0.0, 0.0, "optimal", "none 1.0"
+            ),  # an answer without decisions cannot be judged
+        ]
+    )
+
+    def ask(peer, problem, time_limit_s):
+        outcome = next(outcomes)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    monkeypatch.setattr(worker, "ask", ask)
+    table = cross_check(NAMED["one_device"], ["newton"], ["cvxpy", "ipopt", "pyomo-scip"])
+    assert table.loc["cvxpy", "status"] == "killed: no answer after 3 s"
+    assert table.loc["ipopt", "status"] == "refused"
+    assert "batchsize" in table.loc["pyomo-scip", "status"]
+    assert table["objective"].isna().tolist() == [False, True, True, True]
+    assert table.loc["newton", "difference"] == 0
+
+
+def test_a_method_that_raises_is_a_row(monkeypatch):
+    problem = NAMED["one_device"]
+
+    def broken(problem, options):
+        raise ZeroDivisionError("division by zero")
+
+    method = type(problem).methods["newton"]
+    monkeypatch.setitem(type(problem).methods, "newton", type(method)("newton", broken, True, "", ()))
+    table = cross_check(problem, (*METHODS[1:], "newton"), [])
+    assert table.loc["newton", "status"] == "ZeroDivisionError: division by zero"
+    assert np.isnan(table.loc["newton", "objective"])
+
+
+def test_validate_covers_the_zoo_and_reports_progress():
+    seen = []
+    table = validate(
+        "feel", 2, seed=5, methods=["newton"], references=[], progress=lambda *step: seen.append(step)
+    )
+    names = [*NAMED, "random_5", "random_6"]
+    assert list(table.index.get_level_values("instance")) == names
+    assert seen == [*((i, len(names), name) for i, name in enumerate(names)), (len(names), len(names), "")]
+    summary = summarise(table)
+    assert summary.loc["newton", ["instances", "answered", "optimal"]].tolist() == [len(names)] * 3
+    assert summary.loc["newton", "worst_gap"] == table["gap"].max()
+    assert (table["verdict"] == Status.OPTIMAL.name).all()
+
+
+# -- worker processes -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def own_worker(monkeypatch):
+    """A worker table of this test alone."""
+    monkeypatch.setattr(worker, "_WORKERS", {})
+    yield worker._WORKERS
+    worker.stop_all()
+
+
+@pytest.mark.reference
+def test_a_worker_is_kept_and_replaced_after_a_crash(own_worker):
+    peer, problem = references("feel")["ipopt"], NAMED["one_device"]
+    worker.ask(peer, problem, 20.0)
+    first = own_worker["feel", "ipopt"]
+    worker.ask(peer, problem, 20.0)
+    assert own_worker["feel", "ipopt"] is first
+    first.process.kill()
+    first.process.wait()
+    with pytest.raises(worker.WorkerError, match="crashed"):
+        worker.ask(peer, problem, 20.0)
+    assert worker.ask(peer, problem, 20.0).status == "Solve_Succeeded"
+
+
+@pytest.mark.reference
+def test_a_worker_that_hangs_is_killed(own_worker, monkeypatch):
+    peer, problem = references("feel")["ipopt"], NAMED["one_device"]
+    worker.ask(peer, problem, 20.0)
+    monkeypatch.setattr(worker, "GRACE_S", -20.0)  # it would answer, but is not waited for
+    start = time.perf_counter()
+    with pytest.raises(worker.WorkerError, match="killed: no answer after 0 s"):
+        worker.ask(peer, problem, 20.0)
+    assert time.perf_counter() - start < 5
+    assert not own_worker
