@@ -567,6 +567,23 @@ def finish(work, z, m, slowest, rest, last, i, broadcast, instance, out_device, 
 
 
 @kernel
+def solve_single(device, instance, broadcast, max_iterations):
+    """Solve a problem that is no batch; return the solution's blocks.
+
+    Arrays are made here, as every array that crosses from Python costs as much as a pass over twenty devices.
+    """
+    rows, count = device.shape
+    out_device, out_instance, out_counts = (
+        np.empty((3, 1, count)),
+        np.empty((6, 1)),
+        np.empty((2, 1), np.int64),
+    )
+    devices, instances = device.reshape((rows, 1, count)), instance.reshape((instance.size, 1))
+    solve_one(devices, instances, 0, broadcast, max_iterations, out_device, out_instance, out_counts[0])
+    return out_device.reshape((3, count)), out_instance.reshape(6), out_counts.reshape(2)
+
+
+@kernel
 def solve_serial(device, instance, broadcast, max_iterations, out_device, out_instance, out_passes):
     """Solve every instance, one after the other."""
     for i in range(instance.shape[1]):

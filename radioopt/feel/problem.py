@@ -144,13 +144,14 @@ class BatchsizeProblem(Problem["BatchsizeSolution"], family="feel", sense="max")
         low, high = self.min_batchsize, self.max_batchsize
         if (low > high).any():
             refuse(type(self).__name__, "min_batchsize", low, low > high, "<= max_batchsize")
-        fastest = self.base_time_s + self.seconds_per_sample * low
-        early = fastest < -1e-12 * np.abs(self.base_time_s)
-        if early.any():
-            expected = "base_time_s + seconds_per_sample * min_batchsize >= 0"
-            refuse(type(self).__name__, "base_time_s", self.base_time_s, early, expected)
+        base = self.base_time_s
+        if (base < 0).any():
+            early = base + self.seconds_per_sample * low < -1e-12 * np.abs(base)
+            if early.any():
+                expected = "base_time_s + seconds_per_sample * min_batchsize >= 0"
+                refuse(type(self).__name__, "base_time_s", base, early, expected)
         total = self.total_batchsize
-        if (total < math.inf).any():
+        if np.min(total) < math.inf:
             outside = (total < math.inf) & ((total < low.sum(-1)) | (total > high.sum(-1)))
             if outside.any():
                 expected = "sum of min_batchsize <= total_batchsize <= sum of max_batchsize"

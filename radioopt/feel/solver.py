@@ -21,7 +21,6 @@ from radioopt.feel.solution import BatchsizeSolution
 PARALLEL_FROM = 20_000
 #: devices of one instance from which streaming passes pay for their subsample
 STREAM_FROM = 100_000
-OPTIMAL = int(Status.OPTIMAL)
 
 _DEVICES: BlockKey = (DEVICE, "d")
 _INSTANCES: BlockKey = (PER_INSTANCE, "d")
@@ -60,9 +59,8 @@ def newton(
         If ``integer`` and a fixed total batch is not a whole number within the integer limits.
     """
     if not integer:
-        streamed = _stream(problem, options)
-        if streamed is not None:
-            return streamed
+        if not problem.batch_shape:
+            return _stream(problem, options) or _solve_single(problem, options)
         return _run("newton", kernel.solve_serial, kernel.solve_parallel, problem, options, ())
     if node_limit < 1:
         raise OptionError(f"newton: node_limit: expected at least 1, got {node_limit}")
@@ -129,9 +127,27 @@ def _run(
     return _solution(problem, method, out_device, out_instance, out_counts)
 
 
+def _solve_single(problem: BatchsizeProblem, options: SolveOptions) -> BatchsizeSolution:
+    """Solve one instance in a few microseconds: blocks in, blocks out."""
+    out_device, out_instance, out_counts = kernel.solve_single(
+        problem._blocks[_DEVICES],
+        problem._blocks[_INSTANCES],
+        problem.downlink == "broadcast",
+        options.max_iterations,
+    )
+    gap, status = certify(*out_instance[:3].tolist(), sense="max", options=options)
+    out_instance[kernel.RESIDUAL] = gap
+    out_counts[1] = (
+        _limited(status, int(out_counts[0]), options.max_iterations, Status.ITERATION_LIMIT) if status else 0
+    )
+    return BatchsizeSolution(
+        problem, "newton", {_DEVICES: out_device, _INSTANCES: out_instance, _COUNTS: out_counts}
+    )
+
+
 def _stream(problem: BatchsizeProblem, options: SolveOptions) -> BatchsizeSolution | None:
     """Try streaming passes on one large instance; None if it is none, or if the certificate did not close."""
-    if problem.batch_shape or problem.sizes["device"] < STREAM_FROM or problem.downlink != "tdma":
+    if problem.sizes["device"] < STREAM_FROM or problem.downlink != "tdma":
         return None
     if min(problem.total_batchsize, problem.max_round_latency_s) < math.inf:
         return None
@@ -176,14 +192,15 @@ def _judge(
     out_instance: Array, out_counts: Array, options: SolveOptions, node_limit: tuple[int, ...]
 ) -> None:
     """Replace the residual by the gap, and set the status."""
-    measured: tuple[Any, ...] = tuple(out_instance[:3])
-    if out_instance.shape[1] == 1:
-        measured = tuple(out_instance[:3, 0].tolist())
-    gap, status = certify(*measured, sense=BatchsizeProblem.sense, options=options)
+    gap, status = certify(*out_instance[:3], sense=BatchsizeProblem.sense, options=options)
     out_instance[kernel.RESIDUAL] = gap
-    out_counts[1] = status
-    if status is not OPTIMAL and out_counts[1].any():
-        limit = node_limit[0] if node_limit else options.max_iterations
-        limited = (out_counts[1] == Status.FEASIBLE) & (out_counts[0] >= limit)
-        out_counts[1, limited] = Status.NODE_LIMIT if node_limit else Status.ITERATION_LIMIT
-        out_counts[1, out_counts[0] < 0] = Status.INFEASIBLE
+    limit, stopped = (
+        (node_limit[0], Status.NODE_LIMIT) if node_limit else (options.max_iterations, Status.ITERATION_LIMIT)
+    )
+    out_counts[1] = _limited(status, out_counts[0], limit, stopped)
+
+
+def _limited(status: Any, counts: Any, limit: int, stopped: Status) -> Any:
+    """Say why an answer is not proven: infeasible (a count of -1), or stopped at a limit."""
+    status = np.where((status == int(Status.FEASIBLE)) & (counts >= limit), int(stopped), status)
+    return np.where(counts < 0, int(Status.INFEASIBLE), status)
