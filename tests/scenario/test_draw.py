@@ -259,7 +259,9 @@ def test_what_the_scenario_leaves_out_is_missing():
         MissingQuantityError, match=r"^Devices\.local_samples: the scenario does not give devices\."
     ):
         _ = devices.local_samples
-    with pytest.raises(ProblemError, match=r"does not give radio\.downlink_power_dbm or .*, which \[feel\] needs$"):
+    with pytest.raises(
+        ProblemError, match=r"does not give radio\.downlink_power_dbm or .*, which \[feel\] needs$"
+    ):
         devices.problem("feel")
 
 

@@ -15,6 +15,8 @@ Target and budget are constants of this module and were set before any run of it
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -26,10 +28,13 @@ RATES = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
 POLICIES = ("optimal", "full", "random", "online")
 TUNING_SEEDS = tuple(range(10))
 JUDGING_SEEDS = tuple(range(100, 110))
-SETTINGS = {"iid": {"partition": "iid"}, "shards": {"partition": "shards", "weights": "samples"}}
+SETTINGS: dict[str, dict[str, Any]] = {
+    "iid": {"partition": "iid"},
+    "shards": {"partition": "shards", "weights": "samples"},
+}
 
 
-def mean_seconds(policy: str, rate: float, setting: dict[str, str]) -> float:
+def mean_seconds(policy: str, rate: float, setting: dict[str, Any]) -> float:
     """Mean time to the target over the tuning seeds [s]; a run that misses it counts as the budget."""
     comparison = learning.compare(
         "feel-cpu",
@@ -42,7 +47,7 @@ def mean_seconds(policy: str, rate: float, setting: dict[str, str]) -> float:
     return float(comparison.table()["seconds"].iloc[0])
 
 
-def judge(rates: dict[str, float], setting: dict[str, str], seeds: tuple[int, ...]) -> learning.Comparison:
+def judge(rates: dict[str, float], setting: dict[str, Any], seeds: tuple[int, ...]) -> learning.Comparison:
     """Compare the policies, each at its rate."""
     return learning.compare(
         "feel-cpu",
