@@ -9,7 +9,7 @@ EVERYTHING := .[all,dev]
 # One file per worker at a time, so that each kernel is compiled by one of them.
 PYTEST := $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile
 
-.PHONY: demo test test-nojit lint lock clean
+.PHONY: demo test test-exhaustive test-nojit lint bench lock clean
 
 demo: $(STAMP)
 	@$(BIN)/radioopt demo
@@ -17,14 +17,25 @@ demo: $(STAMP)
 test: $(STAMP)
 	@$(PYTEST)
 
+# Hundreds of instances against every generic solver, a million certified.
+test-exhaustive: $(STAMP)
+	@$(PYTEST) -m exhaustive
+
 # The kernels as plain Python: the same answers, no compiler. What only takes long or checks other solvers is left out.
 test-nojit: $(STAMP)
-	@NUMBA_DISABLE_JIT=1 $(PYTEST) -m "not slow and not reference"
+	@NUMBA_DISABLE_JIT=1 $(PYTEST) -m "not slow and not reference and not exhaustive"
 
 lint: $(STAMP)
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+
+# A few minutes on a machine that does nothing else; times measured beside other work are worth little.
+bench: $(STAMP)
+	@mkdir -p runs
+	@$(BIN)/radioopt bench --save runs/benchmark.json
+	@$(BIN)/radioopt bench --report runs/benchmark.json > runs/benchmark.md && mv runs/benchmark.md docs/benchmarks.md
+	@echo "docs/benchmarks.md is up to date; runs/benchmark.json is for radioopt bench --compare."
 
 # The stamp comes last, so an interrupted installation leaves none, and without one the environment is made anew.
 # The constraints also hold in the isolated environment that builds the package (newer pips read the second name).

@@ -69,7 +69,7 @@ def test_not_one_of_20_000_fails():
         assert (solution.gap <= 1e-9).all()
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_hardly_one_of_a_million_fails():
     rng = np.random.default_rng(1)
     failed = 0

@@ -65,7 +65,7 @@ def test_cvxpy_knows_what_extends_the_paper(change):
     assert "ask cvxpy" in table.loc["ipopt", "status"]
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.reference
 def test_no_reference_beats_newton_anywhere():
     table = validate("feel", 300, time_limit_s=5)
