@@ -11,8 +11,11 @@ README = (ROOT / "README.md").read_text()
 
 def test_the_code_runs(capsys):
     (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    (shown,) = re.findall(r"```\n\n```\n(.*?)```", README, re.DOTALL)
     exec(compile(code, "README.md", "exec"), {})
-    assert "certificate: OPTIMAL" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "certificate: OPTIMAL" in printed
+    assert [line.split() for line in shown.splitlines()] == [line.split() for line in printed.splitlines()[:5]]
 
 
 @pytest.mark.parametrize("target", sorted(set(re.findall(r"\]\(([^)#:]+)\)", README))))
