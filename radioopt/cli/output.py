@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -21,6 +23,34 @@ def add_format_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_mutually_exclusive_group()
     group.add_argument("--json", action="store_true", help="print JSON (full precision, nan as null)")
     group.add_argument("--csv", action="store_true", help="print CSV (full precision)")
+
+
+def check_file(flag: str, path: str | None, suffixes: tuple[str, ...]) -> None:
+    """Refuse a file that could not be written, before anything is computed."""
+    from radioopt.base.errors import OptionError
+
+    if path is None:
+        return
+    file = Path(path)
+    if file.is_dir():
+        raise OptionError(f"{flag}: {path} is a folder: give the name of a file")
+    if file.suffix not in suffixes:
+        raise OptionError(f"{flag}: expected a name that ends in {' or '.join(suffixes)}, got {path}")
+    if not file.parent.is_dir():
+        raise OptionError(f"{flag}: folder {file.parent} does not exist: create it or choose another")
+    if not os.access(file.parent, os.W_OK):
+        raise OptionError(f"{flag}: folder {file.parent} cannot be written to: choose another")
+
+
+def check_folder(flag: str, path: str) -> None:
+    """Refuse a folder in which nothing could be created, before anything is computed."""
+    from radioopt.base.errors import OptionError
+
+    existing = next(place for place in (Path(path), *Path(path).absolute().parents) if place.exists())
+    if not existing.is_dir():
+        raise OptionError(f"{flag}: {existing} is a file: choose a folder")
+    if not os.access(existing, os.W_OK):
+        raise OptionError(f"{flag}: folder {existing} cannot be written to: choose another")
 
 
 def wants_table(args: argparse.Namespace) -> bool:

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from radioopt.scenario import Scenario
+
+
+#: suffixes of saved problems and solutions
+SAVED = (".npz", ".json")
 
 
 def add_scenario_arguments(
@@ -30,7 +35,20 @@ def add_scenario_arguments(
 
 def read_scenario(args: argparse.Namespace) -> Scenario:
     """Read the scenario that the arguments name, with their changes."""
+    from radioopt.base.errors import OptionError
     from radioopt.scenario import Scenario
+
+    suffix = Path(args.scenario).suffix
+    if suffix == ".csv":
+        raise OptionError(
+            f"{args.scenario}: a table of devices is not a scenario: add it to one, as in feel-cpu --devices "
+            f"{args.scenario}, or name it in a TOML scenario (devices.file)"
+        )
+    if suffix in SAVED:
+        raise OptionError(
+            f"{args.scenario}: expected a scenario, from which each round is drawn anew: a TOML file or one of "
+            f"{', '.join(Scenario.examples())}; a saved problem is one round only: radioopt solve {args.scenario}"
+        )
 
     return Scenario.load(args.scenario, settings("--set", args.set), devices=args.devices)
 
@@ -46,7 +64,13 @@ def settings(flag: str, given: list[str]) -> dict[str, Any]:
     for item in given:
         key, equals, text = (part.strip() for part in item.partition("="))
         if not (key and equals and text):
-            raise OptionError(f"{flag} {item}: expected KEY=VALUE, such as bandwidth_hz=5e6")
+            names, example = ("NAME", "integer=true") if flag == "--option" else ("KEY", "bandwidth_hz=5e6")
+            raise OptionError(f"{flag} {item}: expected {names}=VALUE, such as {example}")
+        if text.lower() in ("true", "false"):
+            found[key] = text.lower() == "true"
+            continue
+        if flag == "--option" and text.lower() in ("yes", "no", "on", "off"):
+            raise OptionError(f"{flag} {key}: expected true or false, got {text}")
         try:
             (found[key],) = tomllib.loads(f"value = {text}").values()
         except (tomllib.TOMLDecodeError, ValueError):

@@ -9,11 +9,13 @@ radioopt solve problem.npz --plot round.png  a problem saved by Problem.save
 from __future__ import annotations
 
 import argparse
+import math
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from radioopt.cli import output
-from radioopt.cli.scenario import add_scenario_arguments, read_scenario, settings
+from radioopt.cli.scenario import SAVED, add_scenario_arguments, read_scenario, settings
 
 if TYPE_CHECKING:
     from radioopt.base.problem import Problem
@@ -34,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME=VALUE",
         help="option of the method, e.g. integer=true (see: radioopt methods); may be repeated",
     )
-    parser.add_argument("--seed", type=int, default=0, help="seed of the draw (default: 0)")
+    parser.add_argument("--seed", type=int, help="seed of the draw (default: 0)")
     parser.add_argument("--draws", type=int, metavar="N", help="solve N independent draws in one batch")
     parser.add_argument("--gap-tol", type=float, default=1e-9, help="certified gap that counts as optimal")
     parser.add_argument("--save", metavar="FILE", help="save the solution (.npz or .json)")
@@ -44,24 +46,40 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
-    from radioopt.base.errors import OptionError
+    from radioopt.base.errors import OptionError, require
     from radioopt.base.options import SolveOptions
 
     if args.draws is not None and args.draws < 1:
         raise OptionError(f"--draws: expected at least 1, got {args.draws}")
     if args.plot and args.draws is not None:
         raise OptionError("--plot shows one allocation: leave out --draws and choose with --seed")
+    output.check_file("--plot", args.plot, (".png", ".pdf", ".svg"))
+    output.check_file("--save", args.save, SAVED)
+    if args.plot:
+        require("matplotlib", "plot")
     problem = read_problem(args)
+    if args.plot and problem.batch_shape:
+        raise OptionError(f"--plot shows one allocation; {args.scenario} is a batch of problems")
     options = SolveOptions(gap_tol=args.gap_tol)
     extra = settings("--option", args.option)
     for name in {"self", "method", "options", "throw"} & set(extra):
         raise OptionError(f"--option {name}: not an option of a method (see: radioopt methods)")
     solution = problem.solve(args.method, options, throw=False, **extra)
-    if args.plot:
+    answered = solution.is_batch or math.isfinite(float(solution.objective))
+    if args.plot and answered:
         solution.plot().savefig(args.plot, dpi=150)
     if args.save:
         solution.save(args.save)
-    show(solution, args)
+    if answered:
+        show(solution, args)
+    else:
+        show_reason(solution, args)
+    if output.wants_table(args):
+        for file in (args.save, args.plot if answered else None):
+            if file:
+                print(f"saved {file}")
+    if args.plot and not answered:
+        print(f"radioopt: --plot: no allocation to draw: {args.plot} is not written", file=sys.stderr)
     exact = problem.methods[solution.method].exact
     good = solution.to_frame(()).status_code <= (0 if exact else 1)
     return 0 if bool(good.all()) else 1
@@ -73,9 +91,20 @@ def read_problem(args: argparse.Namespace) -> Problem[Any]:
     from radioopt.base.problem import Problem
     from radioopt.base.solution import load
 
-    if Path(args.scenario).suffix in (".npz", ".json"):
-        if args.set or args.devices:
-            raise OptionError(f"--set and --devices change a scenario; {args.scenario} is a saved problem")
+    if Path(args.scenario).suffix in SAVED:
+        given = {
+            "--set": bool(args.set),
+            "--devices": args.devices is not None,
+            "--problem": args.problem is not None,
+            "--seed": args.seed is not None,
+            "--draws": args.draws is not None,
+        }
+        if any(given.values()):
+            flags = ", ".join(flag for flag, there in given.items() if there)
+            raise OptionError(
+                f"{flags}: for a scenario; {args.scenario} is a saved problem and is solved as it is: "
+                f"leave out {flags}, or give the scenario it was drawn from"
+            )
         saved = load(args.scenario)
         return saved if isinstance(saved, Problem) else saved.problem
     scenario = read_scenario(args)
@@ -85,7 +114,7 @@ def read_problem(args: argparse.Namespace) -> Problem[Any]:
             f"{args.scenario} poses {', '.join(posed) or 'no problem'}: choose one with --problem"
         )
     size = () if args.draws is None else args.draws
-    return scenario.draw(args.seed, size=size).problem(args.problem or posed[0])
+    return scenario.draw(args.seed or 0, size=size).problem(args.problem or posed[0])
 
 
 def show(solution: Solution, args: argparse.Namespace) -> None:
@@ -100,6 +129,23 @@ def show(solution: Solution, args: argparse.Namespace) -> None:
     else:
         output.print_table(devices, f"{solution.problem.family}: allocation by {solution.method!r}")
         print(describe(solution))
+
+
+def show_reason(solution: Solution, args: argparse.Namespace) -> None:
+    """Say why there is no allocation."""
+    from radioopt.base.status import Status
+
+    status = solution.status
+    reason = solution.why_infeasible() if status is Status.INFEASIBLE else status.message
+    if args.json:
+        devices = output.records(solution.to_frame())
+        output.print_json(solution.summary() | {"reason": reason, "devices": devices})
+    elif args.csv:
+        output.print_csv(solution.to_frame())
+        print(f"radioopt: {status.name}: {reason}", file=sys.stderr)
+    else:
+        print(f"status      {status.name}: {status.message}")
+        print(f"reason      {reason}")
 
 
 def show_batch(solution: Solution, args: argparse.Namespace) -> None:

@@ -1,0 +1,112 @@
+"""What a newcomer gets wrong: one line that says what to change, and never a traceback."""
+
+import json
+
+import pytest
+
+import radioopt as ro
+from radioopt.cli import main
+
+NO_TIME = ["solve", "feel-cpu", "--set", "max_round_latency_s=3"]
+
+
+def refused(capsys, *arguments):
+    assert main(list(arguments)) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("radioopt: ")
+    assert captured.err.count("\n") == 1
+    return captured.err
+
+
+@pytest.fixture
+def unsolvable(monkeypatch):
+    """Fail a test that solves: mistakes in arguments are found before."""
+
+    def solve(*_, **__):
+        raise AssertionError("solved before the arguments were checked")
+
+    monkeypatch.setattr(ro.Problem, "solve", solve)
+
+
+@pytest.mark.usefixtures("unsolvable")
+def test_files_are_checked_before_solving(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    solve = ("solve", "feel-cpu")
+    (tmp_path / "folder.png").mkdir()
+    assert "--plot: expected a name that ends in .png or .pdf or .svg" in refused(
+        capsys, *solve, "--plot", "z.txt"
+    )
+    assert "--plot: folder.png is a folder" in refused(capsys, *solve, "--plot", "folder.png")
+    assert "--save: folder x/y does not exist: create it or choose another" in refused(
+        capsys, *solve, "--save", "x/y/z.npz"
+    )
+    assert "--save: expected a name that ends in .npz or .json" in refused(capsys, *solve, "--save", "z.csv")
+
+
+def test_an_infeasible_problem_gives_the_reason(capsys, tmp_path):
+    assert main(NO_TIME) == 1
+    out = capsys.readouterr().out
+    assert "status      INFEASIBLE" in out
+    assert "reason      max_round_latency_s: expected at least" in out
+    assert "nan" not in out
+    assert main([*NO_TIME, "--json"]) == 1
+    document = json.loads(capsys.readouterr().out)
+    assert document["status"] == "INFEASIBLE"
+    assert "the shortest round" in document["reason"]
+    picture = tmp_path / "z.png"
+    assert main([*NO_TIME, "--plot", str(picture)]) == 1
+    captured = capsys.readouterr()
+    assert "reason      max_round_latency_s" in captured.out
+    assert "no allocation to draw" in captured.err
+    assert not picture.exists()
+
+
+def test_files_written_are_named(capsys, tmp_path):
+    files = tmp_path / "z.npz", tmp_path / "z.svg"
+    assert main(["solve", "feel-cpu", "--save", str(files[0]), "--plot", str(files[1])]) == 0
+    assert [f"saved {file}" for file in files] == capsys.readouterr().out.splitlines()[-2:]
+    assert main(["solve", "feel-cpu", "--save", str(files[0]), "--json"]) == 0
+    json.loads(capsys.readouterr().out)
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["--draws", "3"],
+        ["--seed", "0"],
+        ["--problem", "feel"],
+        ["--set", "bandwidth_hz=5e6"],
+        ["--devices", "d.csv"],
+    ],
+)
+def test_a_saved_problem_is_solved_as_it_is(flags, capsys, tmp_path):
+    saved = str(tmp_path / "problem.json")
+    ro.Scenario.load("feel-cpu").draw(1).problem("feel").save(saved)
+    message = refused(capsys, "solve", saved, *flags)
+    assert message.startswith(f"radioopt: {flags[0]}: for a scenario; {saved} is a saved problem")
+    assert f"leave out {flags[0]}" in message
+
+
+def test_a_saved_batch_has_no_picture(capsys, tmp_path):
+    saved = str(tmp_path / "problem.npz")
+    ro.Scenario.load("feel-cpu").draw(1, size=2).problem("feel").save(saved)
+    assert "is a batch of problems" in refused(capsys, "solve", saved, "--plot", str(tmp_path / "z.png"))
+
+
+def test_a_table_or_a_saved_problem_is_not_a_scenario(capsys):
+    for command in ("solve", "train"):
+        assert "feel-cpu --devices devices.csv" in refused(capsys, command, "devices.csv")
+    assert "expected a scenario" in refused(capsys, "train", "z.npz")
+
+
+def test_options_of_a_method(capsys):
+    for value in ("true", "True", "TRUE"):
+        assert main(["solve", "feel-cpu", "--option", f"integer={value}", "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["devices"][0]["batchsize"] % 1 == 0
+    assert "--option integer: expected true or false, got no" in refused(
+        capsys, "solve", "feel-cpu", "--option", "integer=no"
+    )
+    assert "--option integer: expected NAME=VALUE, such as integer=true" in refused(
+        capsys, "solve", "feel-cpu", "--option", "integer"
+    )
