@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import numbers
 import pkgutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
+
+import numpy as np
 
 from radioopt.base.errors import OptionError, ProblemError
 from radioopt.base.options import DEFAULT_OPTIONS, SolveOptions
-from radioopt.base.quantity import Array
+from radioopt.base.quantity import Array, shorten
 from radioopt.base.record import Record
 
 if TYPE_CHECKING:
@@ -37,6 +40,8 @@ class Method:
         One line for the table of methods.
     options : tuple of str
         The keywords it takes beside :class:`SolveOptions`.
+    defaults : mapping of str to Any
+        Their default values, whose types are the types they take.
     """
 
     name: str
@@ -44,6 +49,34 @@ class Method:
     exact: bool
     summary: str
     options: tuple[str, ...]
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+
+    def checked(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the keywords given for this method, or refuse one that it does not take or of another type."""
+        return {name: self._checked(name, value) for name, value in given.items()}
+
+    def _checked(self, name: str, value: Any) -> Any:
+        if name not in self.options:
+            known = ", ".join(self.options) or "none"
+            raise OptionError(f"method {self.name!r}: unknown option {name!r}, it takes: {known}")
+        default = self.defaults.get(name)
+        for kind, accepted, expected in _KINDS:
+            if isinstance(default, kind):
+                # a bool is an integer to Python, but a mistake where a number is meant
+                if not isinstance(value, accepted) or (kind is not bool and isinstance(value, bool)):
+                    raise OptionError(
+                        f"method {self.name!r}: option {name}: expected {expected}, got {shorten(value)}"
+                    )
+                return kind(value)
+        return value
+
+
+_KINDS: tuple[tuple[type, Any, str], ...] = (  # type of a default, what is accepted for it, and its words
+    (bool, (bool, np.bool_), "True or False"),
+    (int, numbers.Integral, "a whole number"),
+    (float, numbers.Real, "a number"),
+    (str, str, "text"),
+)
 
 
 class Problem(Record, Generic[SolutionT]):
@@ -105,9 +138,10 @@ class Problem(Record, Generic[SolutionT]):
         """
 
         def register(function: Callable[..., Any]) -> Callable[..., Any]:
-            options = tuple(inspect.signature(function).parameters)[2:]
+            keywords = dict([*inspect.signature(function).parameters.items()][2:])
+            defaults = {key: given.default for key, given in keywords.items()}
             summary = (function.__doc__ or "").strip().partition("\n")[0]
-            cls.methods[name] = Method(name, function, exact, summary, options)
+            cls.methods[name] = Method(name, function, exact, summary, tuple(keywords), defaults)
             return function
 
         return register
@@ -142,7 +176,7 @@ class Problem(Record, Generic[SolutionT]):
         Raises
         ------
         OptionError
-            If the method or one of its options does not exist.
+            If the method or one of its options does not exist, or an option is of another type.
         SolveError
             If ``throw`` and there is no usable answer; it carries the solution.
         """
@@ -150,11 +184,12 @@ class Problem(Record, Generic[SolutionT]):
         if chosen is None:
             known = ", ".join(self.methods)
             raise OptionError(f"{type(self).__name__}.solve: unknown method {method!r}, choose from {known}")
-        for name in method_options:
-            if name not in chosen.options:
-                known = ", ".join(chosen.options) or "none"
-                raise OptionError(f"method {chosen.name!r}: unknown option {name!r}, it takes: {known}")
-        solution: SolutionT = chosen.solve(self, options, **method_options)
+        if not isinstance(options, SolveOptions):
+            raise OptionError(
+                f"{type(self).__name__}.solve: options: expected SolveOptions(...), got {shorten(options)}"
+            )
+        given = chosen.checked(method_options) if method_options else method_options
+        solution: SolutionT = chosen.solve(self, options, **given)
         if throw and not self.batch_shape:
             solution.raise_for_status()
         return solution

@@ -1,6 +1,7 @@
 """Problems: choosing a method, options, errors that carry the answer, families."""
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -162,3 +163,32 @@ def test_an_error_inside_an_extra_is_not_hidden(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(ValueError, match="broken"):
         require("broken_extra", "plot")
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"integer": "no"}, "integer: expected True or False, got 'no'"),
+        ({"integer": [1]}, "integer: expected True or False, got [1]"),
+        ({"integer": 1}, "integer: expected True or False, got 1"),
+        ({"integer": True, "node_limit": 10.0}, "node_limit: expected a whole number, got 10.0"),
+        ({"integer": True, "node_limit": True}, "node_limit: expected a whole number, got True"),
+    ],
+)
+def test_an_option_of_another_type_is_refused(options, expected):
+    with pytest.raises(
+        OptionError, match=f"^{re.escape(f'method {chr(39)}newton{chr(39)}: option {expected}')}$"
+    ):
+        HARD.solve("newton", **options)
+
+
+def test_numpys_scalars_are_options_as_well():
+    assert HARD.solve(integer=np.bool_(True), node_limit=np.int64(100)) == HARD.solve(integer=True)
+    assert HARD.solve(integer=np.bool_(False)) == HARD.solve()
+
+
+def test_options_are_solve_options():
+    with pytest.raises(
+        OptionError, match=r"options: expected SolveOptions\(\.\.\.\), got {'gap_tol': 1e-06}$"
+    ):
+        HARD.solve(options={"gap_tol": 1e-6})
