@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from radioopt.base.errors import ProblemError, require
+from radioopt.base.status import Status
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -35,7 +36,7 @@ def plot_round(solution: BatchsizeSolution) -> Figure:
     Raises
     ------
     ProblemError
-        If the solution is a batch.
+        If the solution is a batch, or holds no feasible point.
     MissingExtraError
         If matplotlib is not installed.
     """
@@ -43,6 +44,10 @@ def plot_round(solution: BatchsizeSolution) -> Figure:
         raise ProblemError(
             f"plot: expected a single instance, got a batch {solution.batch_shape}: use solution[i]"
         )
+    if not solution.status.usable:
+        infeasible = solution.status is Status.INFEASIBLE
+        reason = solution.why_infeasible() if infeasible else solution.status.message
+        raise ProblemError(f"plot: {solution.status.name}: {reason}")
     figure_module = require("matplotlib.figure", "plot")
     problem, count = solution.problem, solution.sizes["device"]
     shown = np.unique(np.linspace(0, count - 1, min(count, MOST_ROWS)).round().astype(int))
