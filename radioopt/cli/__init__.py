@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+import re
 import sys
 from collections.abc import Sequence
 
@@ -59,14 +61,30 @@ def main(argv: Sequence[str] | None = None) -> int:
     from radioopt.base.errors import MissingExtraError, RadioOptError, SolveError
 
     try:
-        return int(args.run(args))
+        code = int(args.run(args))
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # the reader has seen enough, as in: radioopt solve feel-cpu --csv | head -1
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except MissingExtraError as error:
         code, message = 3, str(error)
     except SolveError as error:
         code, message = 1, str(error)
-    except (RadioOptError, OSError) as error:
+    except OSError as error:
+        code, message = 2, _said(error)
+    except RadioOptError as error:
         code, message = 2, str(error)
     except KeyboardInterrupt:
         code, message = 130, "interrupted"
     print(f"radioopt: {message}", file=sys.stderr)
     return code
+
+
+def _said(error: OSError) -> str:
+    """Name the file of an error and what is wrong with it; never the temporary file beside it."""
+    if error.filename is None or error.strerror is None:
+        return str(error)
+    file = re.sub(r"(^|[/\\])\.([^/\\]+)\.[0-9a-f]{8}$", r"\1\2", os.fspath(error.filename))
+    what = "no such file" if isinstance(error, FileNotFoundError) else error.strerror.lower()
+    return f"{what}: {file}"

@@ -35,6 +35,7 @@ def run(args: argparse.Namespace) -> int:
     from radioopt.scenario import Scenario
 
     learning, validation = require("learning", "learning"), require("validation", "validation")
+    output.check_folder("--folder", args.folder)
     folder = learning.run_folder(args.name or f"demo-{datetime.now():%Y%m%d-%H%M%S}", args.folder)
     console = output.console()
     started = time.perf_counter()

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
 
+#: cells longer than this are prose, and may be wrapped
+PROSE = 24
+
+
 def add_format_arguments(parser: argparse.ArgumentParser) -> None:
     """Offer ``--json`` and ``--csv`` beside the table."""
     group = parser.add_mutually_exclusive_group()
@@ -79,7 +83,10 @@ def print_csv(frame: pd.DataFrame, *, index: bool = True) -> None:
 
 
 def print_table(frame: pd.DataFrame, title: str = "", *, index: bool = True) -> None:
-    """Print a DataFrame as a table with five significant digits, three of what is small."""
+    """Print a DataFrame as a table with five significant digits, three of what is small.
+
+    Only prose is wrapped: where the terminal is narrower than numbers and names, so is not the table.
+    """
     from rich.table import Table
 
     table = Table(title=title or None, title_justify="left", title_style="bold")
@@ -91,7 +98,16 @@ def print_table(frame: pd.DataFrame, title: str = "", *, index: bool = True) -> 
     for label, row in zip(frame.index, frame.itertuples(index=False), strict=True):
         labels = label if isinstance(label, tuple) else (label,)
         table.add_row(*(map(str, labels) if index else ()), *map(cell, row))
-    console().print(table)
+    room = 1
+    for column in table.columns:
+        texts = [str(column.header), *map(str, column.cells)]
+        whole = max(map(len, texts))
+        words = max((len(word) for text in texts for word in text.split()), default=0)
+        column.no_wrap, column.overflow = whole <= PROSE, "fold"
+        room += 3 + min(whole, max(words, PROSE))
+    target = console()
+    target.width = max(target.width, room)
+    target.print(table)
 
 
 def cell(value: Any) -> str:

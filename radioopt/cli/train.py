@@ -41,12 +41,16 @@ def run(args: argparse.Namespace) -> int:
     from radioopt.base.errors import OptionError, require
 
     learning = require("learning", "learning")
+    for flag, number in (("--seeds", args.seeds), ("--jobs", args.jobs)):
+        if number < 1:
+            raise OptionError(f"{flag}: expected at least 1, got {number}")
     policies = [name for name in args.policy.split(",") if name]
     compared = len(policies) > 1 or args.seeds != 1
     if compared and (args.target_accuracy is None or args.seconds is None):
         raise OptionError(
             "several policies or seeds are compared by --target-accuracy within --seconds: give both"
         )
+    output.check_folder("--folder", args.folder)
     scenario = read_scenario(args)
     folder = learning.run_folder(args.name or default_name(args, policies), args.folder)
     options: dict[str, Any] = {

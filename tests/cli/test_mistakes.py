@@ -1,6 +1,8 @@
 """What a newcomer gets wrong: one line that says what to change, and never a traceback."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -110,3 +112,48 @@ def test_options_of_a_method(capsys):
     assert "--option integer: expected NAME=VALUE, such as integer=true" in refused(
         capsys, "solve", "feel-cpu", "--option", "integer"
     )
+
+
+def test_numbers_of_training(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "taken").touch()
+    for flag in ("--seeds", "--jobs"):
+        assert f"{flag}: expected at least 1, got 0" in refused(capsys, "train", "feel-cpu", flag, "0")
+    assert "taken is a file: choose a folder" in refused(capsys, "train", "feel-cpu", "--folder", "taken")
+
+
+def test_a_file_that_is_not_there(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("missing.toml", "missing.npz"):
+        assert refused(capsys, "solve", name) == f"radioopt: no such file: {name}\n"
+
+
+def test_a_temporary_name_is_not_shown(capsys, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device", str(tmp_path / ".z.npz.0123abcd"))
+
+    monkeypatch.setattr("os.replace", full)
+    saved = tmp_path / "z.npz"
+    assert refused(capsys, "solve", "feel-cpu", "--save", str(saved)) == (
+        f"radioopt: no space left on device: {saved}\n"
+    )
+
+
+def test_a_reader_that_leaves_early_is_no_error():
+    command = [sys.executable, "-m", "radioopt", "solve", "feel-cpu", "--draws", "20000", "--csv"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline().startswith("instance,device,")
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == 141
+
+
+def test_a_narrow_terminal_cuts_no_number(capsys, monkeypatch):
+    solution = ro.Scenario.load("feel-cpu").draw(0).problem("feel").solve()
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setenv("FORCE_COLOR", "1")  # as in a terminal
+    monkeypatch.setenv("TERM", "dumb")
+    assert main(["solve", "feel-cpu"]) == 0
+    out = capsys.readouterr().out
+    assert "…" not in out
+    assert all(f"{slot:.3g}" in out for slot in solution.downlink_slot_s)
