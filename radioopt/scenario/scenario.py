@@ -112,9 +112,10 @@ class Scenario:
         folder = Path()
         if isinstance(path, str) and re.fullmatch(r"[\w-]+", path):
             if path not in cls.examples():
+                hint = suggestion(path, cls.examples())
                 raise ProblemError(
-                    f"no scenario {path!r} comes with radioopt{suggestion(path, cls.examples())} "
-                    "A file is given with its suffix or folder"
+                    f"no scenario {path!r} comes with radioopt{hint}{'.' * (not hint.endswith('?'))} "
+                    f"For a file of your own give a path, such as ./{path}.toml"
                 )
             source, data = f"{path}.toml", (_folder() / f"{path}.toml").read_bytes()
         else:
@@ -342,7 +343,7 @@ def _folder() -> Any:
 
 def _text(source: str, data: bytes) -> str:
     try:
-        return data.decode()
+        return data.decode("utf-8-sig")  # Windows' editors begin a file with a mark
     except UnicodeDecodeError as error:
         line_start = data.rfind(b"\n", 0, error.start) + 1
         line, column = data.count(b"\n", 0, error.start) + 1, error.start - line_start + 1

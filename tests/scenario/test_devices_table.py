@@ -223,8 +223,14 @@ TABLE_MISTAKES = [
         "mark",
     ),
     (
+        rows("100,20,0.0001"),
+        "line 2, column cpu_frequency_ghz: expected >= 1e6 Hz, got '0.0001' (100000 Hz); is the unit in the name of "
+        "the column right?",
+    ),
+    (rows("1e6,20,1"), "line 2, column distance_m: expected <= 1e5 m, got '1e6'; is it in mm or cm?"),
+    (
         rows("100,20000,1"),
-        "line 2, column transmit_power_dbm: expected between -200 and 200 dBm, got '20000'",
+        "line 2, column transmit_power_dbm: expected between -60 and 80 dBm, got '20000'",
     ),
     (
         "channel_gain_db,transmit_power_w,cpu_frequency_hz\n90,0.1,1e9\n",

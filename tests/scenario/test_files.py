@@ -63,7 +63,22 @@ MISTAKES = [
     ({"cell__fading": "slow"}, r"cell\.fading: expected 'ergodic', 'block' or 'none', got 'slow'"),
     ({"feel__compute": "tpu"}, r"feel\.compute: expected 'cpu' or 'gpu', got 'tpu'"),
     ({"radio__noise_figure_db": -1.0}, r"radio\.noise_figure_db: expected between 0 and 100 dB, got -1\.0"),
-    ({"radio__downlink_power_dbm": 5e3}, r"radio\.downlink_power_dbm: expected between -200 and 200 dBm, .*"),
+    ({"radio__downlink_power_dbm": 5e3}, r"radio\.downlink_power_dbm: expected between -60 and 80 dBm, .*"),
+    # units
+    ({"radio__bandwidth_hz": 20}, r"radio\.bandwidth_hz: expected >= 1000 Hz, got 20; is it in MHz\?"),
+    ({"cell__radius_m": 2e5}, r"cell\.radius_m: expected <= 1e5 m, got 200000\.0; is it in mm or cm\?"),
+    (
+        {"devices__cpu_frequency_hz": 1.4},
+        r"devices\.cpu_frequency_hz: expected >= 1e6 Hz, got 1\.4; is it .*",
+    ),
+    (
+        {"devices__cpu_frequency_hz": {"choice": [1e9, 2.1]}},
+        r"devices\.cpu_frequency_hz: expected >= 1e6 Hz, got 2\.1 at index 1; is it in GHz or MHz\?",
+    ),
+    (
+        {"devices__transmit_power_dbm": 200},
+        r"devices\.transmit_power_dbm: expected between -60 and 80 dBm, .*",
+    ),
     ({"feel__max_batchsize": 0.5}, r"feel\.max_batchsize: expected >= 1, got 0\.5"),
     # path loss
     ({"cell__path_loss": "free"}, r"cell\.path_loss: expected 'tr36942_urban_macro_2ghz', .*, got 'free'"),
@@ -235,12 +250,23 @@ def test_unreadable_toml_is_located(tmp_path, content, place):
         Scenario.load(path)
 
 
+def test_a_byte_order_mark_is_no_mistake(tmp_path):
+    path = tmp_path / "cell.toml"
+    path.write_bytes(b"\xef\xbb\xbf" + EXAMPLE.read_bytes())
+    assert Scenario.load(path) == Scenario.load(EXAMPLE)
+
+
 def test_names_and_paths(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(
-        ProblemError, match=r"^no scenario 'feel-cpus' comes with radioopt; did you mean feel-cpu"
+        ProblemError,
+        match=r"^no scenario 'feel-cpus' comes with radioopt; did you mean feel-cpu\? For a file",
     ):
         Scenario.load("feel-cpus")
+    with pytest.raises(
+        ProblemError, match=r"feel-cpu, feel-gpu\. For .* give a path, such as \./mine\.toml$"
+    ):
+        Scenario.load("mine")
     for missing in ("feel-cpu.toml", "./feel-cpu", Path("feel-cpu")):
         with pytest.raises(FileNotFoundError):
             Scenario.load(missing)
