@@ -95,8 +95,9 @@ def run(args: argparse.Namespace) -> int:
 def unanswered(table: pd.DataFrame) -> list[str]:
     """Say which solver has no answer on which instance, and why."""
     reasons: dict[tuple[str, str], list[str]] = {}
-    for (instance, solver), row in table[table["objective"].isna()].iterrows():
-        reasons.setdefault((solver, row["status"]), []).append(instance)
+    missing = table[table["objective"].isna()]
+    for (instance, solver), reason in zip(missing.index, missing["status"], strict=True):
+        reasons.setdefault((solver, reason), []).append(instance)
     return [
         f"{solver}: no answer on {len(names)} ({', '.join(names)}): {reason}"
         for (solver, reason), names in reasons.items()
