@@ -52,6 +52,9 @@ class Solution(Record):
 
     #: the quantities that are decided, in the order that ``Problem.certificate`` takes them by name
     decisions: ClassVar[tuple[str, ...]] = ()
+    #: what the objective is, in a word and a unit, for people
+    objective_name: ClassVar[str] = ""
+    objective_unit: ClassVar[str] = "1"
 
     problem: Problem[Any]
     method: str

@@ -56,6 +56,8 @@ class BatchsizeSolution(Solution):
     round_latency_s: Quantity = quantity("s", unrestricted, PER_INSTANCE, "round latency", symbol="T + T_D")
 
     decisions: ClassVar[tuple[str, ...]] = ("batchsize", "uplink_slot_s", "downlink_slot_s")
+    objective_name: ClassVar[str] = "learning efficiency"
+    objective_unit: ClassVar[str] = "1/s"
     problem: BatchsizeProblem
 
     @property

@@ -179,3 +179,14 @@ def test_the_demo_runs(tmp_path, capsys, monkeypatch):
     assert "OPTIMAL" in out
     files = {f.name for f in (tmp_path / "demo").iterdir()}
     assert files == {"plot.png", "round.png", "solution.json", "metrics.csv", "manifest.json"}
+
+
+def test_the_objective_has_a_name_and_whole_samples_no_gap_of_the_relaxation(capsys):
+    assert main(["solve", "feel-cpu"]) == 0
+    out = capsys.readouterr().out
+    assert "learning efficiency [1/s]" in out
+    assert "(plain NumPy, from the decisions alone)" in out
+    assert main(["solve", "feel-cpu", "--option", "integer=true"]) == 0
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("recomputed"))
+    assert "gap" not in line
+    assert "the bound on whole samples is by enumeration" in line
