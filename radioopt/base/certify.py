@@ -150,7 +150,7 @@ class Certificate:
         return np.maximum.reduce([np.asarray(value, np.float64) for value in self.residuals.values()])[()]
 
     def __str__(self) -> str:
-        """One line per measurement; a batch shows its worst."""
+        """One line per measurement; a batch shows its worst. A constraint that holds is violated by 0."""
         codes, counts = np.unique(self.status, return_counts=True)
         words = ", ".join(
             Status(int(code)).name + (f" x {count}" if np.ndim(self.status) else "")
@@ -159,6 +159,18 @@ class Certificate:
         lines = [f"certificate: {words}"]
         if not np.ndim(self.status):
             lines += [f"  objective  {self.objective:.12g}", f"  bound      {self.bound:.12g}"]
-        lines.append(f"  gap        {np.max(self.gap):.3g}")
-        lines += [f"  {name}: {np.max(value):.3g}" for name, value in self.residuals.items()]
+        lines += [f"  gap        {np.max(self.gap):.3g}", "  largest violation"]
+        width = max(map(len, self.residuals))
+        lines += [
+            f"    {name:<{width}}  {np.maximum(0.0, np.max(value)):.3g}"
+            for name, value in self.residuals.items()
+        ]
         return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        """Say the same on one line of a single point."""
+        if np.ndim(self.status):
+            return f"<{self}>".replace("\n", "\n ")
+        numbers = f"objective {self.objective:.6g}, bound {self.bound:.6g}, gap {self.gap:.3g}"
+        worst = np.maximum(0.0, self.residual)
+        return f"<certificate: {Status(int(self.status)).name}, {numbers}, largest violation {worst:.3g}>"

@@ -41,6 +41,11 @@ class Domain:
     low: float
     high: float = _LARGEST
 
+    def expected(self, value: float) -> str:
+        """Words for what is expected instead of a value; that it be finite, where that is what is wrong."""
+        wrong = not math.isfinite(value) and self.high < math.inf and self.text.startswith((">", "<"))
+        return f"a finite number {self.text}" if wrong else self.text
+
     def contains(self, values: Array) -> NDArray[np.bool_]:
         """Tell elementwise which values lie in the interval; NaN never does."""
         return np.asarray((self.low <= values) & (values <= self.high))
@@ -186,7 +191,7 @@ def check(owner: str, name: str, value: ArrayLike, domain: Domain) -> NDArray[np
     array = as_numbers(owner, name, value)
     inside = domain.contains(array)
     if not inside.all():
-        refuse(owner, name, array, ~inside, domain.text)
+        refuse(owner, name, array, ~inside, domain)
     return array
 
 
@@ -220,7 +225,7 @@ def check_choice(owner: str, name: str, value: object, choices: tuple[str, ...])
         raise ProblemError(f"{owner}.{name}: expected one of {', '.join(choices)}, got {shorten(value)}")
 
 
-def refuse(owner: str, name: str, values: Array, invalid: Array, expected: str) -> NoReturn:
+def refuse(owner: str, name: str, values: Array, invalid: Array, expected: str | Domain) -> NoReturn:
     """Raise the ``ProblemError`` that names the first invalid element, its index and how many there are."""
     values, invalid = np.broadcast_arrays(values, invalid)
     if values.ndim == 0:
@@ -231,6 +236,8 @@ def refuse(owner: str, name: str, values: Array, invalid: Array, expected: str) 
         index = first[0] if len(first) == 1 else first
         where = f" at index {index} ({np.count_nonzero(invalid)} of {values.size} invalid)"
         value = values[first]
+    if isinstance(expected, Domain):
+        expected = expected.expected(float(value))
     raise ProblemError(f"{owner}.{name}: expected {expected}, got {float(value)!r}{where}")
 
 

@@ -154,7 +154,10 @@ class BatchsizeProblem(Problem["BatchsizeSolution"], family="feel", sense="max")
         if np.min(total) < math.inf:
             outside = (total < math.inf) & ((total < low.sum(-1)) | (total > high.sum(-1)))
             if outside.any():
-                expected = "sum of min_batchsize <= total_batchsize <= sum of max_batchsize"
+                least, most = np.broadcast_arrays(low.sum(-1), high.sum(-1))
+                first = np.unravel_index(np.argmax(outside), outside.shape)
+                ends = f"{least[first]:.10g} and {most[first]:.10g}"
+                expected = f"between {ends} (the sums of the limits)"
                 refuse(type(self).__name__, "total_batchsize", total, outside, expected)
 
     @classmethod

@@ -21,7 +21,7 @@ import numpy as np
 from radioopt.base.errors import ProblemError
 from radioopt.base.quantity import Domain, Quantity, shorten
 from radioopt.scenario.changes import Config, changed, models
-from radioopt.scenario.laws import Of
+from radioopt.scenario.laws import Of, Plausible
 from radioopt.scenario.tables import suggestion
 from radioopt.units import KBIT, MBIT, db_to_linear, dbm_to_w
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 LABELS = ("device", "name")
 MOST_MISTAKES = 10
 
-_dbm = Domain("between -200 and 200 dBm", -200.0, 200.0)
+_dbm = Domain("between -60 and 80 dBm", -60.0, 80.0)
 _gain_db = Domain("between -300 and 0 dB (a loss of 90 dB is a gain of -90 dB)", -300.0, 0.0)
 
 
@@ -66,6 +66,7 @@ class Column:
     key: str
     quantity: Quantity
     unit: Unit
+    plausible: Plausible | None = None
 
     def read(self, cell: Any) -> float:
         """Return the value of a cell in SI, or raise a ``ValueError`` that says what is expected."""
@@ -77,7 +78,12 @@ class Column:
         else:
             si = value * to_si if domain.low <= value * to_si <= domain.high else None
         if si is None:
-            raise ValueError(f"expected {domain.text}, got {shorten(cell)}")
+            raise ValueError(f"expected {domain.expected(value)}, got {shorten(cell)}")
+        if self.plausible is not None:
+            same = to_si == 1.0
+            converted = "" if same else f" ({si:g} {self.quantity.unit})"
+            hint = "" if same else "is the unit in the name of the column right?"
+            self.plausible.check(si, f"{shorten(cell)}{converted}", hint)
         return si
 
 
@@ -178,7 +184,7 @@ def _columns(sheet: Sheet, config: Mapping[str, Any]) -> dict[str, Any]:
 def columns_of(config: Mapping[str, Any]) -> dict[str, Column]:
     """Every name that a column may have, for the problem tables of a configuration."""
     found: dict[str, Column] = {}
-    for table, key, quantity, _ in _laws(config):
+    for table, key, law, _ in _laws(config):
         if key == "transmit_power_dbm":  # as a column, another unit of transmit_power_w
             continue
         names = {key: Unit(1.0)}
@@ -186,21 +192,21 @@ def columns_of(config: Mapping[str, Any]) -> dict[str, Column]:
             if key.endswith(end):
                 names |= {key.removesuffix(end) + other: unit for other, unit in others.items()}
         for name, unit in names.items():
-            found[f"{table}.{name}"] = Column(f"{table}.{key}", quantity, unit)
+            found[f"{table}.{name}"] = Column(f"{table}.{key}", law.quantity, unit, law.plausible)
     short: dict[str, list[str]] = {}
     for name in found:
         short.setdefault(name.partition(".")[2], []).append(name)
     return {name: found[full[0]] for name, full in short.items() if len(full) == 1} | found
 
 
-def _laws(config: Mapping[str, Any]) -> Iterator[tuple[str, str, Quantity, bool]]:
-    """Table, key, quantity and necessity of all that is given per device."""
+def _laws(config: Mapping[str, Any]) -> Iterator[tuple[str, str, Of, bool]]:
+    """Table, key, law and necessity of all that is given per device."""
     for table, alternatives in models(config).items():
         for model in alternatives:
             for key, field in model.model_fields.items():
                 for law in field.metadata:
                     if isinstance(law, Of) and law.quantity.axes:
-                        yield table, key, law.quantity, field.is_required() and len(alternatives) == 1
+                        yield table, key, law, field.is_required() and len(alternatives) == 1
 
 
 def _header(
@@ -225,7 +231,8 @@ def _header(
             columns[i] = column
         elif name not in LABELS:
             mistakes.append(f"{what}: {_unknown(name, accepted, config)}")
-    for table, key, quantity, required in _laws(config):
+    for table, key, law, required in _laws(config):
+        quantity = law.quantity
         full = f"{table}.{key}"
         if required and full not in seen and _value(config, full) is None:
             needed = f"{quantity.description} [{quantity.unit}], for [{table}]"

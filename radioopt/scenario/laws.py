@@ -76,6 +76,31 @@ class Law:
 
 
 @dataclass(frozen=True)
+class Plausible:
+    """Numbers that a quantity in a scenario may have in practice; beyond them it is in another unit.
+
+    Parameters
+    ----------
+    text : str
+        The words for the range, with its unit.
+    low, high : float
+        The ends of the range.
+    hint : str
+        The slip that is likely, as a question.
+    """
+
+    text: str
+    low: float = -math.inf
+    high: float = math.inf
+    hint: str = ""
+
+    def check(self, value: float, given: str, hint: str = "") -> None:
+        """Raise a ``ValueError`` about an implausible value, which the caller wrote as `given`."""
+        if not self.low <= value <= self.high:
+            raise ValueError(f"expected {self.text}, got {given}; {hint or self.hint}")
+
+
+@dataclass(frozen=True)
 class Of:
     """Annotation of a settings field: a law for this quantity, whose domain and axes it takes.
 
@@ -85,13 +110,14 @@ class Of:
     """
 
     quantity: Quantity
+    plausible: Plausible | None = None
 
     def read(self, value: Any) -> Law:
         """Turn a value from a file into a law, or raise a ``ValueError`` that says what is expected."""
-        domain, per_device = self.quantity.domain, bool(self.quantity.axes)
+        per_device = bool(self.quantity.axes)
         value = value.tolist() if isinstance(value, np.ndarray) else value
         if isinstance(value, numbers.Real):
-            return Law("constant", (read_number(value, domain),), per_device)
+            return Law("constant", (self._number(value),), per_device)
         kinds = [kind for kind in KINDS if per_device or kind not in PER_DEVICE_KINDS]
         kind, given = ("list", value) if per_device else ("", None)
         if isinstance(value, Mapping):
@@ -100,10 +126,13 @@ class Of:
             lists = "a list with one value per device, " if per_device else ""
             forms = " or ".join(f"{{ {k} = [{'low, high' if k == 'uniform' else '...'}] }}" for k in kinds)
             raise ValueError(f"expected a number, {lists}{forms}, got {shorten(value)}")
-        read = tuple(read_number(x, domain, f" at index {i}") for i, x in enumerate(given))
+        read = tuple(self._number(x, f" at index {i}") for i, x in enumerate(given))
         if kind == "uniform" and not (len(read) == 2 and read[0] <= read[1]):
             raise ValueError(f"expected {{ uniform = [low, high] }} with low <= high, got {shorten(given)}")
         return Law(kind, read, per_device)
+
+    def _number(self, value: Any, where: str = "") -> float:
+        return read_number(value, self.quantity.domain, where, self.plausible)
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         """Let pydantic read and write the field this way."""
@@ -117,11 +146,12 @@ class Number:
 
     domain: Domain
     whole: bool = False
+    plausible: Plausible | None = None
 
     def read(self, value: Any) -> float:
         """Check a value from a file."""
         if not self.whole:
-            return read_number(value, self.domain)
+            return read_number(value, self.domain, plausible=self.plausible)
         if isinstance(value, bool) or not isinstance(value, numbers.Integral):
             raise ValueError(f"expected a whole number {self.domain.text}, got {shorten(value)}")
         read_number(value, self.domain)
@@ -132,7 +162,7 @@ class Number:
         return core_schema.no_info_plain_validator_function(self.read)
 
 
-def read_number(value: Any, domain: Domain, where: str = "") -> float:
+def read_number(value: Any, domain: Domain, where: str = "", plausible: Plausible | None = None) -> float:
     """Return a finite number in the domain, or raise a ``ValueError`` that says what is expected."""
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise ValueError(f"expected a number, got {shorten(value)}{where}")
@@ -141,5 +171,7 @@ def read_number(value: Any, domain: Domain, where: str = "") -> float:
     except OverflowError:
         read = math.inf
     if not domain.low <= read <= domain.high:
-        raise ValueError(f"expected {domain.text}, got {shorten(value)}{where}")
+        raise ValueError(f"expected {domain.expected(read)}, got {shorten(value)}{where}")
+    if plausible is not None:
+        plausible.check(read, f"{shorten(value)}{where}")
     return read

@@ -107,8 +107,11 @@ def test_a_certificate_judges_by_its_worst_residual():
     assert certificate.residual == 1e-3
     assert Status(certificate.status) is Status.FAILED
     assert str(certificate) == (
-        "certificate: FAILED\n  objective  2\n  bound      2\n  gap        0\n  power: -1\n  slots: 0.001"
+        "certificate: FAILED\n  objective  2\n  bound      2\n  gap        0\n  largest violation\n"
+        "    power  0\n    slots  0.001"
     )
+    assert repr(certificate) == "<certificate: FAILED, objective 2, bound 2, gap 0, largest violation 0.001>"
+    assert str(Certificate.judge(2.0, 2.0, {"power": math.nan}, sense="max")).endswith("power  nan")
     assert Status(Certificate.judge(2.0, 2.0, {"power": math.nan}, sense="max").status) is Status.FAILED
 
 
@@ -116,7 +119,9 @@ def test_a_certificate_of_a_batch_counts():
     residuals = {"power": np.array([0.0, 0.0, 1.0])}
     certificate = Certificate.judge(np.ones(3), np.ones(3), residuals, sense="max")
     assert certificate.status.shape == certificate.gap.shape == (3,)
-    assert str(certificate).startswith("certificate: OPTIMAL x 2, FAILED x 1\n  gap        0\n  power: 1")
+    assert str(certificate).startswith(
+        "certificate: OPTIMAL x 2, FAILED x 1\n  gap        0\n  largest violation\n    power  1"
+    )
 
 
 def test_status_in_words():

@@ -207,7 +207,7 @@ def set_value(name, value):
         (lambda d, q: q.update(extra=q["gap"]), r"unknown or missing fields \['extra'\]"),
         (lambda d, q: q.pop("problem.payload_bits"), r"lacks \['payload_bits'\]"),
         (set_value("problem.payload_bits", -1.0), r"payload_bits: expected > 0, got -1\.0"),
-        (set_value("problem.payload_bits", "nan"), "payload_bits: expected > 0, got nan"),
+        (set_value("problem.payload_bits", "nan"), "payload_bits: expected a finite number > 0, got nan"),
         (set_value("problem.payload_bits", "much"), "not a file saved by radioopt"),
         (set_value("batchsize", [1.0, 2.0]), r"batchsize: expected float64 \(3,\), got float64 \(2,\)"),
         (set_value("iterations", 1.5), r"iterations: expected int64 \(\), got float64 \(\)"),

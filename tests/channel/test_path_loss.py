@@ -117,7 +117,7 @@ def test_a_model_of_ones_own():
             lambda: path_loss_db([1.0, 0.0]),
             r"path_loss_db\.distance_m: expected > 0, got 0\.0 at index 1 \(1 of 2",
         ),
-        (lambda: channel_gain(np.nan), r"channel_gain\.distance_m: expected > 0, got nan"),
+        (lambda: channel_gain(np.nan), r"channel_gain\.distance_m: expected a finite number > 0, got nan"),
         (lambda: FreeSpace(carrier_frequency_hz=0.0), r"FreeSpace\.carrier_frequency_hz: expected > 0"),
         (lambda: PowerLaw(exponent=-1.0), r"PowerLaw\.exponent: expected >= 0, got -1\.0"),
         (lambda: PowerLaw(exponent=2.0, gain_at_1m=[1.0]), r"PowerLaw\.gain_at_1m: expected one number"),

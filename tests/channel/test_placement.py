@@ -59,7 +59,7 @@ def test_distances_by_hand():
     ("arguments", "message"),
     [
         ({"radius_m": -1.0}, r"uniform_in_disc\.radius_m: expected > 0, got -1\.0"),
-        ({"radius_m": np.nan}, r"radius_m: expected > 0, got nan"),
+        ({"radius_m": np.nan}, r"radius_m: expected a finite number > 0, got nan"),
         ({"radius_m": [100.0, 200.0]}, r"radius_m: expected one number, got shape \(2,\)"),
         ({"min_distance_m": -1.0}, r"min_distance_m: expected >= 0, got -1\.0"),
         ({"min_distance_m": 200.0}, r"min_distance_m: expected less than radius_m = 200, got 200"),

@@ -103,10 +103,13 @@ GOOD = {"transmit_power_w": 0.1, "channel_gain": 1e-12, "noise_psd_w_per_hz": 4e
     [
         (
             lambda: ergodic_rate_bps([1.0, 1.0, 1.0, np.nan] * 3, 1e6),
-            r"ergodic_rate_bps\.mean_snr: expected > 0, got nan at index 3 \(3 of 12 invalid\)",
+            r"ergodic_rate_bps\.mean_snr: expected a finite number > 0, got nan at index 3 \(3 of 12 invalid\)",
         ),
         (lambda: ergodic_rate_bps(0.0, 1e6), r"ergodic_rate_bps\.mean_snr: expected > 0, got 0\.0"),
-        (lambda: ergodic_rate_bps(1.0, np.inf), r"ergodic_rate_bps\.bandwidth_hz: expected > 0, got inf"),
+        (
+            lambda: ergodic_rate_bps(1.0, np.inf),
+            r"ergodic_rate_bps\.bandwidth_hz: expected a finite number > 0, got inf",
+        ),
         (
             lambda: ergodic_rate_bps([1.0] * 3, [1.0] * 2),
             r"ergodic_rate_bps: .*mean_snr \(3,\), bandwidth_hz \(2,\)",
@@ -121,7 +124,10 @@ GOOD = {"transmit_power_w": 0.1, "channel_gain": 1e-12, "noise_psd_w_per_hz": 4e
             lambda: snr(**GOOD | {"transmit_power_w": -1.0}),
             r"snr\.transmit_power_w: expected >= 0, got -1\.0",
         ),
-        (lambda: snr(**GOOD | {"channel_gain": np.nan}), r"snr\.channel_gain: expected >= 0, got nan"),
+        (
+            lambda: snr(**GOOD | {"channel_gain": np.nan}),
+            r"snr\.channel_gain: expected a finite number >= 0, got nan",
+        ),
         (lambda: snr(**GOOD | {"bandwidth_hz": 0.0}), r"snr\.bandwidth_hz: expected > 0, got 0\.0"),
     ],
 )

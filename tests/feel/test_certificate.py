@@ -136,4 +136,5 @@ def test_a_certificate_reads_like_one():
     solution = zoo.named()["paper_cpu"].solve()
     text = str(solution.verify())
     assert text.startswith("certificate: OPTIMAL\n  objective  ")
-    assert "uplink_slots: " in text
+    assert "  largest violation\n" in text
+    assert "    uplink_slots " in text

@@ -129,7 +129,7 @@ def test_no_batch_exceeds_the_samples_held():
         (
             "total_batchsize",
             1.5,
-            r"total_batchsize: expected sum of min_batchsize <= total_batchsize <= sum of",
+            r"total_batchsize: expected between 3 and 52 \(the sums of the limits\), got 1\.5$",
         ),
         ("total_batchsize", np.nan, r"total_batchsize: expected > 0, or inf for none, got nan"),
         ("max_round_latency_s", -1.0, r"max_round_latency_s: expected > 0, or inf for none, got -1.0"),

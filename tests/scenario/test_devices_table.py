@@ -208,8 +208,8 @@ TABLE_MISTAKES = [
     # cells
     (rows("100,20,1", "-3,20,1"), "line 3, column distance_m: expected > 0, got '-3'"),
     (rows("100,20,1", "", "0,20,1"), "line 4, column distance_m: expected > 0, got '0'"),
-    (rows("100,20,nan"), "line 2, column cpu_frequency_ghz: expected > 0, got 'nan'"),
-    (rows("inf,20,1"), "line 2, column distance_m: expected > 0, got 'inf'"),
+    (rows("100,20,nan"), "line 2, column cpu_frequency_ghz: expected a finite number > 0, got 'nan'"),
+    (rows("inf,20,1"), "line 2, column distance_m: expected a finite number > 0, got 'inf'"),
     (rows("100,,1"), "line 2, column transmit_power_dbm: the cell is empty"),
     (rows("far,20,1"), "line 2, column distance_m: expected a number, got 'far'"),
     (
@@ -312,7 +312,7 @@ def test_every_mistake_has_a_line_up_to_ten(tmp_path):
     ("column", "cell", "message"),
     [
         ("distance_m", -1.0, r"^DataFrame, row 'b', column distance_m: expected > 0, got -1\.0$"),
-        ("distance_m", None, r"row 'b', column distance_m: expected > 0, got nan$"),
+        ("distance_m", None, r"row 'b', column distance_m: expected a finite number > 0, got nan$"),
         ("distance_m", "x", r"row 'b', column distance_m: expected a number, got 'x'$"),
         ("distance_m", True, r"row 'b', column distance_m: expected a number, got True$"),
         ("distance_m", pd.NA, r"row 'b', column distance_m: expected a number, got <NA>$"),

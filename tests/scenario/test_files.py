@@ -57,8 +57,8 @@ MISTAKES = [
     # ranges
     ({"devices__count": 0}, r"devices\.count: expected >= 1, got 0"),
     ({"cell__radius_m": -1}, r"cell\.radius_m: expected > 0, got -1"),
-    ({"cell__radius_m": float("nan")}, r"cell\.radius_m: expected > 0, got nan"),
-    ({"cell__radius_m": 10**400}, r"cell\.radius_m: expected > 0, got 1000+\.\.\."),
+    ({"cell__radius_m": float("nan")}, r"cell\.radius_m: expected a finite number > 0, got nan"),
+    ({"cell__radius_m": 10**400}, r"cell\.radius_m: expected a finite number > 0, got 1000+\.\.\."),
     ({"cell__min_distance_m": 200}, r"cell\.min_distance_m: expected less than radius_m = 200, got 200"),
     ({"cell__fading": "slow"}, r"cell\.fading: expected 'ergodic', 'block' or 'none', got 'slow'"),
     ({"feel__compute": "tpu"}, r"feel\.compute: expected 'cpu' or 'gpu', got 'tpu'"),
