@@ -150,6 +150,10 @@ def show_reason(solution: Solution, args: argparse.Namespace) -> None:
 
 def show_batch(solution: Solution, args: argparse.Namespace) -> None:
     """Print one row per draw as JSON, or their distribution as a table."""
+    import numpy as np
+
+    from radioopt.base.status import Status
+
     draws = solution.to_frame(())
     if args.json:
         output.print_json({"method": solution.method, "draws": output.records(draws)})
@@ -158,6 +162,11 @@ def show_batch(solution: Solution, args: argparse.Namespace) -> None:
     spread.index.name = f"over {len(draws)} draws"
     output.print_table(spread, f"{solution.problem.family}: {len(draws)} draws by {solution.method!r}")
     print(repr(solution).partition("\n")[0])
+    infeasible = np.flatnonzero(draws.status_code == Status.INFEASIBLE)
+    if len(infeasible):
+        print(
+            f"first without a feasible point: draw {infeasible[0]}: {solution[int(infeasible[0])].why_infeasible()}"
+        )
 
 
 def describe(solution: Solution, *, integer: bool = False) -> str:
@@ -171,7 +180,9 @@ def describe(solution: Solution, *, integer: bool = False) -> str:
     check = solution.verify()
     unit = f"   {solution.objective_name} [{solution.objective_unit}]" if solution.objective_name else ""
     gap = "" if integer else f"gap {check.gap:.2e}, "
-    how = "the bound on whole samples is by enumeration" if integer else "plain NumPy, from the decisions alone"
+    how = (
+        "the bound on whole samples is by enumeration" if integer else "plain NumPy, from the decisions alone"
+    )
     lines = [
         f"status      {status.name}: {status.message}",
         f"objective   {values['objective']:.12g}{unit}",

@@ -157,3 +157,8 @@ def test_a_narrow_terminal_cuts_no_number(capsys, monkeypatch):
     out = capsys.readouterr().out
     assert "…" not in out
     assert all(f"{slot:.3g}" in out for slot in solution.downlink_slot_s)
+
+
+def test_an_infeasible_draw_gives_the_reason(capsys):
+    assert main([*NO_TIME, "--draws", "3"]) == 1
+    assert "draw 0: max_round_latency_s: expected at least" in capsys.readouterr().out
