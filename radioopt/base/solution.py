@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -117,6 +118,8 @@ class Solution(Record):
             detail = f"gap {gap:.3g}"
             if status is Status.INFEASIBLE:
                 detail = (self[first] if self.batch_shape else self).why_infeasible()
+            elif status is Status.FEASIBLE:
+                detail += "; " + _advice(gap)
             raise SolveError(
                 f"{type(self.problem).__name__}, method {self.method!r}{where}: {status.name}: "
                 f"{status.message} ({detail})",
@@ -232,6 +235,15 @@ def load(path: str | os.PathLike[str]) -> Problem[Any] | Solution:
                 )
         blocks[key] = np.stack([own[q.name].astype(q.dtype) for q in declared])
     return cls(problem, header["method"], blocks)
+
+
+def _advice(gap: float) -> str:
+    """Say what to change where an exact method proved less than it was asked for."""
+    if not math.isfinite(gap):
+        return "no bound: check units and scale of the inputs"
+    if gap <= 1e-13:
+        return "that is rounding, which no method proves away: raise gap_tol"
+    return "raise gap_tol if that will do; if not, check units and scale of the inputs"
 
 
 def _subclasses(cls: type[Solution]) -> list[type[Solution]]:

@@ -44,8 +44,7 @@ class Status(IntEnum):
 _MESSAGES = {
     Status.OPTIMAL: "proven optimal: feasible within feasibility_tol, certified gap within gap_tol",
     Status.FEASIBLE: (
-        "feasible, but not proven optimal: the certified gap is wider than gap_tol or there is no bound; "
-        "use an exact method, or raise gap_tol if that will do"
+        "feasible, but not proven optimal: the certified gap is wider than gap_tol or there is no bound"
     ),
     Status.NODE_LIMIT: (
         "stopped at the node limit with the best point found and its certified gap: "

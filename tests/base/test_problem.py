@@ -192,3 +192,28 @@ def test_options_are_solve_options():
         OptionError, match=r"options: expected SolveOptions\(\.\.\.\), got {'gap_tol': 1e-06}$"
     ):
         HARD.solve(options={"gap_tol": 1e-6})
+
+
+@pytest.mark.parametrize(
+    ("gap", "advice"),
+    [
+        (math.inf, "no bound: check units and scale of the inputs"),
+        (1e-15, "that is rounding, which no method proves away: raise gap_tol"),
+        (1e-3, "raise gap_tol if that will do; if not, check units and scale of the inputs"),
+    ],
+)
+def test_an_exact_method_that_proves_too_little_says_what_to_change(gap, advice):
+    solution = HARD.solve()
+    blocks = {key: block.copy() for key, block in solution._blocks.items()}
+    for name, value in (("gap", gap), ("status_code", Status.FEASIBLE)):
+        key, row = solution._layout.rows[name]
+        blocks[key][row] = value
+    with pytest.raises(SolveError, match=rf"no bound \(gap {re.escape(f'{gap:.3g}')}; {advice}\)$"):
+        type(solution)(HARD, "newton", blocks).raise_for_status()
+    assert "exact method" not in Status.FEASIBLE.message
+
+
+def test_the_library_lists_its_public_names_alone():
+    listed = set(dir(radioopt))
+    assert set(radioopt.__all__) <= listed
+    assert not {"Any", "TYPE_CHECKING", "annotations", "importlib"} & listed
