@@ -147,6 +147,8 @@ class Comparison:
             )
             reached = f"{row.reached} of {row.runs}"
             lines.append(f"{policy!s:<12}{reached:>9}{seconds:>22}{ratio:>24}{rounds:>9}{energy:>9}")
+        if (self.runs["reached"] & self.runs["energy_to_target_j"].isna()).any():
+            lines.append("energy unknown (give devices.energy_coefficient)")
         return "\n".join(lines)
 
 

@@ -85,6 +85,12 @@ class Ledger:
         return len(self.entries)
 
     @property
+    def energy_text(self) -> str:
+        """Energy of all devices so far in words, which say what is missing where it is unknown."""
+        energy = self.energy_j
+        return f"{energy:.6g} J" if energy == energy else "energy unknown (give devices.energy_coefficient)"
+
+    @property
     def seconds(self) -> float:
         """Simulated time so far [s]."""
         return self.entries[-1].seconds if self.entries else 0.0

@@ -79,7 +79,7 @@ class TrainingResult:
         return (
             f"TrainingResult: {config['scheme']['name']}, policy {config['policy']}, {config['data']}, "
             f"seed {config['seed']}: accuracy {ledger.accuracy:.4f} after {len(ledger)} rounds, "
-            f"{ledger.seconds:.6g} s simulated, {ledger.energy_j:.6g} J; stopped by {self.stopped}"
+            f"{ledger.seconds:.6g} s simulated, {ledger.energy_text}; stopped by {self.stopped}"
         )
 
 

@@ -55,7 +55,7 @@ def plot_training(result: TrainingResult) -> Figure:
     ledger = result.ledger
     figure.suptitle(
         f"{config['scheme']['name']}, policy {config['policy']}, {config['data']} ({config['partition']}), "
-        f"seed {config['seed']}: {len(ledger)} rounds, {ledger.seconds:.5g} s, {ledger.energy_j:.5g} J",
+        f"seed {config['seed']}: {len(ledger)} rounds, {ledger.seconds:.5g} s, {ledger.energy_text}",
         fontsize="medium",
     )
     return figure

@@ -222,3 +222,13 @@ def test_the_picture_of_a_run_shows_accuracy_and_losses(cell):
     accuracy, loss = result.plot().axes
     np.testing.assert_array_equal(accuracy.lines[0].get_xdata(), result.to_frame()["seconds"])
     assert [text.get_text() for text in loss.get_legend().get_texts()] == ["train loss", "test loss"]
+
+
+def test_unknown_energy_is_said_to_be_unknown(cell):
+    bare = cell.replace({"devices.energy_coefficient": None})
+    assert "energy unknown (give devices.energy_coefficient); stopped" in repr(train(bare, rounds=1))
+    assert " J; stopped" in repr(train(cell, rounds=1))
+    runs = made({"optimal": [1.0, None]})
+    assert "energy unknown" not in str(runs)
+    runs.runs["energy_to_target_j"] = math.nan
+    assert str(runs).endswith("\nenergy unknown (give devices.energy_coefficient)")
