@@ -122,7 +122,11 @@ def evaluate(
         kappas = [2 * theta * least_down + dual(theta**2, 2 * theta / weight, False)]
         gamma = theta**2
         price = gamma * (inverse + ratio * clamped) - 2 * theta
-        with_price = (2 * theta + price) * least_down - price * deadline + dual(gamma, ratio * gamma, True)
+        with_price = (
+            (2 * theta + price) * least_down
+            - price * np.maximum(deadline, latency)
+            + dual(gamma, ratio * gamma, True)
+        )
         kappas += [np.where((price > 0) & (latency >= deadline * (1 - 1e-9)), with_price, 0.0)]
         theta = 2 / (inverse + ratio * clamped)
         second = 2 * theta * least_down + dual(theta**2, ratio * theta**2, True)

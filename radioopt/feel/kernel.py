@@ -220,6 +220,12 @@ def newton(work, slowest, download, max_iterations):
 
 
 @kernel
+def in_time(latency, deadline):
+    """Tell whether a round meets its deadline; one that misses it by rounding alone does."""
+    return latency <= deadline * (1.0 + 1e-12)
+
+
+@kernel
 def fill_frame(work, z, late):
     """Solve G1 for m at a given z: bracketed Newton on 1/h in ln m; nan if even z + late is too short."""
     m_low, m_high, h = math.inf, 0.0, 0.0
@@ -484,7 +490,8 @@ def certify_point(work, broadcast, i, instance, out_device, out_instance):
         price = gamma * (inverse + ratio * clamped) - 2.0 * theta
         if price > 0.0:
             other = dual(work, i, instance, out_device, gamma, ratio * gamma, True)
-            other += (2.0 * theta + price) * least_down - price * deadline
+            # a deadline missed by rounding: the bound for one that is met holds all the more
+            other += (2.0 * theta + price) * least_down - price * max(deadline, latency)
             kappa = max(kappa, other - ROUNDING * price * deadline)
     if inverse > 0.0:
         theta = 2.0 / (inverse + ratio * clamped)
@@ -552,13 +559,22 @@ def finish(work, z, m, slowest, rest, last, i, broadcast, instance, out_device, 
     An infeasible deadline leaves nan and passes of -1.
     """
     fixed, deadline, download = instance[TOTAL, i], instance[DEADLINE, i], last + rest
-    late = deadline * 1e-12  # a deadline missed by rounding alone is met
-    if z + slowest + download > deadline + (late if fixed < math.inf else 0.0):
-        z = deadline - download - slowest
-        m = fill_frame(work, z, late) if fixed == math.inf else math.nan
-        if math.isnan(m):
-            no_answer(i, -1, out_device, out_instance, out_passes)
-            return
+    if fixed < math.inf:
+        met = in_time(z + slowest + download, deadline)
+    elif z + slowest + download <= deadline:
+        met = True
+    else:  # take the deadline, or the shortest round if that misses it by rounding alone
+        for k in range(work.shape[1]):
+            work[DONE, k] = work[OFFSET, k] + work[P, k] * work[LOW, k]
+        least, done = share_frame(work, A, DONE)
+        met = in_time(done + least + download, deadline)
+        if met:
+            z = max(deadline - download, done + least) - slowest
+            m = fill_frame(work, z, deadline * 1e-12)
+            met = not math.isnan(m)
+    if not met:
+        no_answer(i, -1, out_device, out_instance, out_passes)
+        return
     choose_batches(work, z, m, i, out_device)
     if fixed < math.inf:
         settle_total(work, fixed, i, out_device)

@@ -29,6 +29,7 @@ from radioopt.feel.kernel import (
     P,
     certify_point,
     fill_slots,
+    in_time,
     least_download_phase,
     meet_total,
     newton,
@@ -192,7 +193,7 @@ def solve_integer_one(
     rest, last = least_download_phase(work, broadcast)
     download = last + rest
     restrict(work, slowest, least)
-    fixed, deadline = instance[TOTAL, i], instance[DEADLINE, i] * (1.0 + 1e-12)
+    fixed, deadline = instance[TOTAL, i], instance[DEADLINE, i]
     lowest, smallest, largest = 0.0, 0.0, 0.0
     for k in range(count):
         lowest += work[LOW, k]
@@ -207,11 +208,14 @@ def solve_integer_one(
             y = max(min(m * math.sqrt(work[A, k] * work[P, k]), z + work[TO_L, k]), z + work[TO_U, k])
             continuous += work[LOW, k] + (z + work[TO_L, k] - y) / work[P, k]
         middle = min(max(math.floor(continuous + 0.5), smallest), largest)
-        if z + slowest + download > deadline:  # the largest total that the relaxation can do in time
+        if not in_time(
+            z + slowest + download, deadline
+        ):  # the largest total that the relaxation can do in time
             below, above = smallest, middle
             while above - below > 1.0:
                 total = math.floor(0.5 * (below + above))
-                if relaxed_phase(work, slowest, total, lowest, max_iterations) + download <= deadline:
+                latency = relaxed_phase(work, slowest, total, lowest, max_iterations) + download
+                if in_time(latency, deadline):
                     below = total
                 else:
                     above = total
@@ -228,7 +232,7 @@ def solve_integer_one(
         while True:
             latency = phase + download
             value = math.sqrt(total) / latency
-            if latency <= deadline and value > best:
+            if in_time(latency, deadline) and value > best:
                 best = value
                 best_batch[:] = batch
             tried += 1
@@ -237,7 +241,7 @@ def solve_integer_one(
                 break
             latency = relaxed_phase(work, slowest, total, lowest, max_iterations) + download
             relaxed = math.sqrt(total) / latency
-            if step > 0.0 and latency > deadline:
+            if step > 0.0 and not in_time(latency, deadline):
                 break
             if relaxed <= best:
                 break

@@ -84,6 +84,18 @@ def test_a_deadline_is_met_where_it_can_be(seed, devices):
     np.testing.assert_allclose(solution.objective[comfortable], optimum.objective[comfortable], rtol=1e-9)
 
 
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("miss", [-1e-12, 0.0, 1e-13, 9e-13, 1e-12, 1.1e-12, 1e-11])
+def test_a_deadline_missed_by_rounding_is_met_by_whole_samples_and_by_others_alike(seed, miss):
+    free = random_batch(2 * seed, 40, 4)
+    shortest = free.replace(max_batchsize=free.min_batchsize).solve().round_latency_s
+    late = free.replace(max_round_latency_s=shortest * (1 - miss))
+    continuous, whole = late.solve().status, late.solve(integer=True).status
+    np.testing.assert_array_equal(continuous == Status.INFEASIBLE, whole == Status.INFEASIBLE)
+    assert (continuous <= Status.FEASIBLE).all() or miss >= 1e-12
+    assert (continuous == Status.INFEASIBLE).all() or miss <= 1e-12
+
+
 def test_a_deadline_that_cannot_be_met_says_what_can():
     problem = random_batch(2, 1, 4)[0]
     shortest = float(problem.replace(max_batchsize=problem.min_batchsize).solve().round_latency_s)
