@@ -15,7 +15,9 @@ def test_the_code_runs(capsys):
     exec(compile(code, "README.md", "exec"), {})
     printed = capsys.readouterr().out
     assert "certificate: OPTIMAL" in printed
-    assert [line.split() for line in shown.splitlines()] == [line.split() for line in printed.splitlines()[:5]]
+    assert [line.split() for line in shown.splitlines()] == [
+        line.split() for line in printed.splitlines()[:5]
+    ]
 
 
 @pytest.mark.parametrize("target", sorted(set(re.findall(r"\]\(([^)#:]+)\)", README))))
