@@ -9,9 +9,9 @@ import sys
 from collections.abc import Sequence
 
 from radioopt import __version__
-from radioopt.cli import demo, methods, solve, train, validate
+from radioopt.cli import bench, demo, methods, solve, train, validate
 
-COMMANDS = (solve, validate, train, methods, demo)
+COMMANDS = (solve, validate, bench, train, methods, demo)
 
 EPILOG = """exit codes:
   0  done; every answer is proven optimal, every check passed

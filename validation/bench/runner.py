@@ -1,0 +1,308 @@
+"""Run the benchmark: contestants take turns on the same instances, then every answer is measured."""
+
+from __future__ import annotations
+
+import dataclasses
+import fnmatch
+import functools
+import importlib.util
+import json
+import math
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from radioopt.base.errors import OptionError
+from radioopt.base.options import DEFAULT_OPTIONS
+from radioopt.base.problem import Problem
+from radioopt.base.status import Status
+from validation.bench import machine
+from validation.bench.results import Results, Row, judge_goal
+from validation.bench.streaming import threads
+from validation.bench.suite import OURS, Case, Group, Suite, Timed, suite
+from validation.bench.timing import QUICK, Plan, Runner, race
+
+#: an answer is found if its repaired point is feasible and certified this close to the optimum
+FOUND_GAP = 1e-5
+#: name of the instance of rows that come from processes of their own
+FRESH = "fresh process"
+
+Progress = Callable[[int, int, str], None]
+
+
+def run(
+    families: Iterable[str | Suite],
+    *,
+    quick: bool = False,
+    only: str | None = None,
+    plan: Plan | None = None,
+    progress: Progress | None = None,
+) -> Results:
+    """Run the benchmark of some families.
+
+    Parameters
+    ----------
+    families : iterable of str or Suite
+        Families of :func:`~validation.bench.timed_families`, or benchmarks themselves.
+    quick : bool, default False
+        Small instances and few repetitions: a look, not a measurement.
+    only : str, optional
+        Run only rows whose label (family/instance/solver/what) contains this text, or matches it if it
+        holds ``*`` or ``?``; upper and lower case are the same.
+    plan : Plan, optional
+        How much is measured; chosen by ``quick`` by default.
+    progress : callable, optional
+        Called as ``progress(done, total, what)``.
+
+    Returns
+    -------
+    Results
+        Rows, goals, machine.
+
+    Raises
+    ------
+    OptionError
+        If a family has no benchmark, or no row matches ``only``.
+
+    Examples
+    --------
+    >>> results = run(["feel"], only="K=10/radioopt newton/solve", plan=Plan(1, 0.0, 0.0))
+    >>> [(row.what, row.found == row.answered > 0) for row in results.rows]
+    [('solve', True)]
+    """
+    chosen = [suite(family, quick=quick) if isinstance(family, str) else family for family in families]
+    plan = plan or (QUICK if quick else Plan())
+    results = Results(
+        machine=machine.describe(name for one in chosen for name in one.packages),
+        plan=dataclasses.asdict(plan) | {"quick": quick, "only": only, "found_gap": FOUND_GAP},
+    )
+    work = [(one, group, _selected(one, group, only)) for one in chosen for group in one.groups]
+    fresh = [(one, name) for one in chosen for name in one.fresh if _matches(_fresh_label(one, name), only)]
+    total = len(fresh) + sum(len(cases) for _, _, cases in work)
+    if not total:
+        raise OptionError(f"no row of the benchmark matches {only!r}")
+    done = 0
+
+    def step(text: str, count: int = 1) -> None:
+        nonlocal done
+        if progress is not None:
+            progress(done, total, text)
+        done += count
+
+    for one, name in fresh:
+        step(f"{one.family}: first call, {name}")
+        results.rows += _fresh_rows(one, name)
+    for one, group, cases in work:
+        if cases:
+            results.instances[f"{one.family}/{group.instance}"] = group.summary
+            results.rows += _group_rows(one.family, group, cases, plan, step)
+    for one in chosen:
+        results.goals += [judge_goal(one.family, goal, results.rows) for goal in one.goals]
+        results.notes[one.family] = list(one.notes)
+    results.machine["load_end"] = machine.load()
+    if progress is not None:
+        progress(total, total, "")
+    return results
+
+
+def _matches(label: str, only: str | None) -> bool:
+    if only is None:
+        return True
+    label, only = label.lower(), only.lower()
+    return fnmatch.fnmatchcase(label, only) if set("*?") & set(only) else only in label
+
+
+def _fresh_label(one: Suite, name: str) -> str:
+    return f"{one.family}/{FRESH}/{OURS}/{name}"
+
+
+def _selected(one: Suite, group: Group, only: str | None) -> list[Case]:
+    return [case for case in group.cases if _matches(_row(one.family, group, case).label, only)]
+
+
+def _row(family: str, group: Group, case: Case) -> Row:
+    return Row(family, group.instance, case.solver, case.what, case.tolerance, case.threads)
+
+
+def _obstacle(case: Case) -> str:
+    """Say why a case cannot run here; empty if it can."""
+    import numba
+
+    if case.not_run:
+        return f"not run: {case.not_run}"
+    for module, package in case.modules.items():
+        hidden = module in sys.modules and sys.modules[module] is None
+        if hidden or importlib.util.find_spec(module) is None:
+            return f"missing: {module} is not installed (pip install {package})"
+    most: int = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
+    if case.threads is not None and case.threads > most:
+        return f"missing: {case.threads} threads, and there are {most}"
+    return ""
+
+
+def _group_rows(
+    family: str, group: Group, cases: Sequence[Case], plan: Plan, step: Callable[..., None]
+) -> list[Row]:
+    """Prepare all contestants of a group, let them race, judge their answers."""
+    problems = group.make()
+    entered: list[tuple[Row, Case, Timed | None, Runner | None]] = []
+    for case in cases:
+        step(f"{family} {group.instance}: {case.solver}, {case.what}")
+        row = _row(family, group, case)
+        row.note = _obstacle(case)
+        timed, runner = None, None
+        if not row.note:
+            try:
+                timed = case.setup(problems)
+                around = None if case.threads is None else functools.partial(threads, case.threads)
+                runner = Runner(timed.call, len(timed.problems), around, timed.parts)
+                runner.calibrate(plan)
+            except Exception as error:  # whatever it is, the others are to run
+                row.note, runner = f"failed: {type(error).__name__}: {error}", None
+        entered.append((row, case, timed, runner))
+    step(f"{family} {group.instance}: all in turn", 0)
+    race([runner for *_, runner in entered if runner is not None], plan)
+    rows: list[Row] = []
+    for row, case, timed, runner in entered:
+        rows.append(row)
+        if timed is None or runner is None:
+            continue
+        if runner.error is not None:
+            row.note = f"failed: {type(runner.error).__name__}: {runner.error}"
+            continue
+        row.problems = max(1, math.prod(timed.problems[0].batch_shape))
+        _enter_times(row, runner.samples, runner.calls)
+        with runner._around():
+            _judge(row, timed, runner.last, plan)
+        for part, samples in runner.part_samples.items():
+            rows.append(_part(row, f"{case.what}: {part}", samples, len(samples)))
+        if timed.once_s is not None:
+            rows.append(_part(row, "model, once", [timed.once_s * row.problems], 1))
+    return rows
+
+
+def _enter_times(row: Row, samples: Sequence[float], calls: int) -> None:
+    times = np.asarray(samples) / row.problems
+    row.samples, row.calls = len(times), calls
+    row.minimum_s, row.median_s = float(times.min()), float(np.median(times))
+    if len(times) >= 4:
+        low, high = np.quantile(times, [0.25, 0.75])
+        row.spread = float((high - low) / row.median_s)
+
+
+def _part(row: Row, what: str, samples: Sequence[float], calls: int) -> Row:
+    part = Row(row.family, row.instance, row.solver, what, row.tolerance, row.threads, problems=row.problems)
+    _enter_times(part, samples, calls)
+    return part
+
+
+def _judge(row: Row, timed: Timed, last: tuple[int, Any], plan: Plan) -> None:
+    """Measure the last answer, and ask for the others once more; where calls are long for one or a few only."""
+    if timed.decisions is None:
+        return
+    start, residuals, gaps, claims = time.perf_counter(), [], [], set()
+    for i in sorted(range(len(timed.problems)), key=lambda i: i != last[0]):
+        if row.answered and time.perf_counter() - start + row.median_s * row.problems > plan.cap_s:
+            break
+        row.answered += row.problems
+        try:
+            raw = timed.call(i) if row.answered > row.problems else last[1]
+            residual, gap, status = measure(timed.problems[i], timed.decisions(i, raw))
+        except Exception as error:
+            claims.add(f"{type(error).__name__}: {error}")
+            continue
+        if timed.claim is not None:
+            claims.add(timed.claim(raw))
+        residuals.append(residual)
+        gaps.append(gap)
+        feasible = status != Status.FAILED
+        row.found += int(np.count_nonzero(feasible & (gap <= FOUND_GAP)))
+        row.optimal += int(np.count_nonzero(status == Status.OPTIMAL))
+    row.claim = ", ".join(sorted(claims))
+    if gaps:
+        row.residual = max(0.0, float(np.max([np.max(value) for value in residuals])))
+        row.gap = float(np.max([np.max(value) for value in gaps]))
+
+
+def uncertified(results: Results) -> list[Row]:
+    """Rows of radioopt that failed, or whose answers are not all certified optimal.
+
+    Parameters
+    ----------
+    results : Results
+        What a run measured.
+
+    Returns
+    -------
+    list of Row
+        Empty if all is well. A row that this machine cannot run is not among them.
+    """
+    ours = [row for row in results.rows if row.solver.split()[0] == OURS]
+    return [row for row in ours if row.note.startswith("failed") or row.optimal < row.answered]
+
+
+def measure(problem: Problem[Any], decisions: dict[str, Any]) -> tuple[Any, Any, Any]:
+    """Measure answers: residual as returned; gap and status after repair, by the certificate of the problem.
+
+    Parameters
+    ----------
+    problem : Problem
+        An instance or a batch.
+    decisions : dict of str to ndarray
+        The answer.
+
+    Returns
+    -------
+    residual, gap, status : ndarray (...)
+        NaN in the answer gives an infinite residual and gap, and FAILED.
+    """
+    returned = problem.certificate(DEFAULT_OPTIONS, **decisions)
+    repaired = problem.certificate(DEFAULT_OPTIONS, **problem.repair(**decisions))
+    residual, gap = (np.where(np.isnan(v), np.inf, v) for v in (returned.residual, repaired.gap))
+    return residual, gap, np.asarray(repaired.status)
+
+
+def _fresh_rows(one: Suite, name: str) -> list[Row]:
+    """First call in a process with an empty cache, then in another one that finds it filled."""
+    rows = []
+    with tempfile.TemporaryDirectory() as cache:
+        for what, repeat in (("first call ever (compiles)", 1), ("first call of a process", 3)):
+            row = Row(one.family, FRESH, OURS, f"{name}: {what}")
+            samples, imports = [], []
+            for _ in range(repeat):
+                told = _ask_fresh(one.family, name, cache)
+                if "error" in told:
+                    row.note = f"failed: {told['error']}"
+                    break
+                samples.append(told["first_s"])
+                imports.append(told["import_s"])
+            if samples:
+                _enter_times(row, samples, len(samples))
+            rows.append(row)
+            if imports and repeat > 1:
+                rows.append(Row(one.family, FRESH, OURS, f"{name}: imports of a process"))
+                _enter_times(rows[-1], imports, len(imports))
+    return rows
+
+
+def _ask_fresh(family: str, name: str, cache: str) -> dict[str, Any]:
+    root = str(Path(__file__).resolve().parents[2])
+    path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
+    done = subprocess.run(
+        [sys.executable, "-m", "validation.bench.fresh", family, name],
+        env=os.environ | {"PYTHONPATH": path, "NUMBA_CACHE_DIR": cache},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        return {"error": (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]}
+    told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return told
