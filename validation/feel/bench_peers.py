@@ -227,7 +227,7 @@ def _run(cp: Any, model: Any) -> float:
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # an inaccurate solution says so in its status
-        data, chain, inverse = model.get_problem_data(cp.CLARABEL)
+        data, chain, inverse = model.get_problem_data(cp.CLARABEL, solver_opts={})
         start = time.perf_counter()
         solution = chain.solve_via_data(model, data, warm_start=True, solver_opts={})
         seconds = time.perf_counter() - start
