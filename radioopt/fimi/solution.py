@@ -1,0 +1,189 @@
+"""What the FIMI methods return."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from radioopt.base.options import SolveOptions
+from radioopt.base.quantity import (
+    DEVICE,
+    PER_INSTANCE,
+    Array,
+    Axes,
+    Quantity,
+    quantity,
+    unrestricted,
+)
+from radioopt.base.solution import Solution
+from radioopt.base.status import Status
+from radioopt.fimi.problem import SynthesisProblem
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class SynthesisSolution(Solution):
+    """Synthetic data and resources of one round, with the energy they take and its certificate.
+
+    Attributes
+    ----------
+    synthetic_samples : ndarray, shape (..., I)
+        Synthetic samples per device.
+    cpu_frequency_hz : ndarray, shape (..., I)
+        CPU frequency [Hz].
+    bandwidth_hz : ndarray, shape (..., I)
+        Share of the band [Hz].
+    transmit_power_w : ndarray, shape (..., I)
+        Transmit power [W].
+    price_learning_j : float or ndarray (...)
+        Energy saved per unit of the learning budget, nu = -dE/dY >= 0 [J].
+    price_bandwidth_j_per_hz : float or ndarray (...)
+        Energy saved per hertz of bandwidth, -dE/dB >= 0 [J/Hz].
+    """
+
+    synthetic_samples: Quantity = quantity(
+        "samples", unrestricted, DEVICE, "synthetic samples", symbol="D_i^gen"
+    )
+    cpu_frequency_hz: Quantity = quantity("Hz", unrestricted, DEVICE, "CPU frequency", symbol="f_i")
+    bandwidth_hz: Quantity = quantity("Hz", unrestricted, DEVICE, "share of the band", symbol="b_i")
+    transmit_power_w: Quantity = quantity("W", unrestricted, DEVICE, "transmit power", symbol="P_i")
+    price_learning_j: Quantity = quantity("J", unrestricted, PER_INSTANCE, "price of learning", symbol="nu")
+    price_bandwidth_j_per_hz: Quantity = quantity(
+        "J/Hz", unrestricted, PER_INSTANCE, "price of bandwidth", symbol="varpi"
+    )
+
+    decisions: ClassVar[tuple[str, ...]] = (
+        "synthetic_samples",
+        "cpu_frequency_hz",
+        "bandwidth_hz",
+        "transmit_power_w",
+    )
+    objective_name: ClassVar[str] = "energy per round"
+    objective_unit: ClassVar[str] = "J"
+    problem: SynthesisProblem
+
+    @classmethod
+    def judged(
+        cls,
+        problem: SynthesisProblem,
+        method: str,
+        options: SolveOptions,
+        iterations: Array,
+        infeasible: Array,
+        **decisions: Array,
+    ) -> SynthesisSolution:
+        """Build a solution from decisions alone: objective, bound, prices and status by the NumPy certificate.
+
+        Parameters
+        ----------
+        problem : SynthesisProblem
+            The question.
+        method : str
+            The method that decided.
+        options : SolveOptions
+            Tolerances to judge by.
+        iterations : ndarray, shape (...)
+            What the method counts.
+        infeasible : ndarray, shape (...)
+            Which instances are known to have no feasible point.
+        **decisions : ndarray, shape (..., I)
+            The four decisions by name; NaN where there are none.
+
+        Returns
+        -------
+        SynthesisSolution
+            Certified by its own point.
+        """
+        from radioopt.fimi.certificate import implied_bound
+
+        judged = problem.certificate(options, **decisions)
+        samples = problem.local_samples + decisions["synthetic_samples"]
+        _, learning, band = implied_bound(
+            problem, samples, decisions["bandwidth_hz"], decisions["transmit_power_w"]
+        )
+        values = decisions | {
+            "objective": judged.objective,
+            "bound": judged.bound,
+            "gap": judged.gap,
+            "iterations": iterations,
+            "status_code": np.where(infeasible, int(Status.INFEASIBLE), judged.status),
+            "price_learning_j": learning,
+            "price_bandwidth_j_per_hz": band,
+        }
+        return cls(problem, method, cls._computed(values, problem.batch_shape, problem.sizes)._blocks)
+
+    @property
+    def samples(self) -> Array:
+        """Local and synthetic samples together, shape (..., I)."""
+        return np.asarray(self.problem.local_samples + self.synthetic_samples)
+
+    @property
+    def compute_time_s(self) -> Array:
+        """Time to train on the samples, shape (..., I) [s]."""
+        return np.asarray(self._cycles / self.cpu_frequency_hz)
+
+    @property
+    def upload_time_s(self) -> Array:
+        """Time to upload the update, shape (..., I) [s]."""
+        noise = np.expand_dims(self.problem.noise_psd_w_per_hz, -1) * self.bandwidth_hz
+        snr = self.problem.channel_gain * self.transmit_power_w / noise
+        rate_bps = self.bandwidth_hz * np.log1p(snr) / np.log(2)
+        return np.asarray(np.expand_dims(self.problem.payload_bits, -1) / rate_bps)
+
+    @property
+    def compute_time_fraction(self) -> Array:
+        """Share of the round spent computing, the paper's eta, shape (..., I)."""
+        return np.asarray(self.compute_time_s / np.expand_dims(self.problem.max_round_latency_s, -1))
+
+    @property
+    def compute_energy_j(self) -> Array:
+        """Energy to train on the samples, shape (..., I) [J]."""
+        return np.asarray(self.problem.energy_coefficient * self._cycles * self.cpu_frequency_hz**2)
+
+    @property
+    def upload_energy_j(self) -> Array:
+        """Energy to upload the update, shape (..., I) [J]."""
+        return np.asarray(self.transmit_power_w * self.upload_time_s)
+
+    @property
+    def energy_j(self) -> Array:
+        """Energy of a device in the round, shape (..., I) [J]; their sum is the objective."""
+        return self.compute_energy_j + self.upload_energy_j
+
+    @property
+    def local_error(self) -> Array:
+        """Learning error of a device, the paper's delta, shape (..., I); warns where the curve gives one below 0."""
+        alpha, beta, gamma = (
+            np.expand_dims(getattr(self.problem, f"curve_{part}"), -1) for part in ("alpha", "beta", "gamma")
+        )
+        error = np.asarray(alpha * self.samples**-beta - gamma)
+        if (below := error < 0).any():
+            most = float(np.broadcast_to((alpha / gamma) ** (1 / beta), error.shape)[below][0])
+            warnings.warn(
+                f"local_error: the learning curve falls below zero beyond {most:.6g} samples "
+                f"({np.count_nonzero(below)} of {below.size} devices): it is extrapolated too far",
+                stacklevel=2,
+            )
+        return error
+
+    @property
+    def _cycles(self) -> Array:
+        epochs = np.expand_dims(self.problem.local_epochs, -1)
+        return np.asarray(epochs * self.problem.cycles_per_sample * self.samples)
+
+    def to_frame(self, axes: Axes = DEVICE) -> pd.DataFrame:
+        """Tabulate per device, with time split, error and energies beside the decisions."""
+        frame = super().to_frame(axes)
+        if axes == DEVICE:
+            for name in (
+                "compute_time_fraction",
+                "local_error",
+                "compute_energy_j",
+                "upload_energy_j",
+                "energy_j",
+            ):
+                frame[name] = np.ravel(getattr(self, name))
+        return frame
