@@ -1,7 +1,7 @@
 """FIMI: energy-minimal synthetic data, CPU frequency, bandwidth and power (Li et al.)."""
 
-from radioopt.fimi.learning_curve import LearningCurve
+from radioopt.fimi.learning_curve import LEARNING_CURVES, LearningCurve
 from radioopt.fimi.problem import SynthesisProblem
 from radioopt.fimi.solution import SynthesisSolution
 
-__all__ = ["LearningCurve", "SynthesisProblem", "SynthesisSolution"]
+__all__ = ["LEARNING_CURVES", "LearningCurve", "SynthesisProblem", "SynthesisSolution"]
