@@ -1,7 +1,16 @@
 """FIMI: energy-minimal synthetic data, CPU frequency, bandwidth and power (Li et al.)."""
 
+from radioopt.fimi.filling import augmentation_plan, data_entropy_bits, fill_classes
 from radioopt.fimi.learning_curve import LEARNING_CURVES, LearningCurve
 from radioopt.fimi.problem import SynthesisProblem
 from radioopt.fimi.solution import SynthesisSolution
 
-__all__ = ["LEARNING_CURVES", "LearningCurve", "SynthesisProblem", "SynthesisSolution"]
+__all__ = [
+    "LEARNING_CURVES",
+    "LearningCurve",
+    "SynthesisProblem",
+    "SynthesisSolution",
+    "augmentation_plan",
+    "data_entropy_bits",
+    "fill_classes",
+]
