@@ -25,6 +25,11 @@ _INVERSE_E_REST = -1.2428753672788363e-17
 
 # From -0.3 up the plain residual is good to 3 ulp, from here down the other one.
 _NEAR_BELOW = -0.3
+_NEAR_S = 1.0 + math.e * _NEAR_BELOW
+
+# Up to this p the series needs no step: the first term left out is 0.01 p^8. The residual would lose digits of q,
+# which do not matter in q - 1.
+_SERIES_BELOW = 0.01
 
 # From here on e^z is not formed.
 _LOG_FROM = 2.0
@@ -34,7 +39,7 @@ _LOG_FROM = 2.0
 def lambert_w0_scalar(x: float) -> float:
     """W0 of a float, the solution w >= -1 of w e^w = x: NaN below -1/e, inf at inf."""
     if x < _NEAR_BELOW:
-        return _near_branch_point(x, 1.0)
+        return _from_branch_point(_one_plus_ex(x), 1.0) - 1.0
     if x == 0.0 or not x < math.inf:
         return x
     log = math.log1p(x)
@@ -48,7 +53,7 @@ def lambert_w0_scalar(x: float) -> float:
 def lambert_wm1_scalar(x: float) -> float:
     """W-1 of a float, the solution w <= -1 of w e^w = x for x in [-1/e, 0): -inf at 0, NaN elsewhere."""
     if x < _NEAR_BELOW:
-        return _near_branch_point(x, -1.0)
+        return _from_branch_point(_one_plus_ex(x), -1.0) - 1.0
     if not x < 0.0:
         return -math.inf if x == 0.0 else math.nan
     log = math.log(-x)
@@ -74,19 +79,42 @@ def lambert_w0_exp_scalar(z: float) -> float:
 
 
 @kernel
-def _near_branch_point(x: float, sign: float) -> float:
-    """W0 (sign 1) or W-1 (sign -1) below -0.3."""
-    s = math.e * ((x + _INVERSE_E) + _INVERSE_E_REST)
+def one_plus_w0_scalar(s: float) -> float:
+    """1 + W0((s - 1)/e) of a float s >= 0, to 1e-14 relative also near 0: the u >= 0 of u e^u - e^u + 1 = s."""
+    if s < _NEAR_S:
+        return _from_branch_point(s, 1.0)
+    return 1.0 + lambert_w0_scalar((s - 1.0) / math.e)
+
+
+@kernel
+def one_plus_wm1_scalar(s: float) -> float:
+    """1 + W-1((s - 1)/e) of 0 <= s < 1, to 1e-14 relative also near 0: the u <= 0 of u e^u - e^u + 1 = s."""
+    if s < _NEAR_S:
+        return _from_branch_point(s, -1.0)
+    return 1.0 + lambert_wm1_scalar((s - 1.0) / math.e)
+
+
+@kernel
+def _one_plus_ex(x: float) -> float:
+    """1 + e x with all digits near x = -1/e; the float next to -1/e, which lies 1e-17 below it, counts as -1/e."""
+    return 0.0 if x == -_INVERSE_E else math.e * ((x + _INVERSE_E) + _INVERSE_E_REST)
+
+
+@kernel
+def _from_branch_point(s: float, sign: float) -> float:
+    """1 + W0 (sign 1) or 1 + W-1 (sign -1) at s = 1 + e x up to 0.19: NaN for negative s."""
     if not s > 0.0:
-        return -1.0 if x == -_INVERSE_E else math.nan  # the float next to -1/e lies 1e-17 below it
+        return s if s == 0.0 else math.nan
     p = sign * math.sqrt(2.0 * s)
     q = 680863.0 / 43545600.0
     for c in (-221.0 / 8505.0, 769.0 / 17280.0, -43.0 / 540.0, 11.0 / 72.0, -1.0 / 3.0, 1.0, 0.0):
         q = q * p + c
+    if abs(p) < _SERIES_BELOW:
+        return q
     log = math.log1p(-s)
     for _ in range(2):
         q += _step(q - 1.0, q, log - math.log1p(-q) - q)
-    return q - 1.0
+    return q
 
 
 @kernel

@@ -17,6 +17,8 @@ from radioopt.numerics.lambertw import (
     lambert_w0_exp_scalar,
     lambert_w0_scalar,
     lambert_wm1_scalar,
+    one_plus_w0_scalar,
+    one_plus_wm1_scalar,
 )
 
 INVERSE_E = math.exp(-1)  # the float next to 1/e, 1.2e-17 above it
@@ -110,6 +112,21 @@ def test_inverts_w_exp_w_on_the_lower_branch(w):
 @given(st.floats(-700.0, 700.0))
 def test_both_forms_agree(z):
     assert lambert_w_exp(z) == pytest.approx(lambert_w(math.exp(z)), rel=1e-13)
+
+
+@pytest.mark.parametrize(("function", "branch"), [(one_plus_w0_scalar, 0), (one_plus_wm1_scalar, -1)])
+def test_distance_from_the_branch_point_keeps_its_digits(function, branch):
+    """1 + W is small where W is near -1, and as good as the rest."""
+    rng = np.random.default_rng(9)
+    s = np.concatenate(
+        [10.0 ** rng.uniform(-30, -1, 500), 10.0 ** rng.uniform(-5, -3, 300), rng.uniform(0, 1, 300)]
+    )
+    with mpmath.workdps(60):
+        for value in s.tolist():
+            exact = 1 + mpmath.lambertw((mpmath.mpf(value) - 1) / mpmath.e, branch).real
+            assert float(abs(function(value) / exact - 1)) < 2e-14
+    assert function(0.0) == 0.0
+    assert math.isnan(function(-0.1))
 
 
 @given(st.floats(-INVERSE_E, 1e300), st.floats(1e-12, 1.0))
