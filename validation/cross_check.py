@@ -53,11 +53,11 @@ def cross_check(
     pandas.DataFrame
         One row per solver, indexed by its name:
 
-        - ``kind``: "method" or "reference";
+        - ``kind``: "method", "baseline" (a method that does not claim to be optimal) or "reference";
         - ``residual``: largest scaled violation of a constraint by the point as returned;
         - ``reported``: the objective that the solver reports;
         - ``objective``, ``bound``, ``gap``, ``verdict``: of the repaired point, by ``problem.certificate``;
-        - ``difference``: how much worse the objective is than the best of all rows, relatively;
+        - ``difference``: how much worse the objective is than the best of all feasible rows, relatively;
         - ``seconds``: wall time; ``status``, ``version``: the solver's own words.
 
         A solver that raises or finds no point has NaN there and says why in ``status``.
@@ -89,7 +89,8 @@ def cross_check(
     frame = pd.DataFrame(rows).set_index("solver")
     objectives = frame["objective"]
     sign = 1.0 if problem.sense == "min" else -1.0
-    best = sign * (sign * objectives).min()
+    feasible = frame["verdict"] != Status.FAILED.name  # a point outside the constraints can beat every other
+    best = sign * (sign * objectives[feasible]).min()
     frame["difference"] = sign * (objectives - best) / max(problem.scale, abs(best), np.finfo(float).tiny)
     return frame
 
@@ -216,7 +217,7 @@ def _chosen_references(problem: Problem[Any], names: Iterable[str] | None) -> li
 
 
 def _method_row(problem: Problem[Any], name: str, options: SolveOptions) -> dict[str, Any]:
-    row = _empty_row(name, "method")
+    row = _empty_row(name, "method" if problem.methods[name].exact else "baseline")
     start = time.perf_counter()
     try:
         solution = problem.solve(name, options, throw=False)

@@ -1,4 +1,4 @@
-"""Integer batch sizes against brute force over every combination, and against the relaxation."""
+"""Integer batch sizes against brute force over every combination, SCIP's proof, and the relaxation."""
 
 import itertools
 
@@ -7,6 +7,7 @@ import pytest
 
 from radioopt import Status
 from radioopt.feel import BatchsizeProblem
+from validation.feel import zoo
 
 
 def bisect(excess, low, high):
@@ -29,6 +30,20 @@ def overfull(size, done):
     return excess
 
 
+def latency(problem, batches):
+    """Least round latency of given batch sizes (..., K) [s]: both frames full."""
+    done = problem.base_time_s + problem.seconds_per_sample * np.maximum(batches, problem.min_batchsize)
+    upload, download = problem.upload_time_full_frame_s, problem.download_time_full_frame_s
+    up = bisect(overfull(upload, done), done.max(-1), done.max(-1) + upload.sum())
+    update = problem.update_time_s
+    return up + bisect(overfull(download, update), update.max(), update.max() + download.sum())
+
+
+def efficiency(problem, batches):
+    """Best learning efficiency of given batch sizes (..., K)."""
+    return problem.loss_decay * np.sqrt(batches.sum(-1)) / latency(problem, batches)
+
+
 def brute_force(problem):
     """Best learning efficiency over all integer batch sizes, total and deadline respected; nan if there is none."""
     least = np.maximum(1, np.floor(problem.min_batchsize)).astype(int)
@@ -36,46 +51,16 @@ def brute_force(problem):
     batches = np.array(
         list(itertools.product(*(range(a, b + 1) for a, b in zip(least, most, strict=True)))), float
     )
-    done = problem.base_time_s + problem.seconds_per_sample * np.maximum(batches, problem.min_batchsize)
-    upload, download = problem.upload_time_full_frame_s, problem.download_time_full_frame_s
-    up = bisect(overfull(upload, done), done.max(-1), done.max(-1) + upload.sum())
-    update = problem.update_time_s
-    down = bisect(overfull(download, update), update.max(), update.max() + download.sum())
-    total, latency = batches.sum(-1), up + down
-    allowed = latency <= problem.max_round_latency_s * (1 + 1e-12)
+    allowed = latency(problem, batches) <= problem.max_round_latency_s * (1 + 1e-12)
     if np.isfinite(problem.total_batchsize):
-        allowed &= total == problem.total_batchsize
-    return (np.sqrt(total) / latency)[allowed].max() if allowed.any() else np.nan
+        allowed &= batches.sum(-1) == problem.total_batchsize
+    return efficiency(problem, batches)[allowed].max() if allowed.any() else np.nan
 
 
 def small_problem(seed):
-    """One to three devices, CPU or GPU, thresholds and limits with fractions."""
-    rng = np.random.default_rng(seed)
-    devices = int(rng.integers(1, 4))
-
-    def spread(low, high, shape=devices):
-        return 10.0 ** rng.uniform(low, high, shape)
-
-    common = {
-        "payload_bits": spread(5, 7, ()),
-        "uplink_rate_bps": spread(5, 8),
-        "downlink_rate_bps": spread(5, 8),
-        "max_batchsize": 1 + rng.uniform(0, {1: 300, 2: 40, 3: 14}[devices], devices),
-    }
-    if seed % 2:
-        return BatchsizeProblem.gpu(
-            seconds_per_sample=spread(-4, 0),
-            base_time_s=spread(-3, 1),
-            threshold_batchsize=spread(-1, 1.5),
-            update_time_s=spread(-4, 1),
-            **common,
-        )
-    return BatchsizeProblem.cpu(
-        cpu_frequency_hz=spread(8, 9.5),
-        cycles_per_sample=spread(6, 8.5),
-        update_cycles=spread(5, 8),
-        **common,
-    )
+    """One to three devices and at most a few thousand combinations."""
+    devices = 1 + seed % 3
+    return zoo.random_whole(seed, devices, most={1: 300, 2: 40, 3: 14}[devices])
 
 
 @pytest.mark.parametrize("block", range(10))
@@ -131,17 +116,62 @@ def test_is_proven_for_many_devices(devices):
 
 
 def test_a_node_limit_leaves_a_true_gap():
-    problem = small_problem(8)
+    problem = zoo.named()["tiny_payload"]
     best = float(problem.solve(integer=True).objective)
     cut = problem.solve(integer=True, node_limit=1, throw=False)
-    assert cut.status in (Status.NODE_LIMIT, Status.OPTIMAL)
+    assert cut.status is Status.NODE_LIMIT
+    assert cut.gap > 1e-9
     assert float(cut.objective) <= best * (1 + 1e-12) <= float(cut.bound) * (1 + 2e-12)
 
 
 def test_a_batch_is_its_instances():
-    problems = [small_problem(seed) for seed in range(0, 40, 2)]
-    problems = [p for p in problems if p.sizes["device"] == 2]
+    problems = [zoo.random_whole(seed, 2, most=40) for seed in range(20)]
     fields = {n: np.stack([p.to_dict()[n] for p in problems]) for n in problems[0].quantities}
     together = BatchsizeProblem(**fields).solve(integer=True)
     for i, problem in enumerate(problems):
         np.testing.assert_array_equal(together.batchsize[i], problem.solve(integer=True).batchsize)
+
+
+# -- SCIP: another proof, without brute force ---------------------------------------------------------------------
+
+
+def difference_to_scip(problem):
+    """How much better than SCIP's proven optimum ours is, relatively; both evaluated at their batches alone."""
+    from validation.feel.pyomo_model import solve_whole_samples
+
+    ours, answer = problem.solve(integer=True), solve_whole_samples(problem, 60.0)
+    assert ours.status is Status.OPTIMAL
+    assert answer.status == "optimal, convergenceCriteriaSatisfied"
+    batch = answer.decisions["batchsize"]
+    assert (batch >= np.maximum(1, np.floor(problem.min_batchsize))).all()
+    assert (batch <= problem.max_batchsize).all()
+    best, theirs = (float(efficiency(problem, b)) for b in (ours.batchsize, batch))
+    assert best == pytest.approx(float(ours.objective), rel=1e-12)
+    return best / theirs - 1
+
+
+@pytest.mark.reference
+@pytest.mark.parametrize("devices", [4, 5, 6])
+def test_equals_the_optimum_that_scip_proves(devices):
+    for seed in range(8):
+        assert abs(difference_to_scip(zoo.random_whole(seed, devices, most=40))) <= 1e-9
+
+
+@pytest.mark.reference
+def test_equals_the_optimum_that_scip_proves_for_a_fixed_total_and_a_deadline():
+    for seed in range(6):
+        problem = zoo.random_whole(seed, 4, most=40)
+        total = np.round(0.5 * (problem.min_batchsize + problem.max_batchsize).sum())
+        assert abs(difference_to_scip(problem.replace(total_batchsize=total))) <= 1e-9
+        # between the latencies of two totals, so that neither solver stands on the deadline by rounding
+        shortest = problem.replace(max_batchsize=problem.min_batchsize).solve().round_latency_s
+        deadline = 0.4 * shortest + 0.6 * problem.solve(integer=True).round_latency_s
+        assert abs(difference_to_scip(problem.replace(max_round_latency_s=deadline))) <= 1e-9
+
+
+@pytest.mark.exhaustive
+@pytest.mark.reference
+@pytest.mark.parametrize("devices", [4, 5, 6])
+def test_equals_the_optimum_that_scip_proves_on_hundreds(devices):
+    differences = [difference_to_scip(zoo.random_whole(seed, devices, most=60)) for seed in range(1000, 1200)]
+    assert np.abs(differences).max() <= 1e-9

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from radioopt import OptionError
-from validation.feel import cvxpy_model, ipopt_model, zoo
+from radioopt.feel import BatchsizeProblem
+from validation.feel import cvxpy_model, ipopt_model, pyomo_model, zoo
 from validation.feel.scaling import Scaling
 from validation.reference import NoAnswerError
 
@@ -42,12 +43,27 @@ def test_answers_are_in_the_units_of_the_problem(solve):
     assert 0 < answer.modelling_seconds <= answer.seconds
 
 
-def test_ipopt_refuses_what_its_model_lacks():
-    with pytest.raises(NoAnswerError, match="no fixed total batch, deadline or broadcast: ask cvxpy"):
-        ipopt_model.solve(NAMED["paper_cpu"].replace(downlink="broadcast"), 20.0)
+@pytest.mark.reference
+@pytest.mark.parametrize(
+    "solve", [cvxpy_model.solve, pyomo_model.solve_convex_form], ids=["cvxpy", "pyomo-scip-convex"]
+)
+def test_an_infeasible_deadline_is_reported(solve):
+    with pytest.raises(NoAnswerError, match=r"(?i)infeasible"):
+        solve(NAMED["paper_cpu"].replace(max_round_latency_s=1e-3), 20.0)
 
 
 @pytest.mark.reference
-def test_cvxpy_reports_an_infeasible_deadline():
-    with pytest.raises(NoAnswerError, match="infeasible"):
-        cvxpy_model.solve(NAMED["paper_cpu"].replace(max_round_latency_s=1e-3), 20.0)
+def test_whole_samples_are_whole_and_below_a_threshold_where_that_is_best():
+    problem = BatchsizeProblem.gpu(
+        seconds_per_sample=1.0,  # the sample beyond the threshold is not worth its second
+        base_time_s=1.0,
+        threshold_batchsize=[3.7, 2.2],
+        update_time_s=0.01,
+        payload_bits=1e5,
+        uplink_rate_bps=1e7,
+        downlink_rate_bps=1e7,
+        max_batchsize=[9.5, 8],
+    )
+    answer = pyomo_model.solve_whole_samples(problem, 20.0)
+    np.testing.assert_array_equal(answer.decisions["batchsize"], [3.0, 2.0])
+    np.testing.assert_array_equal(problem.solve(integer=True).batchsize, [3.0, 2.0])

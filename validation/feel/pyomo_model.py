@@ -3,11 +3,12 @@
 The paper's form (P1, equation (17); P6, equation (30)) keeps the non-convex product of efficiency and latency,
 and the batches below a GPU's threshold, where the compute time is flat, so it assumes neither the convex
 reformulation nor Lemma 2. SCIP closes the gap by branching, which it does for some tens of devices. The convex
-form replaces the product by a rotated cone.
+form replaces the product by a rotated cone, and is also solved over integer batch sizes.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable
 from typing import Any
@@ -17,7 +18,7 @@ import numpy as np
 from radioopt.base.errors import require
 from radioopt.base.quantity import Array
 from radioopt.feel.problem import BatchsizeProblem
-from validation.feel.scaling import Scaling, refuse_extensions
+from validation.feel.scaling import Scaling
 from validation.reference import Answer, NoAnswerError, reference
 
 PARAMETERS = {
@@ -51,19 +52,9 @@ def solve_paper_form(problem: BatchsizeProblem, time_limit_s: float) -> Answer:
     MissingExtraError
         If Pyomo or PySCIPOpt is not installed.
     NoAnswerError
-        If SCIP returns no point, or the problem extends the paper's.
+        If SCIP returns no point.
     """
-    pyo = require("pyomo.environ", "validation")
-    start = time.perf_counter()
-    refuse_extensions(problem)
-    scale = Scaling.of(problem)
-    model = _round(problem, scale, pyo, np.ones_like(problem.min_batchsize), flat=True)
-    model.efficiency = pyo.Var(bounds=(0, None))
-    model.definition = pyo.Constraint(
-        expr=model.efficiency * (model.phase_up + model.phase_down) <= pyo.sqrt(model.total)
-    )
-    model.objective = pyo.Objective(expr=model.efficiency, sense=pyo.maximize)
-    return _answer(problem, scale, model, start, time_limit_s, lambda value: value)
+    return _solve(problem, time_limit_s, _efficiency)
 
 
 @reference("feel", "pyomo-scip-convex", modules=("pyomo.environ", "pyscipopt"), max_devices=20)
@@ -87,78 +78,77 @@ def solve_convex_form(problem: BatchsizeProblem, time_limit_s: float) -> Answer:
     MissingExtraError
         If Pyomo or PySCIPOpt is not installed.
     NoAnswerError
-        If SCIP returns no point, or the problem extends the paper's.
+        If SCIP returns no point.
     """
-    pyo = require("pyomo.environ", "validation")
-    start = time.perf_counter()
-    refuse_extensions(problem)
-    scale = Scaling.of(problem)
-    model = _round(problem, scale, pyo, problem.min_batchsize, flat=False)
+    return _solve(problem, time_limit_s, _kappa, least=problem.min_batchsize)
+
+
+def solve_whole_samples(problem: BatchsizeProblem, time_limit_s: float) -> Answer:
+    """Pyomo with SCIP over integer batch sizes, those below a GPU's threshold among them.
+
+    No reference for ``cross_check``, which poses the continuous problem: compare its point with that of
+    ``problem.solve(integer=True)``.
+
+    Parameters
+    ----------
+    problem : BatchsizeProblem
+        A single instance of a few devices.
+    time_limit_s : float
+        Limit for the solver [s].
+
+    Returns
+    -------
+    Answer
+        Whole batch sizes, and slots within SCIP's tolerance; the status says whether SCIP proved them optimal.
+
+    Raises
+    ------
+    MissingExtraError
+        If Pyomo or PySCIPOpt is not installed.
+    NoAnswerError
+        If SCIP returns no point.
+    """
+    return _solve(problem, time_limit_s, _kappa, whole=True)
+
+
+def _efficiency(model: Any, pyo: Any) -> Callable[[float], float]:
+    """Maximise E with E (T + T_D) <= sqrt(sum B)."""
+    model.efficiency = pyo.Var(bounds=(0, None))
+    model.definition = pyo.Constraint(
+        expr=model.efficiency * (model.phase_up + model.phase_down) <= pyo.sqrt(model.total)
+    )
+    model.objective = pyo.Objective(expr=model.efficiency, sense=pyo.maximize)
+    return lambda value: value
+
+
+def _kappa(model: Any, pyo: Any) -> Callable[[float], float]:
+    """Minimise kappa = E^-2 with (T + T_D)^2 <= kappa sum B, a rotated cone."""
     model.kappa = pyo.Var(bounds=(0, None))
     model.definition = pyo.Constraint(
         expr=(model.phase_up + model.phase_down) ** 2 <= model.kappa * model.total
     )
     model.objective = pyo.Objective(expr=model.kappa, sense=pyo.minimize)
-    return _answer(problem, scale, model, start, time_limit_s, lambda value: max(value, 1e-300) ** -0.5)
+    return lambda value: max(value, 1e-300) ** -0.5
 
 
-def _round(problem: BatchsizeProblem, scale: Scaling, pyo: Any, least_batch: Array, flat: bool) -> Any:
-    """Model batches, slots and latencies in scaled variables; ``flat`` adds a GPU's least compute time."""
-    model = pyo.ConcreteModel()
-    model.devices = pyo.RangeSet(0, problem.sizes["device"] - 1)
-    low, high = least_batch / scale.batch, problem.max_batchsize / scale.batch
-    model.batch = pyo.Var(model.devices, bounds=lambda _, k: (low[k], high[k]))
-    model.uplink = pyo.Var(model.devices, bounds=lambda _, k: (1e-9, 1 / scale.uplink[k]))
-    model.downlink = pyo.Var(model.devices, bounds=lambda _, k: (1e-9, 1 / scale.downlink[k]))
-    model.phase_up = pyo.Var(bounds=(0, None))
-    model.phase_down = pyo.Var(bounds=(0, None))
-    model.total = pyo.Var(bounds=(0, problem.max_batchsize.sum() / scale.total))
-
-    upload = problem.upload_time_full_frame_s / scale.uplink / scale.latency
-    download = problem.download_time_full_frame_s / scale.downlink / scale.latency
-    update = problem.update_time_s / scale.latency
-    base = problem.base_time_s / scale.latency
-    slope = problem.seconds_per_sample * scale.batch / scale.latency
-    earliest = base + slope * problem.min_batchsize / scale.batch
-
-    def compute_and_upload(m: Any, k: int) -> Any:
-        return base[k] + slope[k] * m.batch[k] + upload[k] / m.uplink[k] <= m.phase_up
-
-    def flat_and_upload(m: Any, k: int) -> Any:
-        return earliest[k] + upload[k] / m.uplink[k] <= m.phase_up
-
-    def download_and_update(m: Any, k: int) -> Any:
-        return download[k] / m.downlink[k] + update[k] <= m.phase_down
-
-    model.uploads = pyo.Constraint(model.devices, rule=compute_and_upload)
-    if flat:
-        model.flat = pyo.Constraint(model.devices, rule=flat_and_upload)
-    model.downloads = pyo.Constraint(model.devices, rule=download_and_update)
-    model.uplink_frame = pyo.Constraint(expr=pyo.sum_product(_list(scale.uplink), model.uplink) <= 1)
-    model.downlink_frame = pyo.Constraint(expr=pyo.sum_product(_list(scale.downlink), model.downlink) <= 1)
-    model.sum = pyo.Constraint(
-        expr=pyo.sum_product(_list(scale.batch / scale.total), model.batch) == model.total
-    )
-    return model
-
-
-def _list(values: Array) -> dict[int, float]:
-    """Plain numbers by device, as Pyomo wants them."""
-    return dict(enumerate(values.tolist()))
-
-
-def _answer(
+def _solve(
     problem: BatchsizeProblem,
-    scale: Scaling,
-    model: Any,
-    start: float,
     time_limit_s: float,
-    efficiency: Callable[[float], float],
+    aim: Callable[[Any, Any], Callable[[float], float]],
+    *,
+    least: Array | float = 1.0,
+    whole: bool = False,
 ) -> Answer:
-    """Run SCIP and read the point back; ``efficiency`` turns the model's objective into the scaled one."""
+    """Write the model, run SCIP and read the point back; ``aim`` turns its objective into the scaled efficiency."""
+    pyo, pyomo = require("pyomo.environ", "validation"), require("pyomo", "validation")
     pyscipopt = require("pyscipopt", "validation")
-    pyomo = require("pyomo", "validation")
     factory = require("pyomo.contrib.solver.common.factory", "validation")
+    start = time.perf_counter()
+    scale = Scaling.of(problem)
+    if whole:
+        scale = dataclasses.replace(scale, batch=np.ones_like(scale.batch))
+    model = _round(problem, scale, pyo, np.broadcast_to(least, scale.batch.shape), whole)
+    efficiency = aim(model, pyo)
     solver = factory.SolverFactory("scip_direct")
     modelled = time.perf_counter()
     results = solver.solve(
@@ -179,10 +169,68 @@ def _answer(
         for variable in (model.batch, model.uplink, model.downlink)
     )
     return Answer(
-        decisions=scale.decisions(problem, batch, uplink, downlink),
+        decisions=scale.decisions(problem, np.rint(batch) if whole else batch, uplink, downlink),
         objective=float(scale.efficiency * efficiency(results.incumbent_objective)),
         seconds=time.perf_counter() - start,
         modelling_seconds=modelled - start,
         status=status,
         version=f"pyomo {pyomo.__version__}, pyscipopt {pyscipopt.__version__}",
     )
+
+
+def _round(problem: BatchsizeProblem, scale: Scaling, pyo: Any, least: Array, whole: bool) -> Any:
+    """Model batches, slots and latencies in scaled variables; below ``min_batchsize`` the compute time is flat."""
+    model = pyo.ConcreteModel()
+    model.devices = pyo.RangeSet(0, problem.sizes["device"] - 1)
+    most = np.floor(problem.max_batchsize) if whole else problem.max_batchsize
+    low, high = least / scale.batch, most / scale.batch
+    domain = pyo.Integers if whole else pyo.Reals
+    model.batch = pyo.Var(model.devices, domain=domain, bounds=lambda _, k: (low[k], high[k]))
+    model.uplink = pyo.Var(model.devices, bounds=lambda _, k: (1e-9, 1 / scale.uplink[k]))
+    model.downlink = pyo.Var(model.devices, bounds=lambda _, k: (1e-9, 1 / scale.downlink[k]))
+    model.phase_up = pyo.Var(bounds=(0, None))
+    model.phase_down = pyo.Var(bounds=(0, None))
+    model.total = pyo.Var(bounds=(0, problem.max_batchsize.sum() / scale.total))
+
+    upload = problem.upload_time_full_frame_s / scale.uplink / scale.latency
+    download = problem.download_time_full_frame_s / scale.downlink / scale.latency
+    update = problem.update_time_s / scale.latency
+    base = problem.base_time_s / scale.latency
+    slope = problem.seconds_per_sample * scale.batch / scale.latency
+    earliest = base + slope * problem.min_batchsize / scale.batch
+    broadcast = problem.downlink == "broadcast"
+    if broadcast:  # all listen to the whole frame, and the slowest to receive and to update set the phase
+        update = np.full_like(update, update.max())
+
+    def compute_and_upload(m: Any, k: int) -> Any:
+        return base[k] + slope[k] * m.batch[k] + upload[k] / m.uplink[k] <= m.phase_up
+
+    def flat_and_upload(m: Any, k: int) -> Any:
+        return earliest[k] + upload[k] / m.uplink[k] <= m.phase_up
+
+    def download_and_update(m: Any, k: int) -> Any:
+        return download[k] / m.downlink[k] + update[k] <= m.phase_down
+
+    model.uploads = pyo.Constraint(model.devices, rule=compute_and_upload)
+    if (least < problem.min_batchsize).any():
+        model.flat = pyo.Constraint(model.devices, rule=flat_and_upload)
+    model.downloads = pyo.Constraint(model.devices, rule=download_and_update)
+    model.uplink_frame = pyo.Constraint(expr=pyo.sum_product(_list(scale.uplink), model.uplink) <= 1)
+    if not broadcast:
+        model.downlink_frame = pyo.Constraint(
+            expr=pyo.sum_product(_list(scale.downlink), model.downlink) <= 1
+        )
+    model.sum = pyo.Constraint(
+        expr=pyo.sum_product(_list(scale.batch / scale.total), model.batch) == model.total
+    )
+    if problem.total_batchsize < np.inf:
+        model.fixed = pyo.Constraint(expr=model.total == float(problem.total_batchsize) / scale.total)
+    if problem.max_round_latency_s < np.inf:
+        deadline = float(problem.max_round_latency_s) / scale.latency
+        model.deadline = pyo.Constraint(expr=model.phase_up + model.phase_down <= deadline)
+    return model
+
+
+def _list(values: Array) -> dict[int, float]:
+    """Plain numbers by device, as Pyomo wants them."""
+    return dict(enumerate(values.tolist()))

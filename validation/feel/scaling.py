@@ -14,13 +14,6 @@ import numpy as np
 from radioopt.base.errors import OptionError
 from radioopt.base.quantity import Array
 from radioopt.feel.problem import BatchsizeProblem
-from validation.reference import NoAnswerError
-
-
-def refuse_extensions(problem: BatchsizeProblem) -> None:
-    """Raise ``NoAnswerError`` unless the problem is the paper's own, as a model of P1 and P6 needs it."""
-    if problem.downlink != "tdma" or min(problem.total_batchsize, problem.max_round_latency_s) < np.inf:
-        raise NoAnswerError("this model has no fixed total batch, deadline or broadcast: ask cvxpy")
 
 
 @dataclass(frozen=True)

@@ -138,6 +138,46 @@ def random(seed: int, *, max_devices: int = 40) -> BatchsizeProblem:
     return random_batch(rng, 1, devices)[0]
 
 
+def random_whole(seed: int, devices: int, *, most: float) -> BatchsizeProblem:
+    """Draw one instance for integer batch sizes: few samples a device, limits and thresholds with fractions.
+
+    Parameters
+    ----------
+    seed : int
+        Non-negative; the same seed gives the same instance.
+    devices : int
+        Number of devices.
+    most : float
+        No batch is larger [samples]; with ``devices`` it says how many combinations there are to enumerate.
+
+    Returns
+    -------
+    BatchsizeProblem
+        A single instance of :func:`random_batch` with limits drawn anew, CPU or GPU.
+
+    Examples
+    --------
+    >>> problem = random_whole(1, 3, most=15)
+    >>> float(problem.max_batchsize.max()) <= 15
+    True
+    """
+    rng = np.random.default_rng([seed, devices])
+    problem = random_batch(rng, 1, devices)[0]
+    high = np.minimum(problem.max_batchsize, rng.uniform(1, most, devices))
+    low = np.minimum(problem.min_batchsize, 1 + (high - 1) * np.minimum(rng.uniform(0, 1.1, devices), 1.0))
+    flat = (
+        problem.base_time_s + problem.seconds_per_sample * problem.min_batchsize
+    )  # the time at the threshold
+    return problem.replace(
+        payload_bits=problem.payload_bits * 10 ** rng.uniform(-2, 0),
+        max_batchsize=high,
+        min_batchsize=low,
+        base_time_s=np.where(
+            problem.min_batchsize > 1, flat - problem.seconds_per_sample * low, problem.base_time_s
+        ),
+    )
+
+
 def random_batch(rng: np.random.Generator, count: int, devices: int) -> BatchsizeProblem:
     """Draw a batch of instances of the same number of devices, all CPU or all GPU.
 
