@@ -1,0 +1,1 @@
+"""FIMI as the paper writes it, for generic solvers; named and random instances."""
