@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 #: relative rounding error allowed for in a bound
 ROUNDING = 1e-15
 #: Newton steps on the dual that may improve the implied prices
-STEPS = 4
+STEPS = 12
 
 
 @dataclass
@@ -183,23 +183,27 @@ def _implied_prices(p: Canonical, samples: Array, bandwidth: Array, power: Array
     t = p.a / (bandwidth * u)
     s = p.T - t
     log_h = _log_h(u)
-    speed = np.maximum(2 * p.A * (samples / s) ** 3, 0.0)  # -C' of a device that is not at f_max
-    at_power = power >= p.power * (1 - 1e-9)
-    free = p.k * t * np.exp(log_h)
-    full = (speed + p.power) * t**2 * np.exp(log_h - u) / p.a
-    some = (~at_power).any(-1, keepdims=True)
-    varpi = _median(np.where(some, free, full), ~at_power | ~some)
-
-    slope = np.where(at_power, varpi * p.a * np.exp(u - log_h) / t**2 - p.power, varpi * bandwidth / t)  # -U'
-    interior = 3 * p.A * samples ** (p.beta + 3) / (p.beta * s**2)
-    at_speed = (p.A * p.F**3 + slope) * samples ** (p.beta + 1) / (p.beta * p.F)
+    full = power >= p.power * (1 - 1e-9)
     fastest = samples >= p.F * s * (1 - 1e-9)
     above, below = samples >= p.high * (1 - 1e-9), samples <= p.low * (1 + 1e-9)
-    nu = _median(interior, ~(fastest | above | below))
-    nu = np.where(np.isnan(nu), _median(at_speed, fastest & ~(above | below)), nu)
-    least = np.where(above & ~below, interior, 0.0).max(-1, keepdims=True)
-    most = np.where(below & ~above, interior, np.inf).min(-1, keepdims=True)
-    between = np.where(np.isinf(most), least, np.where(least > 0, np.sqrt(least * most), most))
+    speed = 2 * p.A * (samples / s) ** 3  # -C' of a device that is not at f_max
+    at_limit = (speed + p.power) * t**2 * np.exp(log_h - u) / p.a
+    free = ~full
+    varpi = np.nan
+    for values, chosen in ((p.k * t * np.exp(log_h), free), (at_limit, full & ~fastest), (at_limit, full)):
+        varpi = np.where(np.isnan(varpi), _median(values, chosen), varpi)
+
+    slope = np.where(full, varpi * p.a * np.exp(u - log_h) / t**2 - p.power, varpi * bandwidth / t)  # -U'
+    interior = 3 * p.A * samples ** (p.beta + 3) / (p.beta * s**2)
+    at_speed = (p.A * p.F**3 + slope) * samples ** (p.beta + 1) / (p.beta * p.F)
+    own = np.where(fastest, at_speed, interior)
+    nu = np.nan
+    for chosen in (~(fastest | above | below), fastest & ~(above | below)):
+        nu = np.where(np.isnan(nu), _median(own, chosen), nu)
+    # where all devices are at a limit: between what those at D_hi need and those at D_loc refuse
+    least = np.where(above & ~below, own, 0.0).max(-1, keepdims=True)
+    most = np.where(below & ~above, own, np.inf).min(-1, keepdims=True)
+    between = np.where(np.isinf(most), least * 2, np.where(least > 0, np.sqrt(least * most), most / 2))
     nu = np.where(np.isnan(nu), between, nu)
     return np.where(nu > 0, nu, 0.0), np.where(varpi > 0, varpi, 0.0)
 

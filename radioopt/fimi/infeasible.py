@@ -1,0 +1,137 @@
+r"""Proof that a FIMI instance has no feasible point, and the nearest feasible values; only asked after a failure.
+
+Five things can be missing, in this order:
+
+1. time: device i cannot finish, :math:`D^{loc}/F + \kappa \ge T`, whatever its bandwidth;
+2. bandwidth: :math:`\sum b^{min}(T - D^{loc}/F) > B` even without synthetic samples;
+3. a reachable error: :math:`Y \le 0`;
+4. samples: :math:`\sum (D^{loc} + D^{max})^{-\beta} > Y`;
+5. all of them together: within T and B the devices cannot train on samples enough.
+
+The last is a convex problem with one price w, as everybody transmits at :math:`P^{max}` in time t and trains on
+:math:`D = \min(D^{hi}, F (T - t))`:
+
+.. math:: V = \max_{w \ge 0} \sum_i \min_t \big(D_i^{-\beta} + w b_i(t)\big) - w B, \qquad
+    b(t) = \frac{a}{t u}, \; \frac{e^u - 1}{u} = \frac{t}{\kappa} .
+
+Any w bounds V from below, so V > Y is proven by the w found.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from radioopt.base.quantity import Array
+from radioopt.fimi.certificate import Canonical, _log_h, _log_m, _root
+
+if TYPE_CHECKING:
+    from radioopt.fimi.problem import SynthesisProblem
+
+#: relative margin by which a limit must be missed to count: rounding is not infeasible
+MARGIN = 1e-12
+
+
+def proven(problem: SynthesisProblem) -> Array:
+    """Tell which instances of a batch are proven to have no feasible point.
+
+    Parameters
+    ----------
+    problem : SynthesisProblem
+        A batch.
+
+    Returns
+    -------
+    ndarray of bool, shape (...)
+        True where a bound proves it; False where there is a feasible point or it is too close to call.
+    """
+    p = Canonical.of(problem)
+    with np.errstate(all="ignore"):
+        late = least_times(p).max(-1) >= p.T[..., 0]
+        narrow = least_bandwidth(p) > p.B[..., 0] * (1 + MARGIN)
+        unreachable = p.Y[..., 0] <= 0
+        few = (p.high**-p.beta).sum(-1) > p.Y[..., 0] * (1 + MARGIN)
+        known = late | narrow | unreachable | few
+        bound = np.full(late.shape, -np.inf)
+        if not known.all():
+            bound = least_learning(p)[1]
+        return np.asarray(known | (bound > p.Y[..., 0] * (1 + MARGIN)))
+
+
+def least_times(p: Canonical) -> Array:
+    """Time that each device needs with unlimited bandwidth and no synthetic samples, shape (..., I)."""
+    return np.asarray(p.low / p.F + p.k * p.a / p.power)
+
+
+def least_bandwidth(p: Canonical) -> Array:
+    """Bandwidth to finish in time without synthetic samples, shape (...); inf if no bandwidth is enough."""
+    t = p.T - p.low / p.F
+    b = p.a / (t * np.exp(_full_power(p, t)))
+    return np.where((least_times(p) < p.T).all(-1), b.sum(-1), np.inf)
+
+
+def least_learning(p: Canonical) -> tuple[Array, Array]:
+    """Least sum of D^-beta within time and bandwidth, as reached and as proven, shape (...)."""
+
+    def log_band(log_w: Array) -> Array:
+        return np.log(_choose(p, np.exp(log_w))[1].sum(-1, keepdims=True) / p.B)
+
+    low, high = _bracket(p, log_band)
+    w = np.exp(_root(log_band, low, high))
+    learned, b = _choose(p, w)
+    at_price = (learned + w * (b - p.B / b.shape[-1])).sum(-1)
+    room = _choose(p, np.exp(low))  # with bandwidth to spare
+    enough = room[1].sum(-1) <= p.B[..., 0]
+    bound = at_price - 1e-13 * (learned + w * b).sum(-1)
+    return np.where(enough, room[0].sum(-1), learned.sum(-1)), np.where(enough, 0.0, bound)
+
+
+def bandwidth_to_learn(p: Canonical) -> Array:
+    """Bandwidth to meet the learning budget in time, shape (...); inf if no bandwidth is enough."""
+
+    def log_excess(log_w: Array) -> Array:
+        return np.log(_choose(p, np.exp(log_w))[0].sum(-1, keepdims=True) / p.Y)
+
+    low, high = _bracket(p, log_excess)
+    found = _choose(p, np.exp(_root(log_excess, low, high)))[1].sum(-1)
+    best = np.minimum(p.high, p.F * (p.T - p.k * p.a / p.power))
+    reachable = (best > 0).all(-1) & ((best**-p.beta).sum(-1) < p.Y[..., 0])
+    possible = (least_times(p) < p.T).all(-1) & reachable
+    return np.where(possible, np.maximum(found, least_bandwidth(p)), np.inf)
+
+
+def _full_power(p: Canonical, t: Array) -> Array:
+    """Ln u at full power for an upload time, m(u) = t/kappa."""
+    ratio = np.maximum(np.log(t * p.power / (p.k * p.a)), 1e-300)
+    return _root(lambda z: _log_m(np.exp(z)) - ratio, np.log(ratio) - 1, np.log(2 * ratio + 4))
+
+
+def _bracket(p: Canonical, function: object) -> tuple[Array, Array]:
+    """Ends of ln w around every price at which a device changes its mind."""
+    t, s = p.T - p.low / p.F, p.low / p.F
+    centre = np.log(p.beta * p.low ** (-p.beta) / s * t**2 / p.a).mean(-1, keepdims=True)
+    return centre - 60.0, centre + 60.0
+
+
+def _choose(p: Canonical, w: Array) -> tuple[Array, Array]:
+    """D^-beta and bandwidth of every device at the price w."""
+    longest = p.T - p.low / p.F
+    log_kappa = np.log(p.k * p.a / p.power)
+    shortest = np.maximum(p.T - p.high / p.F, 0.0)
+
+    def steep(z: Array) -> Array:
+        u = np.exp(z)
+        log_t = log_kappa + _log_m(u)
+        s = np.maximum(p.T - np.exp(log_t), p.low / p.F)
+        return np.log(p.beta / s) - p.beta * np.log(p.F * s) - np.log(w * p.a) - u + _log_h(u) + 2 * log_t
+
+    z_high = _full_power(p, longest)
+    steepest = p.beta * p.F * p.low ** (-p.beta - 1)
+    z_low = 0.5 * np.log(2 * w * p.a / (steepest * longest**2)) - 0.1
+    stops = shortest > np.exp(log_kappa)
+    z_low = np.where(stops, _full_power(p, np.where(stops, shortest, longest)), np.minimum(z_low, z_high))
+    z = np.where(steep(z_high) <= 0, z_high, np.where(steep(z_low) >= 0, z_low, _root(steep, z_low, z_high)))
+    t = np.exp(log_kappa + _log_m(np.exp(z)))
+    samples = np.clip(p.F * (p.T - t), p.low, p.high)
+    return samples**-p.beta, p.a / (t * np.exp(z))
