@@ -1,0 +1,171 @@
+"""The paper's method as a method of the problem: a seeded cross-entropy search, judged by the same certificate."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from radioopt.base.certify import certify
+from radioopt.base.errors import OptionError
+from radioopt.base.options import SolveOptions
+from radioopt.base.status import Status
+from radioopt.fimi import kernel_cross_entropy as kernel
+from radioopt.fimi import solver  # noqa: F401 (newton registers first, and is the default)
+from radioopt.fimi.certificate import Canonical, implied_bound
+from radioopt.fimi.problem import SynthesisProblem
+from radioopt.fimi.solution import SynthesisSolution
+
+#: the search has converged where every time split is known to this much of the round
+STOP = 1e-9
+#: draws that may be infeasible before a round goes on with those found, per draw asked for
+PATIENCE = 20
+
+
+@SynthesisProblem.method("cross-entropy", exact=False)
+def cross_entropy(
+    problem: SynthesisProblem,
+    options: SolveOptions,
+    *,
+    rounds: int = 50,
+    draws: int = 100,
+    elite: int = 10,
+    smoothing: float = 0.3,
+    seed: int = 0,
+    inner_bisection: bool = False,
+    tolerance: float = 1e-10,
+) -> SynthesisSolution:
+    """Paper's Algorithms 1 to 3, corrected: a random search over the time splits; a baseline, slow.
+
+    Parameters
+    ----------
+    problem : SynthesisProblem
+        One instance or a batch.
+    options : SolveOptions
+        Tolerances to judge by; ``max_iterations`` limits the rounds too.
+    rounds : int, default 50
+        Rounds of the search, the paper's J.
+    draws : int, default 100
+        Feasible time splits drawn per round, the paper's M.
+    elite : int, default 10
+        Best draws from which the next distribution is estimated, the paper's K.
+    smoothing : float, default 0.3
+        Weight in [0, 1) of the previous distribution in the next.
+    seed : int, default 0
+        Seed >= 0, the same for every instance of a batch: an instance alone gets the same answer.
+    inner_bisection : bool, default False
+        Search the bandwidth at a price by bisection, as Algorithm 2 does, instead of its closed form by
+        Lambert W: the same answer, some twenty times slower.
+    tolerance : float, default 1e-10
+        Relative width at which a bisection ends; for the answer itself they run until floating point ends them.
+
+    Returns
+    -------
+    SynthesisSolution
+        ``iterations`` counts draws. Rarely optimal, so FEASIBLE as a rule, with the certified gap. An instance
+        without a feasible draw is INFEASIBLE if the exact method proves it, FAILED otherwise.
+
+    Raises
+    ------
+    OptionError
+        If an option is out of its range.
+
+    Notes
+    -----
+    What was corrected in the paper is listed in :mod:`radioopt.fimi.kernel_cross_entropy`.
+
+    References
+    ----------
+    P. Li et al., "Filling the Missing", IEEE Transactions on Mobile Computing, 2024: Algorithms 1 to 3,
+    Theorems 1 (25) and 2 (33).
+    """
+    for name, given, least in (("rounds", rounds, 1), ("elite", elite, 1), ("seed", seed, 0)):
+        if given < least:
+            raise OptionError(f"cross-entropy: {name}: expected at least {least}, got {given}")
+    if elite > draws:
+        raise OptionError(f"cross-entropy: elite: expected at most draws = {draws}, got {elite}")
+    if not 0.0 <= smoothing < 1.0:
+        raise OptionError(f"cross-entropy: smoothing: expected a number in [0, 1), got {smoothing}")
+    if not 0.0 <= tolerance < 1.0:
+        raise OptionError(f"cross-entropy: tolerance: expected a number in [0, 1), got {tolerance}")
+
+    p = Canonical.of(problem)
+    devices, count = problem.sizes["device"], math.prod(problem.batch_shape)
+    shape = (count, devices)
+    kappa = p.k * p.a / p.power
+    with np.errstate(all="ignore"):
+        shortest = p.a / (p.B * np.log1p(p.power / (p.k * p.B)))
+    rows = (p.A, p.k, p.F, p.low, p.high, kappa, p.low / (p.F * p.T), 1.0 - shortest / p.T)
+    full = (*problem.batch_shape, devices)
+    block = np.stack([np.broadcast_to(row, full).reshape(shape) for row in rows], axis=1)
+    scalars = np.stack(
+        [np.broadcast_to(x[..., 0], problem.batch_shape).ravel() for x in (p.a, p.T, p.Y, p.B, p.beta)]
+    )
+    eta, samples, shares = (np.full(shape, np.nan) for _ in range(3))
+    made = np.zeros(count, np.int64)
+    for i in range(count):
+        if (block[i, kernel.ETA_MIN] < block[i, kernel.ETA_MAX]).all():
+            energy, made[i] = kernel.search(
+                np.random.default_rng(seed),
+                block[i],
+                tuple(scalars[:, i].tolist()),
+                min(rounds, options.max_iterations),
+                draws,
+                elite,
+                smoothing,
+                STOP,
+                PATIENCE * draws,
+                inner_bisection,
+                tolerance,
+                eta[i],
+                samples[i],
+                shares[i],
+            )
+            if not energy < math.inf:
+                eta[i] = samples[i] = shares[i] = np.nan
+    return _judged(problem, options, eta.reshape(full), samples.reshape(full), shares.reshape(full), made)
+
+
+def _judged(
+    problem: SynthesisProblem,
+    options: SolveOptions,
+    eta: np.ndarray,
+    samples: np.ndarray,
+    shares: np.ndarray,
+    made: np.ndarray,
+) -> SynthesisSolution:
+    """Turn time splits, samples and bandwidth into decisions, and let the certificate judge them."""
+    p = Canonical.of(problem)
+    cycles = np.expand_dims(problem.local_epochs, -1) * problem.cycles_per_sample
+    with np.errstate(all="ignore"):
+        u = p.a / (shares * (p.T - eta * p.T))
+        power = np.minimum(p.k * shares * np.expm1(u), p.power)
+        decisions = {
+            "synthetic_samples": samples - problem.local_samples,
+            "cpu_frequency_hz": np.minimum(cycles * samples / (eta * p.T), problem.max_cpu_frequency_hz),
+            "bandwidth_hz": shares,
+            "transmit_power_w": power,
+        }
+        certificate = problem.certificate(options, **decisions)
+        bound, nu, varpi = implied_bound(problem, samples, shares, power)
+    found = np.isfinite(certificate.objective)
+    gap, status = certify(
+        np.asarray(certificate.objective), bound, certificate.residual, sense=problem.sense, options=options
+    )
+    status = np.array(status)
+    for index in np.argwhere(~found):
+        at = tuple(index.tolist())
+        proven = (problem[at] if at else problem).solve(options=options, throw=False).status
+        if proven is Status.INFEASIBLE:
+            status[at] = proven
+    values = decisions | {
+        "objective": certificate.objective,
+        "bound": np.where(found, bound, np.nan),
+        "gap": gap,
+        "iterations": made.reshape(problem.batch_shape),
+        "status_code": status,
+        "price_learning_j": np.where(found, nu, np.nan),
+        "price_bandwidth_j_per_hz": np.where(found, varpi, np.nan),
+    }
+    record = SynthesisSolution._computed(values, problem.batch_shape, problem.sizes)
+    return SynthesisSolution(problem, "cross-entropy", record._blocks)
