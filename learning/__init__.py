@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from learning.runs import run_folder, save_run
     from learning.schemes import SCHEMES, FedSgd, Scheme
     from learning.task import State, Task
+    from learning.timing import StepTimes, time_training
 
 _HOME = {
     "Allocator": "allocators",
@@ -54,6 +55,7 @@ _HOME = {
     "Scheme": "schemes",
     "Sent": "link",
     "State": "task",
+    "StepTimes": "timing",
     "Task": "task",
     "TdmaLink": "link",
     "TrainingResult": "loop",
@@ -67,6 +69,7 @@ _HOME = {
     "save_run": "runs",
     "shards": "partition",
     "softmax": "models",
+    "time_training": "timing",
     "train": "loop",
 }
 
@@ -86,6 +89,7 @@ __all__ = [
     "Scheme",
     "Sent",
     "State",
+    "StepTimes",
     "Task",
     "TdmaLink",
     "TrainingResult",
@@ -99,6 +103,7 @@ __all__ = [
     "save_run",
     "shards",
     "softmax",
+    "time_training",
     "train",
 ]
 

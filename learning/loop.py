@@ -197,7 +197,7 @@ def train(
         "seed": int(seed),
         "fingerprints": task.fingerprints(),
     }
-    with one_thread(), progress_bar(f"train {label(policy)}", limits.total, enabled=progress) as report:
+    with torch_threads(1), progress_bar(f"train {label(policy)}", limits.total, enabled=progress) as report:
         ledger, state, stopped = _run(
             scenario, chosen, allocator, link or chosen.link(), task, streams, limits, report
         )
@@ -273,10 +273,10 @@ class Limits:
 
 
 @contextmanager
-def one_thread() -> Iterator[None]:
-    """Run torch on one thread inside the block."""
+def torch_threads(count: int) -> Iterator[None]:
+    """Run torch on so many threads inside the block."""
     before = torch.get_num_threads()
-    torch.set_num_threads(1)
+    torch.set_num_threads(count)
     try:
         yield
     finally:

@@ -72,7 +72,7 @@ def cnn(sample_shape: tuple[int, ...], num_classes: int, channels: int = 16) -> 
     Returns
     -------
     torch.nn.Module
-        From (B, channels, height, width) to logits (B, num_classes); 10,090 parameters for digits.
+        From (B, channels, height, width) to logits (B, num_classes); 6090 parameters for digits.
 
     Raises
     ------

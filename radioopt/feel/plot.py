@@ -1,4 +1,4 @@
-"""A picture of one FEEL round: who computes, uploads, downloads and updates when, and the batch sizes."""
+"""Pictures of FEEL: one round, who computes, uploads, downloads and updates when; and what was fitted."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from radioopt.base.status import Status
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from radioopt.feel.loss_decay import LossDecay
     from radioopt.feel.solution import BatchsizeSolution
+    from radioopt.feel.training_time import TrainingTime
 
 #: beyond this, rows are too thin to read and an even sample of the devices is drawn
 MOST_ROWS = 40
@@ -82,4 +84,85 @@ def plot_round(solution: BatchsizeSolution) -> Figure:
         f"{float(solution.round_latency_s):.4g} s; {solution.status.name.lower()}, "
         f"certified gap {max(0.0, float(solution.gap)):.1e}"
     )
+    return figure
+
+
+def plot_training_time(time: TrainingTime) -> Figure:
+    """Draw a training function over the times measured, beside the relative deviations.
+
+    Parameters
+    ----------
+    time : TrainingTime
+        Fitted or stated; one that is stated is drawn to four times its threshold.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Not shown; call ``figure.savefig(path)``.
+
+    Raises
+    ------
+    MissingExtraError
+        If matplotlib is not installed.
+    """
+    figure_module = require("matplotlib.figure", "plot")
+    knee, measured = time.threshold_batchsize, time.batchsize.size > 0
+    largest = float(time.batchsize.max()) if measured else 4 * max(knee, 1.0)
+    figure: Figure = figure_module.Figure(figsize=(10 if measured else 6, 3.8), layout="constrained")
+    panels = figure.subplots(1, 2, width_ratios=(3, 2)) if measured else [figure.subplots()]
+    shown = np.unique([1.0, min(max(knee, 1.0), largest), largest])
+    if measured:
+        panels[0].plot(
+            time.batchsize, time.seconds, "o", color=PHASES["compute"], alpha=0.6, label="measured"
+        )
+        frame = time.to_frame()
+        panels[1].plot(frame.index, 100 * frame["deviation"], "o", color=PHASES["compute"])
+        panels[1].axhline(0.0, color="black", linewidth=0.8)
+        panels[1].set(xlabel="batch size [samples]", ylabel="fitted minus measured [%]", xscale="log")
+    panels[0].plot(shown, time(shown), color=PHASES["upload"], label="fitted" if measured else "stated")
+    panels[0].set(xlabel="batch size [samples]", ylabel="time of a gradient [s]", xlim=0, ylim=0)
+    for panel in panels:
+        if knee > 1:
+            panel.axvline(knee, color="black", linewidth=0.8, linestyle="--", label=f"threshold {knee:.4g}")
+        panel.grid(alpha=0.3)
+    panels[0].legend(frameon=False)
+    figure.suptitle(time.law, fontsize="medium")
+    return figure
+
+
+def plot_loss_decay(law: LossDecay) -> Figure:
+    """Draw the loss lost so far against what the law says, a straight line where it holds.
+
+    Parameters
+    ----------
+    law : LossDecay
+        A fitted one.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Not shown; call ``figure.savefig(path)``.
+
+    Raises
+    ------
+    ProblemError
+        If the law is stated and there is nothing to compare it with.
+    MissingExtraError
+        If matplotlib is not installed.
+    """
+    if not law.batchsize.size:
+        raise ProblemError("plot: the loss decay is stated, not fitted: there is no log to draw")
+    figure: Figure = require("matplotlib.figure", "plot").Figure(figsize=(6, 4), layout="constrained")
+    axes = figure.subplots()
+    progress = np.concatenate([[0.0], np.cumsum(np.sqrt(law.batchsize))])
+    lost = np.concatenate([[0.0], np.cumsum(law.decay)])
+    axes.plot(progress, lost, color=PHASES["compute"], label="training log")
+    axes.plot(
+        progress, law.loss_decay * progress, color=PHASES["upload"], label=f"{law.loss_decay:.4g} times it"
+    )
+    axes.set(
+        xlabel="sum over rounds of the root of the total batch", ylabel="loss lost since the first round"
+    )
+    axes.legend(frameon=False)
+    axes.grid(alpha=0.3)
     return figure
