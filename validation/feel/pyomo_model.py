@@ -18,20 +18,12 @@ import numpy as np
 from radioopt.base.errors import require
 from radioopt.base.quantity import Array
 from radioopt.feel.problem import BatchsizeProblem
+from validation import scip
 from validation.feel.scaling import Scaling
-from validation.reference import Answer, NoAnswerError, reference
-
-PARAMETERS = {
-    "numerics/feastol": 1e-9,  # absolute; tighter ones it hardly reaches
-    "numerics/dualfeastol": 1e-9,
-    # Pyomo reads SCIP's log through a pipe in a thread that cannot run while SCIP holds the interpreter lock:
-    # a log longer than the pipe would stop both for good, so there is none.
-    "display/verblevel": 0,
-}
-RELATIVE_GAP = 1e-9
+from validation.reference import Answer, reference
 
 
-@reference("feel", "pyomo-scip", modules=("pyomo.environ", "pyscipopt"), max_devices=20)
+@reference("feel", "pyomo-scip", modules=scip.MODULES, max_devices=20)
 def solve_paper_form(problem: BatchsizeProblem, time_limit_s: float) -> Answer:
     """Pyomo with SCIP: the paper's P1 and P6 in its variables tau, B and E, non-convex.
 
@@ -57,7 +49,7 @@ def solve_paper_form(problem: BatchsizeProblem, time_limit_s: float) -> Answer:
     return _solve(problem, time_limit_s, _efficiency)
 
 
-@reference("feel", "pyomo-scip-convex", modules=("pyomo.environ", "pyscipopt"), max_devices=20)
+@reference("feel", "pyomo-scip-convex", modules=scip.MODULES, max_devices=20)
 def solve_convex_form(problem: BatchsizeProblem, time_limit_s: float) -> Answer:
     """Pyomo with SCIP: minimise kappa with (T + T_D)^2 <= kappa sum B, convex.
 
@@ -140,41 +132,26 @@ def _solve(
     whole: bool = False,
 ) -> Answer:
     """Write the model, run SCIP and read the point back; ``aim`` turns its objective into the scaled efficiency."""
-    pyo, pyomo = require("pyomo.environ", "validation"), require("pyomo", "validation")
-    pyscipopt = require("pyscipopt", "validation")
-    factory = require("pyomo.contrib.solver.common.factory", "validation")
+    pyo = require("pyomo.environ", "validation")
     start = time.perf_counter()
     scale = Scaling.of(problem)
     if whole:
         scale = dataclasses.replace(scale, batch=np.ones_like(scale.batch))
     model = _round(problem, scale, pyo, np.broadcast_to(least, scale.batch.shape), whole)
     efficiency = aim(model, pyo)
-    solver = factory.SolverFactory("scip_direct")
     modelled = time.perf_counter()
-    results = solver.solve(
-        model,
-        time_limit=time_limit_s,
-        rel_gap=RELATIVE_GAP,
-        abs_gap=0.0,
-        solver_options=PARAMETERS,
-        load_solutions=False,
-        raise_exception_on_nonoptimal_result=False,
-    )
-    status = f"{results.solution_status.name}, {results.termination_condition.name}"
-    if results.incumbent_objective is None:
-        raise NoAnswerError(f"scip: {status}")
-    results.solution_loader.load_vars()
+    objective, _, status = scip.run(model, time_limit_s)
     batch, uplink, downlink = (
         np.array([variable[k].value for k in model.devices])
         for variable in (model.batch, model.uplink, model.downlink)
     )
     return Answer(
         decisions=scale.decisions(problem, np.rint(batch) if whole else batch, uplink, downlink),
-        objective=float(scale.efficiency * efficiency(results.incumbent_objective)),
+        objective=float(scale.efficiency * efficiency(objective)),
         seconds=time.perf_counter() - start,
         modelling_seconds=modelled - start,
         status=status,
-        version=f"pyomo {pyomo.__version__}, pyscipopt {pyscipopt.__version__}",
+        version=scip.version(),
     )
 
 
