@@ -24,8 +24,7 @@ bound met is kept.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -33,6 +32,8 @@ from numpy.typing import ArrayLike
 from radioopt.base.certify import Certificate
 from radioopt.base.options import DEFAULT_OPTIONS, SolveOptions
 from radioopt.base.quantity import Array
+from radioopt.fimi.device import Canonical as Canonical
+from radioopt.fimi.device import compute, log_h, log_m, pull, uploads
 
 if TYPE_CHECKING:
     from radioopt.fimi.problem import SynthesisProblem
@@ -41,46 +42,6 @@ if TYPE_CHECKING:
 ROUNDING = 1e-15
 #: Newton steps on the dual that may improve the implied prices
 STEPS = 12
-
-
-@dataclass
-class Canonical:
-    """The problem's parameters as the formulas name them; per-instance ones with an axis for the devices."""
-
-    A: Array
-    k: Array
-    F: Array
-    low: Array
-    high: Array
-    power: Array
-    a: Array
-    T: Array
-    Y: Array
-    B: Array
-    beta: Array
-
-    @classmethod
-    def of(cls, problem: SynthesisProblem) -> Canonical:
-        """Read them off a problem."""
-
-        def each(name: str) -> Array:
-            return np.expand_dims(getattr(problem, name), -1)
-
-        cycles = each("local_epochs") * problem.cycles_per_sample
-        low = problem.local_samples
-        return cls(
-            A=problem.energy_coefficient * cycles**3,
-            k=each("noise_psd_w_per_hz") / problem.channel_gain,
-            F=problem.max_cpu_frequency_hz / cycles,
-            low=low,
-            high=low + problem.max_synthetic_samples,
-            power=problem.max_transmit_power_w,
-            a=each("payload_bits") * np.log(2),
-            T=each("max_round_latency_s"),
-            Y=np.expand_dims(problem.learning_budget, -1),
-            B=each("bandwidth_hz"),
-            beta=each("curve_beta"),
-        )
 
 
 def evaluate(
@@ -182,22 +143,22 @@ def _implied_prices(p: Canonical, samples: Array, bandwidth: Array, power: Array
     u = np.log1p(power / (p.k * bandwidth))
     t = p.a / (bandwidth * u)
     s = p.T - t
-    log_h = _log_h(u)
+    ln_h = log_h(u)
     full = power >= p.power * (1 - 1e-9)
     fastest = samples >= p.F * s * (1 - 1e-9)
     above, below = samples >= p.high * (1 - 1e-9), samples <= p.low * (1 + 1e-9)
     speed = 2 * p.A * (samples / s) ** 3  # -C' of a device that is not at f_max
-    at_limit = (speed + p.power) * t**2 * np.exp(log_h - u) / p.a
+    at_limit = (speed + p.power) * t**2 * np.exp(ln_h - u) / p.a
     free = ~full
-    varpi = np.nan
-    for values, chosen in ((p.k * t * np.exp(log_h), free), (at_limit, full & ~fastest), (at_limit, full)):
+    varpi = np.full_like(p.B, np.nan)
+    for values, chosen in ((p.k * t * np.exp(ln_h), free), (at_limit, full & ~fastest), (at_limit, full)):
         varpi = np.where(np.isnan(varpi), _median(values, chosen), varpi)
 
-    slope = np.where(full, varpi * p.a * np.exp(u - log_h) / t**2 - p.power, varpi * bandwidth / t)  # -U'
+    slope = np.where(full, varpi * p.a * np.exp(u - ln_h) / t**2 - p.power, varpi * bandwidth / t)  # -U'
     interior = 3 * p.A * samples ** (p.beta + 3) / (p.beta * s**2)
     at_speed = (p.A * p.F**3 + slope) * samples ** (p.beta + 1) / (p.beta * p.F)
     own = np.where(fastest, at_speed, interior)
-    nu = np.nan
+    nu = np.full_like(varpi, np.nan)
     for chosen in (~(fastest | above | below), fastest & ~(above | below)):
         nu = np.where(np.isnan(nu), _median(own, chosen), nu)
     # where all devices are at a limit: between what those at D_hi need and those at D_loc refuse
@@ -217,13 +178,13 @@ def _median(values: Array, chosen: Array) -> Array:
 
 def _dual(p: Canonical, nu: Array, varpi: Array) -> tuple[Array, tuple[Array, Array], tuple[Array, ...]]:
     """Value of the dual, log residuals of both constraints, and their Jacobian in (ln nu, ln varpi)."""
-    u, t, at_power, at_edge = _uploads(p, nu, varpi)
+    u, t, at_power, at_edge = uploads(p, nu, varpi)
     s = p.T - t
-    samples, at_speed, clamped = _samples(p, nu, s)
-    pull = _pull(p, nu, s)
+    samples, at_speed, clamped = compute(p, nu, s)
+    slope = pull(p, nu, s)
     b = p.a / (t * u)
     learned = samples**-p.beta
-    energy = p.A * samples**3 / s**2 + p.k * p.a * np.exp(_log_m(u))
+    energy = p.A * samples**3 / s**2 + p.k * p.a * np.exp(log_m(u))
     terms = energy + nu * (learned - p.Y / learned.shape[-1]) + varpi * (b - p.B / b.shape[-1])
     size = (energy + nu * learned + varpi * b).sum(-1, keepdims=True)
     value = terms.sum(-1, keepdims=True) - ROUNDING * size
@@ -231,14 +192,14 @@ def _dual(p: Canonical, nu: Array, varpi: Array) -> tuple[Array, tuple[Array, Ar
 
     # the device's root z(ln nu, ln varpi), and what follows from it
     X = nu * p.beta * p.F * samples ** (-p.beta - 1)
-    c = np.where(at_speed, (p.beta + 1) * X / pull, np.where(clamped, 3.0, 3 * (p.beta + 1) / (p.beta + 3)))
-    e = np.where(at_speed, X / pull, np.where(clamped, 0.0, 3 / (p.beta + 3)))
-    log_h, log_m = _log_h(u), _log_m(u)
-    mu = u**2 * np.exp(u - log_h)
+    c = np.where(at_speed, (p.beta + 1) * X / slope, np.where(clamped, 3.0, 3 * (p.beta + 1) / (p.beta + 3)))
+    e = np.where(at_speed, X / slope, np.where(clamped, 0.0, 3 / (p.beta + 3)))
+    ln_h, ln_m = log_h(u), log_m(u)
+    mu = u**2 * np.exp(u - ln_h)
     g_free = -c * mu * t / s - 2 * mu + 1
-    q = np.exp(log_h - log_m) / u
-    r = pull / (pull + p.power)
-    g_full = r * c * q * t / s + 2 * q + u**2 * np.exp(log_m - log_h)
+    q = np.exp(ln_h - ln_m) / u
+    r = slope / (slope + p.power)
+    g_full = r * c * q * t / s + 2 * q + u**2 * np.exp(ln_m - ln_h)
     z_nu = np.where(at_edge, 0.0, np.where(at_power, -r * e / g_full, -e / g_free))
     edge = np.where(at_power, 0.0, 1 / mu)
     z_varpi = np.where(at_edge, edge, np.where(at_power, 1 / g_full, -(c * t / s + 1) / g_free))
@@ -269,109 +230,6 @@ def _newton(jacobian: tuple[Array, ...], learning: Array, band: Array, learns: A
     step_nu = np.where(both, (j12 * band - j22 * learning) / determinant, 0.0)
     step_varpi = np.where(both, (j21 * learning - j11 * band) / determinant, -band / j22)
     return tuple(np.nan_to_num(np.clip(x, -1.0, 1.0)) for x in (step_nu, step_varpi))  # type: ignore[return-value]
-
-
-def _samples(p: Canonical, nu: Array, s: Array) -> tuple[Array, Array, Array]:
-    """Find the samples worth training on in s seconds, and whether the CPU or a limit on the samples decides."""
-    wish = (nu * p.beta * s**2 / (3 * p.A)) ** (1 / (p.beta + 3))
-    fastest = np.maximum(p.F * s, p.low)  # rounding may put F s below
-    samples = np.clip(wish, p.low, np.minimum(p.high, fastest))
-    at_speed = (wish >= fastest) & (fastest <= p.high)
-    return samples, at_speed, ~at_speed & (samples != wish)
-
-
-def _pull(p: Canonical, nu: Array, s: Array) -> Array:
-    """-C'(s) > 0: energy that one more second of computing saves."""
-    samples, at_speed, _ = _samples(p, nu, s)
-    at_limit = nu * p.beta * p.F * samples ** (-p.beta - 1) - p.A * p.F**3
-    return np.where(at_speed, at_limit, 2 * p.A * (samples / s) ** 3)
-
-
-def _log_h(u: Array) -> Array:
-    """ln(u e^u - e^u + 1) without overflow or cancellation."""
-    series = np.full_like(u, 15 / 17)
-    for j in range(14, -1, -1):  # u^2 sum_j u^j (j+1)/(j+2)!, nested
-        series = 1 + series * u * ((j + 2) / ((j + 1) * (j + 3)))
-    return np.where(u < 0.5, 2 * np.log(u) + np.log(series / 2), u + np.log(u + np.expm1(-u)))
-
-
-def _log_m(u: Array) -> Array:
-    """ln((e^u - 1)/u)."""
-    return np.asarray(np.where(u > 1e-300, u + np.log(-np.expm1(-u) / u), 0.0))
-
-
-def _root(function: Any, low: Array, high: Array) -> Array:
-    """Zero of an elementwise monotone function by Ridders' method; the nearer end if there is no sign change."""
-    low, high = np.broadcast_arrays(low, high)
-    at_low, at_high = function(low), function(high)
-    nearer = np.where(np.abs(at_low) <= np.abs(at_high), low, high)
-    bracketed = np.sign(at_low) * np.sign(at_high) < 0
-    root = nearer
-    for _ in range(60):
-        middle = (low + high) / 2
-        at_middle = function(middle)
-        weight = at_middle / np.sqrt(at_middle**2 - at_low * at_high)
-        new = middle + (middle - low) * np.sign(at_low - at_high) * np.where(np.isfinite(weight), weight, 0.0)
-        moved = np.abs(new - root)
-        root, at_root = new, function(new)
-        if not (bracketed & (moved > 4e-16 * np.abs(root)) & (at_root != 0)).any():
-            break
-        for x, value in ((middle, at_middle), (root, at_root)):
-            inside = (low < x) & (x < high)
-            left = inside & (np.sign(value) == np.sign(at_low))
-            low, at_low = np.where(left, x, low), np.where(left, value, at_low)
-            right = inside & ~left
-            high, at_high = np.where(right, x, high), np.where(right, value, at_high)
-    return np.where(bracketed, root, nearer)
-
-
-def _uploads(p: Canonical, nu: Array, varpi: Array) -> tuple[Array, Array, Array, Array]:
-    """U and t of every device's minimum, whether at the largest power, and whether at the longest upload."""
-    longest = p.T - p.low / p.F
-    log_price = np.log(varpi)
-
-    def inverse_h(log_h: Array) -> Array:
-        large = np.maximum(log_h, 3.0)
-        low = np.where(log_h > 3, np.log(large - np.log(large)), log_h / 2 - 1.0)
-        high = np.where(log_h > 3, np.log(large), (log_h + np.log(2)) / 2)
-        return _root(lambda z: _log_h(np.exp(z)) - log_h, low - 0.1, high + 0.1)
-
-    def both(z: Array) -> Array:
-        return _log_h(np.exp(z)) + _log_m(np.exp(z))
-
-    log_kappa = np.log(p.k * p.a / p.power)
-    target = log_price - np.log(p.k) - log_kappa
-    z_c = _root(lambda z: both(z) - target, (np.minimum(target, 0.0) - 4) / 2, np.log(np.abs(target) + 4))
-    ratio = np.log(longest) - log_kappa  # of the longest upload to the shortest with any bandwidth
-    safe = np.maximum(ratio, 1e-300)
-    z_m = _root(lambda z: _log_m(np.exp(z)) - ratio, np.log(safe) - 1, np.log(2 * safe + 4))
-
-    def full(z: Array) -> Array:
-        u = np.exp(z)
-        log_t = log_kappa + _log_m(u)
-        left = np.maximum(p.T - np.exp(log_t), p.low / p.F)
-        return np.log(_pull(p, nu, left) + p.power) + 2 * log_t + _log_h(u) - log_price - np.log(p.a) - u
-
-    def free(z: Array) -> Array:
-        u = np.exp(z)
-        log_t = np.minimum(log_price - np.log(p.k) - _log_h(u), np.log(longest))
-        left = np.maximum(p.T - np.exp(log_t), p.low / p.F)
-        return np.log(_pull(p, nu, left)) - (log_price + np.log(p.a) - 2 * log_t - z)
-
-    z_top = np.minimum(z_c, z_m)
-    at_power = full(z_top) > 0
-    steepest = _pull(p, nu, p.low / p.F) + p.power
-    z_low = np.minimum(0.5 * np.log(2 * varpi * p.a / (steepest * longest**2)), z_top) - 0.1
-    z_full = _root(full, z_low, z_top)
-    z_b = np.minimum(inverse_h(log_price - np.log(p.k * longest)), z_c)
-    edge_free = free(z_b) <= 0
-    z_free = np.where(edge_free, z_b, _root(free, z_b, z_c))
-    edge_full = ~at_power & (z_m <= z_c)
-    u = np.exp(np.where(at_power, z_full, np.where(edge_full, z_m, z_free)))
-    at_power = at_power | edge_full
-    at_edge = edge_full | (~at_power & edge_free)
-    log_t = np.where(at_power, log_kappa + _log_m(u), log_price - np.log(p.k) - _log_h(u))
-    return u, np.where(at_edge, longest, np.exp(log_t)), at_power, at_edge
 
 
 def repair(

@@ -19,12 +19,13 @@ Any w bounds V from below, so V > Y is proven by the w found.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from radioopt.base.quantity import Array
-from radioopt.fimi.certificate import Canonical, _log_h, _log_m, _root
+from radioopt.fimi.device import Canonical, log_h, log_m, monotone_root
 
 if TYPE_CHECKING:
     from radioopt.fimi.problem import SynthesisProblem
@@ -77,8 +78,8 @@ def least_learning(p: Canonical) -> tuple[Array, Array]:
     def log_band(log_w: Array) -> Array:
         return np.log(_choose(p, np.exp(log_w))[1].sum(-1, keepdims=True) / p.B)
 
-    low, high = _bracket(p, log_band)
-    w = np.exp(_root(log_band, low, high))
+    low, high = _bracket(p)
+    w = np.exp(monotone_root(log_band, low, high))
     learned, b = _choose(p, w)
     at_price = (learned + w * (b - p.B / b.shape[-1])).sum(-1)
     room = _choose(p, np.exp(low))  # with bandwidth to spare
@@ -93,22 +94,101 @@ def bandwidth_to_learn(p: Canonical) -> Array:
     def log_excess(log_w: Array) -> Array:
         return np.log(_choose(p, np.exp(log_w))[0].sum(-1, keepdims=True) / p.Y)
 
-    low, high = _bracket(p, log_excess)
-    found = _choose(p, np.exp(_root(log_excess, low, high)))[1].sum(-1)
+    low, high = _bracket(p)
+    found = _choose(p, np.exp(monotone_root(log_excess, low, high)))[1].sum(-1)
     best = np.minimum(p.high, p.F * (p.T - p.k * p.a / p.power))
     reachable = (best > 0).all(-1) & ((best**-p.beta).sum(-1) < p.Y[..., 0])
     possible = (least_times(p) < p.T).all(-1) & reachable
     return np.where(possible, np.maximum(found, least_bandwidth(p)), np.inf)
 
 
+def explain(problem: SynthesisProblem) -> str:
+    """Say what a single infeasible instance lacks, and every single change that would make it feasible.
+
+    Parameters
+    ----------
+    problem : SynthesisProblem
+        A single instance.
+
+    Returns
+    -------
+    str
+        The quantity, what it is and the nearest feasible value; then other quantities that could give way instead.
+    """
+    p = Canonical.of(problem)
+    with np.errstate(all="ignore"):
+        times = least_times(p)
+        late, slowest = times.max(), int(times.argmax())
+        narrow, cheapest = float(least_bandwidth(p)), float(bandwidth_to_learn(p))
+        most_data = float((p.high**-p.beta).sum())
+        values = {
+            "bandwidth_hz": cheapest,
+            "max_round_latency_s": _least_latency(p),
+            "max_global_error": _error(problem, float(least_learning(p)[0])) if narrow <= p.B else np.inf,
+        }
+        if late >= p.T:
+            name, value = "max_round_latency_s", float(late)
+            why = f"the time of device {slowest} without synthetic samples and with unlimited bandwidth"
+        elif narrow > p.B:
+            name, value, why = "bandwidth_hz", narrow, "what the round takes without synthetic samples"
+        elif not p.Y > 0:
+            name, value = "max_global_error", _error(problem, 0.0)
+            why = "the limit that infinitely many samples approach"
+        elif most_data > p.Y:
+            name, value = "max_global_error", _error(problem, most_data)
+            why = "the error with all synthetic samples allowed"
+        else:
+            name, value, why = "bandwidth_hz", cheapest, "what so many samples leave the time for"
+    got = float(getattr(problem, name))
+    nearest = [f"{key} of {_up(least)}" for key, least in values.items() if least < LIMITS[key]]
+    text = f"{name}: expected at least {_up(value)}, {why}, got {got:.7g}"
+    return f"{text}; feasible, the rest as it is, from {' or '.join(nearest)} on" if nearest else text
+
+
+#: values at and beyond which a change is none
+LIMITS = {"bandwidth_hz": np.inf, "max_round_latency_s": np.inf, "max_global_error": 1.0}
+
+
+def _up(value: float) -> str:
+    """Print a least value so that what is printed suffices."""
+    return f"{value * (1 + 1e-6):.7g}"
+
+
+def _error(problem: SynthesisProblem, learned: float) -> float:
+    """Return the global error at a given sum of D^-beta."""
+    mean = problem.curve_alpha * learned / problem.sizes["device"] - problem.curve_gamma
+    return float(np.exp(problem.num_rounds / problem.convergence_constant * (mean - 1)))
+
+
+def _least_latency(p: Canonical) -> float:
+    """Return the shortest round in which the bandwidth suffices; inf if none."""
+    if not (p.high**-p.beta).sum() < p.Y:
+        return np.inf
+
+    def suffices(latency: float) -> bool:
+        return bool(bandwidth_to_learn(replace(p, T=np.array([latency]))) <= p.B)
+
+    low = high = float(p.T[0])
+    while not suffices(high):
+        low, high = high, 2 * high
+        if high > 1e9 * p.T[0]:
+            return np.inf
+    for _ in range(50):
+        middle = (low + high) / 2
+        low, high = (low, middle) if suffices(middle) else (middle, high)
+        if high - low <= 1e-8 * high:
+            break
+    return high
+
+
 def _full_power(p: Canonical, t: Array) -> Array:
     """Ln u at full power for an upload time, m(u) = t/kappa."""
     ratio = np.maximum(np.log(t * p.power / (p.k * p.a)), 1e-300)
-    return _root(lambda z: _log_m(np.exp(z)) - ratio, np.log(ratio) - 1, np.log(2 * ratio + 4))
+    return monotone_root(lambda z: log_m(np.exp(z)) - ratio, np.log(ratio) - 1, np.log(2 * ratio + 4))
 
 
-def _bracket(p: Canonical, function: object) -> tuple[Array, Array]:
-    """Ends of ln w around every price at which a device changes its mind."""
+def _bracket(p: Canonical) -> tuple[Array, Array]:
+    """Return ends of ln w around every price at which a device changes its mind."""
     t, s = p.T - p.low / p.F, p.low / p.F
     centre = np.log(p.beta * p.low ** (-p.beta) / s * t**2 / p.a).mean(-1, keepdims=True)
     return centre - 60.0, centre + 60.0
@@ -122,16 +202,18 @@ def _choose(p: Canonical, w: Array) -> tuple[Array, Array]:
 
     def steep(z: Array) -> Array:
         u = np.exp(z)
-        log_t = log_kappa + _log_m(u)
+        log_t = log_kappa + log_m(u)
         s = np.maximum(p.T - np.exp(log_t), p.low / p.F)
-        return np.log(p.beta / s) - p.beta * np.log(p.F * s) - np.log(w * p.a) - u + _log_h(u) + 2 * log_t
+        return np.log(p.beta / s) - p.beta * np.log(p.F * s) - np.log(w * p.a) - u + log_h(u) + 2 * log_t
 
     z_high = _full_power(p, longest)
     steepest = p.beta * p.F * p.low ** (-p.beta - 1)
     z_low = 0.5 * np.log(2 * w * p.a / (steepest * longest**2)) - 0.1
     stops = shortest > np.exp(log_kappa)
     z_low = np.where(stops, _full_power(p, np.where(stops, shortest, longest)), np.minimum(z_low, z_high))
-    z = np.where(steep(z_high) <= 0, z_high, np.where(steep(z_low) >= 0, z_low, _root(steep, z_low, z_high)))
-    t = np.exp(log_kappa + _log_m(np.exp(z)))
+    z = np.where(
+        steep(z_high) <= 0, z_high, np.where(steep(z_low) >= 0, z_low, monotone_root(steep, z_low, z_high))
+    )
+    t = np.exp(log_kappa + log_m(np.exp(z)))
     samples = np.clip(p.F * (p.T - t), p.low, p.high)
     return samples**-p.beta, p.a / (t * np.exp(z))

@@ -174,6 +174,12 @@ class SynthesisSolution(Solution):
         epochs = np.expand_dims(self.problem.local_epochs, -1)
         return np.asarray(epochs * self.problem.cycles_per_sample * self.samples)
 
+    def why_infeasible(self) -> str:
+        """Name the quantity, its value and the nearest feasible one; see :mod:`radioopt.fimi.infeasible`."""
+        from radioopt.fimi.infeasible import explain
+
+        return explain(self.problem)
+
     def to_frame(self, axes: Axes = DEVICE) -> pd.DataFrame:
         """Tabulate per device, with time split, error and energies beside the decisions."""
         frame = super().to_frame(axes)

@@ -13,6 +13,7 @@ from radioopt.base.options import SolveOptions
 from radioopt.base.quantity import DEVICE, PER_INSTANCE, Array, BlockKey, shorten
 from radioopt.base.status import Status
 from radioopt.fimi import infeasible, kernel
+from radioopt.fimi.integer import solve_integer
 from radioopt.fimi.problem import SynthesisProblem
 from radioopt.fimi.solution import SynthesisSolution
 
@@ -26,7 +27,11 @@ _COUNTS: BlockKey = (PER_INSTANCE, np.dtype(np.int64).char)
 
 @SynthesisProblem.method("newton", exact=True)
 def newton(
-    problem: SynthesisProblem, options: SolveOptions, *, warm_start: SynthesisSolution | None = None
+    problem: SynthesisProblem,
+    options: SolveOptions,
+    *,
+    integer: bool = False,
+    warm_start: SynthesisSolution | None = None,
 ) -> SynthesisSolution:
     """Newton's method on the prices of learning and bandwidth: the global optimum, certified.
 
@@ -36,6 +41,8 @@ def newton(
         One instance or a batch.
     options : SolveOptions
         Tolerances and limits; ``max_iterations`` limits the prices tried.
+    integer : bool, default False
+        Choose whole synthetic samples; the same as ``method="integer"``.
     warm_start : SynthesisSolution, optional
         A solution of a similar problem, whose prices to start from; of the same batch shape, or single.
 
@@ -55,6 +62,8 @@ def newton(
     fails, on one in a thousand hard instances, nested bracketed searches take over. Only if they fail as well is
     the instance checked for feasibility: INFEASIBLE is proven, by a bound of its own.
     """
+    if integer:
+        return integer_method(problem, options)
     nu, varpi = _prices(problem, warm_start)
     if not problem.batch_shape:
         return _solve_single(problem, options, nu, varpi)
@@ -81,6 +90,25 @@ def newton(
         _COUNTS: out_counts.reshape(2, *shape),
     }
     return SynthesisSolution(problem, "newton", blocks)
+
+
+@SynthesisProblem.method("integer", exact=False)
+def integer_method(problem: SynthesisProblem, options: SolveOptions) -> SynthesisSolution:
+    """Whole synthetic samples by rounding and swapping, with the gap to the continuous optimum certified.
+
+    Parameters
+    ----------
+    problem : SynthesisProblem
+        One instance or a batch, whose instances are rounded one by one.
+    options : SolveOptions
+        Tolerances and limits.
+
+    Returns
+    -------
+    SynthesisSolution
+        See :func:`radioopt.fimi.integer.solve_integer`.
+    """
+    return solve_integer(problem, options, newton)
 
 
 def _solve_single(

@@ -1,0 +1,152 @@
+"""Whole synthetic samples: rounding that keeps the error, then swaps of single samples while they save energy."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from radioopt.base.certify import certify
+from radioopt.base.options import SolveOptions
+from radioopt.base.quantity import Array, refuse
+from radioopt.base.status import Status
+from radioopt.fimi.problem import SynthesisProblem
+from radioopt.fimi.solution import SynthesisSolution
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Relaxation = Callable[[SynthesisProblem, SolveOptions], SynthesisSolution]
+
+#: devices up to which single samples are moved between every two of them
+SWAP_UP_TO = 24
+
+
+def solve_integer(problem: SynthesisProblem, options: SolveOptions, relax: Relaxation) -> SynthesisSolution:
+    """Round the relaxed optimum to whole synthetic samples and solve for the rest anew.
+
+    Parameters
+    ----------
+    problem : SynthesisProblem
+        One instance or a batch.
+    options : SolveOptions
+        Tolerances and limits.
+    relax : callable
+        Solves a problem with continuous samples to optimality.
+
+    Returns
+    -------
+    SynthesisSolution
+        With the relaxation's bound and prices: the gap is what rounding may have cost at most.
+
+    Raises
+    ------
+    ProblemError
+        If no whole numbers within the limits meet the error though the limits do.
+
+    Notes
+    -----
+    Samples are rounded down, then up where the fraction is largest until the error is met, and down again where
+    that leaves it met. With at most 24 devices, samples are moved between every two of them, and removed from each,
+    as long as the best of these moves saves energy; all moves are solved as one batch.
+    """
+    relaxed = relax(problem, options)
+    most = np.floor(problem.max_synthetic_samples)
+    beta = np.expand_dims(problem.curve_beta, -1)
+    budget = problem.learning_budget
+    least = ((problem.local_samples + most) ** -beta).sum(-1)
+    short = (least > budget) & (np.asarray(relaxed.status_code) == Status.OPTIMAL)
+    if short.any():
+        name = type(problem).__name__
+        refuse(
+            name,
+            "max_synthetic_samples",
+            most.max(-1),
+            short,
+            "whole samples enough to meet max_global_error",
+        )
+    count = math.prod(problem.batch_shape)
+    flat = problem._select(np.arange(count))
+    counts = relaxed.synthetic_samples.reshape(count, -1).copy()
+    for i in range(count):
+        if np.isfinite(counts[i]).all():
+            single = flat[i]
+            counts[i] = _round(single, counts[i])
+            if counts.shape[1] <= SWAP_UP_TO:
+                counts[i] = _swap(single, counts[i], options, relax)
+    whole = counts.reshape(relaxed.synthetic_samples.shape)
+    solved = relax(_fixed(problem, np.where(np.isfinite(whole), whole, 0.0)), options)
+    known = np.expand_dims(np.isfinite(relaxed.objective), -1)
+    decisions = {
+        "synthetic_samples": whole,
+        "cpu_frequency_hz": solved.cpu_frequency_hz,
+        "bandwidth_hz": solved.bandwidth_hz,
+        "transmit_power_w": solved.transmit_power_w,
+    }
+    decisions = {name: np.where(known, value, np.nan) for name, value in decisions.items()}
+    judged = problem.certificate(options, **decisions)
+    gap, status = certify(
+        judged.objective, relaxed.bound, judged.residual, sense=problem.sense, options=options
+    )
+    values = decisions | {
+        "objective": judged.objective,
+        "bound": relaxed.bound,
+        "gap": gap,
+        "iterations": relaxed.iterations,
+        "status_code": np.where(known[..., 0], status, relaxed.status_code),
+        "price_learning_j": relaxed.price_learning_j,
+        "price_bandwidth_j_per_hz": relaxed.price_bandwidth_j_per_hz,
+    }
+    cls = SynthesisSolution
+    return cls(problem, "integer", cls._computed(values, problem.batch_shape, problem.sizes)._blocks)
+
+
+def _fixed(problem: SynthesisProblem, synthetic: Array) -> SynthesisProblem:
+    """Pose the problem with the samples given: they count as local ones, and none are added."""
+    return problem.replace(local_samples=problem.local_samples + synthetic, max_synthetic_samples=0.0)
+
+
+def _round(problem: SynthesisProblem, relaxed: Array) -> Array:
+    """Round down, up by largest fraction until the error is met, and down again where that leaves it met."""
+    local, beta = problem.local_samples, float(problem.curve_beta)
+    most = np.floor(problem.max_synthetic_samples)
+    counts = np.minimum(np.floor(relaxed + 1e-9), most)
+    order = np.argsort(counts - relaxed, kind="stable")
+
+    def excess() -> float:
+        return float(((local + counts) ** -beta).sum() - problem.learning_budget)
+
+    while (missing := excess()) > 0:
+        candidates = order[counts[order] < most[order]]
+        have = local[candidates] + counts[candidates]
+        gained = np.cumsum(have**-beta - (have + 1) ** -beta)
+        counts[candidates[: int(np.searchsorted(gained, missing)) + 1]] += 1
+    for i in order[::-1]:
+        if counts[i] > 0:
+            counts[i] -= 1
+            if excess() > 0:
+                counts[i] += 1
+                if counts.size > 1000:
+                    break
+    return counts
+
+
+def _swap(problem: SynthesisProblem, counts: Array, options: SolveOptions, relax: Relaxation) -> Array:
+    """Make the best move of one sample, or of one away, as long as it saves energy."""
+    devices = counts.size
+    unit = np.eye(devices)
+    moves = np.concatenate([(unit[:, None] - unit[None]).reshape(-1, devices), -unit, np.zeros((1, devices))])
+    moves = np.unique(moves, axis=0)
+    beta, most = float(problem.curve_beta), np.floor(problem.max_synthetic_samples)
+    best = np.inf
+    while True:
+        tried = counts + moves
+        learned = ((problem.local_samples + np.maximum(tried, 0.0)) ** -beta).sum(-1)
+        possible = (tried >= 0).all(-1) & (tried <= most).all(-1) & (learned <= problem.learning_budget)
+        tried = tried[possible]
+        energy = np.asarray(relax(_fixed(problem, tried), options).objective)
+        if not np.nanmin(energy) < best * (1 - 1e-14):
+            return counts
+        best = np.nanmin(energy)
+        counts = tried[int(np.nanargmin(energy))]
