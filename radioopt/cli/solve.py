@@ -158,10 +158,14 @@ def show_batch(solution: Solution, args: argparse.Namespace) -> None:
     if args.json:
         output.print_json({"method": solution.method, "draws": output.records(draws)})
         return
-    spread = draws.drop(columns="status_code").describe(percentiles=[0.05, 0.5, 0.95]).T.drop(columns="count")
-    spread.index.name = f"over {len(draws)} draws"
-    output.print_table(spread, f"{solution.problem.family}: {len(draws)} draws by {solution.method!r}")
-    print(repr(solution).partition("\n")[0])
+    if draws.objective.notna().any():
+        spread = draws.drop(columns="status_code").describe(percentiles=[0.05, 0.5, 0.95]).T
+        spread.index.name = f"over {len(draws)} draws"
+        title = f"{solution.problem.family}: {len(draws)} draws by {solution.method!r}"
+        output.print_table(spread.drop(columns="count"), title)
+        print(repr(solution).partition("\n")[0])
+    else:
+        print(f"{solution.problem.family}: no answer by {solution.method!r} to any of {len(draws)} draws")
     infeasible = np.flatnonzero(draws.status_code == Status.INFEASIBLE)
     if len(infeasible):
         print(

@@ -86,7 +86,10 @@ def show(result: Any, compared: bool, args: argparse.Namespace) -> None:
     else:
         if not compared:
             columns = ["seconds", "round_latency_s", "energy_j", "batchsize", "train_loss", "test_accuracy"]
-            shown = frame[[name for name in columns if name in frame]]
+            unknown = frame.columns[
+                frame.iloc[1:].isna().all() & (len(frame) > 1)
+            ]  # energy, without its coefficient
+            shown = frame[[name for name in columns if name in frame and name not in unknown]]
             steps = max(1, len(shown) // 10)
             output.print_table(
                 shown.iloc[::steps] if (len(shown) - 1) % steps == 0 else thinned(shown, steps)

@@ -107,5 +107,5 @@ def unanswered(table: pd.DataFrame) -> list[str]:
 def verdict(family: str, beaten: int, unproven: int) -> str:
     """Say in one line what the check found."""
     if not beaten and not unproven:
-        return f"{family}: every exact method is certified optimal on every instance, and no generic solver does better."
+        return f"{family}: every exact method is certified optimal everywhere, and no generic solver does better."
     return f"{family}: FAILED: {unproven} answers of methods not certified optimal, {beaten} beaten by another solver."

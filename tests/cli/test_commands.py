@@ -104,10 +104,20 @@ def test_mistakes_end_with_code_2_and_one_line(arguments, message, capsys, tmp_p
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_unproven_answer_ends_with_code_1(capsys):
-    assert main(["solve", "feel-cpu", "--gap-tol", "0", "--json"]) in (0, 1)
-    status = json.loads(capsys.readouterr().out)["status"]
-    assert main(["solve", "feel-cpu", "--gap-tol", "0"]) == (0 if status == "OPTIMAL" else 1)
+def test_an_unproven_answer_of_an_exact_method_ends_with_code_1(capsys):
+    # few samples a device, so that whole ones cannot come close to the bound, and one total tried
+    small = ["solve", "feel-cpu", "--set", "payload_bits=3e6"]
+    assert main([*small, "--option", "integer=true", "--option", "node_limit=1", "--json"]) == 1
+    document = json.loads(capsys.readouterr().out)
+    assert document["status"] == "NODE_LIMIT"
+    assert document["gap"] > 1e-6
+    assert main([*small, "--option", "integer=true"]) == 0
+    assert "status      OPTIMAL" in capsys.readouterr().out
+    # a baseline does not claim to be optimal
+    assert main([*small, "--method", "round-up", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["status"] == "FEASIBLE"
+    assert document["gap"] > 1e-3
 
 
 def test_a_missing_extra_ends_with_code_3(capsys, monkeypatch):
@@ -144,6 +154,16 @@ def test_train_saves_a_run(tmp_path, capsys):
     assert len(pd.read_csv(tmp_path / "short" / "metrics.csv")) == 5  # the start, and four rounds
     assert main(arguments) == 2  # never over an earlier run
     assert "short" in capsys.readouterr().err
+
+
+def test_train_shows_energy_only_where_it_is_known(tmp_path, capsys):
+    for scenario, known in (("feel-cpu", True), ("feel-gpu", False)):
+        arguments = ["train", scenario, "--rounds", "2", "--folder", str(tmp_path), "--name", scenario]
+        assert main(arguments) == 0
+        out = capsys.readouterr().out
+        assert ("energy j" in out) == known
+        assert ("energy unknown" in out) != known
+        assert "nan" not in out
 
 
 def test_train_compares_policies(tmp_path, capsys):

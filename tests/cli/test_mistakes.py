@@ -161,4 +161,19 @@ def test_a_narrow_terminal_cuts_no_number(capsys, monkeypatch):
 
 def test_an_infeasible_draw_gives_the_reason(capsys):
     assert main([*NO_TIME, "--draws", "3"]) == 1
-    assert "draw 0: max_round_latency_s: expected at least" in capsys.readouterr().out
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2  # no table of what is not there
+    assert lines[0] == "feel: no answer by 'newton' to any of 3 draws"
+    assert "draw 0: max_round_latency_s: expected at least" in lines[1]
+
+
+def test_feasible_draws_are_tabulated_beside_infeasible_ones(capsys):
+    # the median draw's latency as a deadline for all
+    latency = ro.Scenario.load("feel-cpu").draw(0, size=20).problem("feel")
+    latency = latency.replace(max_batchsize=latency.min_batchsize).solve().round_latency_s
+    deadline = f"max_round_latency_s={sorted(latency)[10]:.6f}"
+    assert main(["solve", "feel-cpu", "--set", deadline, "--draws", "20"]) == 1
+    out = capsys.readouterr().out
+    assert "round_latency_s" in out
+    assert "INFEASIBLE" in out
+    assert "first without a feasible point: draw" in out
