@@ -211,6 +211,20 @@ class SynthesisProblem(Problem["SynthesisSolution"], family="fimi", sense="min")
         problem: SynthesisProblem = super().replace(**changes)
         return problem
 
+    def without_synthetic_data(self) -> SynthesisProblem:
+        """Pose the problem of training on the local samples alone, to the error that they reach: an ablation.
+
+        Returns
+        -------
+        SynthesisProblem
+            With no synthetic samples allowed and ``max_global_error`` raised to where the local samples suffice.
+        """
+        beta = np.expand_dims(self.curve_beta, -1)
+        mean = self.curve_alpha * (self.local_samples**-beta).mean(-1) - self.curve_gamma
+        reached = np.exp(self.num_rounds / self.convergence_constant * (mean - 1))
+        error = np.maximum(self.max_global_error, reached)
+        return self.replace(max_synthetic_samples=0.0, max_global_error=np.minimum(error * (1 + 1e-12), 1.0))
+
     def certificate(self, options: SolveOptions = DEFAULT_OPTIONS, **decisions: Any) -> Certificate:
         """Evaluate ``synthetic_samples``, ``cpu_frequency_hz``, ``bandwidth_hz``, ``transmit_power_w`` (..., I).
 

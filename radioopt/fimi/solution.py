@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from radioopt.base.errors import OptionError
 from radioopt.base.options import SolveOptions
 from radioopt.base.quantity import (
     DEVICE,
@@ -23,6 +24,9 @@ from radioopt.fimi.problem import SynthesisProblem
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.figure import Figure
+
+    from radioopt.fimi.sensitivity import SynthesisSensitivity
 
 
 class SynthesisSolution(Solution):
@@ -173,6 +177,21 @@ class SynthesisSolution(Solution):
     def _cycles(self) -> Array:
         epochs = np.expand_dims(self.problem.local_epochs, -1)
         return np.asarray(epochs * self.problem.cycles_per_sample * self.samples)
+
+    def sensitivity(self) -> SynthesisSensitivity:
+        """Say what one per cent more of each parameter is worth; see :mod:`radioopt.fimi.sensitivity`."""
+        from radioopt.fimi.sensitivity import sensitivity
+
+        return sensitivity(self)
+
+    def plot(self, *path: Any, **options: Any) -> Figure:
+        """Draw the allocation per device; see :func:`radioopt.fimi.plot.plot_round`."""
+        if path:
+            given = ", ".join(map(repr, path))
+            raise OptionError(f"plot: takes no path; draw and save: solution.plot().savefig({given})")
+        from radioopt.fimi.plot import plot_round
+
+        return plot_round(self, **options)
 
     def why_infeasible(self) -> str:
         """Name the quantity, its value and the nearest feasible one; see :mod:`radioopt.fimi.infeasible`."""
