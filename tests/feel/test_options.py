@@ -5,35 +5,12 @@ import pytest
 
 from radioopt import OptionError, ProblemError, SolveError, Status
 from radioopt.feel import BatchsizeProblem
+from validation.feel import zoo
 
 
 def random_batch(seed, count, devices, **options):
-    """Draw instances with rates over three decades and compute times over four, half of the batches CPU."""
-    rng = np.random.default_rng(seed)
-
-    def spread(low, high, shape=(count, devices)):
-        return 10.0 ** rng.uniform(low, high, shape)
-
-    common = {
-        "payload_bits": spread(5, 7, (count,)),
-        "uplink_rate_bps": spread(5, 8),
-        "downlink_rate_bps": spread(5, 8),
-        "max_batchsize": 1 + np.floor(spread(0, 2.5)),
-    } | options
-    if seed % 2:
-        return BatchsizeProblem.gpu(
-            seconds_per_sample=spread(-4, 0),
-            base_time_s=spread(-3, 1),
-            threshold_batchsize=spread(-1, 2),
-            update_time_s=spread(-4, 1),
-            **common,
-        )
-    return BatchsizeProblem.cpu(
-        cpu_frequency_hz=spread(8, 9.5),
-        cycles_per_sample=spread(6, 8.5),
-        update_cycles=spread(5, 8),
-        **common,
-    )
+    """Draw instances from the zoo: CPU or GPU, rates and compute times over decades."""
+    return zoo.random_batch(np.random.default_rng(seed), count, devices).replace(**options)
 
 
 SEEDS_AND_SIZES = [(0, 1), (1, 1), (2, 2), (3, 2), (4, 5), (5, 5), (6, 20), (7, 20), (8, 100), (9, 100)]
@@ -97,7 +74,7 @@ def test_a_deadline_missed_by_rounding_is_met_by_whole_samples_and_by_others_ali
 
 
 def test_a_deadline_that_cannot_be_met_says_what_can():
-    problem = random_batch(2, 1, 4)[0]
+    problem = zoo.named()["paper_cpu"]
     shortest = float(problem.replace(max_batchsize=problem.min_batchsize).solve().round_latency_s)
     late = problem.replace(max_round_latency_s=0.5 * shortest)
     with pytest.raises(
@@ -105,8 +82,8 @@ def test_a_deadline_that_cannot_be_met_says_what_can():
     ):
         late.solve()
     assert late.solve(throw=False).status is Status.INFEASIBLE
-    with pytest.raises(SolveError, match=r"a total batch of 5, got"):
-        late.replace(total_batchsize=5.0, max_round_latency_s=1e-6).solve()
+    with pytest.raises(SolveError, match=r"a total batch of 20, got"):
+        late.replace(total_batchsize=20.0, max_round_latency_s=1e-6).solve()
 
 
 def test_a_broadcast_goes_at_the_least_rate():
@@ -141,7 +118,7 @@ def test_no_batch_exceeds_the_samples_held():
         (
             "total_batchsize",
             1.5,
-            r"total_batchsize: expected between 3 and 52 \(the sums of the limits\), got 1\.5$",
+            r"total_batchsize: expected between 12 and 1536 \(the sums of the limits\), got 1\.5$",
         ),
         ("total_batchsize", np.nan, r"total_batchsize: expected > 0, or inf for none, got nan"),
         ("max_round_latency_s", -1.0, r"max_round_latency_s: expected > 0, or inf for none, got -1.0"),
@@ -150,7 +127,7 @@ def test_no_batch_exceeds_the_samples_held():
 )
 def test_options_out_of_range_are_refused(field, value, message):
     with pytest.raises(ProblemError, match=message):
-        random_batch(2, 1, 3)[0].replace(**{field: value})
+        zoo.named()["paper_cpu"].replace(**{field: value})
 
 
 def test_settings_survive_saving_and_selection(tmp_path):
