@@ -23,7 +23,25 @@ _base_station_height = Domain("between 1.5 and 150 m", 1.5, 150.0)
 
 @dataclass(frozen=True, kw_only=True)
 class Tr38901(PathLossModel):
-    """What UMa and UMi have in common: a link is in line of sight or not, by chance, and loses accordingly.
+    r"""What UMa and UMi have in common: a link is in line of sight or not, by chance, and loses accordingly.
+
+    With d the horizontal and :math:`d_3` the slanted distance in m, f the carrier in GHz, h the height of the
+    device and H that of the base station in m, the loss in dB is
+
+    .. math::
+        L_{\mathrm{LOS}} &= A + 20 \log_{10} f + \begin{cases} a \log_{10} d_3 & d \le d_B \\
+        40 \log_{10} d_3 - (20 - a/2) \log_{10}(d_B^2 + (H - h)^2) & d > d_B \end{cases} \\
+        L_{\mathrm{NLOS}} &= \max\{L_{\mathrm{LOS}},\; A' + a' \log_{10} d_3 + b' \log_{10} f - e (h - 1.5)\}
+
+    with the breakpoint :math:`d_B = 4 (H - h_E)(h - h_E) f_{\mathrm{Hz}} / c` for an effective environment height
+    :math:`h_E`, and shadowing of the standard deviations :math:`\sigma`:
+
+    ====  =====  ====  ======  ======  =====  ====  ==================  ===================
+    .     A      a     A'      a'      b'     e     :math:`\sigma` LOS  :math:`\sigma` NLOS
+    ====  =====  ====  ======  ======  =====  ====  ==================  ===================
+    UMa   28.0   22.0  13.54   39.08   20.0   0.6   4.0                 6.0
+    UMi   32.4   21.0  22.4    35.3    21.3   0.3   4.0                 7.82
+    ====  =====  ====  ======  ======  =====  ====  ==================  ===================
 
     Distances are horizontal, as :func:`~radioopt.channel.uniform_in_disc` places devices; the formulas use the
     slanted distance between antennas where the report does. Devices are outdoors: no loss of walls is added.
@@ -233,18 +251,7 @@ class Tr38901(PathLossModel):
 
 @dataclass(frozen=True, kw_only=True)
 class Tr38901UMa(Tr38901):
-    r"""Urban macro cell (UMa) of TR 38.901: base station above the rooftops, cells of some 500 m.
-
-    With d the horizontal and :math:`d_3` the slanted distance in m, f the carrier in GHz, h the height of the
-    device and H that of the base station in m, the loss in dB is
-
-    .. math::
-        L_{\mathrm{LOS}} &= 28 + 20 \log_{10} f + \begin{cases} 22 \log_{10} d_3 & d \le d_B \\
-        40 \log_{10} d_3 - 9 \log_{10}(d_B^2 + (H - h)^2) & d > d_B \end{cases} \\
-        L_{\mathrm{NLOS}} &= \max\{L_{\mathrm{LOS}},\; 13.54 + 39.08 \log_{10} d_3 + 20 \log_{10} f - 0.6 (h - 1.5)\}
-
-    with the breakpoint :math:`d_B = 4 (H - h_E)(h - h_E) f_{\mathrm{Hz}} / c`. Shadowing has a standard deviation
-    of 4 dB in line of sight and of 6 dB out of it.
+    r"""Urban macro cell (UMa) of TR 38.901: base station above the rooftops, cells of some 500 m; see Tr38901.
 
     Parameters
     ----------
@@ -316,18 +323,9 @@ class Tr38901UMa(Tr38901):
 
 @dataclass(frozen=True, kw_only=True)
 class Tr38901UMi(Tr38901):
-    r"""Street canyon (UMi) of TR 38.901: base station below the rooftops, cells of some 200 m.
+    """Street canyon (UMi) of TR 38.901: base station below the rooftops, cells of some 200 m; see Tr38901.
 
-    With d the horizontal and :math:`d_3` the slanted distance in m, f the carrier in GHz, h the height of the
-    device and H that of the base station in m, the loss in dB is
-
-    .. math::
-        L_{\mathrm{LOS}} &= 32.4 + 20 \log_{10} f + \begin{cases} 21 \log_{10} d_3 & d \le d_B \\
-        40 \log_{10} d_3 - 9.5 \log_{10}(d_B^2 + (H - h)^2) & d > d_B \end{cases} \\
-        L_{\mathrm{NLOS}} &= \max\{L_{\mathrm{LOS}},\; 22.4 + 35.3 \log_{10} d_3 + 21.3 \log_{10} f - 0.3 (h - 1.5)\}
-
-    with the breakpoint :math:`d_B = 4 (H - 1)(h - 1) f_{\mathrm{Hz}} / c`. Shadowing has a standard deviation of
-    4 dB in line of sight and of 7.82 dB out of it.
+    The effective environment height is 1 m for every device.
 
     Parameters
     ----------
