@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 MOST_ROWS = 40
 
 COLOURS = {"compute": "#4477aa", "upload": "#ee6677", "local": "#bbbbbb", "synthetic": "#228833"}
-#: what a user may relax: its label, and the range around its value that is drawn
-AXES: dict[str, tuple[str, float, float]] = {
-    "max_round_latency_s": ("deadline of the round [s]", 0.4, 2.5),
-    "max_global_error": ("largest global error", 0.7, 1.4),
-    "bandwidth_hz": ("bandwidth [Hz]", 0.25, 4.0),
+#: what a user may relax: its label and unit, and the range around its value that is drawn
+AXES: dict[str, tuple[str, float, float, float]] = {
+    "max_round_latency_s": ("deadline of the round [s]", 1.0, 0.4, 2.5),
+    "max_global_error": ("largest global error", 1.0, 0.7, 1.4),
+    "bandwidth_hz": ("bandwidth [MHz]", 1e6, 0.25, 4.0),
 }
 
 
@@ -141,23 +141,23 @@ def plot_tradeoffs(problem: SynthesisProblem, *, points: int = 81) -> Figure:
     figure: Figure = figure_module.Figure(figsize=(12, 3.8), layout="constrained")
     axes = figure.subplots(1, len(AXES), sharey=True)
     highest = energy
-    for axis, (name, (label, low, high)) in zip(axes, AXES.items(), strict=True):
+    for axis, (name, (label, unit, low, high)) in zip(axes, AXES.items(), strict=True):
         value, slope = float(getattr(problem, name)), float(getattr(worth, name))
         grid = value * np.geomspace(low, high, points)
         if name == "max_global_error":
             grid = grid[grid <= 1.0]
         curve = np.asarray(problem.replace(**{name: grid}).solve(throw=False).objective)
-        axis.plot(grid, curve, color=COLOURS["compute"], label="least energy")
-        near = value * np.geomspace(0.8, 1.25, 9)
-        axis.plot(near, energy * (1 + slope * (near / value - 1)), color=COLOURS["upload"], label="price")
-        axis.plot([value], [energy], "o", color=COLOURS["upload"], markersize=5)
+        axis.plot(grid / unit, curve, color=COLOURS["compute"], label="least energy")
+        near = value * np.array([0.85, 1.15])
+        axis.plot(near / unit, energy * (1 + slope * (near / value - 1)), color=COLOURS["upload"], label="price")
+        axis.plot([value / unit], [energy], "o", color=COLOURS["upload"], markersize=5)
         missing = grid[np.isnan(curve)]
         if missing.size:
-            axis.axvspan(missing.min(), missing.max(), color="0.9", label="infeasible")
+            axis.axvspan(missing.min() / unit, missing.max() / unit, color="0.9", label="infeasible")
         per_cent = f"{slope:+.2g} % energy per % more"
-        axis.set(xlabel=label, xscale="log", title=per_cent)
+        axis.set(xlabel=label, title=per_cent)
         axis.legend(frameon=False)
         highest = max(highest, float(np.nanmax(curve)))
     axes[0].set(ylabel="energy per round [J]")
-    axes[0].set_ylim(0.0, min(1.05 * highest, 4 * energy))
+    axes[0].set_ylim(0.0, min(1.05 * highest, 3 * energy))
     return figure

@@ -140,4 +140,5 @@ def sensitivity(solution: SynthesisSolution) -> SynthesisSensitivity:
             "curve_gamma": -worth * problem.curve_gamma,
             "local_epochs": cycles.sum(-1) / total,
         }
+    values = {name: value + 0.0 for name, value in values.items()}  # no -0
     return SynthesisSensitivity._computed(values, problem.batch_shape, problem.sizes)
