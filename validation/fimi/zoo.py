@@ -121,7 +121,7 @@ def named() -> dict[str, SynthesisProblem]:
         "some_at_max_frequency": cell.replace(
             max_cpu_frequency_hz=np.resize([1.8e8, 1.6e9], 20), max_synthetic_samples=np.inf
         ),
-        "all_at_max_frequency": cell.replace(max_cpu_frequency_hz=1.8e8, bandwidth_hz=40e6),
+        "all_at_max_frequency": cell.replace(max_cpu_frequency_hz=1.52e8, bandwidth_hz=40e6),
         "some_at_max_power": cell.replace(max_transmit_power_w=np.resize([2e-3, 0.2], 20)),
         # bandwidth costs nothing, so everybody sends as fast as power allows
         "all_at_max_power": cell.replace(bandwidth_hz=1e12),
