@@ -23,11 +23,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.optimize import brentq
 
 from radioopt.base.quantity import Array
 from radioopt.fimi.device import Canonical, log_h, log_m, monotone_root
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from radioopt.fimi.problem import SynthesisProblem
 
 #: relative margin by which a limit must be missed to count: rounding is not infeasible
@@ -74,15 +77,16 @@ def least_bandwidth(p: Canonical) -> Array:
 
 def least_learning(p: Canonical) -> tuple[Array, Array]:
     """Least sum of D^-beta within time and bandwidth, as reached and as proven, shape (...)."""
+    choose = _chooser(p)
 
     def log_band(log_w: Array) -> Array:
-        return np.log(_choose(p, np.exp(log_w))[1].sum(-1, keepdims=True) / p.B)
+        return np.log(choose(np.exp(log_w))[1].sum(-1, keepdims=True) / p.B)
 
     low, high = _bracket(p)
     w = np.exp(monotone_root(log_band, low, high))
-    learned, b = _choose(p, w)
+    learned, b = choose(w)
     at_price = (learned + w * (b - p.B / b.shape[-1])).sum(-1)
-    room = _choose(p, np.exp(low))  # with bandwidth to spare
+    room = choose(np.exp(low))  # with bandwidth to spare
     enough = room[1].sum(-1) <= p.B[..., 0]
     bound = at_price - 1e-13 * (learned + w * b).sum(-1)
     return np.where(enough, room[0].sum(-1), learned.sum(-1)), np.where(enough, 0.0, bound)
@@ -90,12 +94,13 @@ def least_learning(p: Canonical) -> tuple[Array, Array]:
 
 def bandwidth_to_learn(p: Canonical) -> Array:
     """Bandwidth to meet the learning budget in time, shape (...); inf if no bandwidth is enough."""
+    choose = _chooser(p)
 
     def log_excess(log_w: Array) -> Array:
-        return np.log(_choose(p, np.exp(log_w))[0].sum(-1, keepdims=True) / p.Y)
+        return np.log(choose(np.exp(log_w))[0].sum(-1, keepdims=True) / p.Y)
 
     low, high = _bracket(p)
-    found = _choose(p, np.exp(monotone_root(log_excess, low, high)))[1].sum(-1)
+    found = choose(np.exp(monotone_root(log_excess, low, high)))[1].sum(-1)
     best = np.minimum(p.high, p.F * (p.T - p.k * p.a / p.power))
     reachable = (best > 0).all(-1) & ((best**-p.beta).sum(-1) < p.Y[..., 0])
     possible = (least_times(p) < p.T).all(-1) & reachable
@@ -165,20 +170,16 @@ def _least_latency(p: Canonical) -> float:
     if not (p.high**-p.beta).sum() < p.Y:
         return np.inf
 
-    def suffices(latency: float) -> bool:
-        return bool(bandwidth_to_learn(replace(p, T=np.array([latency]))) <= p.B)
+    def excess(log_latency: float) -> float:
+        needed = bandwidth_to_learn(replace(p, T=np.exp([log_latency])))
+        return float(np.minimum(np.log(needed / p.B[..., 0]), 50.0)[()])
 
-    low = high = float(p.T[0])
-    while not suffices(high):
-        low, high = high, 2 * high
-        if high > 1e9 * p.T[0]:
+    low = high = float(np.log(max(p.T[0], least_times(p).max())))
+    while excess(high) > 0:
+        low, high = high, high + np.log(2)
+        if high - low > 20:
             return np.inf
-    for _ in range(50):
-        middle = (low + high) / 2
-        low, high = (low, middle) if suffices(middle) else (middle, high)
-        if high - low <= 1e-8 * high:
-            break
-    return high
+    return float(np.exp(brentq(excess, low, high, xtol=1e-9))) if high > low else float(np.exp(low))
 
 
 def _full_power(p: Canonical, t: Array) -> Array:
@@ -194,26 +195,29 @@ def _bracket(p: Canonical) -> tuple[Array, Array]:
     return centre - 60.0, centre + 60.0
 
 
-def _choose(p: Canonical, w: Array) -> tuple[Array, Array]:
-    """D^-beta and bandwidth of every device at the price w."""
+def _chooser(p: Canonical) -> Callable[[Array], tuple[Array, Array]]:
+    """Return the function of the price w that gives D^-beta and bandwidth of every device."""
     longest = p.T - p.low / p.F
     log_kappa = np.log(p.k * p.a / p.power)
     shortest = np.maximum(p.T - p.high / p.F, 0.0)
-
-    def steep(z: Array) -> Array:
-        u = np.exp(z)
-        log_t = log_kappa + log_m(u)
-        s = np.maximum(p.T - np.exp(log_t), p.low / p.F)
-        return np.log(p.beta / s) - p.beta * np.log(p.F * s) - np.log(w * p.a) - u + log_h(u) + 2 * log_t
-
-    z_high = _full_power(p, longest)
-    steepest = p.beta * p.F * p.low ** (-p.beta - 1)
-    z_low = 0.5 * np.log(2 * w * p.a / (steepest * longest**2)) - 0.1
     stops = shortest > np.exp(log_kappa)
-    z_low = np.where(stops, _full_power(p, np.where(stops, shortest, longest)), np.minimum(z_low, z_high))
-    z = np.where(
-        steep(z_high) <= 0, z_high, np.where(steep(z_low) >= 0, z_low, monotone_root(steep, z_low, z_high))
-    )
-    t = np.exp(log_kappa + log_m(np.exp(z)))
-    samples = np.clip(p.F * (p.T - t), p.low, p.high)
-    return samples**-p.beta, p.a / (t * np.exp(z))
+    z_high = _full_power(p, longest)
+    z_stop = _full_power(p, np.where(stops, shortest, longest))
+    steepest = p.beta * p.F * p.low ** (-p.beta - 1)
+
+    def choose(w: Array) -> tuple[Array, Array]:
+        def steep(z: Array) -> Array:
+            u = np.exp(z)
+            log_t = log_kappa + log_m(u)
+            s = np.maximum(p.T - np.exp(log_t), p.low / p.F)
+            return np.log(p.beta / s) - p.beta * np.log(p.F * s) - np.log(w * p.a) - u + log_h(u) + 2 * log_t
+
+        floor = 0.5 * np.log(2 * w * p.a / (steepest * longest**2)) - 0.1
+        z_low = np.where(stops, z_stop, np.minimum(floor, z_high))
+        inner = monotone_root(steep, z_low, z_high)
+        z = np.where(steep(z_high) <= 0, z_high, np.where(steep(z_low) >= 0, z_low, inner))
+        t = np.exp(log_kappa + log_m(np.exp(z)))
+        samples = np.clip(p.F * (p.T - t), p.low, p.high)
+        return samples**-p.beta, p.a / (t * np.exp(z))
+
+    return choose
