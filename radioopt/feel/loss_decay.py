@@ -123,7 +123,7 @@ class LossDecay(Fitted):
             (one, error), (two, other) = (
                 _through_origin(np.sqrt(self.batchsize[part]), self.decay[part]) for part in (halves, ~halves)
             )
-            if abs(one - two) > 3 * np.hypot(error, other):
+            if abs(one - two) > 3 * np.hypot(error, other) + 1e-9 * self.loss_decay:
                 found.append(f"not constant: {one:.3g} over {first}, {two:.3g} over {others}")
         return found
 
