@@ -35,7 +35,8 @@ worth comparing. `ratio` is the least time over radioopt's least time on these i
 
 GOALS_HEAD = """\
 Ratios of least times in this run; a line counts only where radioopt's answer is certified and at least as accurate.
-"x": times faster than the peer. "passes": times as long as one streaming pass, a fused read of the inputs.
+"x": times faster than the peer. "passes": times as long as one pass over the devices, a fused read of the inputs or
+one scalar exponential each, as the line says.
 """
 
 LIMITS = (

@@ -12,6 +12,7 @@ from radioopt.base.quantity import DEVICE
 from radioopt.channel import channel_gain, ergodic_rate_bps, snr
 from radioopt.feel.problem import BatchsizeProblem
 from radioopt.units import dbm_per_hz_to_w_per_hz, dbm_to_w
+from validation.bench import contestants
 from validation.bench.streaming import streaming_pass
 from validation.bench.suite import Case, Goal, Group, Suite, Timed
 from validation.feel import bench_peers as peers
@@ -120,11 +121,11 @@ def _single(devices: int) -> Group:
         summary=f"{IN_TURN} single instances of {devices} devices in the paper's cell, in turn",
         make=functools.partial(_in_turn, devices),
         cases=(
-            Case(NEWTON, "solve", peers.solve(), "1e-9"),
-            Case(NEWTON, "construct", peers.construct),
-            Case(NEWTON, "construct + solve", peers.construct_and_solve, "1e-9"),
+            Case(NEWTON, "solve", contestants.solve(), "1e-9"),
+            Case(NEWTON, "construct", contestants.construct),
+            Case(NEWTON, "construct + solve", contestants.construct_and_solve, "1e-9"),
             Case(NEWTON, "construct by .cpu + solve", peers.construct_cpu_and_solve, "1e-9"),
-            Case("radioopt bisection", "solve", peers.solve("bisection"), "1e-9"),
+            Case("radioopt bisection", "solve", contestants.solve("bisection"), "1e-9"),
             Case("clarabel", "update + solve", peers.clarabel(1e-8), "1e-8", CLARABEL),
             Case("clarabel", "update + solve", peers.clarabel(1e-12), "1e-12", CLARABEL),
             Case("cvxpy reused", "parameters + solve", peers.cvxpy_reused(), "1e-8", CVXPY),
@@ -137,16 +138,16 @@ def _single(devices: int) -> Group:
 
 
 def _batch() -> Group:
-    eight = peers.first(8)
+    eight = contestants.first(8)
     return Group(
         instance=f"{BATCH:,} x K=20",
         summary=f"a batch of {BATCH:,} instances of 20 devices; times per instance",
         make=lambda: [draw(20, BATCH, seed=1)],
         cases=(
-            Case(NEWTON, "solve", peers.solve(), "1e-9"),
-            Case(NEWTON, "solve", peers.solve(), "1e-9", threads=1),
-            Case(NEWTON, "solve", peers.solve(), "1e-9", threads=2),
-            Case(NEWTON, "construct + solve", peers.construct_and_solve, "1e-9"),
+            Case(NEWTON, "solve", contestants.solve(), "1e-9"),
+            Case(NEWTON, "solve", contestants.solve(), "1e-9", threads=1),
+            Case(NEWTON, "solve", contestants.solve(), "1e-9", threads=2),
+            Case(NEWTON, "construct + solve", contestants.construct_and_solve, "1e-9"),
             Case("cvxpy reused", "parameters + solve", peers.cvxpy_reused(eight), "1e-8", CVXPY),
             Case("clarabel", "update + solve", peers.clarabel(1e-8, eight), "1e-8", CLARABEL),
         ),
@@ -159,8 +160,8 @@ def _small_batch() -> Group:
         summary=f"the first {SMALL_BATCH:,} of the batch of {BATCH:,}; times per instance",
         make=lambda: [draw(20, BATCH, seed=1)[:SMALL_BATCH]],
         cases=(
-            Case(NEWTON, "solve", peers.solve(), "1e-9"),
-            Case(NEWTON, "solve", peers.solve(), "1e-9", threads=1),
+            Case(NEWTON, "solve", contestants.solve(), "1e-9"),
+            Case(NEWTON, "solve", contestants.solve(), "1e-9", threads=1),
             Case("moreau", "setup + solve", peers.moreau, "1e-8", MOREAU),
         ),
     )
@@ -170,7 +171,7 @@ def _large(devices: int) -> Group:
     cases = []
     for threads in (1, 2):
         cases += [
-            Case(NEWTON, "solve", peers.solve(), "1e-9", threads=threads),
+            Case(NEWTON, "solve", contestants.solve(), "1e-9", threads=threads),
             Case("streaming pass", "3 arrays", _pass_over(3), threads=threads),
             Case("streaming pass", "7 arrays", _pass_over(7), threads=threads),
         ]

@@ -12,6 +12,7 @@ import numpy as np
 from radioopt.base.errors import require
 from radioopt.base.quantity import Array
 from radioopt.feel.problem import BatchsizeProblem
+from validation.bench.contestants import ours
 from validation.bench.suite import Timed
 from validation.feel import cone
 from validation.feel.ipopt_model import OPTIONS as IPOPT_OPTIONS
@@ -26,37 +27,7 @@ def whole(problems: Problems) -> Problems:
     return problems
 
 
-def first(count: int) -> Callable[[Problems], Problems]:
-    """Take the first instances of a batch one by one."""
-
-    def take(problems: Problems) -> Problems:
-        return [problems[0][i] for i in range(count)]
-
-    return take
-
-
 # -- radioopt -------------------------------------------------------------------------------------------------
-
-
-def solve(method: str = "newton") -> Setup:
-    """radioopt: ``problem.solve()`` of a problem that stands."""
-
-    def setup(problems: Problems) -> Timed:
-        return _ours(problems, lambda i: problems[i].solve(method))
-
-    return setup
-
-
-def construct(problems: Problems) -> Timed:
-    """radioopt: numbers in, validated problem out."""
-    fields = [problem.to_dict() for problem in problems]
-    return Timed(lambda i: BatchsizeProblem(**fields[i]), problems)
-
-
-def construct_and_solve(problems: Problems) -> Timed:
-    """radioopt: numbers in, certified solution out."""
-    fields = [problem.to_dict() for problem in problems]
-    return _ours(problems, lambda i: BatchsizeProblem(**fields[i]).solve())
 
 
 def construct_cpu_and_solve(problems: Problems) -> Timed:
@@ -70,16 +41,7 @@ def construct_cpu_and_solve(problems: Problems) -> Timed:
         }
         for problem in problems
     ]
-    return _ours(problems, lambda i: BatchsizeProblem.cpu(**fields[i]).solve())
-
-
-def _ours(problems: Problems, call: Callable[[int], Any]) -> Timed:
-    return Timed(
-        call,
-        problems,
-        decisions=lambda i, solution: {name: getattr(solution, name) for name in solution.decisions},
-        claim=lambda solution: "" if problems[0].batch_shape else solution.status.name,
-    )
+    return ours(problems, lambda i: BatchsizeProblem.cpu(**fields[i]).solve())
 
 
 # -- conic solvers, the program written by hand ---------------------------------------------------------------
