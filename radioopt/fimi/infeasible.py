@@ -102,7 +102,9 @@ def bandwidth_to_learn(p: Canonical) -> Array:
     low, high = _bracket(p)
     found = choose(np.exp(monotone_root(log_excess, low, high)))[1].sum(-1)
     best = np.minimum(p.high, p.F * (p.T - p.k * p.a / p.power))
-    reachable = (best > 0).all(-1) & ((best**-p.beta).sum(-1) < p.Y[..., 0])
+    budget = p.Y[..., 0] * (1 + MARGIN)
+    found = np.where((p.low**-p.beta).sum(-1) <= budget, 0.0, found)
+    reachable = (best > 0).all(-1) & ((best**-p.beta).sum(-1) <= budget)
     possible = (least_times(p) < p.T).all(-1) & reachable
     return np.where(possible, np.maximum(found, least_bandwidth(p)), np.inf)
 

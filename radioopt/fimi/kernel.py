@@ -52,7 +52,7 @@ ROUNDING = 1e-15
 # relative excess over the learning budget that is rounding
 ENOUGH = 1e-12
 # entries of the sums over devices
-LEARNED, BAND, L_NU, L_VARPI, B_NU, B_VARPI = range(6)
+LEARNED, BAND, L_NU, L_VARPI, B_NU, B_VARPI, LAST = range(7)
 
 
 @kernel
@@ -135,7 +135,7 @@ def sweep(work, par, log_nu, log_varpi, step_nu, step_varpi, tolerance, sums):
     """Move every device to the new prices and sum what they use, and how it changes with the prices."""
     a, latency, _, _, beta = par
     varpi = math.exp(log_varpi)
-    learning, band, l_nu, l_varpi, b_nu, b_varpi = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+    learning, band, l_nu, l_varpi, b_nu, b_varpi, last = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
     for k in range(work.shape[1]):
         u = scaled(work[U, k], work[Z_NU, k] * step_nu + work[Z_VARPI, k] * step_varpi)
         u, dz, full, t, s, log_d, d_s, d_nu, z_nu, z_varpi, tau = settle(
@@ -153,13 +153,17 @@ def sweep(work, par, log_nu, log_varpi, step_nu, step_varpi, tolerance, sums):
         l_varpi += beta * learned * at_s * t_varpi
         b_nu -= b * (t_nu + z_nu)
         b_varpi -= b * (t_varpi + z_varpi)
-    sums[LEARNED], sums[BAND] = learning, band
+        last = max(last, abs(dz))
+    sums[LEARNED], sums[BAND], sums[LAST] = learning, band, last
     sums[L_NU], sums[L_VARPI], sums[B_NU], sums[B_VARPI] = l_nu, l_varpi, b_nu, b_varpi
 
 
 @kernel
-def newton(work, par, log_nu, log_varpi, max_passes, sums):
-    """Newton's method in (ln nu, ln varpi); return them, the passes, and whether both budgets are met."""
+def newton(work, par, log_nu, log_varpi, close, max_passes, sums):
+    """Newton's method in (ln nu, ln varpi); return them, the passes, and whether both budgets are met.
+
+    The step from where they are met to within ``close`` is the last: it squares the error.
+    """
     learns = log_nu > -math.inf
     step_nu, step_varpi, before, stalled = 0.0, 0.0, math.inf, 0
     tolerance, passes = 0.03, 0
@@ -195,9 +199,9 @@ def newton(work, par, log_nu, log_varpi, max_passes, sums):
             step_nu, step_varpi = 2.0 * step_nu / size, 2.0 * step_varpi / size
         log_nu += step_nu
         log_varpi += step_varpi
-        if merit < 1e-7 and tolerance <= 1e-6:
+        if merit < close and sums[LAST] < 3.0 * close:
             return log_nu, log_varpi, passes, True
-        tolerance = min(0.03, max(1e-6, merit))
+        tolerance = min(0.03, max(1e-6, 0.1 * merit))
     return log_nu, log_varpi, passes, False
 
 
@@ -312,7 +316,7 @@ def solve_one(device, instance, i, work, start, max_passes, out_device, out_inst
 
     ``start`` holds prices (nu, varpi) to begin with, nan for none.
     """
-    par_array, sums = np.empty(5), np.empty(6)
+    par_array, sums = np.empty(5), np.empty(7)
     enough = prepare(device, instance, i, work, par_array)
     par = (par_array[0], par_array[1], par_array[2], par_array[3], par_array[4])
     passes = 0
@@ -325,10 +329,17 @@ def solve_one(device, instance, i, work, start, max_passes, out_device, out_inst
         if enough:
             first_nu = -math.inf
         place(work, par, math.exp(first_varpi))
-        log_nu, log_varpi, passes, met = newton(work, par, first_nu, first_varpi, min(max_passes, 40), sums)
-        if met:
+        log_nu, log_varpi, met = first_nu, first_varpi, True
+        for close in (1e-6, 1e-9):
+            most = min(max_passes - passes, 40)
+            log_nu, log_varpi, more, met = newton(work, par, log_nu, log_varpi, close, most, sums)
+            passes += more
+            if not met:
+                break
             conclude(work, par, log_nu, log_varpi, i, device, out_device, out_instance)
-            met = closed(i, out_instance)
+            if closed(i, out_instance, 1e-12):
+                break
+            met = closed(i, out_instance, 1e-11)
         if not met and passes < max_passes:
             log_nu, log_varpi, more, met = nested(work, par, first_nu, first_varpi, max_passes - passes, sums)
             passes += more
@@ -345,10 +356,10 @@ def solve_one(device, instance, i, work, start, max_passes, out_device, out_inst
 
 
 @kernel
-def closed(i, out_instance):
+def closed(i, out_instance, tolerance):
     """Tell whether an answer needs no second try."""
     gap = abs(1.0 - out_instance[BOUND, i] / out_instance[OBJECTIVE, i])
-    return gap < 1e-11 and out_instance[RESIDUAL, i] < 1e-11
+    return gap < tolerance and out_instance[RESIDUAL, i] < tolerance
 
 
 @kernel
