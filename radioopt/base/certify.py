@@ -27,7 +27,7 @@ def certify(
     residual: float | Array,
     *,
     sense: str,
-    scale: float = 0.0,
+    scale: float | Array = 0.0,
     options: SolveOptions = DEFAULT_OPTIONS,
 ) -> tuple[Any, Any]:
     """Judge points by what was measured of them.
@@ -39,7 +39,7 @@ def certify(
         constraint violation (0 or less where every constraint holds).
     sense : {"min", "max"}
         Direction of the problem.
-    scale : float, default 0
+    scale : float or ndarray (...), default 0
         Smallest denominator of the gap, for objectives that may be near zero.
     options : SolveOptions, optional
         The tolerances.
@@ -63,7 +63,7 @@ def certify(
         if not math.isfinite(objective):
             return math.nan, int(Status.FAILED)
         objective, bound = float(objective), float(bound)  # NumPy's scalars warn where floats do not
-        difference, denominator = sign * (objective - bound), max(scale, abs(objective))
+        difference, denominator = sign * (objective - bound), max(float(scale), abs(objective))
         if difference == 0.0:
             gap = 0.0
         elif math.isnan(difference):
@@ -115,7 +115,7 @@ class Certificate:
         residuals: Mapping[str, Any],
         *,
         sense: str,
-        scale: float = 0.0,
+        scale: float | Array = 0.0,
         options: SolveOptions = DEFAULT_OPTIONS,
     ) -> Certificate:
         """Build a certificate, gap and status by :func:`certify`; a NaN residual is a violation.
@@ -128,7 +128,7 @@ class Certificate:
             Scaled violation of each group of constraints, by name.
         sense : {"min", "max"}
             Direction of the problem.
-        scale : float, default 0
+        scale : float or ndarray (...), default 0
             Smallest denominator of the gap.
         options : SolveOptions, optional
             The tolerances.

@@ -322,4 +322,4 @@ def _to_json(array: Array) -> Any:
 
 def _from_json(value: Any) -> Array:
     array = np.array(value)
-    return array if array.dtype.kind in "if" else np.array(value, dtype=object).astype(np.float64)
+    return array if array.dtype.kind in "ifb" else np.array(value, dtype=object).astype(np.float64)

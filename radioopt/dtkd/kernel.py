@@ -1,0 +1,307 @@
+r"""DT-KD kernels for the paper's problem: Problem 3 in closed form, the dual of the whole problem, its certificate.
+
+With fixed noise power, and neither bounds nor deadlines, eliminating f and b leaves one number per action a = (m, x)
+and user in each of three sums. With u = sqrt(alpha c/F), v = sqrt(alpha d/B), tau = sqrt(delta B), U = sum u,
+V = sum v and k = alpha x mu/f_loc + beta c - eta.A the cost is
+
+    sum k + U^2 + phi(V),    phi(V) = V^2 + tau^2 if V >= tau, 2 tau V below (the price delta leaves bandwidth unused).
+
+As U^2 >= 2LU - L^2 and phi(V) >= 2 S V - S^2 + tau^2 for S >= tau,
+
+    D(L, S) = sum_i min_a (k + 2L u + 2S v) - L^2 - S^2 + tau^2
+
+bounds it from below, concave in two variables: F lambda = L^2 and B (nu + delta) = S^2. For any actions
+
+    cost - D = sum of reduced costs + (U - L)^2 + psi(V),    psi(V) = (V - S)^2, or below tau (S - tau)(S + tau - 2V),
+
+with no term negative, which is what :mod:`radioopt.dtkd.kernel_search` prunes by.
+
+u depends on the action alone and v = s_a w_i with w = e^(-1/2), e = log2(1 + p h/n0): a user is two numbers, 1/f_loc
+and w, and an action four.
+"""
+
+import math
+
+import numpy as np
+
+from radioopt.numerics.jit import kernel, parallel_kernel, prange
+
+# rows of the problem's per-user block and of its per-instance block
+GAIN, LOCAL, POWER, F_LOW, F_HIGH, B_LOW, B_HIGH, DEADLINE, MODEL, PLACE = range(10)
+BAND, SERVER, TEACHER, LABEL, ALPHA, BETA, DELTA, ETA_OWN, ETA_AVERAGE, NOISE, DENSITY = range(11)
+# rows of the catalogue
+CYCLES, BITS, OWN, AVERAGE = range(4)
+# rows of the solution's blocks; the kernel leaves the residual where the gap will stand
+CPU, WIDTH, DELAY, DEADLINE_PRICE = range(4)
+OBJECTIVE, BOUND, RESIDUAL, CPU_PRICE, WIDTH_PRICE = range(5)
+PASSES, STATUS, NODES = range(3)
+# rows of an action: k without the user's part, u, s, and the user's part alpha x mu
+K, U, S, T = range(4)
+# rows of a user: 1/f_loc, w
+R, W = range(2)
+# users whose sums are taken together before they are added: rounding grows with the number of such groups
+CHUNK = 128
+
+
+@kernel
+def spectral_efficiency(device, instance, i, k):
+    """E = log2(1 + p h/n0) in bit/s/Hz, exact for a low SNR too."""
+    return math.log1p(device[POWER, i, k] * device[GAIN, i, k] / instance[NOISE, i]) * 1.4426950408889634
+
+
+@kernel
+def fill_actions(instance, i, catalogue, actions):
+    """Write the numbers of every action: 2m for model m at the server, 2m + 1 for locally."""
+    alpha = instance[ALPHA, i]
+    for m in range(catalogue.shape[1]):
+        worth = instance[ETA_OWN, i] * catalogue[OWN, m] + instance[ETA_AVERAGE, i] * catalogue[AVERAGE, m]
+        for x in range(2):
+            a = 2 * m + x
+            cycles = instance[TEACHER, i] + (1 - x) * catalogue[CYCLES, m]
+            bits = catalogue[BITS, m] + x * instance[LABEL, i]
+            actions[K, a] = instance[BETA, i] * cycles - worth
+            actions[U, a] = math.sqrt(alpha * cycles / instance[SERVER, i])
+            actions[S, a] = math.sqrt(alpha * bits / instance[BAND, i])
+            actions[T, a] = alpha * x * catalogue[CYCLES, m]
+
+
+@kernel
+def fill_users(device, instance, i, actions, users, choices):
+    """Write the numbers of every user, and which actions it may choose: first, end, step."""
+    for k in range(users.shape[1]):
+        users[R, k] = 1.0 / device[LOCAL, i, k]
+        users[W, k] = 1.0 / math.sqrt(spectral_efficiency(device, instance, i, k))
+        model, place = int(device[MODEL, i, k]), int(device[PLACE, i, k])
+        choices[0, k] = 2 * max(model, 0) + max(place, 0)
+        choices[1, k] = actions.shape[1] if model < 0 else 2 * model + (2 if place < 0 else place + 1)
+        choices[2, k] = 1 if place < 0 else 2
+
+
+@kernel
+def scan(actions, users, choices, low, slope, chosen):
+    """Choose the best action of every user at (L, S); return the sum of their scores, and of k, u and v."""
+    count, total = users.shape[1], actions.shape[1]
+    base, steep = np.empty(total), np.empty(total)
+    for a in range(total):
+        base[a] = actions[K, a] + 2.0 * low * actions[U, a]
+        steep[a] = 2.0 * slope * actions[S, a]
+    scores, fixed, cpu, width = 0.0, 0.0, 0.0, 0.0
+    for begin in range(0, count, CHUNK):
+        part_scores, part_fixed, part_cpu, part_width = 0.0, 0.0, 0.0, 0.0
+        for k in range(begin, min(begin + CHUNK, count)):
+            r, w = users[R, k], users[W, k]
+            best, least = 0, math.inf
+            for a in range(choices[0, k], choices[1, k], choices[2, k]):
+                score = base[a] + actions[T, a] * r + steep[a] * w
+                if score < least:
+                    best, least = a, score
+            chosen[k] = best
+            part_scores += least
+            part_fixed += actions[K, best] + actions[T, best] * r
+            part_cpu += actions[U, best]
+            part_width += actions[S, best] * w
+        scores += part_scores
+        fixed += part_fixed
+        cpu += part_cpu
+        width += part_width
+    return scores, fixed, cpu, width
+
+
+@kernel
+def cost(fixed, cpu, width, tau):
+    """Cost of actions whose k, u and v have these sums."""
+    return fixed + cpu * cpu + (width * width + tau * tau if width >= tau else 2.0 * tau * width)
+
+
+@kernel
+def best_on_edge(hull, i, j, tau):
+    """Minimise the cost between vertices i and j; return it and the weight of j."""
+    d0, d1, d2 = hull[0, j] - hull[0, i], hull[1, j] - hull[1, i], hull[2, j] - hull[2, i]
+    least, weight = math.inf, 0.0
+    for full in range(2):  # the whole band used, or not
+        curve = d1 * d1 + (d2 * d2 if full else 0.0)
+        slope = d0 + 2.0 * hull[1, i] * d1 + 2.0 * (hull[2, i] if full else tau) * d2
+        t = min(max(-0.5 * slope / curve, 0.0), 1.0) if curve > 0.0 else (1.0 if slope < 0.0 else 0.0)
+        here = cost(hull[0, i] + t * d0, hull[1, i] + t * d1, hull[2, i] + t * d2, tau)
+        if here < least:
+            least, weight = here, t
+    return least, weight
+
+
+@kernel
+def best_in_triangle(hull, i, j, k, tau):
+    """Minimise the cost inside a triangle, where the whole band is used; return it and the weights of j and k."""
+    a0, a1, a2 = hull[0, j] - hull[0, i], hull[1, j] - hull[1, i], hull[2, j] - hull[2, i]
+    b0, b1, b2 = hull[0, k] - hull[0, i], hull[1, k] - hull[1, i], hull[2, k] - hull[2, i]
+    det = a1 * b2 - a2 * b1
+    if det == 0.0:
+        return math.inf, 0.0, 0.0
+    # the gradient (a0, b0) + 2 (U, V) (a, b) vanishes at this U and V
+    cpu = 0.5 * (a2 * b0 - b2 * a0) / det
+    width = 0.5 * (b1 * a0 - a1 * b0) / det
+    t = ((cpu - hull[1, i]) * b2 - (width - hull[2, i]) * b1) / det
+    s = ((width - hull[2, i]) * a1 - (cpu - hull[1, i]) * a2) / det
+    if not (width >= tau and t > 0.0 and s > 0.0 and t + s < 1.0):
+        return math.inf, 0.0, 0.0
+    return hull[0, i] + t * a0 + s * b0 + cpu * cpu + width * width + tau * tau, t, s
+
+
+@kernel
+def correct(hull, size, tau):
+    """Minimise the cost over a hull of at most four vertices, the last of which is new; keep those that matter.
+
+    The minimiser lies on a face with the new vertex. Returns how many vertices are kept, the cost, and U and V.
+    """
+    new = size - 1
+    least, first, second, t, s = cost(hull[0, new], hull[1, new], hull[2, new], tau), -1, -1, 0.0, 0.0
+    for j in range(new):
+        value, weight = best_on_edge(hull, new, j, tau)
+        if value < least:
+            least, first, second, t, s = value, j, -1, weight, 0.0
+        for k in range(j):
+            value, one, two = best_in_triangle(hull, new, j, k, tau)
+            if value < least:
+                least, first, second, t, s = value, j, k, one, two
+    if first < 0:
+        hull[:, 0] = hull[:, new]
+        return 1, least, hull[1, 0], hull[2, 0]
+    weight = 1.0 - t - s
+    cpu = weight * hull[1, new] + t * hull[1, first]
+    width = weight * hull[2, new] + t * hull[2, first]
+    kept = 0
+    if second >= 0:
+        cpu += s * hull[1, second]
+        width += s * hull[2, second]
+        hull[:, kept] = hull[:, second]  # second < first < new: nothing is overwritten that is still needed
+        kept += 1
+    hull[:, kept] = hull[:, first]
+    kept += 1
+    if weight > 0.0:
+        hull[:, kept] = hull[:, new]
+        kept += 1
+    return kept, least, cpu, width
+
+
+@kernel
+def maximise_dual(actions, users, choices, tau, most, chosen):
+    """Maximise D by fully corrective steps over at most four vertices.
+
+    Returns D, L and S, the least cost of the actions met with the L and S that chose them, how large the numbers
+    are that were added up, and the number of passes.
+    """
+    hull = np.empty((3, 4))
+    size, within, passes = 0, math.inf, 0
+    bound, low, slope = -math.inf, 0.0, 0.0
+    least, least_low, least_slope, gross = math.inf, 0.0, 0.0, 0.0
+    # begin where everybody does the average
+    at_low, at_slope = 0.0, 0.0
+    for k in range(users.shape[1]):
+        at_slope += users[W, k]
+    for a in range(actions.shape[1]):
+        at_low += actions[U, a] / actions.shape[1]
+    at_low *= users.shape[1]
+    at_slope = max(at_slope * actions[S].mean(), tau)
+    while passes < most:
+        passes += 1
+        scores, fixed, cpu, width = scan(actions, users, choices, at_low, at_slope, chosen)
+        value = scores - at_low * at_low - at_slope * at_slope + tau * tau
+        if value > bound:
+            bound, low, slope = value, at_low, at_slope
+        here = cost(fixed, cpu, width, tau)
+        if here < least:
+            least, least_low, least_slope = here, at_low, at_slope
+        gross = abs(fixed) + cpu * cpu + width * width + tau * tau
+        if within - bound <= 1e-15 * gross:
+            break
+        hull[0, size], hull[1, size], hull[2, size] = fixed, cpu, width
+        before = within
+        size, within, at_low, at_slope = correct(hull, size + 1, tau)
+        at_slope = max(at_slope, tau)
+        if not within < before:
+            break
+    return bound, low, slope, least, least_low, least_slope, gross, passes
+
+
+@kernel
+def allocate(device, instance, i, catalogue, chosen, out_device, out_instance):
+    """Share F and B in the best way for the actions chosen, and measure: cost, residual, prices."""
+    alpha, band, server = instance[ALPHA, i], instance[BAND, i], instance[SERVER, i]
+    delta, teacher, label = instance[DELTA, i], instance[TEACHER, i], instance[LABEL, i]
+    roots_c, roots_d = 0.0, 0.0
+    for k in range(chosen.size):
+        m, x = chosen[k] >> 1, chosen[k] & 1
+        d = (catalogue[BITS, m] + x * label) / spectral_efficiency(device, instance, i, k)
+        # until they are scaled these rows hold the roots
+        out_device[CPU, i, k] = math.sqrt(teacher + (1 - x) * catalogue[CYCLES, m])
+        out_device[WIDTH, i, k] = math.sqrt(d)
+        roots_c += out_device[CPU, i, k]
+        roots_d += out_device[WIDTH, i, k]
+    per_root_c = server / roots_c if roots_c > 0.0 else 0.0
+    per_root_d = band / roots_d if roots_d > 0.0 else 0.0
+    if delta * per_root_d * per_root_d > alpha:  # more bandwidth costs more than the time it saves
+        per_root_d = math.sqrt(alpha / delta)
+    objective, use_f, use_b = 0.0, 0.0, 0.0
+    for k in range(chosen.size):
+        m, x = chosen[k] >> 1, chosen[k] & 1
+        root_c, root_d = out_device[CPU, i, k], out_device[WIDTH, i, k]
+        f, b = per_root_c * root_c, per_root_d * root_d
+        delay = x * catalogue[CYCLES, m] / device[LOCAL, i, k]
+        if f > 0.0:
+            delay += root_c / per_root_c
+        if b > 0.0:
+            delay += root_d / per_root_d
+        worth = instance[ETA_OWN, i] * catalogue[OWN, m] + instance[ETA_AVERAGE, i] * catalogue[AVERAGE, m]
+        objective += alpha * delay + instance[BETA, i] * root_c * root_c + delta * b - worth
+        use_f += f
+        use_b += b
+        out_device[CPU, i, k] = f
+        out_device[WIDTH, i, k] = b
+        out_device[DELAY, i, k] = delay
+        out_device[DEADLINE_PRICE, i, k] = 0.0
+    out_instance[OBJECTIVE, i] = objective
+    out_instance[RESIDUAL, i] = max(use_f / server, use_b / band) - 1.0
+    out_instance[CPU_PRICE, i] = alpha / (per_root_c * per_root_c) if per_root_c > 0.0 else 0.0
+    price = alpha / (per_root_d * per_root_d) - delta if per_root_d > 0.0 else 0.0
+    out_instance[WIDTH_PRICE, i] = max(price, 0.0) if use_b >= band * (1.0 - 1e-12) else 0.0
+    # D at the prices of these very actions, the only ones there are: their cost, whatever rounding does to it
+    out_instance[BOUND, i] = objective - 4e-16 * abs(objective)
+
+
+@kernel
+def write_choice(i, chosen, out_model, out_local):
+    """Write models and places."""
+    for k in range(chosen.size):
+        out_model[0, i, k] = chosen[k] >> 1
+        out_local[0, i, k] = chosen[k] & 1 == 1
+
+
+@kernel
+def allocate_one(device, instance, i, catalogue, out_device, out_model, out_local, out_instance, out_counts):
+    """Solve Problem 3: every model and place is fixed."""
+    chosen = np.empty(device.shape[2], np.int64)
+    for k in range(chosen.size):
+        chosen[k] = 2 * int(device[MODEL, i, k]) + int(device[PLACE, i, k])
+    allocate(device, instance, i, catalogue, chosen, out_device, out_instance)
+    write_choice(i, chosen, out_model, out_local)
+    out_counts[PASSES, i] = 1
+    out_counts[NODES, i] = 0
+
+
+@kernel
+def allocate_serial(device, instance, catalogue, out_device, out_model, out_local, out_instance, out_counts):
+    """Solve Problem 3 for every instance, one after the other."""
+    for i in range(instance.shape[1]):
+        allocate_one(
+            device, instance, i, catalogue, out_device, out_model, out_local, out_instance, out_counts
+        )
+
+
+@parallel_kernel
+def allocate_parallel(
+    device, instance, catalogue, out_device, out_model, out_local, out_instance, out_counts
+):
+    """Solve Problem 3 for every instance, in parallel over instances."""
+    for i in prange(instance.shape[1]):
+        allocate_one(
+            device, instance, i, catalogue, out_device, out_model, out_local, out_instance, out_counts
+        )

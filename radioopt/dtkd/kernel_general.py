@@ -1,0 +1,661 @@
+r"""DT-KD kernels with bounds, deadlines and a noise density: one response to prices, from which all else follows.
+
+At prices (lambda, kappa = delta + nu) an action takes, for a weight w = 1/z^2 >= alpha of its delay,
+
+    f = clip(sqrt(c/lambda)/z),    b = clip(b(z)) with -tau'(b) = kappa z^2,
+
+b = sqrt(d/kappa)/z for a noise power, and s/t with G(t) = kappa s^2 z^2/(theta ln 2) for a density; the delay grows
+with z, so that a deadline is met by the largest z that meets it. Problem 3 is then two nested equations, sum f = F in
+lambda and sum b = B in kappa, each nearly linear in logarithms. The dual of the whole problem sums over users the least
+value of their actions; a polygon around its maximiser is cut through its centroid until it is small. Action vectors are
+searched in the order of their reduced costs, each bounded by the dual of its own Problem 3.
+"""
+
+import math
+
+import numpy as np
+
+from radioopt.dtkd.kernel import (
+    ALPHA,
+    AVERAGE,
+    B_HIGH,
+    B_LOW,
+    BAND,
+    BETA,
+    BITS,
+    BOUND,
+    CPU,
+    CPU_PRICE,
+    CYCLES,
+    DEADLINE,
+    DEADLINE_PRICE,
+    DELAY,
+    DELTA,
+    DENSITY,
+    ETA_AVERAGE,
+    ETA_OWN,
+    F_HIGH,
+    F_LOW,
+    GAIN,
+    LABEL,
+    LOCAL,
+    MODEL,
+    NODES,
+    NOISE,
+    OBJECTIVE,
+    OWN,
+    PASSES,
+    PLACE,
+    POWER,
+    RESIDUAL,
+    SERVER,
+    TEACHER,
+    WIDTH,
+    WIDTH_PRICE,
+    write_choice,
+)
+from radioopt.numerics.jit import kernel, parallel_kernel, prange
+
+# rows of a user in ``user``: bounds, and s [Hz] of a noise density
+FL, FH, BL, BH, SIGNAL = range(5)
+# rows of an action of a user in ``table``: cost apart from time and shares, cycles, d or theta ln 2, time left
+FIXED, WORK, LOAD, SPARE = range(4)
+# relative rounding error allowed for in pruning and in the bound
+SLACK = 1e-12
+# evaluations of the dual in one box, and how often the box may grow
+CUTS, GROWTHS = 90, 30
+# prices beside which the weight of delay vanishes
+HUGE = 1e30
+
+
+@kernel
+def late(t):
+    """ln(1 + t) - t/(1 + t), without cancellation."""
+    if t < 0.01:
+        return t * t * (0.5 - t * (2 / 3 - t * (0.75 - t * (0.8 - t * (5 / 6 - t * 6 / 7)))))
+    return math.log1p(t) - t / (1.0 + t)
+
+
+@kernel
+def inverse_growth(y):
+    """Solve t^2 late(t)/ln(1 + t)^2 = y by Newton's method on logarithms."""
+    t = math.sqrt(2.0 * y)
+    for _ in range(20):
+        log, behind = math.log1p(t), late(t)
+        slope = 2.0 + (t / (1.0 + t)) ** 2 / behind - 2.0 * t / ((1.0 + t) * log)
+        step = math.log(y * log * log / (t * t * behind)) / slope
+        t *= math.exp(step)
+        if abs(step) < 1e-9:  # the next one would be its square
+            break
+    return t
+
+
+@kernel
+def computation(work, f):
+    """Time to compute at the server."""
+    if work == 0.0:
+        return 0.0
+    return work / f if f > 0.0 else math.inf
+
+
+@kernel
+def transmission(load, signal, b):
+    """Time to send: load/b, or with a noise density load/(b ln(1 + s/b))."""
+    if load == 0.0:
+        return 0.0
+    if b == math.inf:
+        return load / signal if signal > 0.0 else 0.0
+    if b == 0.0:
+        return math.inf
+    return load / (b * math.log1p(signal / b)) if signal > 0.0 else load / b
+
+
+@kernel
+def take(user, k, work, load, cpu_price, width_price, z):
+    """Shares at these prices for a weight 1/z^2 of delay, and the time they take."""
+    f, b, signal = user[FL, k], user[BL, k], user[SIGNAL, k]
+    if work > 0.0:
+        f = math.sqrt(work / cpu_price) / z if cpu_price > 0.0 else math.inf
+        f = min(max(f, user[FL, k]), user[FH, k])
+    if load > 0.0:
+        if width_price == 0.0:
+            b = math.inf
+        elif signal > 0.0:
+            b = signal / inverse_growth(width_price * signal * signal * z * z / load)
+        else:
+            b = math.sqrt(load / width_price) / z
+        b = min(max(b, user[BL, k]), user[BH, k])
+    return f, b, computation(work, f) + transmission(load, signal, b)
+
+
+@kernel
+def respond(user, k, table, a, alpha, cpu_price, width_price):
+    """Least value of an action at these prices, the shares that attain it, and the weight of its delay.
+
+    The value is inf where no shares meet the deadline.
+    """
+    work, load, spare = table[WORK, k, a], table[LOAD, k, a], table[SPARE, k, a]
+    z = 1.0 / math.sqrt(alpha)
+    if table[FIXED, k, a] == math.inf:
+        return math.inf, 0.0, 0.0, alpha
+    f, b, delay = take(user, k, work, load, cpu_price, width_price, z)
+    if delay > spare:
+        low, at_low = 0.0, transmission(load, user[SIGNAL, k], user[BH, k]) - spare
+        at_low += work / user[FH, k]
+        if not at_low < 0.0:
+            return math.inf, 0.0, 0.0, alpha
+        high, at_high, side = z, delay - spare, 0
+        for _ in range(200):
+            z = (low * at_high - high * at_low) / (at_high - at_low)
+            if not low < z < high:
+                z = 0.5 * (low + high)
+            f, b, delay = take(user, k, work, load, cpu_price, width_price, z)
+            miss = delay - spare
+            if miss <= 0.0:
+                low, at_low = z, miss
+                if side == -1:
+                    at_high *= 0.5
+                side = -1
+                if miss >= -4e-16 * spare:
+                    break
+            else:
+                high, at_high = z, miss
+                if side == 1:
+                    at_low *= 0.5
+                side = 1
+            if high - low <= 4e-16 * high:
+                break
+        if delay > spare:
+            z = low
+            f, b, delay = take(user, k, work, load, cpu_price, width_price, max(low, 1e-300))
+    weight = 1.0 / (z * z) if z > 0.0 else math.inf
+    value = table[FIXED, k, a] + alpha * delay
+    return (
+        value + (cpu_price * f if cpu_price > 0.0 else 0.0) + (width_price * b if width_price > 0.0 else 0.0),
+        f,
+        b,
+        weight,
+    )
+
+
+@kernel
+def fill(device, instance, i, catalogue, user, table):
+    """Write the numbers of every user and of each of its actions, 2m for model m at the server, 2m + 1 locally."""
+    alpha, density = instance[ALPHA, i], instance[DENSITY, i] > 0.0
+    for k in range(user.shape[1]):
+        received = device[POWER, i, k] * device[GAIN, i, k]
+        user[FL, k], user[FH, k] = device[F_LOW, i, k], device[F_HIGH, i, k]
+        user[BL, k], user[BH, k] = device[B_LOW, i, k], device[B_HIGH, i, k]
+        user[SIGNAL, k] = received / instance[DENSITY, i] if density else 0.0
+        per_bit = 1.0 if density else 1.0 / math.log1p(received / instance[NOISE, i])
+        for a in range(table.shape[2]):
+            m, x = a >> 1, a & 1
+            local = x * catalogue[CYCLES, m] / device[LOCAL, i, k]
+            cycles = instance[TEACHER, i] + (1 - x) * catalogue[CYCLES, m]
+            worth = (
+                instance[ETA_OWN, i] * catalogue[OWN, m] + instance[ETA_AVERAGE, i] * catalogue[AVERAGE, m]
+            )
+            model, place = device[MODEL, i, k], device[PLACE, i, k]
+            allowed = (model < 0.0 or model == m) and (place < 0.0 or place == x)
+            spare = device[DEADLINE, i, k] - local
+            table[FIXED, k, a] = math.inf
+            if allowed and spare > 0.0:
+                table[FIXED, k, a] = instance[BETA, i] * cycles - worth + alpha * local
+            table[WORK, k, a] = cycles
+            table[LOAD, k, a] = (catalogue[BITS, m] + x * instance[LABEL, i]) * math.log(2.0) * per_bit
+            table[SPARE, k, a] = spare
+
+
+@kernel
+def use(user, table, chosen, alpha, cpu_price, width_price):
+    """Sum f, b and the value over the users, each with its action."""
+    cpu, width, value = 0.0, 0.0, 0.0
+    for k in range(chosen.size):
+        here, f, b, _ = respond(user, k, table, chosen[k], alpha, cpu_price, width_price)
+        cpu += f
+        width += b
+        value += here
+    return cpu, width, value
+
+
+@kernel
+def clear_cpu(user, table, chosen, alpha, server, width_price, guess):
+    """Solve sum f = F in lambda at a given kappa; 0 where all the CPU there is to take is less; inf if none will do."""
+    cpu, width, value = use(user, table, chosen, alpha, 0.0, width_price)
+    if cpu <= server:
+        return 0.0, width, value
+    low, high, at_low, at_high = 0.0, math.inf, math.inf, -math.inf
+    price, side = guess, 0
+    for _ in range(300):
+        cpu, width, value = use(user, table, chosen, alpha, price, width_price)
+        if value == math.inf:
+            return math.inf, width, value
+        miss = math.log(cpu / server) if cpu > 0.0 else -700.0
+        if abs(miss) < 4e-15 or price > HUGE * guess:
+            break
+        if miss > 0.0:
+            low, at_low = price, miss
+            if side == 1:
+                at_high *= 0.5
+            side = 1
+        else:
+            high, at_high = price, miss
+            if side == -1:
+                at_low *= 0.5
+            side = -1
+        if low > 0.0 and high < math.inf:
+            if high <= low * (1.0 + 4e-16):
+                break
+            t = min(max(at_low / (at_low - at_high), 1e-3), 1.0 - 1e-3)
+            price = low * math.exp(t * math.log(high / low))
+        elif high == math.inf:  # f falls at most as the square root of the price
+            price = low * max(math.exp(2.0 * miss) * 1.1, 2.0)
+        else:
+            price = high * min(math.exp(2.0 * miss) * 0.9, 0.5)
+    return price, width, value
+
+
+@kernel
+def clear(user, table, chosen, alpha, delta, server, band, coupled, enough, guess_cpu, guess_width):
+    """Solve Problem 3 for given actions; stop early once its dual exceeds what is enough.
+
+    Returns lambda, kappa and the dual; lambda is inf where no shares meet the deadlines.
+    """
+    if coupled:  # at prices beside which delay costs nothing the users take the least that the deadlines need
+        price, width, value = clear_cpu(
+            user, table, chosen, alpha, server, HUGE * guess_width, HUGE * guess_cpu
+        )
+        if value == math.inf:
+            return math.inf, delta, math.inf
+        cpu, _, _ = use(user, table, chosen, alpha, price, HUGE * guess_width)
+        if cpu > server * (1.0 + 1e-10) or width > band * (1.0 + 1e-10):
+            return math.inf, delta, math.inf
+    cpu_price, width, value = clear_cpu(user, table, chosen, alpha, server, delta, guess_cpu)
+    dual = value - cpu_price * server
+    if width <= band or dual > enough:
+        return cpu_price, delta, dual
+    low, high, at_low, at_high = max(delta, 0.0), math.inf, math.inf, -math.inf
+    if width < math.inf and delta > 0.0:
+        at_low = math.log(width / band)
+    price, side = max(guess_width, 1.01 * delta), 0
+    for _ in range(300):
+        if coupled:
+            cpu_price, width, value = clear_cpu(
+                user, table, chosen, alpha, server, price, cpu_price if cpu_price > 0.0 else guess_cpu
+            )
+        else:
+            _, width, value = use(user, table, chosen, alpha, cpu_price, price)
+        dual = value - cpu_price * server - (price - delta) * band
+        miss = math.log(width / band) if width > 0.0 else -700.0
+        if abs(miss) < 4e-15 or dual > enough or price > HUGE * guess_width:
+            break
+        if miss > 0.0:
+            low, at_low = price, miss
+            if side == 1:
+                at_high *= 0.5
+            side = 1
+        else:
+            high, at_high = price, miss
+            if side == -1:
+                at_low *= 0.5
+            side = -1
+        if at_low < math.inf and high < math.inf:
+            if high <= low * (1.0 + 4e-16):
+                break
+            t = min(max(at_low / (at_low - at_high), 1e-3), 1.0 - 1e-3)
+            price = low * math.exp(t * math.log(high / low))
+        elif high == math.inf:
+            price = low * max(math.exp(2.0 * miss) * 1.1, 2.0)
+        else:
+            price = max(high * min(math.exp(2.0 * miss) * 0.9, 0.5), math.sqrt(high) * math.sqrt(low))
+    return cpu_price, price, dual
+
+
+@kernel
+def price_all(user, table, alpha, delta, server, band, cpu_price, nu, chosen):
+    """Evaluate the dual at (lambda, nu): its value, a supergradient, and the size of the numbers added."""
+    cpu, width, value, gross = 0.0, 0.0, 0.0, 0.0
+    for k in range(chosen.size):
+        least, best, best_f, best_b = math.inf, 0, 0.0, 0.0
+        for a in range(table.shape[2]):
+            here, f, b, _ = respond(user, k, table, a, alpha, cpu_price, delta + nu)
+            if here < least:
+                least, best, best_f, best_b = here, a, f, b
+        chosen[k] = best
+        cpu += best_f
+        width += best_b
+        value += least
+        gross += abs(least)
+    spent = cpu_price * server + nu * band
+    return value - spent, cpu - server, width - band, gross + spent
+
+
+@kernel
+def cut(corners, size, x, y, gx, gy, kept):
+    """Keep the part of a polygon where a supergradient at (x, y) allows the maximum to be; return its corners."""
+    count = 0
+    for j in range(size):
+        i = j - 1 if j > 0 else size - 1
+        before = (corners[0, i] - x) * gx + (corners[1, i] - y) * gy
+        here = (corners[0, j] - x) * gx + (corners[1, j] - y) * gy
+        if (before < 0.0) != (here < 0.0):
+            t = before / (before - here)
+            kept[0, count] = corners[0, i] + t * (corners[0, j] - corners[0, i])
+            kept[1, count] = corners[1, i] + t * (corners[1, j] - corners[1, i])
+            count += 1
+        if here >= 0.0:
+            kept[0, count], kept[1, count] = corners[0, j], corners[1, j]
+            count += 1
+    return count
+
+
+@kernel
+def centroid(corners, size):
+    """Centre of gravity of a polygon, and its area; relative to a corner, so that a small one keeps its digits."""
+    area, x, y = 0.0, 0.0, 0.0
+    for j in range(1, size - 1):
+        ax, ay = corners[0, j] - corners[0, 0], corners[1, j] - corners[1, 0]
+        bx, by = corners[0, j + 1] - corners[0, 0], corners[1, j + 1] - corners[1, 0]
+        part = ax * by - ay * bx
+        area += part
+        x += part * (ax + bx)
+        y += part * (ay + by)
+    if area == 0.0:
+        return 0.0, 0.0, 0.0
+    return corners[0, 0] + x / (3.0 * area), corners[1, 0] + y / (3.0 * area), area
+
+
+@kernel
+def maximise_dual(user, table, alpha, delta, server, band, guess_cpu, guess_width, most, chosen):
+    """Maximise the dual; return its value, lambda, nu, the size of the numbers added and the evaluations."""
+    best, cpu_price, nu, gross, passes = -math.inf, guess_cpu, guess_width, 0.0, 0
+    size_cpu, size_width = 4.0 * guess_cpu, 4.0 * guess_width
+    corners, kept = np.empty((2, 2 * CUTS + 8)), np.empty((2, 2 * CUTS + 8))
+    for _ in range(GROWTHS):
+        corners[0, 0], corners[0, 1], corners[0, 2], corners[0, 3] = 0.0, size_cpu, size_cpu, 0.0
+        corners[1, 0], corners[1, 1], corners[1, 2], corners[1, 3] = 0.0, 0.0, size_width, size_width
+        size = 4
+        for _ in range(CUTS):
+            x, y, area = centroid(corners, size)
+            if not (area > 0.0 and x > 0.0 and y > 0.0) or passes >= most:
+                break
+            passes += 1
+            value, gx, gy, added = price_all(user, table, alpha, delta, server, band, x, y, chosen)
+            if value > best:
+                best, cpu_price, nu, gross = value, x, y, added
+            # what the supergradient leaves to be gained anywhere in the polygon
+            gain = 0.0
+            for j in range(size):
+                gain = max(gain, (corners[0, j] - x) * gx + (corners[1, j] - y) * gy)
+            if value + gain <= best + 1e-13 * gross:
+                break
+            size = cut(corners, size, x, y, gx, gy, kept)
+            corners, kept = kept, corners
+        grow_cpu, grow_width = cpu_price > 0.9 * size_cpu, nu > 0.9 * size_width
+        if not (grow_cpu or grow_width) or passes >= most:
+            break
+        size_cpu *= 16.0 if grow_cpu else 1.0
+        size_width *= 16.0 if grow_width else 1.0
+    return best, cpu_price, nu, gross, passes
+
+
+@kernel
+def may_fit(user, table, alpha, server, band, guess_cpu, guess_width, chosen):
+    """Whether a mixture of actions can meet all deadlines: no direction of prices proves the contrary.
+
+    Along a direction the dual grows without limit if it is positive at prices beside which delay costs nothing.
+    """
+    low, high = 0.0, 1.0
+    golden = 0.6180339887498949
+    big = HUGE * (guess_cpu * server + guess_width * band)
+    values = np.empty(2)
+    for _turn in range(80):
+        ends = low + (1.0 - golden) * (high - low), low + golden * (high - low)
+        for e in range(2):
+            value, _, _, gross = price_all(
+                user,
+                table,
+                alpha,
+                0.0,
+                server,
+                band,
+                big * ends[e] / server,
+                big * (1.0 - ends[e]) / band,
+                chosen,
+            )
+            if value == math.inf or value > 1e-9 * gross:
+                return False
+            values[e] = value
+        if values[0] < values[1]:
+            low = ends[0]
+        else:
+            high = ends[1]
+    return True
+
+
+@kernel
+def same(user, table, k, j):
+    """Whether two users are the same user twice."""
+    return bool(np.all(user[:, k] == user[:, j])) and bool(np.all(table[:, k] == table[:, j]))
+
+
+@kernel
+def solve_one(
+    device,
+    instance,
+    i,
+    catalogue,
+    most,
+    node_limit,
+    out_device,
+    out_model,
+    out_local,
+    out_instance,
+    out_counts,
+):
+    """Solve instance ``i``; passes of -1 say that it is infeasible, negative nodes that the limit ended the search."""
+    size, count = device.shape[2], 2 * catalogue.shape[1]
+    alpha, delta, server, band = (
+        instance[ALPHA, i],
+        instance[DELTA, i],
+        instance[SERVER, i],
+        instance[BAND, i],
+    )
+    user, table = np.empty((5, size)), np.empty((4, size, count))
+    fill(device, instance, i, catalogue, user, table)
+    chosen, best = np.empty(size, np.int64), np.empty(size, np.int64)
+    roots_c, roots_d, coupled = 0.0, 0.0, False
+    for k in range(size):
+        roots_c += math.sqrt(table[WORK, k].max())
+        # a density is taken for a power at an equal share of the band, for this guess only
+        rate = math.log1p(user[SIGNAL, k] * size / band) if user[SIGNAL, k] > 0.0 else 1.0
+        roots_d += math.sqrt(table[LOAD, k].max() / rate)
+        coupled = coupled or device[DEADLINE, i, k] < math.inf
+    guess_cpu = max(alpha * (roots_c / server) ** 2, 1e-300)
+    guess_width = max(alpha * (roots_d / band) ** 2, delta, 1e-300)
+    out_counts[NODES, i] = 0
+    if coupled and not may_fit(user, table, alpha, server, band, guess_cpu, guess_width, chosen):
+        no_answer(i, -1, out_device, out_model, out_local, out_instance, out_counts)
+        return
+    bound, cpu_price, nu, gross, passes = maximise_dual(
+        user, table, alpha, delta, server, band, guess_cpu, guess_width, most, chosen
+    )
+    slack = SLACK * gross
+    if not -math.inf < bound < math.inf:  # float64 is too narrow for the instance
+        no_answer(i, passes, out_device, out_model, out_local, out_instance, out_counts)
+        return
+    value, nodes = search(
+        user,
+        table,
+        alpha,
+        delta,
+        server,
+        band,
+        coupled,
+        bound,
+        cpu_price,
+        nu,
+        slack,
+        node_limit,
+        chosen,
+        best,
+    )
+    ended = nodes <= node_limit
+    out_counts[NODES, i] = nodes if ended else -node_limit
+    if value == math.inf:
+        no_answer(i, -1 if ended else passes, out_device, out_model, out_local, out_instance, out_counts)
+        return
+    write_choice(i, best, out_model, out_local)
+    guess_width = max(delta + nu, 1e-3 * guess_width)
+    cpu_price, width_price, dual = clear(
+        user, table, best, alpha, delta, server, band, coupled, math.inf, cpu_price, guess_width
+    )
+    write_shares(
+        device, instance, i, catalogue, user, table, best, cpu_price, width_price, out_device, out_instance
+    )
+    if ended:
+        bound = max(bound, dual)
+    out_instance[BOUND, i] = min(bound, out_instance[OBJECTIVE, i]) - slack
+    out_counts[PASSES, i] = passes
+
+
+@kernel
+def search(
+    user, table, alpha, delta, server, band, coupled, bound, cpu_price, nu, slack, node_limit, chosen, best
+):
+    """Find the best action vector; return its value (inf if there is none) and the nodes used.
+
+    Vectors whose reduced costs sum to at most ``reach`` are tried, with ``reach`` growing from far below until no
+    other vector can be better than the best. More nodes than the limit say that it was cut.
+    """
+    size, count = table.shape[1], table.shape[2]
+    guess_width = max(delta + nu, 1e-12 * alpha / band)
+    above, order = np.empty((size, count)), np.empty((size, count), np.int64)
+    for k in range(size):
+        for a in range(count):
+            above[k, a], _, _, _ = respond(user, k, table, a, alpha, cpu_price, delta + nu)
+        order[k] = np.argsort(above[k], kind="mergesort")
+        above[k] = above[k][order[k]] - above[k].min()
+        chosen[k] = order[k, 0]
+    nodes, found, _least = 1, math.inf, 0.0
+    price, _, dual = clear(
+        user, table, chosen, alpha, delta, server, band, coupled, math.inf, cpu_price, guess_width
+    )
+    if price < math.inf:
+        found = dual
+        best[:] = chosen
+    else:
+        found = math.inf
+    # the undecided users, those with the dearest second choice last
+    second = np.empty(size)
+    for k in range(size):
+        second[k] = above[k, 1] if count > 1 else math.inf
+    ranked = np.argsort(second, kind="mergesort")
+    finite = 0.0
+    for k in range(size):
+        for a in range(count):
+            if above[k, a] < math.inf:
+                finite = max(finite, above[k, a])
+    finite = (finite + slack) * size  # beyond this there is nothing
+    reach, before = max(slack, 1e-4 * second[ranked[0]] if second[ranked[0]] < math.inf else slack), -1.0
+    spot, sums = np.empty(size, np.int64), np.empty(size + 1)
+    while True:
+        allowed = min(reach, found - bound + slack)
+        core = 0
+        while core < size and second[ranked[core]] <= allowed:
+            core += 1
+        if core > 0:
+            depth, sums[0] = 0, 0.0
+            spot[0] = -1
+            while depth >= 0:
+                k = ranked[depth]
+                spot[depth] += 1
+                here = spot[depth]
+                if here >= count or not sums[depth] + above[k, here] <= min(reach, found - bound + slack):
+                    chosen[k] = order[k, 0]
+                    depth -= 1
+                    continue
+                nodes += 1
+                if nodes > node_limit:
+                    return found, nodes
+                chosen[k] = order[k, here]
+                sums[depth + 1] = sums[depth] + above[k, here]
+                if depth + 1 < core:
+                    depth += 1
+                    spot[depth] = -1
+                    if same(
+                        user, table, ranked[depth], k
+                    ):  # of identical users the later one chooses no cheaper
+                        spot[depth] = here - 1
+                    continue
+                if sums[depth + 1] <= before:
+                    continue  # tried with the reach before
+                price, _, dual = clear(
+                    user, table, chosen, alpha, delta, server, band, coupled, found, cpu_price, guess_width
+                )
+                if price < math.inf and dual < found:
+                    found = dual
+                    best[:] = chosen
+        if reach >= min(found - bound + slack, finite):
+            return found, nodes
+        before, reach = reach, min(4.0 * reach, max(finite, slack))
+
+
+@kernel
+def write_shares(
+    device, instance, i, catalogue, user, table, best, cpu_price, width_price, out_device, out_instance
+):
+    """Write the shares of the best actions at their prices, and measure them."""
+    alpha, server, band = instance[ALPHA, i], instance[SERVER, i], instance[BAND, i]
+    objective, residual, use_f, use_b = 0.0, 0.0, 0.0, 0.0
+    for k in range(best.size):
+        _value, f, b, weight = respond(user, k, table, best[k], alpha, cpu_price, width_price)
+        work, load = table[WORK, k, best[k]], table[LOAD, k, best[k]]
+        delay = computation(work, f) + transmission(load, user[SIGNAL, k], b)
+        objective += table[FIXED, k, best[k]] + alpha * delay + instance[DELTA, i] * b
+        use_f += f
+        use_b += b
+        local = (best[k] & 1) * catalogue[CYCLES, best[k] >> 1] / device[LOCAL, i, k]
+        residual = max(residual, (delay + local) / device[DEADLINE, i, k] - 1.0)
+        out_device[CPU, i, k] = f
+        out_device[WIDTH, i, k] = b
+        out_device[DELAY, i, k] = delay + local
+        out_device[DEADLINE_PRICE, i, k] = weight - alpha if weight > alpha * (1.0 + 1e-12) else 0.0
+    out_instance[OBJECTIVE, i] = objective
+    out_instance[RESIDUAL, i] = max(residual, max(use_f / server, use_b / band) - 1.0)
+    out_instance[CPU_PRICE, i] = cpu_price
+    out_instance[WIDTH_PRICE, i] = width_price - instance[DELTA, i]
+
+
+@kernel
+def no_answer(i, passes, out_device, out_model, out_local, out_instance, out_counts):
+    """Leave nan for instance ``i``; passes of -1 say that it is infeasible."""
+    out_device[:, i, :] = math.nan
+    out_model[0, i, :] = -1
+    out_local[0, i, :] = False
+    out_instance[:, i] = math.nan
+    out_counts[PASSES, i] = passes
+
+
+@kernel
+def solve_serial(
+    device, instance, catalogue, most, node_limit, out_device, out_model, out_local, out_instance, out_counts
+):
+    """Solve every instance, one after the other."""
+    for i in range(instance.shape[1]):
+        solve_one(
+            device, instance, i, catalogue, most, node_limit,
+            out_device, out_model, out_local, out_instance, out_counts,
+        )  # fmt: skip
+
+
+@parallel_kernel
+def solve_parallel(
+    device, instance, catalogue, most, node_limit, out_device, out_model, out_local, out_instance, out_counts
+):
+    """Solve every instance, in parallel over instances."""
+    for i in prange(instance.shape[1]):
+        solve_one(
+            device, instance, i, catalogue, most, node_limit,
+            out_device, out_model, out_local, out_instance, out_counts,
+        )  # fmt: skip

@@ -1,0 +1,366 @@
+"""The whole problem of DT-KD, exactly: prune by reduced costs, then search the few users that are left.
+
+Actions whose reduced cost exceeds (an upper bound) - D cannot be optimal. By Shapley and Folkman the optimum is
+within a quarter of (two largest (max u - min u)^2 + two largest (max v - min v)^2) of max D, whatever the number of
+users, so a handful of users keeps a choice. They are searched depth-first for action vectors with cost - D <= g.
+Identical users are one group of which only counts matter. Where the groups are many, g grows from far below, so
+that the first vectors found are good ones; a search that ends without a vector proves that none is within g.
+"""
+
+import math
+
+import numpy as np
+
+from radioopt.dtkd.kernel import (
+    BAND,
+    BOUND,
+    DELTA,
+    NODES,
+    OBJECTIVE,
+    PASSES,
+    K,
+    R,
+    S,
+    T,
+    U,
+    W,
+    allocate,
+    fill_actions,
+    fill_users,
+    maximise_dual,
+    scan,
+    write_choice,
+)
+from radioopt.numerics.jit import kernel, parallel_kernel, prange
+
+# relative rounding error allowed for in pruning and in the bound
+SLACK = 1e-13
+# columns of a level of the search, one for each action that a group may still choose
+COST, CPU, WIDTH, CPU_LEAST, CPU_MOST, WIDTH_LEAST, WIDTH_MOST = range(7)
+# levels up to which the search is so short that growing g would only repeat it
+SHORT = 24
+
+
+@kernel
+def excess(width, slope, tau):
+    """psi(V): what the part of the band adds to cost - D."""
+    if width >= tau:
+        return (width - slope) * (width - slope)
+    return (slope - tau) * (slope + tau - 2.0 * width)
+
+
+@kernel
+def beyond(cpu_low, cpu_high, width_low, width_high, low, slope, tau):
+    """Least of (U - L)^2 + psi(V) over a box: where it is nearest to (L, S)."""
+    cpu = min(max(low, cpu_low), cpu_high) - low
+    return cpu * cpu + excess(min(max(slope, width_low), width_high), slope, tau)
+
+
+@kernel
+def reduced(actions, users, low, slope, a, k):
+    """Score of action a for user k at (L, S)."""
+    return (
+        actions[K, a]
+        + 2.0 * low * actions[U, a]
+        + actions[T, a] * users[R, k]
+        + 2.0 * slope * actions[S, a] * users[W, k]
+    )
+
+
+@kernel
+def undecided(actions, users, choices, low, slope, g, chosen):
+    """Find the users with more than one action of reduced cost at most g; return them and how many actions."""
+    core, levels = np.empty(users.shape[1], np.int64), 0
+    size = 0
+    for k in range(users.shape[1]):
+        least = reduced(actions, users, low, slope, chosen[k], k)
+        left = 0
+        for a in range(choices[0, k], choices[1, k], choices[2, k]):
+            if reduced(actions, users, low, slope, a, k) - least <= g:
+                left += 1
+        if left > 1:
+            core[size] = k
+            size += 1
+            levels += left
+    return core[:size], levels
+
+
+@kernel
+def alike(users, choices, k, j):
+    """Whether two users are the same user twice."""
+    return (
+        users[R, k] == users[R, j]
+        and users[W, k] == users[W, j]
+        and choices[0, k] == choices[0, j]
+        and choices[1, k] == choices[1, j]
+        and choices[2, k] == choices[2, j]
+    )
+
+
+@kernel
+def arrange(users, choices, core):
+    """Order the users so that identical ones are neighbours; return where each group begins."""
+    size = core.size
+    order = core.copy()
+    if size > 2:
+        order = order[np.argsort(choices[0, order] + 0.5 * choices[2, order], kind="mergesort")]
+        order = order[np.argsort(users[R, order], kind="mergesort")]
+        order = order[np.argsort(users[W, order], kind="mergesort")]
+    begins, groups = np.empty(size + 1, np.int64), 0
+    for j in range(size):
+        if j == 0 or not alike(users, choices, order[j], order[j - 1]):
+            begins[groups] = j
+            groups += 1
+    begins[groups] = size
+    return order, begins[: groups + 1]
+
+
+@kernel
+def lay_out(actions, users, choices, low, slope, g, chosen, order, begins, level, action, group):
+    """Write the levels of all groups, cheapest action first, and what the groups after each can add at most."""
+    at = 0
+    for j in range(begins.size - 1):
+        k, first = order[begins[j]], at
+        least = reduced(actions, users, low, slope, chosen[k], k)
+        for a in range(choices[0, k], choices[1, k], choices[2, k]):
+            above = reduced(actions, users, low, slope, a, k) - least
+            if above <= g:
+                place = at
+                while place > first and level[COST, place - 1] > above:
+                    level[:, place] = level[:, place - 1]
+                    action[place] = action[place - 1]
+                    place -= 1
+                level[COST, place] = max(above, 0.0)
+                level[CPU, place] = actions[U, a]
+                level[WIDTH, place] = actions[S, a] * users[W, k]
+                action[place] = a
+                group[at] = j
+                at += 1
+        # what one of the users that no earlier action takes can add: the later actions of the group
+        for e in range(at - 1, first - 1, -1):
+            later = e + 1 if e + 1 < at else e
+            level[CPU_LEAST, e] = min(level[CPU, later], level[CPU_LEAST, later] if later > e else math.inf)
+            level[CPU_MOST, e] = max(level[CPU, later], level[CPU_MOST, later] if later > e else -math.inf)
+            level[WIDTH_LEAST, e] = min(
+                level[WIDTH, later], level[WIDTH_LEAST, later] if later > e else math.inf
+            )
+            level[WIDTH_MOST, e] = max(
+                level[WIDTH, later], level[WIDTH_MOST, later] if later > e else -math.inf
+            )
+    return at
+
+
+@kernel
+def search(level, group, begins, rest, cpu, width, low, slope, tau, g, budget, best):
+    """Find the least cost - D among vectors of at most g; ``best`` gets how many of a group take each action.
+
+    Returns it (inf if there is none) and the nodes used; more nodes than the budget say that it was cut.
+    """
+    depth_most, levels = group.size + 1, group.size
+    at = np.empty(depth_most, np.int64)  # level decided at each depth
+    taken, least_taken = np.empty(depth_most, np.int64), np.empty(depth_most, np.int64)
+    left = np.empty(depth_most, np.int64)  # users of the group without an action yet
+    sums = np.zeros((3, depth_most))
+    found, nodes, depth = math.inf, 0, 0
+    at[0], left[0] = 0, begins[1] - begins[0]
+    sums[1, 0], sums[2, 0] = cpu, width
+    fresh = True
+    while depth >= 0:
+        e = at[depth]
+        j = group[e]
+        last = e + 1 == levels or group[e + 1] != j
+        allowance = g - sums[0, depth]
+        if fresh:  # how many may take this action
+            most, least = left[depth], left[depth] if last else 0
+            if not last:
+                if level[COST, e] > 0.0:
+                    most = min(most, int(min(allowance / level[COST, e], 1e15)))
+                if most > 1:
+                    least, most = narrow(
+                        level, e, rest, j, sums, depth, left[depth], low, slope, tau, allowance, most
+                    )
+            taken[depth], least_taken[depth] = most + 1, least
+            fresh = False
+        taken[depth] -= 1
+        if taken[depth] < least_taken[depth]:
+            depth -= 1
+            continue
+        nodes += 1
+        if nodes > budget:
+            break
+        count = taken[depth]
+        remain = left[depth] - count
+        total = sums[0, depth] + count * level[COST, e]
+        with_cpu = sums[1, depth] + count * level[CPU, e]
+        with_width = sums[2, depth] + count * level[WIDTH, e]
+        more = beyond(
+            with_cpu + remain * level[CPU_LEAST, e] + rest[0, j + 1],
+            with_cpu + remain * level[CPU_MOST, e] + rest[1, j + 1],
+            with_width + remain * level[WIDTH_LEAST, e] + rest[2, j + 1],
+            with_width + remain * level[WIDTH_MOST, e] + rest[3, j + 1],
+            low,
+            slope,
+            tau,
+        )
+        if not (total + more <= g and total + more < found):
+            continue
+        following = e + 1
+        if remain == 0:
+            while following < levels and group[following] == j:
+                following += 1
+        if following == levels:
+            found = total + more
+            g = min(g, found)
+            best[:] = 0
+            for d in range(depth + 1):
+                best[at[d]] = taken[d]
+            continue
+        depth += 1
+        at[depth] = following
+        left[depth] = remain if remain > 0 else begins[group[following] + 1] - begins[group[following]]
+        sums[0, depth], sums[1, depth], sums[2, depth] = total, with_cpu, with_width
+        fresh = True
+    return found, nodes
+
+
+@kernel
+def narrow(level, e, rest, j, sums, depth, left, low, slope, tau, allowance, most):
+    """Return the counts t of an action between which U and V can reach (L, S): linear inequalities in t."""
+    reach = math.sqrt(max(allowance, 0.0)) * (1.0 + 1e-12)
+    floor = slope - reach  # least V within reach
+    if floor < tau:
+        floor = 0.5 * (slope + tau - allowance / (slope - tau)) if slope > tau else -math.inf
+    least = 0
+    for kind in range(2):
+        one = level[CPU + kind, e]
+        low_one, high_one = level[CPU_LEAST + 2 * kind, e], level[CPU_MOST + 2 * kind, e]
+        start = sums[1 + kind, depth]
+        highest, lowest = (low + reach, low - reach) if kind == 0 else (slope + reach, floor)
+        # start + t one + (left - t) low_one + rest <= highest, and likewise from below
+        for upper in range(2):
+            per = low_one if upper else high_one
+            slack = start + left * per + rest[2 * kind + (0 if upper else 1), j + 1]
+            room = highest - slack if upper else slack - lowest
+            step = one - per if upper else per - one  # room for t: step t <= room
+            if step > 0.0 and room / step < 1e15:
+                most = min(most, math.floor(room / step + 1e-9))
+            elif step < 0.0 and room / step > -1e15:
+                least = max(least, math.ceil(room / step - 1e-9))
+    return least, int(most)
+
+
+@kernel
+def decide(actions, users, choices, core, levels, cpu, width, low, slope, tau, g, node_limit, chosen):
+    """Search the undecided users and write what is best for them into ``chosen``.
+
+    Returns the least cost - D (inf if nothing was found), the nodes used, and whether the search ended by itself.
+    """
+    order, begins = arrange(users, choices, core)
+    groups = begins.size - 1
+    level, action, group = np.empty((7, levels)), np.empty(levels, np.int64), np.empty(levels, np.int64)
+    levels = lay_out(actions, users, choices, low, slope, g, chosen, order, begins, level, action, group)
+    action, group = action[:levels], group[:levels]
+    rest, e = np.zeros((4, groups + 1)), levels
+    for j in range(groups - 1, -1, -1):
+        members, e = begins[j + 1] - begins[j], e - 1
+        while e > 0 and group[e - 1] == j:
+            e -= 1
+        for kind in range(2):
+            one = level[CPU + kind, e]
+            rest[2 * kind, j] = rest[2 * kind, j + 1] + members * min(one, level[CPU_LEAST + 2 * kind, e])
+            rest[2 * kind + 1, j] = rest[2 * kind + 1, j + 1] + members * max(
+                one, level[CPU_MOST + 2 * kind, e]
+            )
+    for k in core:  # their part of U and V is to be decided
+        cpu -= actions[U, chosen[k]]
+        width -= actions[S, chosen[k]] * users[W, k]
+    best, used = np.zeros(levels, np.int64), 0
+    reach = g if levels <= SHORT else g / 512.0
+    while True:
+        found, nodes = search(
+            level, group, begins, rest, cpu, width, low, slope, tau, reach, node_limit - used, best
+        )
+        used += nodes
+        if found < math.inf or used > node_limit or reach >= g:
+            break
+        reach = min(8.0 * reach, g)
+    if found < math.inf:
+        j, member = -1, 0
+        for e in range(levels):
+            if group[e] != j:
+                j, member = group[e], begins[group[e]]
+            for _ in range(best[e]):
+                chosen[order[member]] = action[e]
+                member += 1
+    return found, min(used, node_limit), used <= node_limit
+
+
+@kernel
+def solve_one(
+    device,
+    instance,
+    i,
+    catalogue,
+    most,
+    node_limit,
+    out_device,
+    out_model,
+    out_local,
+    out_instance,
+    out_counts,
+):
+    """Solve instance ``i``; a negative number of nodes says that the node limit ended the search."""
+    size, count = device.shape[2], 2 * catalogue.shape[1]
+    actions, users = np.empty((4, count)), np.empty((2, size))
+    choices, chosen = np.empty((3, size), np.int64), np.empty(size, np.int64)
+    fill_actions(instance, i, catalogue, actions)
+    fill_users(device, instance, i, actions, users, choices)
+    tau = math.sqrt(instance[DELTA, i] * instance[BAND, i])
+    bound, low, slope, least, least_low, least_slope, gross, passes = maximise_dual(
+        actions, users, choices, tau, most, chosen
+    )
+    slack = SLACK * gross
+    spread_u = actions[U].max() - actions[U].min()
+    spread_v = (actions[S].max() - actions[S].min()) * users[W].max()
+    g = min(least - bound, 0.5 * (spread_u * spread_u + spread_v * spread_v)) + slack
+    _, _, cpu, width = scan(actions, users, choices, low, slope, chosen)
+    core, levels = undecided(actions, users, choices, low, slope, g, chosen)
+    found, nodes, ended = beyond(cpu, cpu, width, width, low, slope, tau), 0, True
+    if core.size > 0:
+        found, nodes, ended = decide(
+            actions, users, choices, core, levels, cpu, width, low, slope, tau, g, node_limit, chosen
+        )
+    if least < bound + found - slack:  # cut before anything as good was found
+        scan(actions, users, choices, least_low, least_slope, chosen)
+        ended = ended and found < math.inf
+    write_choice(i, chosen, out_model, out_local)
+    allocate(device, instance, i, catalogue, chosen, out_device, out_instance)
+    if ended:
+        bound = max(bound, out_instance[OBJECTIVE, i])
+    out_instance[BOUND, i] = min(bound, out_instance[OBJECTIVE, i]) - slack
+    out_counts[PASSES, i] = passes
+    out_counts[NODES, i] = nodes if ended else -nodes
+
+
+@kernel
+def solve_serial(
+    device, instance, catalogue, most, node_limit, out_device, out_model, out_local, out_instance, out_counts
+):
+    """Solve every instance, one after the other."""
+    for i in range(instance.shape[1]):
+        solve_one(
+            device, instance, i, catalogue, most, node_limit,
+            out_device, out_model, out_local, out_instance, out_counts,
+        )  # fmt: skip
+
+
+@parallel_kernel
+def solve_parallel(
+    device, instance, catalogue, most, node_limit, out_device, out_model, out_local, out_instance, out_counts
+):
+    """Solve every instance, in parallel over instances."""
+    for i in prange(instance.shape[1]):
+        solve_one(
+            device, instance, i, catalogue, most, node_limit,
+            out_device, out_model, out_local, out_instance, out_counts,
+        )  # fmt: skip
