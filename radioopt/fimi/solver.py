@@ -12,13 +12,15 @@ from radioopt.base.errors import OptionError
 from radioopt.base.options import SolveOptions
 from radioopt.base.quantity import DEVICE, PER_INSTANCE, Array, BlockKey, shorten
 from radioopt.base.status import Status
-from radioopt.fimi import infeasible, kernel
+from radioopt.fimi import infeasible, kernel, kernel_streaming, kernel_vector
 from radioopt.fimi.integer import solve_integer
 from radioopt.fimi.problem import SynthesisProblem
 from radioopt.fimi.solution import SynthesisSolution
 
 #: devices in a batch from which threads pay for their start
 PARALLEL_FROM = 2_000
+#: devices of one instance from which they are worth dividing among threads, and sampling first
+STREAM_FROM = 20_000
 
 _DEVICES: BlockKey = (DEVICE, "d")
 _INSTANCES: BlockKey = (PER_INSTANCE, "d")
@@ -65,7 +67,7 @@ def newton(
     if integer:
         return integer_method(problem, options)
     nu, varpi = _prices(problem, warm_start)
-    if not problem.batch_shape:
+    if not problem.batch_shape and problem.sizes["device"] < STREAM_FROM:
         return _solve_single(problem, options, nu, varpi)
     devices, count = problem.sizes["device"], math.prod(problem.batch_shape)
     device = problem.block(DEVICE).reshape(-1, count, devices)
@@ -75,9 +77,11 @@ def newton(
     start[0], start[1] = np.ravel(nu), np.ravel(varpi)
     parallel = count > 1 and count * devices >= PARALLEL_FROM
     run = kernel.solve_parallel if parallel else kernel.solve_serial
-    run(device, instance, start, options.max_iterations, out_device, out_instance, out_counts[0])
+    arguments = device, instance, start, options.max_iterations, out_device, out_instance, out_counts[0]
+    if problem.batch_shape or not kernel_streaming.solve_streaming(*arguments):
+        run(*arguments)
     gap, status = certify(*out_instance[:3], sense=problem.sense, options=options)
-    out_instance[kernel.RESIDUAL] = gap
+    out_instance[kernel_vector.RESIDUAL] = gap
     out_counts[1] = status
     failed = np.flatnonzero(out_counts[0] < 0)
     if failed.size:
@@ -118,7 +122,7 @@ def _solve_single(
     out_device, out_instance, out_counts = kernel.solve_single(
         problem._blocks[_DEVICES], problem._blocks[_INSTANCES], nu, varpi, options.max_iterations
     )
-    out_instance[kernel.RESIDUAL], out_counts[1] = certify(
+    out_instance[kernel_vector.RESIDUAL], out_counts[1] = certify(
         *out_instance[:3].tolist(), sense="min", options=options
     )
     if out_counts[0] < 0:

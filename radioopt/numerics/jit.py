@@ -16,6 +16,12 @@ Flags used
     ``error_model="numpy"`` lets a division be vectorised, which a test for zero in every lane prevents. NaN and
     infinity keep their meaning; divisors must be positive, compiled or not.
 
+    ``inline_kernel`` is for the few functions of :mod:`radioopt.numerics.vmath` that vector kernels call. It is always
+    inlined, else no loop around it is vectorised. ``reassoc`` is missing on purpose: these functions round by adding
+    a large number and subtracting it again, which reassociation would cancel. Their arguments are finite.
+
+    ``bits_of`` and ``float_of`` reinterpret a float64 as an int64 and back, one instruction or none.
+
 Flags not used
     ``fastmath=True`` lets the compiler assume there is no NaN and folds ``isnan`` to false, so a failed instance
     would look solved.
@@ -28,10 +34,53 @@ Flags not used
 
 from __future__ import annotations
 
-from numba import njit, prange
+import numpy as np
+from numba import config, njit, prange, types
+from numba.extending import intrinsic
 
-__all__ = ["kernel", "parallel_kernel", "prange", "vector_kernel"]
+__all__ = [
+    "bits_of",
+    "float_of",
+    "inline_kernel",
+    "kernel",
+    "parallel_kernel",
+    "prange",
+    "vector_kernel",
+]
 
 kernel = njit(cache=True)
 parallel_kernel = njit(cache=True, parallel=True)
 vector_kernel = njit(cache=True, error_model="numpy", fastmath={"reassoc", "nsz", "contract", "arcp"})
+inline_kernel = njit(
+    cache=True, forceinline=True, error_model="numpy", fastmath={"nnan", "ninf", "nsz", "contract"}
+)
+
+if config.DISABLE_JIT:  # type: ignore[attr-defined]
+
+    def bits_of(x):  # type: ignore[no-untyped-def]
+        """Reinterpret a float64 as an int64."""
+        return np.float64(x).view(np.int64)
+
+    def float_of(i):  # type: ignore[no-untyped-def]
+        """Reinterpret an int64 as a float64."""
+        return np.int64(i).view(np.float64)
+
+else:
+
+    @intrinsic  # type: ignore[untyped-decorator]
+    def bits_of(typing_context, x):  # type: ignore[no-untyped-def]
+        """Reinterpret a float64 as an int64."""
+
+        def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+            return builder.bitcast(arguments[0], context.get_value_type(types.int64))
+
+        return types.int64(types.float64), generate
+
+    @intrinsic  # type: ignore[untyped-decorator]
+    def float_of(typing_context, i):  # type: ignore[no-untyped-def]
+        """Reinterpret an int64 as a float64."""
+
+        def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+            return builder.bitcast(arguments[0], context.get_value_type(types.float64))
+
+        return types.float64(types.int64), generate
