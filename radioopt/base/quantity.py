@@ -147,7 +147,7 @@ def quantity(
     default : float, optional
         Value if the caller gives none; a field without a default is required.
     dtype : type, optional
-        ``np.float64`` (default) or ``np.int64``.
+        ``np.float64`` (default), ``np.int64`` or ``np.bool_``; the last two refuse what they cannot hold.
 
     Returns
     -------
@@ -211,6 +211,19 @@ def as_numbers(owner: str, name: str, value: ArrayLike) -> NDArray[np.float64]:
         return array.astype(np.float64)
     except (TypeError, ValueError, OverflowError):
         raise ProblemError(f"{owner}.{name}: expected real numbers, got {shorten(value)}") from None
+
+
+def as_exact(owner: str, name: str, value: ArrayLike, dtype: np.dtype[Any]) -> Array:
+    """Convert to whole numbers or booleans; refuse what that would change, 0.5 for instance."""
+    if dtype.kind == "b" and np.asarray(value).dtype == dtype:
+        return np.asarray(value)
+    numbers = as_numbers(owner, name, value)
+    with np.errstate(invalid="ignore"):
+        exact = numbers.astype(dtype)
+    if (exact != numbers).any():
+        expected = "True or False" if dtype.kind == "b" else "a whole number"
+        refuse(owner, name, numbers, exact != numbers, expected)
+    return exact
 
 
 def shorten(value: object) -> str:
@@ -305,10 +318,14 @@ def read_quantities(
     origin: dict[str, str] = {}
     batch_shape: tuple[int, ...] = ()
     for name, value in given.items():
-        if type(value) is float:
+        kind = layout.rows[name][0][1]
+        if kind != "d":
+            values[name] = array = as_exact(owner, name, value, np.dtype(kind))
+        elif type(value) is float:
             values[name] = value
             continue
-        values[name] = array = as_numbers(owner, name, value)
+        else:
+            values[name] = array = as_numbers(owner, name, value)
         if not array.ndim:
             continue
         axes = layout.rows[name][0][0]

@@ -133,3 +133,35 @@ def test_a_quantity_describes_itself():
     assert "rate [bit/s] (..., device) > 0: rate" in repr(Link.quantities["rate"])
     with pytest.raises(AttributeError, match=r"Link\.rate has no default"):
         _ = Link.rate
+
+
+class Choices(Record):
+    links = quantity("1", fraction, ("device", "device"), "whether there is a link", dtype=np.bool_)
+    group = quantity("1", nonnegative, ("device",), "group", dtype=np.int64)
+
+
+def test_booleans_and_whole_numbers_are_kept_exactly():
+    record = Choices.of("f", links=[[True, False], [False, True]], group=[2, 1.0])
+    assert record.links.dtype == np.bool_
+    assert record.group.dtype == np.int64
+    np.testing.assert_array_equal(record.links, np.eye(2) == 1)
+    np.testing.assert_array_equal(Choices.of("f", links=np.eye(2), group=0).links, record.links)
+    np.testing.assert_array_equal(Choices.of("f", links=True, group=[0, 3]).links, np.ones((2, 2)))
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"links": [[0.5, 1], [0, 1]]}, r"links: expected True or False, got 0\.5 at index \(0, 0\)"),
+        ({"links": 2.0}, r"links: expected True or False, got 2\.0"),
+        ({"links": [[np.nan]]}, r"links: expected True or False, got nan"),
+        ({"links": "no"}, r"links: expected real numbers, got 'no'"),
+        ({"group": [0, 1.5]}, r"group: expected a whole number, got 1\.5 at index 1 \(1 of 2 invalid\)"),
+        ({"group": np.inf}, r"group: expected a whole number, got inf"),
+        ({"group": [-1, 1]}, r"group: expected >= 0, got -1\.0 at index 0"),
+        ({"group": True}, r"group: expected real numbers, got True"),
+    ],
+)
+def test_what_booleans_and_whole_numbers_cannot_hold_is_refused(given, message):
+    with pytest.raises(ProblemError, match=message):
+        Choices.of("f", **({"links": True, "group": 0} | given))
