@@ -159,4 +159,8 @@ def uploads(p: Canonical, nu: Array, varpi: Array) -> tuple[Array, Array, Array,
     at_power = at_power | edge_full
     at_edge = edge_full | (~at_power & edge_free)
     log_t = np.where(at_power, log_kappa + log_m(u), log_price - np.log(p.k) - log_h(u))
-    return u, np.where(at_edge, longest, np.exp(log_t)), at_power, at_edge
+    t = np.where(at_edge, longest, np.exp(log_t))
+    # at the kink, too, the time does not move with the prices
+    s = p.T - t
+    at_kink = (np.abs(p.F * s / p.high - 1) < 1e-9) & (nu * p.beta * s**2 > 3 * p.A * p.high ** (p.beta + 3))
+    return u, t, at_power, at_edge | at_kink

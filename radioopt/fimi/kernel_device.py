@@ -71,7 +71,7 @@ def computing(work, i, log_s, log_nu, beta, cpu_may_limit):
     fastest = max(work[LOG_SPEED, i] + log_s, work[LOG_LOW, i])
     if wish >= fastest and cpu_may_limit:
         log_speed = work[LOG_SPEED, i]
-        x = beta * math.exp(log_nu + log_speed - (beta + 1.0) * fastest)
+        x = beta * math.exp(min(log_nu + log_speed - (beta + 1.0) * fastest, 690.0))
         pull = x - 0.5 * math.exp(work[LOG_2A, i] + 3.0 * log_speed)
         return fastest, math.log(pull), (beta + 1.0) * x / pull, x / pull, 1.0, 0.0
     if wish <= work[LOG_LOW, i]:

@@ -105,7 +105,7 @@ def learning_price(work, par, log_nu, log_varpi, sums):
             high = log_nu
         after = bracketed(log_nu, g, sums[L_NU] / sums[LEARNED], low, high, stride)
         stride *= 2.0
-        if abs(after) > 1200.0:
+        if abs(after) > 690.0:
             return math.nan
         if abs(g) < 1e-15 or abs(after - log_nu) <= 2e-16 * abs(log_nu):
             break

@@ -1,6 +1,6 @@
 """FIMI for very many devices: few passes over them, on all threads.
 
-A strided subsample of the devices, with its share of both budgets, is solved first and gives prices that are off by
+A subsample of the devices, with its share of both budgets, is solved first and gives prices that are off by
 its sampling error. From there the same Newton's method takes two or three passes over all devices, in chunks, and one
 more writes the allocation and its certificate. Whoever calls falls back on the general kernel if the certificate does
 not close. Chunks are summed in their order, so threads change no digit.
@@ -56,13 +56,14 @@ def allocate_all(device, par, prices, state, out_device, sums):
 
 @kernel
 def start(device, par, totals):
-    """Solve a strided subsample; return prices for all devices, nan if there are none."""
+    """Solve a subsample, one device of every stretch; return prices for all devices, nan if there are none."""
     count = min(SAMPLE, device.shape[2])
     stride = device.shape[2] // count
     sample = np.empty((device.shape[0], 1, count))
     for row in range(device.shape[0]):
         for k in range(count):
-            sample[row, 0, k] = device[row, 0, k * stride]
+            # not always the first of a stretch: devices may be listed with a period
+            sample[row, 0, k] = device[row, 0, k * stride + (k * 2_654_435_761 >> 7) % stride]
     w, sums, state, work = np.empty(SCRATCH), np.empty(SUMS), np.empty((4, count)), np.empty((ROWS, 1))
     survey(sample, 0, 0, count, par, w, sums)
     share = sums[0] / totals[0]
