@@ -280,6 +280,17 @@ class Layout:
         high = {key: np.array([q.domain.high for q in block]) for key, block in blocks.items()}
         return cls(rows, blocks, low, high)
 
+    def split(self, packed: Array, batch_shape: tuple[int, ...], sizes: Mapping[str, int]) -> Blocks:
+        """Take a one-dimensional float64 array apart into blocks that lie in it one after the other."""
+        blocks: Blocks = {}
+        first = 0
+        for key, declared in self.blocks.items():
+            shape = (len(declared), *batch_shape, *(sizes[axis] for axis in key[0]))
+            last = first + math.prod(shape)
+            blocks[key] = packed[first:last].view(key[1]).reshape(shape)
+            first = last
+        return blocks
+
 
 BlockKey = tuple[Axes, str]
 Blocks = dict[BlockKey, Array]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -59,10 +60,51 @@ class Solution(Record):
 
     problem: Problem[Any]
     method: str
+    _packed: Array
+    _proven: bool = False
 
     def __init__(self, problem: Problem[Any], method: str, blocks: Blocks) -> None:
         self.__dict__.update(problem=problem, method=method)
         self._take(blocks, problem.batch_shape, problem.sizes)
+
+    @classmethod
+    def unpacked_later(cls, problem: Problem[Any], method: str, packed: Array, status: int) -> Self:
+        """Take over the answer to a single problem as a kernel packed it, blocks one after the other.
+
+        A scheduler that solves a hundred thousand problems a second reads one or two arrays of each: the rest
+        need not be made.
+
+        Parameters
+        ----------
+        problem : Problem
+            The question, not a batch.
+        method : str
+            The method that answered.
+        packed : ndarray of float64
+            The blocks in the order of the layout, integers in their own bits; it becomes read-only.
+        status : int
+            Code of the status, which stands in the packed array too.
+
+        Returns
+        -------
+        Solution
+            The same as from the blocks.
+        """
+        solution = object.__new__(cls)
+        solution.__dict__.update(
+            problem=problem,
+            method=method,
+            batch_shape=(),
+            sizes=problem.sizes,
+            _packed=packed,
+            _proven=status == Status.OPTIMAL,
+        )
+        return solution
+
+    @cached_property
+    def _blocks(self) -> Blocks:  # type: ignore[override]  # read-only here, as everywhere after construction
+        self._packed.flags.writeable = False
+        return self._layout.split(self._packed, (), self.sizes)
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"{type(self).__name__} is read-only: cannot set {name}")
@@ -101,7 +143,7 @@ class Solution(Record):
         SolveError
             If an instance failed, is infeasible or hit a limit, or if an exact method did not close the gap.
         """
-        if not self.batch_shape and int(self.status_code) == Status.OPTIMAL:
+        if self._proven:
             return self
         codes = np.atleast_1d(self.status_code)
         exact = self.problem.methods[self.method].exact

@@ -12,7 +12,17 @@ import math
 
 import numpy as np
 
-from radioopt.feel.kernel import (
+from radioopt.feel.kernel_point import certify_point, fill_slots, no_answer, scale_slots
+from radioopt.feel.kernel_search import (
+    in_time,
+    least_download_phase,
+    meet_total,
+    newton,
+    newton_fixed,
+    prepare,
+    share_frame,
+)
+from radioopt.feel.rows import (
     BATCH,
     BOUND,
     DEADLINE,
@@ -27,17 +37,6 @@ from radioopt.feel.kernel import (
     TOTAL,
     A,
     P,
-    certify_point,
-    fill_slots,
-    in_time,
-    least_download_phase,
-    meet_total,
-    newton,
-    newton_fixed,
-    no_answer,
-    prepare,
-    scale_slots,
-    share_frame,
 )
 from radioopt.numerics.jit import kernel, parallel_kernel, prange
 

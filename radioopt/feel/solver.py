@@ -13,8 +13,9 @@ from radioopt.base.errors import OptionError
 from radioopt.base.options import SolveOptions
 from radioopt.base.quantity import DEVICE, PER_INSTANCE, Array, BlockKey, refuse
 from radioopt.base.status import Status
-from radioopt.feel import bisection, kernel, kernel_integer, kernel_streaming
+from radioopt.feel import bisection, kernel, kernel_integer, kernel_vector
 from radioopt.feel.problem import BatchsizeProblem
+from radioopt.feel.rows import RESIDUAL
 from radioopt.feel.solution import BatchsizeSolution
 
 #: devices in a batch from which threads pay for their start
@@ -60,7 +61,8 @@ def newton(
     """
     if not integer:
         if not problem.batch_shape:
-            return _stream(problem, options) or _solve_single(problem, options)
+            large = problem.sizes["device"] >= STREAM_FROM
+            return (large and _stream(problem, options)) or _solve_single(problem, options)
         return _run("newton", kernel.solve_serial, kernel.solve_parallel, problem, options, ())
     if node_limit < 1:
         raise OptionError(f"newton: node_limit: expected at least 1, got {node_limit}")
@@ -128,31 +130,27 @@ def _run(
 
 
 def _solve_single(problem: BatchsizeProblem, options: SolveOptions) -> BatchsizeSolution:
-    """Solve one instance in a few microseconds: blocks in, blocks out."""
-    out_device, out_instance, out_counts = kernel.solve_single(
-        problem._blocks[_DEVICES],
-        problem._blocks[_INSTANCES],
+    """Solve one instance in a few microseconds."""
+    blocks = problem._blocks
+    packed, status = kernel.solve_single(
+        blocks[_DEVICES],
+        blocks[_INSTANCES],
         problem.downlink == "broadcast",
         options.max_iterations,
+        options.feasibility_tol,
+        options.gap_tol,
     )
-    gap, status = certify(*out_instance[:3].tolist(), sense="max", options=options)
-    out_instance[kernel.RESIDUAL] = gap
-    out_counts[1] = (
-        _limited(status, int(out_counts[0]), options.max_iterations, Status.ITERATION_LIMIT) if status else 0
-    )
-    return BatchsizeSolution(
-        problem, "newton", {_DEVICES: out_device, _INSTANCES: out_instance, _COUNTS: out_counts}
-    )
+    return BatchsizeSolution.unpacked_later(problem, "newton", packed, status)
 
 
 def _stream(problem: BatchsizeProblem, options: SolveOptions) -> BatchsizeSolution | None:
-    """Try streaming passes on one large instance; None if it is none, or if the certificate did not close."""
-    if problem.sizes["device"] < STREAM_FROM or problem.downlink != "tdma":
+    """Try streaming passes on one large instance; None if its certificate did not close."""
+    if problem.downlink != "tdma":
         return None
     if min(problem.total_batchsize, problem.max_round_latency_s) < math.inf:
         return None
     device, instance, out_device, out_instance, out_counts = _arrays(problem)
-    closed = kernel_streaming.solve_streaming(
+    closed = kernel_vector.solve_streaming(
         device, instance, options.max_iterations, out_device, out_instance, out_counts[0]
     )
     _judge(out_instance, out_counts, options, ())
@@ -193,7 +191,7 @@ def _judge(
 ) -> None:
     """Replace the residual by the gap, and set the status."""
     gap, status = certify(*out_instance[:3], sense=BatchsizeProblem.sense, options=options)
-    out_instance[kernel.RESIDUAL] = gap
+    out_instance[RESIDUAL] = gap
     limit, stopped = (
         (node_limit[0], Status.NODE_LIMIT) if node_limit else (options.max_iterations, Status.ITERATION_LIMIT)
     )

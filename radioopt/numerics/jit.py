@@ -13,8 +13,11 @@ Flags used
     only: a launch costs microseconds, and partial sums must be added in a fixed order to stay reproducible.
 
     ``vector_kernel`` is for branch-free loops over devices. ``reassoc`` lets a sum be split over vector lanes and
-    ``error_model="numpy"`` lets a division be vectorised, which a test for zero in every lane prevents. NaN and
-    infinity keep their meaning; divisors must be positive, compiled or not.
+    ``error_model="numpy"`` lets a division be vectorised, which a test for zero in every lane prevents. A division
+    by zero and an overflow give infinity or NaN, compiled or not: whoever calls looks at the sums.
+
+    ``inner_kernel`` puts a function into its caller: every array argument of a call is a dozen words to push,
+    which for twenty devices takes longer than the work. It divides as ``vector_kernel`` does.
 
     ``inline_kernel`` is for the few functions of :mod:`radioopt.numerics.vmath` that vector kernels call. It is always
     inlined, else no loop around it is vectorised. ``reassoc`` is missing on purpose: these functions round by adding
@@ -26,13 +29,15 @@ Flags not used
     ``fastmath=True`` lets the compiler assume there is no NaN and folds ``isnan`` to false, so a failed instance
     would look solved.
 
-    ``error_model="numpy"`` elsewhere: it changes what a division by zero does, and is lost when JIT is disabled.
-    Kernels guard their divisions instead, and mean the same thing compiled or not.
+    ``error_model="numpy"`` elsewhere: kernels guard their divisions, and an error shows which one they forgot.
 
     ``guvectorize`` and explicit signatures compile when the module is imported; importing must compile nothing.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numba import config, njit, prange, types
@@ -42,15 +47,23 @@ __all__ = [
     "bits_of",
     "float_of",
     "inline_kernel",
+    "inner_kernel",
     "kernel",
     "parallel_kernel",
     "prange",
     "vector_kernel",
 ]
 
+
+def _quiet(decorator: Callable[..., Any]) -> Callable[..., Any]:
+    """Let NumPy's scalars overflow in silence where there is no compiler, as floats do where there is one."""
+    return np.errstate(all="ignore") if config.DISABLE_JIT else decorator  # type: ignore[attr-defined]
+
+
 kernel = njit(cache=True)
 parallel_kernel = njit(cache=True, parallel=True)
-vector_kernel = njit(cache=True, error_model="numpy", fastmath={"reassoc", "nsz", "contract", "arcp"})
+vector_kernel = _quiet(njit(cache=True, error_model="numpy", fastmath={"reassoc", "nsz", "contract"}))
+inner_kernel = _quiet(njit(cache=True, forceinline=True, error_model="numpy"))
 inline_kernel = njit(
     cache=True, forceinline=True, error_model="numpy", fastmath={"nnan", "ninf", "nsz", "contract"}
 )

@@ -7,7 +7,7 @@ import pytest
 
 from radioopt import SolveOptions, Status
 from radioopt.base.quantity import DEVICE, PER_INSTANCE
-from radioopt.feel import BatchsizeProblem, bisection, kernel
+from radioopt.feel import BatchsizeProblem, bisection, kernel_search, rows
 from validation.feel import zoo
 
 INTERPRETED = os.environ.get("NUMBA_DISABLE_JIT", "0") != "0"
@@ -73,10 +73,10 @@ def least_upload_phase(*, size, speed, limit, total, base=0.0, low=1.0):
         min_batchsize=low,
         base_time_s=base,
     )
-    device = problem.block(DEVICE).reshape(kernel.BASE + 1, 1, -1)
-    instance = problem.block(PER_INSTANCE).reshape(kernel.DEADLINE + 1, 1)
+    device = problem.block(DEVICE).reshape(rows.BASE + 1, 1, -1)
+    instance = problem.block(PER_INSTANCE).reshape(rows.DEADLINE + 1, 1)
     work = np.empty((11, device.shape[2]))
-    slowest = kernel.prepare(device, instance, 0, work)
+    slowest = kernel_search.prepare(device, instance, 0, work)
     extra = total - float(problem.min_batchsize.sum())
     bracket = bisection.phase_bracket(work, slowest, extra)
     z, _ = bisection.least_upload_phase(work, extra, *bracket)

@@ -5,7 +5,7 @@ import pytest
 
 from radioopt import Status
 from radioopt.base.quantity import DEVICE, PER_INSTANCE
-from radioopt.feel import kernel
+from radioopt.feel import kernel, rows
 from validation.feel import zoo
 
 DECISIONS = ("batchsize", "uplink_slot_s", "downlink_slot_s")
@@ -86,12 +86,12 @@ def test_weak_duality_on_random_points(solved):
 def certify_in_the_kernel(problem, point):
     """Objective, bound and residual of points by the kernel's own certificate."""
     devices = problem.sizes["device"]
-    device = problem.block(DEVICE).reshape(kernel.BASE + 1, -1, devices)
-    instance = problem.block(PER_INSTANCE).reshape(kernel.DEADLINE + 1, -1)
+    device = problem.block(DEVICE).reshape(rows.BASE + 1, -1, devices)
+    instance = problem.block(PER_INSTANCE).reshape(rows.DEADLINE + 1, -1)
     out_device = np.stack([point[name].reshape(-1, devices) for name in DECISIONS])
     out_instance = np.empty((6, instance.shape[1]))
     kernel.certify_points(device, instance, problem.downlink == "broadcast", out_device, out_instance)
-    return out_instance[: kernel.RESIDUAL + 1]
+    return out_instance[: rows.RESIDUAL + 1]
 
 
 def test_kernel_and_numpy_certificates_agree_on_perturbed_points(solved):

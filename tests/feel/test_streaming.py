@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from radioopt import Status
-from radioopt.feel import BatchsizeProblem, kernel_streaming, solver
+from radioopt.feel import BatchsizeProblem, kernel_vector, solver
 
 pytestmark = pytest.mark.slow  # a hundred thousand devices are too many for kernels without the compiler
 
@@ -37,7 +37,7 @@ CROWDS = {
     "none at limits": {"max_batchsize": 1e6, "payload_bits": 1e5},
     "all at the upper limit": {"payload_bits": 1e6, "max_batchsize": 2.0},
     "GPU, thresholds beyond the limit": {"gpu": True},
-    "one more than a whole chunk": {"devices": 8 * kernel_streaming.CHUNK + 1},
+    "one more than a whole chunk": {"devices": 200 * kernel_vector.CHUNK + 1},
 }
 
 
@@ -101,6 +101,6 @@ def test_options_are_left_to_the_general_kernel(options):
 
 
 def test_an_instance_it_cannot_close_falls_back(monkeypatch):
-    monkeypatch.setattr(kernel_streaming, "MOST_PASSES", 1)
-    monkeypatch.setattr(kernel_streaming, "CLOSE", 0.0)
+    monkeypatch.setattr(kernel_vector, "MOST_PASSES", 1)
+    monkeypatch.setattr(kernel_vector, "CLOSE_ENOUGH", 0.0)
     assert crowd(5).solve().status is Status.OPTIMAL
