@@ -105,7 +105,8 @@ class Problem(Record, Generic[SolutionT]):
         Problem.registry[family] = cls
 
     def __post_init__(self) -> None:
-        self._read(type(self).__name__, self.__dict__.pop("_given"))
+        take = self.__dict__.pop
+        self._read(type(self).__name__, {name: take(name) for name in self.quantities})
         self._check()
 
     def _check(self) -> None:

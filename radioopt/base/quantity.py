@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn, overload
 
 import numpy as np
@@ -30,6 +30,7 @@ Array = NDArray[Any]
 DEVICE: Axes = ("device",)
 PER_INSTANCE: Axes = ()
 
+_FLOAT64 = np.dtype(np.float64)
 _LARGEST = float(np.finfo(np.float64).max)
 
 
@@ -109,7 +110,7 @@ class Quantity:
         return record._value(self.name)
 
     def __set__(self, record: Record, value: ArrayLike) -> None:
-        record.__dict__.setdefault("_given", {})[self.name] = value  # until __post_init__ reads them all
+        record.__dict__[self.name] = value  # until __post_init__ reads them all
 
     @property
     def shape_text(self) -> str:
@@ -197,7 +198,7 @@ def check(owner: str, name: str, value: ArrayLike, domain: Domain) -> NDArray[np
 
 def as_numbers(owner: str, name: str, value: ArrayLike) -> NDArray[np.float64]:
     """Convert real numbers to float64; refuse text, booleans, complex and ragged input by name."""
-    if type(value) is np.ndarray and value.dtype == np.float64:
+    if type(value) is np.ndarray and value.dtype is _FLOAT64:
         return value
     if type(value) is float:
         return np.array(value)
@@ -264,8 +265,7 @@ class Layout:
 
     rows: dict[str, tuple[BlockKey, int]]
     blocks: dict[BlockKey, list[Quantity]]
-    low: dict[BlockKey, Array]
-    high: dict[BlockKey, Array]
+    _limits: dict[tuple[BlockKey, int], tuple[Array, Array]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, quantities: Mapping[str, Quantity]) -> Layout:
@@ -276,9 +276,20 @@ class Layout:
             block = blocks.setdefault((declared.axes, declared.dtype.char), [])
             rows[name] = ((declared.axes, declared.dtype.char), len(block))
             block.append(declared)
-        low = {key: np.array([q.domain.low for q in block]) for key, block in blocks.items()}
-        high = {key: np.array([q.domain.high for q in block]) for key, block in blocks.items()}
-        return cls(rows, blocks, low, high)
+        return cls(rows, blocks)
+
+    def limits(self, key: BlockKey, axes: int) -> tuple[Array, Array]:
+        """Lower and upper limits of a block's rows, as columns against so many axes."""
+        found = self._limits.get((key, axes))
+        if found is None:
+            column = (-1,) + (1,) * axes
+            domains = [declared.domain for declared in self.blocks[key]]
+            found = (
+                np.array([domain.low for domain in domains]).reshape(column),
+                np.array([domain.high for domain in domains]).reshape(column),
+            )
+            self._limits[key, axes] = found
+        return found
 
     def split(self, packed: Array, batch_shape: tuple[int, ...], sizes: Mapping[str, int]) -> Blocks:
         """Take a one-dimensional float64 array apart into blocks that lie in it one after the other."""
@@ -329,25 +340,25 @@ def read_quantities(
     origin: dict[str, str] = {}
     batch_shape: tuple[int, ...] = ()
     for name, value in given.items():
-        kind = layout.rows[name][0][1]
+        (axes, kind), _ = layout.rows[name]
         if kind != "d":
             values[name] = array = as_exact(owner, name, value, np.dtype(kind))
-        elif type(value) is float:
+        elif type(value) is float or type(value) is np.float64:
             values[name] = value
             continue
         else:
             values[name] = array = as_numbers(owner, name, value)
-        if not array.ndim:
-            continue
-        axes = layout.rows[name][0][0]
-        core = array.ndim - len(axes)
+        shape = array.shape
+        if not shape or (len(shape) == len(axes) == 1 and shape[0] == sizes.get(axes[0])):
+            continue  # what most fields are: numbers, and as many values as in the field before
+        core = len(shape) - len(axes)
         if array.size == 0:
             raise ProblemError(f"{owner}.{name}: expected at least one value, got an empty array")
         if core < 0:
             raise ProblemError(
-                f"{owner}.{name}: expected a scalar or axes (..., {', '.join(axes)}), got shape {array.shape}"
+                f"{owner}.{name}: expected a scalar or axes (..., {', '.join(axes)}), got shape {shape}"
             )
-        for axis, length in zip(axes, array.shape[core:], strict=True):
+        for axis, length in zip(axes, shape[core:], strict=True):
             known = sizes.get(axis, 1)
             if known == 1:
                 sizes[axis], origin[axis] = length, name
@@ -356,28 +367,30 @@ def read_quantities(
                     f"{owner}.{name}: expected {known} values along the {axis} axis, as in {origin[axis]}, "
                     f"got {length}"
                 )
-        if core and array.shape[:core] != batch_shape:
+        if core and shape[:core] != batch_shape:
             try:
-                batch_shape = np.broadcast_shapes(batch_shape, array.shape[:core])
+                batch_shape = np.broadcast_shapes(batch_shape, shape[:core])
             except ValueError:
                 raise ProblemError(
                     f"{owner}.{name}: expected leading (batch) axes that broadcast with {batch_shape}, "
-                    f"got {array.shape[:core]} from shape {array.shape}"
+                    f"got {shape[:core]} from shape {shape}"
                 ) from None
     blocks: Blocks = {}
     for key, declared in layout.blocks.items():
-        shape = batch_shape + tuple([sizes.setdefault(axis, 1) for axis in key[0]])
+        shape = batch_shape
+        for axis in key[0]:
+            shape += (sizes.setdefault(axis, 1),)
         if shape:
             block = np.empty((len(declared), *shape), key[1])
-            for row, field in enumerate(declared):
-                block[row] = values[field.name]
+            for row, q in enumerate(declared):
+                block[row] = values[q.name]
         else:
-            block = np.array([values[field.name] for field in declared], key[1])
-        column = (-1,) + (1,) * len(shape)
-        low, high = layout.low[key].reshape(column), layout.high[key].reshape(column)
-        if not ((low <= block) & (block <= high)).all():
-            for field in declared:  # say which, on the caller's own array and indices
-                check(owner, field.name, values[field.name], field.domain)
+            block = np.array([values[q.name] for q in declared], key[1])
+        low, high = layout.limits(key, len(shape))
+        inside = (low <= block) & (block <= high)
+        if np.count_nonzero(inside) < inside.size:  # a fifth of the time of all()
+            for q in declared:  # say which, on the caller's own array and indices
+                check(owner, q.name, values[q.name], q.domain)
         block.flags.writeable = False
         blocks[key] = block
     return blocks, batch_shape, sizes

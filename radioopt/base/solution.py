@@ -91,14 +91,14 @@ class Solution(Record):
             The same as from the blocks.
         """
         solution = object.__new__(cls)
-        solution.__dict__.update(
-            problem=problem,
-            method=method,
-            batch_shape=(),
-            sizes=problem.sizes,
-            _packed=packed,
-            _proven=status == Status.OPTIMAL,
-        )
+        attributes = solution.__dict__
+        attributes["problem"] = problem
+        attributes["method"] = method
+        attributes["batch_shape"] = ()
+        attributes["sizes"] = problem.sizes
+        attributes["_packed"] = packed
+        if not status:
+            attributes["_proven"] = True
         return solution
 
     @cached_property

@@ -40,27 +40,25 @@ def solve_serial(device, instance, broadcast, max_iterations, out_device, out_in
 
 
 @kernel
-def solve_single(device, instance, broadcast, max_iterations, feasibility_tol, gap_tol):
-    """Solve and judge a problem that is no batch; return the solution's blocks in one array, and the status.
+def solve_single(device, instance, broadcast, max_iterations, feasibility_tol, gap_tol, packed):
+    """Solve and judge a problem that is no batch; return the status, having filled the solution's blocks.
 
-    The array is made here, and it is one, as every array that crosses to Python costs as much as a pass over
-    twenty devices.
+    They lie one after the other in one array, as every array that crosses from Python costs as much as a pass
+    over twenty devices.
     """
     rows, count = device.shape
-    packed = np.empty(8 + 3 * count)
     out_instance, out_device = packed[:6].reshape((6, 1)), packed[8:].reshape((3, 1, count))
     counts = packed[6:8].view(np.int64)
     devices, instances = device.reshape((rows, 1, count)), instance.reshape((instance.size, 1))
     solve_serial(devices, instances, broadcast, max_iterations, out_device, out_instance, counts)
-    gap, status = judge(
-        packed[OBJECTIVE], packed[BOUND], packed[RESIDUAL], -1.0, 0.0, feasibility_tol, gap_tol
-    )
+    objective, bound, residual = packed[OBJECTIVE], packed[BOUND], packed[RESIDUAL]
+    gap, status = judge(objective, bound, residual, -1.0, 0.0, feasibility_tol, gap_tol)
     if counts[0] < 0:
         status = INFEASIBLE
     elif status == FEASIBLE and counts[0] >= max_iterations:
         status = ITERATION_LIMIT
     packed[RESIDUAL], counts[1] = gap, status
-    return packed, status
+    return status
 
 
 @parallel_kernel

@@ -54,12 +54,11 @@ SPAN = 16
 SAMPLE_FROM, SAMPLE = 256, 64
 SAMPLE_EVERY, LARGEST_SAMPLE = 16, 16_384
 MOST_PASSES = 10
-# A step from this close leaves about the square of it.
-CLOSE = 1e-6
-# With very many devices the start is so good that a step from here usually is enough; the pass that writes tells.
-CLOSE_ENOUGH = 3e-4
-# What is left to the general kernel, which gets closer.
-NO_RESIDUAL, NO_GAP = 1e-12, 1e-11
+# From this close a Newton step leaves about the square of it, or less; the pass that writes tells. Few devices get
+# all digits; with very many the start is so good that fewer passes are a large part of the time.
+CLOSE, CLOSE_MANY, CLOSE_HUGE = 1e-7, 1e-6, 3e-4
+# What shares may miss their sum by, and the gap; all else is left to further passes, then to the general kernel.
+RESIDUAL_FEW, RESIDUAL_MANY, WIDEST_GAP = 3e-14, 1e-12, 1e-11
 # relative rounding error allowed for in a bound: alpha, 1/p and b come out of one reciprocal
 ROUNDING = 2e-15
 # One row of a chunk's scratch for each; the stride is no power of two, which would put all rows in one cache set.
@@ -359,7 +358,7 @@ def refine(phase_up, phase_down, m, sums):
 
 
 @inner_kernel
-def conclude(phase_up, phase_down, m, i, instance, kept, sums, out_instance):
+def conclude(phase_up, phase_down, m, i, instance, kept, miss, sums, out_instance):
     """Turn the sums of the last pass into objective, bound, residual and latencies; say if they prove it.
 
     If shares of one frame add up to a little more than one, those that are kept will be scaled down: that costs
@@ -374,7 +373,7 @@ def conclude(phase_up, phase_down, m, i, instance, kept, sums, out_instance):
         least_down = (sums[0, WEIGHTED] + psis * psis) / sums[0, WEIGHTS]
     if kept:
         up, down = up + max(phis - 1.0, 0.0) * phase_up, down + max(psis - 1.0, 0.0) * phase_down
-        residual = abs(residual) if abs(residual) > NO_RESIDUAL else 0.0
+        residual = abs(residual) if abs(residual) > miss else 0.0
     latency = up + down
     theta = 2.0 / sums[0, PRICES] if sums[0, PRICES] > 0.0 else 0.0
     squared, inner = (m * phis) ** 2, sums[0, INNER]
@@ -390,7 +389,7 @@ def conclude(phase_up, phase_down, m, i, instance, kept, sums, out_instance):
     out_instance[LATENCY, i] = latency
     scalars = instance[PAYLOAD, i], instance[UPLINK_FRAME, i], instance[DOWNLINK_FRAME, i]
     inside = sums[0, OUTSIDE] == 0.0 and min(scalars) >= SMALL and max(scalars) <= LARGE
-    closed = abs(residual) < NO_RESIDUAL and abs(bound - objective) < NO_GAP * objective
+    closed = abs(residual) <= miss and abs(bound - objective) < WIDEST_GAP * objective
     return inside and sums[0, BACKWARDS] == 0.0 and closed and latency <= instance[DEADLINE, i]
 
 
@@ -407,17 +406,19 @@ def solve_vector(device, instance, i, max_iterations, out_device, out_instance, 
         scratch, sums = np.empty((1, SCRATCH)), np.empty((chunks, SUMS))
     if count < SAMPLE_FROM:
         phase_up, phase_down, m = no_limits(device, i, scratch, sums)
+        close, miss = CLOSE, RESIDUAL_FEW
     else:
         phase_up, phase_down, m = subsample(device, payload, i)
+        close, miss = CLOSE_MANY, RESIDUAL_MANY
     for passes in range(1, min(MOST_PASSES, max_iterations) + 1):
         sum_chunks(device, payload, i, 0, chunks, phase_up, phase_down, m, scratch, kept, sums)
         phase_up, phase_down, m, merit = refine(phase_up, phase_down, m, sums)
-        if merit < CLOSE:
+        if merit < close:
             write_chunks(
                 device, instance, i, 0, chunks, phase_up, phase_down, m, scratch, kept, sums, out_device
             )
             out_passes[i] = passes
-            if conclude(phase_up, phase_down, m, i, instance, kept, sums, out_instance):
+            if conclude(phase_up, phase_down, m, i, instance, kept, miss, sums, out_instance):
                 if kept:
                     store_chunks(instance, i, scratch, sums, out_device)
                 return True
@@ -463,10 +464,10 @@ def solve_streaming(
     for passes in range(1, min(MOST_PASSES, max_iterations) + 1):
         sum_spans(device, payload, phase_up, phase_down, m, sums)
         phase_up, phase_down, m, merit = refine(phase_up, phase_down, m, sums)
-        if merit < CLOSE_ENOUGH:
+        if merit < CLOSE_HUGE:
             write_spans(device, instance, phase_up, phase_down, m, sums, out_device)
             out_passes[0] = passes
-            if conclude(phase_up, phase_down, m, 0, instance, False, sums, out_instance):
+            if conclude(phase_up, phase_down, m, 0, instance, False, RESIDUAL_MANY, sums, out_instance):
                 return True
         elif not merit < math.inf:
             break

@@ -140,25 +140,25 @@ class BatchsizeProblem(Problem["BatchsizeSolution"], family="feel", sense="max")
     downlink: str = "tdma"
 
     def _check(self) -> None:
-        check_choice(type(self).__name__, "downlink", self.downlink, ("tdma", "broadcast"))
-        low, high = self.min_batchsize, self.max_batchsize
-        if (low > high).any():
-            refuse(type(self).__name__, "min_batchsize", low, low > high, "<= max_batchsize")
-        base = self.base_time_s
-        if (base < 0).any():
+        name = type(self).__name__
+        check_choice(name, "downlink", self.downlink, ("tdma", "broadcast"))
+        low, high, base = self.min_batchsize, self.max_batchsize, self.base_time_s
+        if np.count_nonzero(low > high):
+            refuse(name, "min_batchsize", low, low > high, "<= max_batchsize")
+        if np.count_nonzero(base < 0):
             early = base + self.seconds_per_sample * low < -1e-12 * np.abs(base)
             if early.any():
                 expected = "base_time_s + seconds_per_sample * min_batchsize >= 0"
-                refuse(type(self).__name__, "base_time_s", base, early, expected)
+                refuse(name, "base_time_s", base, early, expected)
         total = self.total_batchsize
-        if np.min(total) < math.inf:
+        if np.count_nonzero(total < math.inf):
             outside = (total < math.inf) & ((total < low.sum(-1)) | (total > high.sum(-1)))
             if outside.any():
                 least, most = np.broadcast_arrays(low.sum(-1), high.sum(-1))
                 first = np.unravel_index(np.argmax(outside), outside.shape)
                 ends = f"{least[first]:.10g} and {most[first]:.10g}"
                 expected = f"between {ends} (the sums of the limits)"
-                refuse(type(self).__name__, "total_batchsize", total, outside, expected)
+                refuse(name, "total_batchsize", total, outside, expected)
 
     @classmethod
     def cpu(

@@ -131,14 +131,16 @@ def _run(
 
 def _solve_single(problem: BatchsizeProblem, options: SolveOptions) -> BatchsizeSolution:
     """Solve one instance in a few microseconds."""
-    blocks = problem._blocks
-    packed, status = kernel.solve_single(
-        blocks[_DEVICES],
-        blocks[_INSTANCES],
+    instance, device = problem._blocks.values()
+    packed = np.empty(8 + 3 * device.shape[1])
+    status = kernel.solve_single(
+        device,
+        instance,
         problem.downlink == "broadcast",
         options.max_iterations,
         options.feasibility_tol,
         options.gap_tol,
+        packed,
     )
     return BatchsizeSolution.unpacked_later(problem, "newton", packed, status)
 

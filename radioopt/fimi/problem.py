@@ -174,7 +174,7 @@ class SynthesisProblem(Problem["SynthesisSolution"], family="fimi", sense="min")
     learning_curve: InitVar[Any] = _Curve()
 
     def __post_init__(self, learning_curve: LearningCurve | None) -> None:
-        given, name = self.__dict__["_given"], type(self).__name__
+        given, name = self.__dict__, type(self).__name__
         if learning_curve is not None:
             given |= _parts(name, learning_curve)
         elif any(isinstance(given[part], float) and math.isnan(given[part]) for part in _CURVE):

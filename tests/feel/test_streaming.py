@@ -102,5 +102,5 @@ def test_options_are_left_to_the_general_kernel(options):
 
 def test_an_instance_it_cannot_close_falls_back(monkeypatch):
     monkeypatch.setattr(kernel_vector, "MOST_PASSES", 1)
-    monkeypatch.setattr(kernel_vector, "CLOSE_ENOUGH", 0.0)
+    monkeypatch.setattr(kernel_vector, "CLOSE_HUGE", 0.0)
     assert crowd(5).solve().status is Status.OPTIMAL
