@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from radioopt.dtkd.problem import DistillationProblem
 
 #: action vectors enumerated at most, by a closed form each, or by a dual of their own each
-MOST_VECTORS, MOST_DUALS = 200_000, 200
+MOST_VECTORS, MOST_DUALS = 200_000, 100
 #: relative rounding error allowed for in a bound
 ROUNDING = 1e-13
 
@@ -203,7 +203,8 @@ def _bound(problem: DistillationProblem, action: Array, objective: float) -> flo
     for vector in left:
         only = np.array(vector)
         if dual.reduced[np.arange(len(only)), only].sum() <= allowance:
-            least = min(least, pricing.restricted(only).maximise(objective, dual.prices).value)
+            enough = min(least, objective)
+            least = min(least, pricing.restricted(only).maximise(enough, dual.prices).value)
     return max(dual.value, min(least, objective)) - ROUNDING * dual.gross
 
 

@@ -186,7 +186,7 @@ def correct(hull, size, tau):
 def maximise_dual(actions, users, choices, tau, most, chosen):
     """Maximise D by fully corrective steps over at most four vertices.
 
-    Returns D, L and S, the least cost of the actions met with the L and S that chose them, how large the numbers
+    Returns D, what it is at most, L and S, the least cost of the actions met with the L and S that chose them, how large the numbers
     are that were added up, and the number of passes.
     """
     hull = np.empty((3, 4))
@@ -219,7 +219,7 @@ def maximise_dual(actions, users, choices, tau, most, chosen):
         at_slope = max(at_slope, tau)
         if not within < before:
             break
-    return bound, low, slope, least, least_low, least_slope, gross, passes
+    return bound, within, low, slope, least, least_low, least_slope, gross, passes
 
 
 @kernel

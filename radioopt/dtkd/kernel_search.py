@@ -151,10 +151,11 @@ def lay_out(actions, users, choices, low, slope, g, chosen, order, begins, level
 
 
 @kernel
-def search(level, group, begins, rest, cpu, width, low, slope, tau, g, budget, best):
+def search(level, group, begins, rest, cpu, width, low, slope, tau, g, enough, budget, best):
     """Find the least cost - D among vectors of at most g; ``best`` gets how many of a group take each action.
 
-    Returns it (inf if there is none) and the nodes used; more nodes than the budget say that it was cut.
+    Returns it (inf if there is none) and the nodes used; more nodes than the budget say that it was cut. What is at
+    most ``enough`` ends the search: rounding hides the rest.
     """
     depth_most, levels = group.size + 1, group.size
     at = np.empty(depth_most, np.int64)  # level decided at each depth
@@ -214,6 +215,8 @@ def search(level, group, begins, rest, cpu, width, low, slope, tau, g, budget, b
             best[:] = 0
             for d in range(depth + 1):
                 best[at[d]] = taken[d]
+            if found <= enough:
+                break
             continue
         depth += 1
         at[depth] = following
@@ -250,7 +253,7 @@ def narrow(level, e, rest, j, sums, depth, left, low, slope, tau, allowance, mos
 
 
 @kernel
-def decide(actions, users, choices, core, levels, cpu, width, low, slope, tau, g, node_limit, chosen):
+def decide(actions, users, choices, core, levels, cpu, width, low, slope, tau, g, slack, node_limit, chosen):
     """Search the undecided users and write what is best for them into ``chosen``.
 
     Returns the least cost - D (inf if nothing was found), the nodes used, and whether the search ended by itself.
@@ -278,7 +281,7 @@ def decide(actions, users, choices, core, levels, cpu, width, low, slope, tau, g
     reach = g if levels <= SHORT else g / 512.0
     while True:
         found, nodes = search(
-            level, group, begins, rest, cpu, width, low, slope, tau, reach, node_limit - used, best
+            level, group, begins, rest, cpu, width, low, slope, tau, reach, slack, node_limit - used, best
         )
         used += nodes
         if found < math.inf or used > node_limit or reach >= g:
@@ -316,19 +319,20 @@ def solve_one(
     fill_actions(instance, i, catalogue, actions)
     fill_users(device, instance, i, actions, users, choices)
     tau = math.sqrt(instance[DELTA, i] * instance[BAND, i])
-    bound, low, slope, least, least_low, least_slope, gross, passes = maximise_dual(
+    bound, within, low, slope, least, least_low, least_slope, gross, passes = maximise_dual(
         actions, users, choices, tau, most, chosen
     )
     slack = SLACK * gross
     spread_u = actions[U].max() - actions[U].min()
     spread_v = (actions[S].max() - actions[S].min()) * users[W].max()
-    g = min(least - bound, 0.5 * (spread_u * spread_u + spread_v * spread_v)) + slack
+    rounding_up = 0.5 * (spread_u * spread_u + spread_v * spread_v)  # Shapley and Folkman, on top of max D
+    g = min(least, within + rounding_up) - bound + slack
     _, _, cpu, width = scan(actions, users, choices, low, slope, chosen)
     core, levels = undecided(actions, users, choices, low, slope, g, chosen)
     found, nodes, ended = beyond(cpu, cpu, width, width, low, slope, tau), 0, True
     if core.size > 0:
         found, nodes, ended = decide(
-            actions, users, choices, core, levels, cpu, width, low, slope, tau, g, node_limit, chosen
+            actions, users, choices, core, levels, cpu, width, low, slope, tau, g, slack, node_limit, chosen
         )
     if least < bound + found - slack:  # cut before anything as good was found
         scan(actions, users, choices, least_low, least_slope, chosen)

@@ -226,7 +226,9 @@ def random(seed: int, *, max_devices: int = 6) -> DistillationProblem:
     """
     rng = np.random.default_rng([seed, max_devices])
     users = int(rng.integers(1, max_devices + 1))
-    models = int(rng.integers(1, 5))
+    models, more = int(rng.integers(1, 5)), seed % 3 == 2
+    while more and (2 * models) ** users > 5000:  # what enumeration can do with a program each
+        models -= 1
     students = ModelCatalogue(
         tuple(f"model-{m}" for m in range(models)),
         np.sort(10 ** rng.uniform(9, 10.5, models)),
@@ -246,7 +248,7 @@ def random(seed: int, *, max_devices: int = 6) -> DistillationProblem:
         server_cpu_frequency_hz=10 ** rng.uniform(9.5, 11),
         bandwidth_hz=10 ** rng.uniform(6, 8),
     )
-    return extended(problem, rng) if seed % 3 == 2 else problem
+    return extended(problem, rng) if more else problem
 
 
 def extended(problem: DistillationProblem, rng: np.random.Generator) -> DistillationProblem:
