@@ -92,11 +92,13 @@ class SynthesisProblem(Problem["SynthesisSolution"], family="fimi", sense="min")
         Constant :math:`\zeta > 0` of the convergence bound.
     max_global_error : array_like, shape (...)
         Largest global error :math:`0 < \Delta^{max} \le 1` after those rounds.
-    learning_curve : LearningCurve
-        The curve :math:`\alpha, \beta, \gamma`, with scalars or with values of shape (...) each. Its parts are
-        the quantities ``curve_alpha``, ``curve_beta`` and ``curve_gamma``, which may be given instead.
     local_epochs : array_like, shape (...), default 1
         Passes :math:`\tau > 0` over the data in a round.
+    learning_curve : LearningCurve, optional
+        The curve :math:`\alpha, \beta, \gamma`, with scalars or with values of shape (...) each; required
+        unless its parts are given one by one:
+    curve_alpha, curve_beta, curve_gamma : array_like, shape (...), default nan
+        Scale :math:`\alpha > 0`, exponent :math:`\beta > 0` and offset :math:`\gamma \ge 0`.
 
     Raises
     ------

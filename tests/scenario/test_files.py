@@ -264,7 +264,7 @@ def test_names_and_paths(tmp_path, monkeypatch):
     ):
         Scenario.load("feel-cpus")
     with pytest.raises(
-        ProblemError, match=r"feel-cpu, feel-gpu\. For .* give a path, such as \./mine\.toml$"
+        ProblemError, match=r"feel-cpu, feel-gpu\b.*\. For .* give a path, such as \./mine\.toml$"
     ):
         Scenario.load("mine")
     for missing in ("feel-cpu.toml", "./feel-cpu", Path("feel-cpu")):
@@ -280,14 +280,20 @@ def test_names_and_paths(tmp_path, monkeypatch):
 
 def test_the_example_shows_every_key():
     text = EXAMPLE.read_text()
-    for key in [*File.model_fields, *File.known_keys()]:
+    scenario = Scenario.load(EXAMPLE)
+    for key in (*File.model_fields, *scenario.problems):
         assert key == "name" or f"[{key}]" in text
     for table in (
         *(field.annotation for field in File.model_fields.values()),
-        type(Scenario.load(EXAMPLE).problems["feel"]),
+        *map(type, scenario.problems.values()),
     ):
         for key in getattr(table, "model_fields", ()):
             assert re.search(rf"^(# |.*; or the total instead: |.*# or )?{key}\b", text, re.MULTILINE), key
+
+
+def test_every_problem_comes_with_a_scenario():
+    shown = {family for name in Scenario.examples() for family in Scenario.load(name).problems}
+    assert shown >= set(File.known_keys()) - set(File.model_fields)
 
 
 def test_defaults():
