@@ -95,13 +95,14 @@ class Problem(Record, Generic[SolutionT]):
     sense: ClassVar[Literal["min", "max"]]
     scale: ClassVar[float] = 0.0
     methods: ClassVar[dict[str, Method]]
+    default_method: ClassVar[Method | None]
 
     registry: ClassVar[dict[str, type[Problem[Any]]]] = {}
 
     def __init_subclass__(cls, *, family: str, sense: Literal["min", "max"], **kwargs: Any) -> None:
         """Enter the family into the registry that the CLI, validation and files read."""
         super().__init_subclass__(**kwargs)
-        cls.family, cls.sense, cls.methods = family, sense, {}
+        cls.family, cls.sense, cls.methods, cls.default_method = family, sense, {}, None
         Problem.registry[family] = cls
 
     def __post_init__(self) -> None:
@@ -143,6 +144,7 @@ class Problem(Record, Generic[SolutionT]):
             defaults = {key: given.default for key, given in keywords.items()}
             summary = (function.__doc__ or "").strip().partition("\n")[0]
             cls.methods[name] = Method(name, function, exact, summary, tuple(keywords), defaults)
+            cls.default_method = cls.default_method or cls.methods[name]
             return function
 
         return register
@@ -181,7 +183,7 @@ class Problem(Record, Generic[SolutionT]):
         SolveError
             If ``throw`` and there is no usable answer; it carries the solution.
         """
-        chosen = self.methods.get(method) if method is not None else next(iter(self.methods.values()))
+        chosen = self.methods.get(method) if method is not None else self.default_method
         if chosen is None:
             known = ", ".join(self.methods)
             raise OptionError(f"{type(self).__name__}.solve: unknown method {method!r}, choose from {known}")

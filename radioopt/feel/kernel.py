@@ -8,7 +8,7 @@ from radioopt.feel.kernel_point import certify_point, finish, no_answer
 from radioopt.feel.kernel_search import least_download_phase, newton, newton_fixed, prepare
 from radioopt.feel.kernel_vector import solve_vector
 from radioopt.feel.rows import BOUND, OBJECTIVE, RESIDUAL, TOTAL
-from radioopt.numerics.jit import kernel, parallel_kernel, prange
+from radioopt.numerics.jit import kernel, parallel_kernel, prange, shaped
 from radioopt.numerics.judge import FEASIBLE, INFEASIBLE, ITERATION_LIMIT, judge
 
 
@@ -47,9 +47,9 @@ def solve_single(device, instance, broadcast, max_iterations, feasibility_tol, g
     over twenty devices.
     """
     rows, count = device.shape
-    out_instance, out_device = packed[:6].reshape((6, 1)), packed[8:].reshape((3, 1, count))
+    out_instance, out_device = shaped(packed[:6], (6, 1)), shaped(packed[8:], (3, 1, count))
     counts = packed[6:8].view(np.int64)
-    devices, instances = device.reshape((rows, 1, count)), instance.reshape((instance.size, 1))
+    devices, instances = shaped(device, (rows, 1, count)), shaped(instance, (instance.size, 1))
     solve_serial(devices, instances, broadcast, max_iterations, out_device, out_instance, counts)
     objective, bound, residual = packed[OBJECTIVE], packed[BOUND], packed[RESIDUAL]
     gap, status = judge(objective, bound, residual, -1.0, 0.0, feasibility_tol, gap_tol)

@@ -40,7 +40,16 @@ from radioopt.feel.rows import (
     UPLINK_RATE,
     UPLINK_SLOT,
 )
-from radioopt.numerics.jit import inner_kernel, kernel, parallel_kernel, prange, vector_kernel
+from radioopt.numerics.jit import (
+    bits_of,
+    float_of,
+    inner_kernel,
+    kernel,
+    parallel_kernel,
+    prange,
+    shaped,
+    vector_kernel,
+)
 
 #: what inputs may be, for three of them to be multiplied and for their quotients to keep all digits
 SMALL, LARGE = 1e-50, 1e50
@@ -120,15 +129,19 @@ def load(device, i, first, count, payload, scratch, row, sums, chunk):
     sums[chunk, OUTSIDE] = outside
 
 
-@inner_kernel
+@vector_kernel
 def longest(device, i, count, scratch):
-    """Return max L + a and max b + c, which T and T_D exceed, for a first chunk of devices."""
-    up, down = 0.0, 0.0
+    """Return max L + a and max b + c, which T and T_D exceed, for a first chunk of devices.
+
+    Positive numbers are in the order of their bits, and a maximum of integers is vectorised.
+    """
+    up, down = bits_of(0.0), bits_of(0.0)
+    i = np.uint64(i)
     for k in range(np.uint64(count)):
-        low = device[MIN_BATCH, i, k] + scratch[0, ALPHA + k]
-        up = max(up, device[BASE, i, k] + device[SLOPE, i, k] * low)
-        down = max(down, scratch[0, B + k] + device[UPDATE, i, k])
-    return up, down
+        low = scratch[0, OFFSET + k] + device[MIN_BATCH, i, k] + scratch[0, ALPHA + k]
+        up = max(up, bits_of(device[SLOPE, i, k] * low))
+        down = max(down, bits_of(scratch[0, B + k] + device[UPDATE, i, k]))
+    return float_of(up), float_of(down)
 
 
 @vector_kernel
@@ -306,7 +319,7 @@ def no_limits(device, i, scratch, sums):
 def room(chunks):
     """Return scratch and sums for so many chunks to be kept."""
     rows = np.empty((chunks + 1, SCRATCH))
-    return rows[:chunks], rows[chunks, : chunks * SUMS].reshape((chunks, SUMS))
+    return rows[:chunks], shaped(rows[chunks, : chunks * SUMS], (chunks, SUMS))
 
 
 @kernel

@@ -23,7 +23,8 @@ Flags used
     inlined, else no loop around it is vectorised. ``reassoc`` is missing on purpose: these functions round by adding
     a large number and subtracting it again, which reassociation would cancel. Their arguments are finite.
 
-    ``bits_of`` and ``float_of`` reinterpret a float64 as an int64 and back, one instruction or none.
+    ``bits_of`` and ``float_of`` reinterpret a float64 as an int64 and back, one instruction or none. ``shaped`` is
+    ``reshape`` without its checks, a tenth of a microsecond each.
 
 Flags not used
     ``fastmath=True`` lets the compiler assume there is no NaN and folds ``isnan`` to false, so a failed instance
@@ -41,7 +42,10 @@ from typing import Any
 
 import numpy as np
 from numba import config, njit, prange, types
+from numba.core import cgutils
+from numba.core.imputils import impl_ret_borrowed
 from numba.extending import intrinsic
+from numba.np.arrayobj import make_array, populate_array
 
 __all__ = [
     "bits_of",
@@ -51,6 +55,7 @@ __all__ = [
     "kernel",
     "parallel_kernel",
     "prange",
+    "shaped",
     "vector_kernel",
 ]
 
@@ -78,6 +83,10 @@ if config.DISABLE_JIT:  # type: ignore[attr-defined]
         """Reinterpret an int64 as a float64."""
         return np.int64(i).view(np.float64)
 
+    def shaped(array, shape):  # type: ignore[no-untyped-def]
+        """Give a C-contiguous array another shape of the same size."""
+        return array.reshape(shape)
+
 else:
 
     @intrinsic  # type: ignore[untyped-decorator]
@@ -97,3 +106,32 @@ else:
             return builder.bitcast(arguments[0], context.get_value_type(types.float64))
 
         return types.float64(types.int64), generate
+
+    @intrinsic  # type: ignore[untyped-decorator]
+    def shaped(typing_context, array, shape):  # type: ignore[no-untyped-def]
+        """Give a C-contiguous array another shape of the same size, which is not checked."""
+        if not (isinstance(array, types.Array) and array.layout == "C" and isinstance(shape, types.UniTuple)):
+            return None
+        result = array.copy(ndim=shape.count)
+
+        def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+            source, target = (
+                make_array(array)(context, builder, arguments[0]),
+                make_array(result)(context, builder),
+            )
+            lengths = cgutils.unpack_tuple(builder, arguments[1])
+            strides = [source.itemsize]
+            for length in reversed(lengths[1:]):
+                strides.insert(0, builder.mul(strides[0], length))
+            populate_array(
+                target,
+                data=source.data,
+                shape=lengths,
+                strides=strides,
+                itemsize=source.itemsize,
+                meminfo=source.meminfo,
+                parent=source.parent,
+            )
+            return impl_ret_borrowed(context, builder, result, target._getvalue())
+
+        return result(array, shape), generate
