@@ -45,7 +45,8 @@ class CurveFit:
         One row per measurement: ``samples``, ``error``, ``fitted``, ``residual`` and ``weight``, which is 1 for a
         measurement taken in full and falls with the distance of an outlier.
     scale : float
-        Standard deviation of the residuals without the outliers, 1.4826 times their median absolute value.
+        Standard deviation of the residuals without the outliers, 1.4826 times the median of their absolute values but
+        the two smallest.
     """
 
     curve: LearningCurve
@@ -172,7 +173,7 @@ def fit_curve(samples: ArrayLike | pd.DataFrame, error: ArrayLike | None = None)
     >>> print(fit_curve(measured))
     error = 4.48873 samples^-0.287295 - 0.49639
       4 measurements from 100 to 800 samples
-      residuals: rms 0.00258, scale 0.00341, largest 0.00367, outliers 0
+      residuals: rms 0.00258, scale 0.0051, largest 0.00367, outliers 0
       warning: the curve is zero at 2131 samples: do not use it far beyond 800
     """
     import pandas as pd
@@ -187,7 +188,8 @@ def fit_curve(samples: ArrayLike | pd.DataFrame, error: ArrayLike | None = None)
         beta = math.exp(log_beta)
         fitted = slope * np.exp(-beta * (logs - centre)) - gamma
         residual = errors - fitted
-        scale = max(1.4826 * float(np.median(np.abs(residual))), floor)
+        # three parameters bring as many residuals to nearly zero: without the least two the median is not too small
+        scale = max(1.4826 * float(np.median(np.sort(np.abs(residual))[2:])), floor)
         before, weights = weights, np.minimum(1.0, HUBER * scale / np.maximum(np.abs(residual), scale * 1e-9))
         if np.abs(weights - before).max() < 1e-9:
             break
