@@ -182,11 +182,12 @@ class ModelCatalogue:
         import pandas as pd
 
         try:
-            frame = pd.read_csv(path, dtype=str, keep_default_na=False, skipinitialspace=True)
+            # the header as a row of its own: pandas would take what a line has too much for an index
+            cells = pd.read_csv(path, header=None, dtype=str, keep_default_na=False, skipinitialspace=True)
         except ValueError as error:  # pandas' parser errors and those of decoding
             raise ProblemError(f"{os.fspath(path)}: not a CSV file: {error}") from None
         try:
-            return cls.from_frame(frame)
+            return cls.from_frame(cells[1:].set_axis(cells.iloc[0], axis=1))
         except ProblemError as error:
             raise ProblemError(f"{os.fspath(path)}: {error}") from None
 

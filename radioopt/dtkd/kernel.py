@@ -186,8 +186,8 @@ def correct(hull, size, tau):
 def maximise_dual(actions, users, choices, tau, most, chosen):
     """Maximise D by fully corrective steps over at most four vertices.
 
-    Returns D, what it is at most, L and S, the least cost of the actions met with the L and S that chose them, how large the numbers
-    are that were added up, and the number of passes.
+    Returns D, what it is at most, L and S, the least cost of the actions met with the L and S that chose them, how
+    large the numbers are that were added up, and the number of passes.
     """
     hull = np.empty((3, 4))
     size, within, passes = 0, math.inf, 0

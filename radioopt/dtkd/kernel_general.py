@@ -72,7 +72,7 @@ HUGE = 1e30
 def late(t):
     """ln(1 + t) - t/(1 + t), without cancellation."""
     if t < 0.01:
-        return t * t * (0.5 - t * (2 / 3 - t * (0.75 - t * (0.8 - t * (5 / 6 - t * 6 / 7)))))
+        return t * t * (0.5 - t * (2 / 3 - t * (0.75 - t * (0.8 - t * (5 / 6 - t * (6 / 7 - t * 0.875))))))
     return math.log1p(t) - t / (1.0 + t)
 
 

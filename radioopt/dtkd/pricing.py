@@ -74,7 +74,9 @@ def late(t: Array) -> Array:
     """ln(1 + t) - t/(1 + t), without cancellation."""
     small = np.minimum(t, 0.01)
     series = small**2 * (
-        1 / 2 - small * (2 / 3 - small * (3 / 4 - small * (4 / 5 - small * (5 / 6 - small * 6 / 7))))
+        1 / 2
+        - small
+        * (2 / 3 - small * (3 / 4 - small * (4 / 5 - small * (5 / 6 - small * (6 / 7 - small * 7 / 8)))))
     )
     return np.where(t < 0.01, series, np.log1p(t) - t / (1 + t))
 
@@ -175,7 +177,7 @@ class Pricing:
         return np.asarray(self.cycles / f_high + tau)
 
     def _in_time(self, prices: Array, high: Array, delay: Array, late: Array) -> Array:
-        """z at which the deadlines that are missed with z = ``high`` are met: regula falsi (Illinois)."""
+        """Z at which the deadlines that are missed with z = ``high`` are met: regula falsi (Illinois)."""
         low, at_low, at_high = np.zeros_like(high), self._quickest() - self.spare_s, delay - self.spare_s
         side = np.zeros_like(high)
         z = high

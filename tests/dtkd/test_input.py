@@ -44,11 +44,11 @@ def test_a_catalogue_reads_tables_in_their_units(csv):
     ("text", "message"),
     [
         (GOOD.replace("gigacycles", "cycle"), r"models\.csv: .* column cycle: unknown; expected name, cycles, mega"),
-        (GOOD.replace("6.83", "6,83"), r"models\.csv: not a CSV file|row 0|row '?small"),
+        (GOOD.replace("6.83", "6,83"), r"models\.csv: not a CSV file: .*Expected 5 fields in line 2, saw 6"),
         (GOOD.replace("6.83", "fast"), r"row 0 \(small\), column gigacycles: expected a number, got 'fast'"),
         (GOOD.replace("18.96", ""), r"row 1 \(large\), column gigacycles: expected a number, got ''"),
         (GOOD.replace("18.96", "-1"), r"row 1 \(large\), column gigacycles: expected >= 0, got '-1'"),
-        (GOOD.replace("90.14", "inf"), r"row 1 \(large\), column own_accuracy_percent: expected in \[0, 1\], got 'inf'"),
+        (GOOD.replace("90.14", "inf"), r"row 1 \(large\), column own_accuracy_percent: .* \[0, 1\], got 'inf'"),
         (
             GOOD.replace("own_accuracy_percent", "own_accuracy"),
             r"row 0 \(small\), column own_accuracy: expected in \[0, 1\], got '86\.53'; per cent belong into a column",
@@ -78,8 +78,14 @@ def test_two_units_of_one_quantity():
     ("change", "message"),
     [
         ({"cycles": [1e9]}, r"cycles: expected 2 values, one per model \(a, b\), got shape \(1,\)"),
-        ({"cycles": [1e9, np.nan]}, r"cycles: expected a finite number >= 0, got nan at index 1 .*, model 'b'"),
-        ({"own_accuracy": [0.9, 90.0]}, r"own_accuracy: .* got 90\.0 at index 1 .*, model 'b'; is it in per cent"),
+        (
+            {"cycles": [1e9, np.nan]},
+            r"cycles: expected a finite number >= 0, got nan at index 1 .*, model 'b'",
+        ),
+        (
+            {"own_accuracy": [0.9, 90.0]},
+            r"own_accuracy: .* got 90\.0 at index 1 .*, model 'b'; is it in per cent",
+        ),
         ({"average_accuracy": [-0.1, 0.2]}, r"average_accuracy: .* got -0\.1 at index 0 .*, model 'a'$"),
         ({"names": ["a", "a"]}, r"names: 'a' is given twice"),
         ({"names": ["a", 2]}, r"names: expected a name, got 2 at index 1"),
@@ -98,7 +104,9 @@ def test_bad_catalogues_name_the_model(change, message):
 
 @pytest.mark.parametrize("given", [None, 3, [1, 2], {"names": ["a"], "cycles": 1e9}])
 def test_no_catalogue_at_all(given):
-    with pytest.raises(ProblemError, match=r"ModelCatalogue: expected (a ModelCatalogue, a DataFrame|lists of the same)"):
+    with pytest.raises(
+        ProblemError, match=r"ModelCatalogue: expected (a ModelCatalogue, a DataFrame|lists of the same)"
+    ):
         zoo.draw(2, catalogue=given)
 
 
@@ -111,7 +119,7 @@ def test_models_by_name():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"channel_gain": [1e-8, np.nan, 1e-8]}, r"channel_gain: expected a finite number > 0, got nan at index 1 \(1 of 3"),
+        ({"channel_gain": [1e-8, np.nan, 1e-8]}, r"channel_gain: expected a finite number .* nan at index 1 \(1 of 3"),
         ({"channel_gain": [1e-8, 1e-8, 1e-320]}, r"channel_gain: expected a signal that does not vanish .* at index 2"),
         ({"local_cpu_frequency_hz": 0.0}, r"local_cpu_frequency_hz: expected > 0, got 0.0$"),
         ({"bandwidth_hz": -1.0}, r"bandwidth_hz: expected > 0, got -1.0$"),
@@ -132,8 +140,8 @@ def test_models_by_name():
         ({"min_bandwidth_hz": [7.5e6, 0, 0]}, r"bandwidth_hz: expected more than 7500000, the sum of min_bandwidth_hz"),
         ({"fixed_model": [0, 4, 0]}, r"fixed_model: expected a whole number from -1 \(free\) to 3, got 4.0 at index 1"),
         ({"fixed_model": [0, 0.5, 0]}, r"fixed_model: expected a whole number .* got 0.5 at index 1"),
-        ({"fixed_place": [0, 1, 0.5]}, r"fixed_place: expected a whole number from -1 \(free\) to 1, got 0.5 at index 2"),
-        ({"channel_gain": [[1e-8] * 3] * 2, "fixed_model": [1, 2]}, r"fixed_model: expected 3 values along the device axis"),
+        ({"fixed_place": [0, 1, 0.5]}, r"fixed_place: expected a whole number .* to 1, got 0.5 at index 2"),
+        ({"channel_gain": [[1e-8] * 3] * 2, "fixed_model": [1, 2]}, r"fixed_model: expected 3 values along the device"),
     ],
 )  # fmt: skip
 def test_bad_problems_name_field_user_and_value(changes, message):
@@ -152,7 +160,7 @@ def test_options_are_checked():
     problem = zoo.draw(2)
     with pytest.raises(OptionError, match="exact: node_limit: expected at least 1, got 0"):
         problem.solve(node_limit=0)
-    with pytest.raises(OptionError, match="option node_limit: expected a whole number, got 1.5"):
+    with pytest.raises(OptionError, match=r"option node_limit: expected a whole number, got 1\.5"):
         problem.solve(node_limit=1.5)
     for name in ("episodes", "levels"):
         with pytest.raises(OptionError, match=f"train: {name}: expected at least 1, got 0"):

@@ -70,9 +70,7 @@ def test_no_bound_is_above_the_optimum(seed):
         return
     above = 1e-11 * max(abs(float(best.objective)), problem.scale)
     for passes, nodes in ((1, 1), (2, 10), (500, 1)):
-        cut = problem.solve(
-            "exact", SolveOptions(max_iterations=passes), throw=False, node_limit=nodes
-        )
+        cut = problem.solve("exact", SolveOptions(max_iterations=passes), throw=False, node_limit=nodes)
         assert not cut.bound > best.objective + above, (passes, nodes)
         assert cut.status is not Status.OPTIMAL or cut.objective <= best.objective + above
     for model in range(len(problem.catalogue) if problem.is_plain else 1):
@@ -88,7 +86,11 @@ def test_the_gap_of_duality_is_within_shapley_and_folkman():
     for seed in range(40):
         problem = zoo.draw(12, seed=seed)
         cut = problem.solve("exact", throw=False, node_limit=1)
-        alpha, server, band = problem.delay_weight_per_s, problem.server_cpu_frequency_hz, problem.bandwidth_hz
+        alpha, server, band = (
+            problem.delay_weight_per_s,
+            problem.server_cpu_frequency_hz,
+            problem.bandwidth_hz,
+        )
         cycles, bits = problem.catalogue.cycles, problem.catalogue.parameter_bits
         efficiency = np.log2(1 + problem.full_band_snr).min()
         spread_u = np.sqrt(alpha * (9.5e9 + cycles.max()) / server) - np.sqrt(alpha * 9.5e9 / server)
@@ -115,7 +117,10 @@ def test_a_hundred_thousand_users_are_proven():
 @compiled
 @pytest.mark.parametrize("users", [100, 30_000])
 def test_identical_users_are_counted_and_not_permuted(users):
-    kinds = {"channel_gain": np.resize([2e-9, 5e-9, 1e-8], users), "local_cpu_frequency_hz": np.resize([1.9e9, 1e9], users)}
+    kinds = {
+        "channel_gain": np.resize([2e-9, 5e-9, 1e-8], users),
+        "local_cpu_frequency_hz": np.resize([1.9e9, 1e9], users),
+    }
     solution = zoo.draw(users).replace(**kinds).solve()
     assert solution.gap <= 1e-11
     assert solution.nodes < 100_000
@@ -176,7 +181,7 @@ def test_infeasible_instances_say_why(name):
     assert np.isnan(solution.objective)
     assert np.isnan(solution.bandwidth_hz).all()
     assert (solution.model == -1).all()
-    with pytest.raises(SolveError, match=f"INFEASIBLE: no feasible point exists .{REASONS[name]}".replace("$", ".$")):
+    with pytest.raises(SolveError, match=REASONS[name].replace("$", ".$")):
         problem.solve()
 
 
@@ -263,7 +268,10 @@ def check_against_ipopt(seed):
         assert not answer.status.startswith("Solve_Succeeded"), seed
         return
     assert solution.status is Status.OPTIMAL, seed
-    assert answer.objective == pytest.approx(float(solution.objective), rel=1e-9, abs=1e-9), (seed, answer.status)
+    assert answer.objective == pytest.approx(float(solution.objective), rel=1e-9, abs=1e-9), (
+        seed,
+        answer.status,
+    )
     assert repaired.objective >= solution.objective - 1e-9 * abs(solution.objective)
     assert solution.verify().status == Status.OPTIMAL, seed
 

@@ -227,7 +227,7 @@ def random(seed: int, *, max_devices: int = 6) -> DistillationProblem:
     rng = np.random.default_rng([seed, max_devices])
     users = int(rng.integers(1, max_devices + 1))
     models, more = int(rng.integers(1, 5)), seed % 3 == 2
-    while more and (2 * models) ** users > 5000:  # what enumeration can do with a program each
+    while more and models > 1 and (2 * models) ** users > 5000:  # what enumeration can do with a program each
         models -= 1
     students = ModelCatalogue(
         tuple(f"model-{m}" for m in range(models)),
