@@ -34,11 +34,14 @@ from radioopt.fimi.kernel_vector import (
     sweep,
 )
 from radioopt.numerics.jit import kernel, parallel_kernel, prange
+from radioopt.numerics.judge import judge
 
 # rows of the problem's per-instance block
 NOISE, BANDWIDTH, PAYLOAD, DEADLINE, ROUNDS, ZETA, ERROR, ALPHA, BETA, GAMMA, EPOCHS = range(11)
 # relative excess over the learning budget that is rounding
 ENOUGH = 1e-12
+# share of the round that uploads are first assumed to take
+UPLOAD_SHARE = 0.4
 # passes after which Newton's method is given up
 MOST_PASSES = 40
 
@@ -60,7 +63,7 @@ def parameters(instance, i, count):
 
 @kernel
 def first_prices(par, count, sums):
-    """Prices at which equal upload times of 0.4 T, unlimited, would about meet both budgets, from a survey.
+    """Prices at which equal upload times, unlimited, would about meet both budgets, from a survey.
 
     ln nu is -inf where the local samples are enough. Returns nan where an instance is infeasible at a glance or
     float64 too narrow for it.
@@ -68,7 +71,7 @@ def first_prices(par, count, sums):
     a, latency, budget, band, beta = par[0], par[1], par[2], par[3], par[4]
     if sums[3] > 0.0 or not budget > 0.0:
         return math.nan, math.nan
-    t, s, p = 0.4 * latency, 0.6 * latency, beta / (beta + 3.0)
+    t, s, p = UPLOAD_SHARE * latency, (1.0 - UPLOAD_SHARE) * latency, beta / (beta + 3.0)
     log_nu = -math.inf
     if sums[0] > budget * (1.0 + ENOUGH):
         log_nu = math.log(sums[1] / budget) / p - 2.0 * math.log(s)
@@ -145,7 +148,7 @@ def solve_one(device, instance, i, start, max_passes, state, w, out_device, out_
             log_nu = math.log(start[0, i])
         if warm:
             log_varpi = math.log(start[1, i])
-        prices = (log_nu, log_varpi, math.nan, math.nan)
+        prices = (log_nu, log_varpi, math.nan, UPLOAD_SHARE)
         tolerance = 1e-4 if warm else 0.03
         for close in (1e-6, 1e-9):
             most = min(max_passes - passes, MOST_PASSES)
@@ -187,24 +190,22 @@ def closed(i, out_instance, tolerance):
 
 
 @kernel
-def solve_single(device, instance, nu, varpi, max_passes):
-    """Solve one instance from blocks without a batch axis; return the solution's blocks, bare."""
-    count = device.shape[1]
-    out_device, out_instance = np.empty((4, 1, count)), np.empty((5, 1))
-    out_counts, start = np.zeros((2, 1), np.int64), np.empty((2, 1))
+def solve_single(device, instance, nu, varpi, max_passes, feasibility_tol, gap_tol, packed):
+    """Solve and judge a problem that is no batch; return the status, having filled the solution's blocks.
+
+    They lie one after the other in one array, as every array that crosses from Python costs as much as a pass
+    over twenty devices. Passes are negative where no answer was found.
+    """
+    rows, count = device.shape
+    out_instance, out_device = packed[:5].reshape((5, 1)), packed[7:].reshape((4, 1, count))
+    counts, start = packed[5:7].view(np.int64), np.empty((2, 1))
     start[0, 0], start[1, 0] = nu, varpi
-    out_counts[0, 0] = solve_one(
-        device.reshape(device.shape[0], 1, count),
-        instance.reshape(instance.shape[0], 1),
-        0,
-        start,
-        max_passes,
-        np.empty((4, count)),
-        np.empty(SCRATCH),
-        out_device,
-        out_instance,
-    )
-    return out_device[:, 0], out_instance[:, 0], out_counts[:, 0]
+    devices, instances = device.reshape((rows, 1, count)), instance.reshape((instance.size, 1))
+    state, w = np.empty((4, count)), np.empty(SCRATCH)
+    counts[0] = solve_one(devices, instances, 0, start, max_passes, state, w, out_device, out_instance)
+    objective, bound, residual = packed[OBJECTIVE], packed[BOUND], packed[RESIDUAL]
+    packed[RESIDUAL], counts[1] = judge(objective, bound, residual, 1.0, 0.0, feasibility_tol, gap_tol)
+    return counts[1]
 
 
 @kernel

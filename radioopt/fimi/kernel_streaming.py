@@ -12,18 +12,32 @@ import numpy as np
 
 from radioopt.fimi.kernel import (
     MOST_PASSES,
+    UPLOAD_SHARE,
     closed,
     first_prices,
     newton,
     newton_step,
     parameters,
 )
-from radioopt.fimi.kernel_device import ROWS
-from radioopt.fimi.kernel_vector import LAST, SCRATCH, SUMS, allocate, conclude, survey, sweep
+from radioopt.fimi.kernel_device import ROWS, h_of
+from radioopt.fimi.kernel_vector import (
+    AT_POWER,
+    CHANNEL,
+    LAST,
+    MAX_POWER,
+    SCRATCH,
+    SUMS,
+    U,
+    allocate,
+    conclude,
+    survey,
+    sweep,
+)
 from radioopt.numerics.jit import kernel, parallel_kernel, prange
 
 CHUNK = 8_192
-SAMPLE = 4_096
+# a sample of this many devices, or of one in so many
+SAMPLE, SAMPLE_EVERY = 4_096, 64
 # largest error of the prices, and Newton step left in a device, from which the next pass writes
 CLOSE = 1e-6
 
@@ -56,8 +70,8 @@ def allocate_all(device, par, prices, state, out_device, sums):
 
 @kernel
 def start(device, par, totals):
-    """Solve a subsample, one device of every stretch; return prices for all devices, nan if there are none."""
-    count = min(SAMPLE, device.shape[2])
+    """Solve a subsample, one device of every stretch; return prices for all devices, and the mean share of uploads."""
+    count = max(SAMPLE, device.shape[2] // SAMPLE_EVERY)
     stride = device.shape[2] // count
     sample = np.empty((device.shape[0], 1, count))
     for row in range(device.shape[0]):
@@ -70,10 +84,20 @@ def start(device, par, totals):
     scaled = (par[0], par[1], par[2] * share, par[3] * count / device.shape[2], par[4], par[5], par[6])
     log_nu, log_varpi = first_prices(scaled, count, sums)
     if math.isnan(log_nu):
-        return log_nu, log_varpi
-    prices = (log_nu, log_varpi, math.nan, math.nan)
+        return log_nu, log_varpi, math.nan
+    prices = (log_nu, log_varpi, math.nan, UPLOAD_SHARE)
     prices, _, met = newton(sample, 0, scaled, prices, 1e-4, 0.03, MOST_PASSES, state, w, work, sums)
-    return (prices[0], prices[1]) if met else (math.nan, math.nan)
+    if not met:
+        return math.nan, math.nan, math.nan
+    varpi, log_t = math.exp(prices[1]), 0.0
+    for k in range(count):
+        u, gain = state[U, k], par[5] / sample[CHANNEL, 0, k]
+        e = math.expm1(u)
+        full = state[AT_POWER, k] > 0.5
+        log_t += math.log(
+            gain * par[0] * e / (sample[MAX_POWER, 0, k] * u) if full else varpi / (gain * h_of(u, e))
+        )
+    return prices[0], prices[1], math.exp(log_t / count) / par[1]
 
 
 def solve_streaming(device, instance, given, max_passes, out_device, out_instance, out_passes):
@@ -92,12 +116,16 @@ def solve_streaming(device, instance, given, max_passes, out_device, out_instanc
         return False
     learns = log_nu > -math.inf
     if given[1, 0] > 0 and (given[0, 0] > 0 or not learns):
-        log_nu, log_varpi = math.log(given[0, 0]) if learns else log_nu, math.log(given[1, 0])
+        log_nu, log_varpi, share = (
+            math.log(given[0, 0]) if learns else log_nu,
+            math.log(given[1, 0]),
+            UPLOAD_SHARE,
+        )
     else:
-        log_nu, log_varpi = start(device, par, totals)
+        log_nu, log_varpi, share = start(device, par, totals)
         if math.isnan(log_varpi) or (log_nu > -math.inf) != learns:
             return False
-    prices, tolerance = (log_nu, log_varpi, math.nan, math.nan), 3e-3
+    prices, tolerance = (log_nu, log_varpi, math.nan, share), 3e-3
     for passes in range(1, min(max_passes, MOST_PASSES) + 1):
         sweep_all(device, par, prices, tolerance, state, sums)
         totals = sums.sum(0)

@@ -57,11 +57,11 @@ def load(device, i, k0, n, par, w):
 
 
 @vector_kernel
-def place(w, lanes, par, varpi):
-    """Give each device the u that the price suggests, within about a tenth."""
+def place(w, lanes, par, varpi, share):
+    """Give each device the u that the price suggests if its upload takes this share of the round."""
     a, latency = par[0], par[1]
     for k in range(lanes):
-        t = 0.4 * latency
+        t = share * latency
         longest = latency - w[k + _LOW] / w[k + _F]
         t = t if t < longest else longest
         h = varpi / (w[k + _GAIN] * t)
@@ -258,7 +258,7 @@ def settle_block(device, i, k0, n, lanes, par, log_nu, varpi, tolerance, w, work
     for _ in range(8):
         evaluate(w, lanes, par, nu, varpi)
         moving, left = unsettled(w, lanes, par[1], tolerance)
-        if not moving > lanes / 16:
+        if not moving > lanes / 64:
             break
         step(w, lanes)
     if left > 0.0:
@@ -320,7 +320,8 @@ def keep(state, k0, n, w):
 def sweep(device, i, lo, hi, par, prices, tolerance, state, w, work, sums):
     """Move the devices from ``lo`` to ``hi`` to new prices and add up what they use.
 
-    ``prices`` are ln nu, ln varpi and the steps that led there; steps of nan start from nothing.
+    ``prices`` are ln nu, ln varpi and the steps that led there. To start from nothing the first step is nan, and
+    the second the share of the round that uploads may take.
     """
     log_nu, log_varpi, step_nu, step_varpi = prices
     varpi = math.exp(log_varpi)
@@ -329,8 +330,8 @@ def sweep(device, i, lo, hi, par, prices, tolerance, state, w, work, sums):
     for k0 in range(lo, hi, BLOCK):
         n = min(BLOCK, hi - k0)
         lanes = load(device, i, k0, n, par, w)
-        if math.isnan(step_varpi):
-            place(w, lanes, par, varpi)
+        if math.isnan(step_nu):
+            place(w, lanes, par, varpi, step_varpi)
         else:
             move(state, k0, n, lanes, w)
             predict(w, lanes, step_nu, step_varpi)

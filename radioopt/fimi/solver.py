@@ -118,19 +118,18 @@ def integer_method(problem: SynthesisProblem, options: SolveOptions) -> Synthesi
 def _solve_single(
     problem: SynthesisProblem, options: SolveOptions, nu: float, varpi: float
 ) -> SynthesisSolution:
-    """Solve one instance in a few microseconds: blocks in, blocks out."""
-    out_device, out_instance, out_counts = kernel.solve_single(
-        problem._blocks[_DEVICES], problem._blocks[_INSTANCES], nu, varpi, options.max_iterations
+    """Solve one instance in a few microseconds."""
+    instance, device = problem._blocks[_INSTANCES], problem._blocks[_DEVICES]
+    packed = np.empty(7 + 4 * device.shape[1])
+    status = kernel.solve_single(
+        device, instance, nu, varpi, options.max_iterations, options.feasibility_tol, options.gap_tol, packed
     )
-    out_instance[kernel_vector.RESIDUAL], out_counts[1] = certify(
-        *out_instance[:3].tolist(), sense="min", options=options
-    )
-    if out_counts[0] < 0:
-        out_counts[0] = -1 - out_counts[0]
-        out_counts[1] = _why_failed(problem._select(np.zeros(1, int)), out_counts[:1], options)[0]
-    return SynthesisSolution(
-        problem, "newton", {_DEVICES: out_device, _INSTANCES: out_instance, _COUNTS: out_counts}
-    )
+    if status == Status.FAILED:
+        counts = packed[5:7].view(np.int64)
+        if counts[0] < 0:
+            counts[0] = -1 - counts[0]
+            counts[1] = status = _why_failed(problem._select(np.zeros(1, int)), counts[:1], options)[0]
+    return SynthesisSolution.unpacked_later(problem, "newton", packed, status)
 
 
 def _why_failed(problem: SynthesisProblem, passes: Array, options: SolveOptions) -> Array:

@@ -42,7 +42,7 @@ def sums_of_both(problem, log_nu, log_varpi):
     scalar, vector = np.zeros(kernel_vector.SUMS), np.zeros(kernel_vector.SUMS)
     kernel_nested.sweep(work, par, log_nu, log_varpi, scalar)
     state, w = np.zeros((4, count)), np.zeros(kernel_vector.SCRATCH)
-    prices = (log_nu, log_varpi, math.nan, math.nan)
+    prices = (log_nu, log_varpi, math.nan, kernel.UPLOAD_SHARE)
     kernel_vector.sweep(device, 0, 0, count, par, prices, 1e-9, state, w, one, vector)
     return scalar[: kernel_vector.LAST], vector[: kernel_vector.LAST]
 
