@@ -149,7 +149,9 @@ def plot_tradeoffs(problem: SynthesisProblem, *, points: int = 81) -> Figure:
         curve = np.asarray(problem.replace(**{name: grid}).solve(throw=False).objective)
         axis.plot(grid / unit, curve, color=COLOURS["compute"], label="least energy")
         near = value * np.array([0.85, 1.15])
-        axis.plot(near / unit, energy * (1 + slope * (near / value - 1)), color=COLOURS["upload"], label="price")
+        axis.plot(
+            near / unit, energy * (1 + slope * (near / value - 1)), color=COLOURS["upload"], label="price"
+        )
         axis.plot([value / unit], [energy], "o", color=COLOURS["upload"], markersize=5)
         missing = grid[np.isnan(curve)]
         if missing.size:
