@@ -23,6 +23,8 @@ _FIELDS: dict[str, Domain] = {
     "own_accuracy": fraction,
     "average_accuracy": fraction,
 }
+#: stands for a factor of 1/100, which is a division so that 86.53 % are 0.8653 and no digit more
+PERCENT = 0.0
 #: names that a column may have, with the field they give and the factor to its unit
 _COLUMNS: dict[str, tuple[str, float]] = {
     "cycles": ("cycles", 1.0),
@@ -32,9 +34,9 @@ _COLUMNS: dict[str, tuple[str, float]] = {
     "parameter_kbit": ("parameter_bits", KBIT),
     "parameter_mbit": ("parameter_bits", MBIT),
     "own_accuracy": ("own_accuracy", 1.0),
-    "own_accuracy_percent": ("own_accuracy", 0.01),
+    "own_accuracy_percent": ("own_accuracy", PERCENT),
     "average_accuracy": ("average_accuracy", 1.0),
-    "average_accuracy_percent": ("average_accuracy", 0.01),
+    "average_accuracy_percent": ("average_accuracy", PERCENT),
 }
 _NAMES = ("name", "model")
 
@@ -259,7 +261,7 @@ def _cell(cell: Any, column: str, row: int, name: str, factor: float, domain: Do
     try:
         if isinstance(cell, bool):
             raise TypeError
-        value = float(cell) * factor
+        value = float(cell) / 100 if factor == PERCENT else float(cell) * factor
     except (TypeError, ValueError):
         raise ProblemError(f"{where}: expected a number, got {shorten(cell)}") from None
     if not _inside(value, domain):
