@@ -7,6 +7,8 @@ would guess (``ValueError``, ``RuntimeError``), so generic code need not import 
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -81,3 +83,10 @@ def require(module: str, extra: str) -> ModuleType:
     except ModuleNotFoundError as error:
         missing = error.name or module
         raise MissingExtraError(f"{missing} is not installed: pip install 'radioopt[{extra}]'") from error
+
+
+def suggestion(given: object, known: Iterable[str]) -> str:
+    """Words that end a message about an unknown name: the nearest known one, or all of them."""
+    known = list(known)
+    near = difflib.get_close_matches(str(given), known, n=1)
+    return f"; did you mean {near[0]}?" if near else f"; known: {', '.join(known)}"

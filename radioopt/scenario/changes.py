@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, get_args
 
-from radioopt.base.errors import ProblemError
-from radioopt.scenario.tables import File, Table, has_hook, hook, suggestion
+from radioopt.base.errors import ProblemError, suggestion
+from radioopt.scenario.hooks import has_hook, hook
+from radioopt.scenario.tables import File, Table
 
 Config = dict[str, Any]
 

@@ -18,11 +18,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from radioopt.base.errors import ProblemError
+from radioopt.base.errors import ProblemError, suggestion
 from radioopt.base.quantity import Domain, Quantity, shorten
 from radioopt.scenario.changes import Config, changed, models
 from radioopt.scenario.laws import Of, Plausible
-from radioopt.scenario.tables import suggestion
 from radioopt.units import KBIT, MBIT, db_to_linear, dbm_to_w
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
-from radioopt.base.errors import ProblemError
+from radioopt.base.errors import ProblemError, suggestion
 from radioopt.base.quantity import (
     DEVICE,
     PER_INSTANCE,
@@ -383,7 +383,7 @@ class Devices(Record):
         >>> devices.problem("feel", max_batchsize=64).max_batchsize.max().item()
         64.0
         """
-        from radioopt.scenario.tables import hook, suggestion
+        from radioopt.scenario.hooks import hook
 
         settings = self.scenario.problems.get(family)
         if settings is None:

@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from radioopt.base.errors import ProblemError
+from radioopt.base.errors import ProblemError, suggestion
 from radioopt.base.quantity import Array
 from radioopt.channel import distances_m, lognormal_shadowing_db, uniform_in_disc
 from radioopt.channel.draws import check_draw
 from radioopt.scenario.columns import configured
 from radioopt.scenario.devices import Devices
-from radioopt.scenario.tables import Cell, DeviceTable, Radio, Table, read, suggestion
+from radioopt.scenario.reading import read
+from radioopt.scenario.tables import Cell, DeviceTable, Radio, Table
 from radioopt.units import db_to_linear, dbm_to_w
 
 if TYPE_CHECKING:

@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import difflib
-import importlib
-import importlib.util
-from collections.abc import Callable, Iterable, Mapping
-from typing import Annotated, Any, Literal, Protocol, Self, cast
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self, cast
 
 from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
     PlainSerializer,
-    ValidationError,
-    create_model,
     model_validator,
 )
 
-from radioopt.base.errors import ProblemError
-from radioopt.base.problem import Problem, families
+from radioopt.base.errors import ProblemError, suggestion
+from radioopt.base.problem import families
 from radioopt.base.quantity import (
     DEVICE,
-    Array,
     Domain,
     at_least,
     finite,
@@ -33,6 +27,7 @@ from radioopt.base.quantity import (
 )
 from radioopt.channel import PATH_LOSS_MODELS, TR38901_MODELS, PathLossModel, PowerLaw, Tr38901
 from radioopt.scenario.devices import Devices
+from radioopt.scenario.hooks import has_hook
 from radioopt.scenario.laws import Law, Number, Of, Plausible
 from radioopt.units import db_to_linear, dbm_per_hz_to_w_per_hz, dbm_to_w, w_to_dbm
 
@@ -53,7 +48,7 @@ _reach = Plausible("<= 1e5 m", high=1e5, hint="is it in mm or cm?")
 _LOWEST_PSD, _HIGHEST_PSD = -200.0, -120.0
 
 
-class _At(ValueError):
+class At(ValueError):
     """Something wrong with one key, noticed while looking at its whole table."""
 
     def __init__(self, key: str, text: str) -> None:
@@ -87,7 +82,7 @@ class Table(BaseModel):
     def _refuse_unknown_keys(cls, data: Any) -> Any:
         unknown = [key for key in data if key not in cls.model_fields] if isinstance(data, Mapping) else []
         if unknown:
-            raise _At(unknown[0], f"unknown key{suggestion(unknown[0], cls.known_keys())}")
+            raise At(unknown[0], f"unknown key{suggestion(unknown[0], cls.known_keys())}")
         return data
 
     @classmethod
@@ -169,7 +164,7 @@ class Cell(Table):
     @model_validator(mode="after")
     def _ring(self) -> Self:
         if self.radius_m is not None and self.min_distance_m >= self.radius_m:
-            raise _At(
+            raise At(
                 "min_distance_m",
                 f"expected less than radius_m = {self.radius_m:g}, got {self.min_distance_m:g}",
             )
@@ -180,39 +175,39 @@ class Cell(Table):
         if self.path_loss not in TR38901_MODELS:
             for key in ("base_station_height_m", "device_height_m", "line_of_sight"):
                 if getattr(self, key) is not None:
-                    raise _At(key, f"belongs to path_loss = {' or '.join(map(repr, TR38901_MODELS))}")
+                    raise At(key, f"belongs to path_loss = {' or '.join(map(repr, TR38901_MODELS))}")
         elif self.carrier_frequency_hz is None:
-            raise _At("carrier_frequency_hz", f"missing: path_loss = {self.path_loss!r} needs it")
+            raise At("carrier_frequency_hz", f"missing: path_loss = {self.path_loss!r} needs it")
         try:
             model = self.path_loss_model
         except ProblemError as error:  # its parameters are named as the keys
             name, _, text = str(error).partition(": ")
-            raise _At(name.rpartition(".")[2], text) from None
+            raise At(name.rpartition(".")[2], text) from None
         if isinstance(model, Tr38901) and self.radius_m is not None:
             low, high = model.distance_range_m
             for key in ("min_distance_m", "radius_m"):
                 if not low <= getattr(self, key) <= high:
-                    raise _At(
+                    raise At(
                         key, f"expected {low:g} to {high:g} m, as in TR 38.901, got {getattr(self, key):g}"
                     )
         if self.shadowing_std_db is not None and not self.shadowing:
-            raise _At("shadowing_std_db", "belongs to shadowing = true")
+            raise At("shadowing_std_db", "belongs to shadowing = true")
         unknown = model.shadowing_std_db is None and not isinstance(model, Tr38901)
         if self.shadowing and self.shadowing_std_db is None and unknown:
-            raise _At("shadowing_std_db", "missing: this path loss names none")
+            raise At("shadowing_std_db", "missing: this path loss names none")
         return self
 
     @model_validator(mode="after")
     def _mobility(self) -> Self:
         if self.speed_mps is None:
             if self.round_duration_s is not None:
-                raise _At("round_duration_s", "belongs to speed_mps")
+                raise At("round_duration_s", "belongs to speed_mps")
             return self
         if self.fading != "block":
-            raise _At("speed_mps", 'belongs to fading = "block"')
+            raise At("speed_mps", 'belongs to fading = "block"')
         for key in ("carrier_frequency_hz", "round_duration_s"):
             if getattr(self, key) is None:
-                raise _At(key, "missing: speed_mps needs it")
+                raise At(key, "missing: speed_mps needs it")
         return self
 
     @property
@@ -269,7 +264,7 @@ class Radio(Table):
         if total is None:
             assert density is not None  # the default stands in for it
             if not _LOWEST_PSD <= density <= _HIGHEST_PSD:
-                raise _At(
+                raise At(
                     "noise_psd_dbm_per_hz",
                     f"expected a density between {_LOWEST_PSD:g} and {_HIGHEST_PSD:g} dBm/Hz "
                     f"(thermal noise is -174), got {density:g}; "
@@ -281,17 +276,17 @@ class Radio(Table):
                 )
             return self
         if self.bandwidth_hz is None:
-            raise _At("noise_power_dbm", "this total is over bandwidth_hz: give both")
+            raise At("noise_power_dbm", "this total is over bandwidth_hz: give both")
         if density is not None:
-            raise _At(
+            raise At(
                 "noise_power_dbm",
                 "give this total over the bandwidth or the density noise_psd_dbm_per_hz, not both",
             )
         if self.noise_figure_db:
-            raise _At("noise_figure_db", "belongs to noise_psd_dbm_per_hz; noise_power_dbm includes it")
+            raise At("noise_figure_db", "belongs to noise_psd_dbm_per_hz; noise_power_dbm includes it")
         implied = total - cast(float, w_to_dbm(self.bandwidth_hz)) + 30.0
         if implied < _LOWEST_PSD:
-            raise _At(
+            raise At(
                 "noise_power_dbm",
                 f"expected the total over the bandwidth, got {total:g} dBm, only {implied:.1f} dBm/Hz "
                 "(thermal noise is -174); a density is noise_psd_dbm_per_hz",
@@ -367,23 +362,23 @@ class File(Table):
         laws, radius = self.devices.laws, self.cell.radius_m is not None
         for key in ("distance_m", "channel_gain"):
             if key in laws and radius:
-                raise _At(f"devices.{key}", "give this or cell.radius_m to place devices in, not both")
+                raise At(f"devices.{key}", "give this or cell.radius_m to place devices in, not both")
         if {"transmit_power_w", "transmit_power_dbm"} <= set(laws):
-            raise _At("devices.transmit_power_w", "give this or transmit_power_dbm, not both")
+            raise At("devices.transmit_power_w", "give this or transmit_power_dbm, not both")
         rates = [f"{link}_rate_bps" for link in ("uplink", "downlink") if f"{link}_rate_bps" in laws]
         if rates and self.cell.fading == "block":
-            raise _At(f"devices.{rates[0]}", 'a rate that is given does not fade: leave out fading = "block"')
+            raise At(f"devices.{rates[0]}", 'a rate that is given does not fade: leave out fading = "block"')
         uplink = "uplink_rate_bps" not in rates
         downlink = self.radio.downlink_power_dbm is not None and "downlink_rate_bps" not in rates
         if uplink and not {"transmit_power_w", "transmit_power_dbm"} & set(laws):
-            raise _At(
+            raise At(
                 "devices.transmit_power_dbm",
                 "missing, and so is devices.uplink_rate_bps: the power of a device gives its uplink rate",
             )
         if (uplink or downlink) and self.radio.bandwidth_hz is None:
-            raise _At("radio.bandwidth_hz", "missing")
+            raise At("radio.bandwidth_hz", "missing")
         if (uplink or downlink) and not radius and not {"distance_m", "channel_gain"} & set(laws):
-            raise _At(
+            raise At(
                 "cell.radius_m",
                 "missing, and so are devices.distance_m and devices.channel_gain: give one of them",
             )
@@ -391,116 +386,14 @@ class File(Table):
             for key, law in settings.laws.items() if isinstance(settings, Table) else ():
                 law.check_count(f"{table}.{key}", self.devices.count)
         if "channel_gain" in laws and self.cell.shadowing:
-            raise _At("cell.shadowing", "leave it out: devices.channel_gain is the whole gain of the path")
+            raise At("cell.shadowing", "leave it out: devices.channel_gain is the whole gain of the path")
         model = self.cell.path_loss_model
         if self.devices.distance_m is not None and isinstance(model, Tr38901):
             low, high = model.distance_range_m
             for value in self.devices.distance_m.values:
                 if not low <= value <= high:
-                    raise _At(
+                    raise At(
                         "devices.distance_m",
                         f"expected {low:g} to {high:g} m, as in TR 38.901, got {value:g}",
                     )
         return self
-
-
-class Hook(Protocol):
-    """What the module ``radioopt.<family>.scenario`` brings.
-
-    Attributes
-    ----------
-    Settings : type
-        A :class:`Table`, or a union of tables told apart by a ``Literal`` field.
-    build : callable
-        ``(devices, settings, values) -> Problem``, with the laws of `settings` as arrays, by name: drawn, of
-        shape (...) or (..., K), or given by the caller. A law that is None is left out.
-    """
-
-    Settings: Any
-    build: Callable[[Devices, Any, Mapping[str, Array]], Problem[Any]]
-
-
-def has_hook(family: str) -> bool:
-    """Tell whether a family has a table in scenarios."""
-    return family in families() and importlib.util.find_spec(f"radioopt.{family}.scenario") is not None
-
-
-def hook(family: str) -> Hook:
-    """Import what a family brings to scenarios."""
-    return cast(Hook, importlib.import_module(f"radioopt.{family}.scenario"))
-
-
-def read(config: Mapping[str, Any]) -> tuple[File, dict[str, Table]]:
-    """Validate a whole configuration.
-
-    Parameters
-    ----------
-    config : mapping
-        Tables by name, as in a file.
-
-    Returns
-    -------
-    file : File
-        The tables every scenario has.
-    problems : dict of str to Table
-        The settings of each family that has a table.
-
-    Raises
-    ------
-    ProblemError
-        One line for each mistake: the key, what is expected, what was given.
-    """
-    found = [key for key in config if isinstance(key, str) and has_hook(key)]
-    fields: dict[str, Any] = {family: (hook(family).Settings, ...) for family in found}
-    model = create_model("File", __base__=File, **fields)
-    try:
-        file = model.model_validate(config)
-    except ValidationError as error:
-        lines = (_explained(config, dict(details)) for details in error.errors(include_url=False))
-        raise ProblemError("\n".join(lines)) from None
-    return file, {family: getattr(file, family) for family in found}
-
-
-def suggestion(given: Any, known: Iterable[str]) -> str:
-    """Words that end a message about an unknown name: the nearest known one, or all of them."""
-    known = list(known)
-    near = difflib.get_close_matches(str(given), known, n=1)
-    return f"; did you mean {near[0]}?" if near else f"; known: {', '.join(known)}"
-
-
-def _explained(config: Mapping[str, Any], details: Mapping[str, Any]) -> str:
-    """One line about one pydantic error: ``table.key: expected ..., got ...``."""
-    kind, given, context = details["type"], details["input"], details.get("ctx", {})
-    path: list[str] = []
-    inside: Any = config
-    for part in details["loc"]:
-        if isinstance(inside, Mapping) and part in inside:
-            inside = inside[part]
-            path.append(str(part))
-        elif kind == "missing" and part == details["loc"][-1]:  # any other part is the tag of a union
-            path.append(str(part))
-    cause = context.get("error")
-    if isinstance(cause, _At):
-        path.append(cause.key)
-        text = str(cause)
-    elif cause is not None:
-        text = str(cause)
-    elif kind == "missing":
-        text = "missing"
-    elif kind == "union_tag_not_found":
-        path.append(context["discriminator"].strip("'"))
-        text = "missing"
-    elif kind == "union_tag_invalid":
-        path.append(context["discriminator"].strip("'"))
-        text = f"expected {context['expected_tags'].replace(', ', ' or ')}, got {context['tag']!r}"
-    elif kind == "literal_error":
-        text = f"expected {context['expected']}, got {shorten(given)}"
-    elif kind in ("model_type", "model_attributes_type"):
-        text = f"expected a table, got {shorten(given)}"
-    elif kind == "bool_type":
-        text = f"expected true or false, got {shorten(given)}"
-    elif kind == "string_type":
-        text = f"expected text, got {shorten(given)}"
-    else:
-        text = f"{details['msg']}, got {shorten(given)}"
-    return ": ".join([".".join(path)] * bool(path) + [text])
