@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from radioopt import ProblemError
-from radioopt.fimi.filling import data_entropy_bits, fill_classes
+from radioopt.fimi.filling import augmentation_plan, data_entropy_bits, fill_classes
+from validation.fimi import zoo
 
-COUNTS = arrays(float, st.tuples(st.integers(1, 4), st.integers(1, 6)), elements=st.floats(0, 1e4))
+TABLES = arrays(float, st.tuples(st.integers(1, 4), st.integers(1, 6)), elements=st.floats(0, 1e4))
 
 
 def compositions(total, parts):
@@ -54,7 +55,7 @@ def test_fractions_equal_brute_force(counts, total):
     assert found >= data_entropy_bits(counts + near) - 1e-9
 
 
-@given(COUNTS, st.floats(0, 1e5))
+@given(TABLES, st.floats(0, 1e5))
 def test_classes_end_level_or_untouched(counts, total):
     """The conditions of optimality: filled classes are level, and no other class lies below them."""
     fill = fill_classes(counts, total)
@@ -67,7 +68,7 @@ def test_classes_end_level_or_untouched(counts, total):
             assert row.min() >= row[filled].max() * (1 - 1e-9)
 
 
-@given(COUNTS, st.integers(0, 10**6))
+@given(TABLES, st.integers(0, 10**6))
 def test_whole_samples_end_within_one(counts, total):
     fill = fill_classes(np.floor(counts), total, integer=True)
     assert (fill.sum(-1) == total).all()
@@ -76,7 +77,7 @@ def test_whole_samples_end_within_one(counts, total):
             assert row[extra > 0].max() <= row.min() + 1
 
 
-@given(COUNTS, st.randoms(use_true_random=False))
+@given(TABLES, st.randoms(use_true_random=False))
 def test_classes_and_devices_may_be_in_any_order(counts, random):
     total = np.arange(1.0, len(counts) + 1) * 10
     fill = fill_classes(counts, total)
@@ -114,3 +115,61 @@ def test_entropy():
 def test_bad_input_is_named(arguments, options, message):
     with pytest.raises(ProblemError, match=rf"^fill_classes\.{message}"):
         fill_classes(*arguments, **options)
+
+
+# -- the plan --------------------------------------------------------------------------------------------------
+
+PROBLEM = zoo.paper(3, seed=1)
+COUNTS = np.array([[1250.0, 0, 0], [625, 425, 200], [416, 417, 417]])
+
+
+def test_the_plan_adds_up():
+    solution = PROBLEM.solve()
+    plan = augmentation_plan(solution, COUNTS, classes=["cat", "dog", "frog"])
+    assert plan.index.names == ["device", "class"]
+    np.testing.assert_allclose(
+        plan.groupby("device")["synthetic_samples"].sum(), solution.synthetic_samples, rtol=1e-12
+    )
+    np.testing.assert_allclose(plan.groupby("device")["samples"].sum(), solution.samples, rtol=1e-12)
+    assert plan.loc[(0, "cat"), "synthetic_samples"] == 0.0
+    assert plan.loc[(0, "dog"), "synthetic_samples"] == pytest.approx(solution.synthetic_samples[0] / 2)
+
+
+def test_the_plan_in_whole_samples():
+    solution = PROBLEM.solve(integer=True)
+    plan = augmentation_plan(solution, COUNTS, integer=True)
+    assert (plan["synthetic_samples"] == np.floor(plan["synthetic_samples"])).all()
+    np.testing.assert_array_equal(
+        plan.groupby("device")["synthetic_samples"].sum(), solution.synthetic_samples
+    )
+    with pytest.raises(ProblemError, match=r"fill_classes\.synthetic_samples: expected whole numbers"):
+        augmentation_plan(PROBLEM.solve(), COUNTS, integer=True)
+
+
+@pytest.mark.parametrize(
+    ("counts", "classes", "message"),
+    [
+        (COUNTS[:2], None, r"class_counts: expected shape \(3, classes\), a row per device, got \(2, 3\)"),
+        (COUNTS[0], None, r"class_counts: expected shape \(3, classes\), a row per device, got \(3,\)"),
+        (
+            COUNTS * 2,
+            None,
+            r"class_counts: expected rows that add up to local_samples \(1250\), got 2500\.0 at",
+        ),
+        (-COUNTS, None, r"class_counts: expected >= 0"),
+        (COUNTS, ["cat", "dog"], r"classes: expected 3 names, got 2"),
+    ],
+)
+def test_counts_that_do_not_fit_are_named(counts, classes, message):
+    with pytest.raises(ProblemError, match=rf"^augmentation_plan\.{message}"):
+        augmentation_plan(PROBLEM.solve(), counts, classes=classes)
+
+
+def test_no_plan_without_a_single_answer():
+    with pytest.raises(
+        ProblemError, match=r"expected a single instance, got a batch \(2,\): use solution\[i\]"
+    ):
+        augmentation_plan(zoo.paper(3, count=2).solve(), COUNTS)
+    nothing = PROBLEM.replace(bandwidth_hz=1e3).solve(throw=False)
+    with pytest.raises(ProblemError, match=r"^augmentation_plan: INFEASIBLE"):
+        augmentation_plan(nothing, COUNTS)
