@@ -109,8 +109,9 @@ class Quantity:
             return self.default
         return record._value(self.name)
 
-    def __set__(self, record: Record, value: ArrayLike) -> None:
-        record.__dict__[self.name] = value  # until __post_init__ reads them all
+    if TYPE_CHECKING:  # nothing keeps __init__ from putting what it was given under the name, for __post_init__
+
+        def __set__(self, record: Record, value: ArrayLike) -> None: ...
 
     @property
     def shape_text(self) -> str:
