@@ -176,9 +176,10 @@ def show_batch(solution: Solution, args: argparse.Namespace) -> None:
 def describe(solution: Solution, *, integer: bool = False) -> str:
     """Say what was reached, what was proven, and that an independent evaluation agrees.
 
-    The bound that is recomputed is that of the relaxation; whole samples are proven by enumeration, so that the gap
-    to it says nothing about them.
+    The bound that is recomputed is that of the relaxation; an exact method proves whole samples by enumeration, so
+    that the gap to it says nothing about them.
     """
+    integer = integer and solution.problem.methods[solution.method].exact
     values = solution.summary()
     status, skipped = solution.status, ("method", "status", "objective", "bound", "gap", "iterations")
     check = solution.verify()
