@@ -32,8 +32,7 @@ from numpy.typing import ArrayLike
 from radioopt.base.certify import Certificate
 from radioopt.base.options import DEFAULT_OPTIONS, SolveOptions
 from radioopt.base.quantity import Array
-from radioopt.fimi.device import Canonical as Canonical
-from radioopt.fimi.device import compute, log_h, log_m, pull, uploads
+from radioopt.fimi.device import Canonical, compute, log_h, log_m, pull, uploads
 
 if TYPE_CHECKING:
     from radioopt.fimi.problem import SynthesisProblem

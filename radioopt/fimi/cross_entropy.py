@@ -12,7 +12,8 @@ from radioopt.base.options import SolveOptions
 from radioopt.base.status import Status
 from radioopt.fimi import kernel_cross_entropy as kernel
 from radioopt.fimi import solver  # noqa: F401 (newton registers first, and is the default)
-from radioopt.fimi.certificate import Canonical, implied_bound
+from radioopt.fimi.certificate import implied_bound
+from radioopt.fimi.device import Canonical
 from radioopt.fimi.problem import SynthesisProblem
 from radioopt.fimi.solution import SynthesisSolution
 
