@@ -1,0 +1,107 @@
+"""The paper's baselines: no exchange, the closest, the most trusted, and a random transmitter."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from radioopt.base.options import SolveOptions
+from radioopt.base.quantity import Array
+from radioopt.d2d.certificate import repair
+from radioopt.d2d.problem import GraphProblem
+from radioopt.d2d.solution import GraphSolution
+from radioopt.d2d.solver import at_least
+
+
+@GraphProblem.method("closest", exact=False)
+def closest(problem: GraphProblem, options: SolveOptions) -> GraphSolution:
+    """Paper's baseline: every device receives from the one of least outage.
+
+    Parameters
+    ----------
+    problem : GraphProblem
+        One instance or a batch.
+    options : SolveOptions
+        Tolerances.
+
+    Returns
+    -------
+    GraphSolution
+        Without links that are forbidden by a budget of 0.
+    """
+    return _by(problem, "closest", -problem.outage_probability, options)
+
+
+@GraphProblem.method("most-trusted", exact=False)
+def most_trusted(problem: GraphProblem, options: SolveOptions) -> GraphSolution:
+    """Paper's baseline: every device receives from the one that trusts it with most classes, then of least outage.
+
+    Parameters
+    ----------
+    problem : GraphProblem
+        One instance or a batch.
+    options : SolveOptions
+        Tolerances.
+
+    Returns
+    -------
+    GraphSolution
+        Without links that are forbidden by a budget of 0.
+    """
+    trusted = np.swapaxes(problem.trust.sum(-1), -1, -2)  # receiver, transmitter
+    return _by(problem, "most-trusted", trusted - 0.5 * problem.outage_probability, options)
+
+
+@GraphProblem.method("uniform", exact=False)
+def uniform(problem: GraphProblem, options: SolveOptions, *, seed: int = 0) -> GraphSolution:
+    """Paper's baseline: every device receives from one drawn uniformly.
+
+    Parameters
+    ----------
+    problem : GraphProblem
+        One instance or a batch.
+    options : SolveOptions
+        Tolerances.
+    seed : int, default 0
+        Source of randomness.
+
+    Returns
+    -------
+    GraphSolution
+        Without links that are forbidden by a budget of 0.
+
+    Raises
+    ------
+    OptionError
+        If the seed is negative.
+    """
+    at_least("uniform", seed=(seed, 0))
+    random = np.random.default_rng(seed).random(problem.outage_probability.shape)
+    return _by(problem, "uniform", random, options)
+
+
+@GraphProblem.method("none", exact=False)
+def none(problem: GraphProblem, options: SolveOptions) -> GraphSolution:
+    """Paper's baseline: nobody shares anything.
+
+    Parameters
+    ----------
+    problem : GraphProblem
+        One instance or a batch.
+    options : SolveOptions
+        Tolerances.
+
+    Returns
+    -------
+    GraphSolution
+        Without links.
+    """
+    source = np.full((*problem.batch_shape, problem.sizes["device"]), -1)
+    return GraphSolution.judged(problem, "none", source, np.zeros(problem.batch_shape), options)
+
+
+def _by(problem: GraphProblem, method: str, preference: Array, options: SolveOptions) -> GraphSolution:
+    """Give every device the allowed transmitter that it prefers most, whatever that moves."""
+    legal = problem.allowed & ~np.eye(problem.sizes["device"], dtype=np.bool_)
+    source = np.where(legal.any(-1), np.where(legal, preference, -np.inf).argmax(-1), -1)
+    source = repair(problem, source=source)["source"]
+    return GraphSolution.judged(problem, method, source, np.ones(problem.batch_shape), options)

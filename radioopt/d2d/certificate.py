@@ -1,0 +1,310 @@
+r"""Exchange, rewards, bound and repair of a D2D graph in plain NumPy: the oracle for every method.
+
+It takes the decision only, a transmitter per device, and calls no kernel, so that it can judge the kernels. Where a
+device can ask for nothing of a transmitter, the link is no better than none: it moves nothing, costs its outage and
+counts nothing towards a budget. So only useful links are tried, and where few graphs are left all of them are, which
+proves the optimum. Where there are more there is no bound, and the gap is infinite.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from radioopt.base.certify import Certificate
+from radioopt.base.options import DEFAULT_OPTIONS, SolveOptions
+from radioopt.base.quantity import Array
+
+if TYPE_CHECKING:
+    from radioopt.d2d.problem import GraphProblem
+
+#: graphs tried at most for a bound
+MOST_GRAPHS = 50_000
+#: graphs evaluated at once
+SLICE = 4_096
+#: points by which a class may miss its gate: rounding
+SLACK = 1e-9
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """What moves over the links of a graph; arrays of shape (..., N, L) in points.
+
+    Parameters
+    ----------
+    requested : ndarray
+        What each device asks its transmitter for.
+    transferred : ndarray
+        What its transmitter sends it.
+    received : ndarray
+        What of that arrives.
+    counts_after : ndarray
+        What each device then has.
+    """
+
+    requested: Array
+    transferred: Array
+    received: Array
+    counts_after: Array
+
+
+@dataclass(frozen=True)
+class Rewards:
+    """What a graph is worth.
+
+    Parameters
+    ----------
+    score : ndarray, shape (..., N)
+        S of every device.
+    device : ndarray, shape (..., N)
+        Local reward r.
+    cluster : ndarray, shape (..., N)
+        Reward R_H of each device's cluster.
+    inter_cluster_points : ndarray, shape (..., N)
+        Points b_H of each device's cluster.
+    objective : ndarray, shape (...)
+        F.
+    """
+
+    score: Array
+    device: Array
+    cluster: Array
+    inter_cluster_points: Array
+    objective: Array
+
+
+def exchange(problem: GraphProblem, source: ArrayLike) -> Exchange:
+    """Pass the messages of Algorithm 1: demand, proportional split, losses.
+
+    Parameters
+    ----------
+    problem : GraphProblem
+        A single instance.
+    source : array_like of int, shape (..., N)
+        Transmitter of each device, -1 for none; one graph or many.
+
+    Returns
+    -------
+    Exchange
+        All exchanges are simultaneous.
+
+    References
+    ----------
+    (9)-(12), R*.
+    """
+    source = np.asarray(source)
+    receiver = np.arange(source.shape[-1])
+    j = np.where(source >= 0, source, 0)
+    lost = problem.outage_probability[receiver, j][..., None]
+    surplus = problem.surplus
+    shared = problem.trust[j, receiver] & (surplus[j] > 0) & (source >= 0)[..., None]
+    asked = np.where(shared, problem.deficit, 0.0)
+    if problem.request == "compensated":
+        asked = np.where(lost < 1, asked / np.where(lost < 1, 1.0 - lost, 1.0), 0.0)
+    demand = np.zeros((math.prod(source.shape[:-1]), *asked.shape[-2:]))
+    graph = np.arange(len(demand))[:, None]
+    np.add.at(demand, (graph, j.reshape(len(demand), -1)), asked.reshape(demand.shape))
+    of_source = demand[graph, j.reshape(len(demand), -1)].reshape(asked.shape)
+    demand = demand.reshape(asked.shape)
+    over = of_source > surplus[j]
+    transferred = np.where(over, asked / np.where(over, of_source, 1.0) * surplus[j], asked)
+    received = (1.0 - lost) * transferred
+    return Exchange(
+        asked, transferred, received, problem.class_counts + received - np.minimum(demand, surplus)
+    )
+
+
+def distance(metric: str, counts: Array, reference: Array) -> Array:
+    """Distance of distributions along the last axis; of one without data the largest there is.
+
+    Parameters
+    ----------
+    metric : str
+        "wasserstein", "total-variation" or "jensen-shannon".
+    counts, reference : ndarray, shape (..., L)
+        Numbers >= 0 proportional to the distributions.
+
+    Returns
+    -------
+    ndarray, shape (...)
+        At most L - 1 for Wasserstein's, 1 for the others; 0 between two without data.
+
+    Examples
+    --------
+    >>> distance("wasserstein", np.array([1.0, 0.0, 0.0]), np.array([0.0, 0.0, 5.0])).item()
+    2.0
+    """
+    counts, reference = np.broadcast_arrays(counts, reference)
+    totals = counts.sum(-1), reference.sum(-1)
+    with np.errstate(all="ignore"):
+        p, q = counts / totals[0][..., None], reference / totals[1][..., None]
+        if metric == "wasserstein":
+            found = np.abs(np.cumsum(p - q, -1)[..., :-1]).sum(-1)
+        elif metric == "total-variation":
+            found = 0.5 * np.abs(p - q).sum(-1)
+        else:
+            mean = 0.5 * (p + q)
+            each = [np.where(x > 0, x * np.log2(np.where(x > 0, x / mean, 1.0)), 0.0) for x in (p, q)]
+            found = 0.5 * (each[0] + each[1]).sum(-1)
+    largest = counts.shape[-1] - 1.0 if metric == "wasserstein" else 1.0
+    empty = totals[0] <= 0, totals[1] <= 0
+    return np.where(empty[0] | empty[1], np.where(empty[0] & empty[1], 0.0, largest), found)
+
+
+def rewards(problem: GraphProblem, source: ArrayLike, moved: Exchange | None = None) -> Rewards:
+    """Score a graph.
+
+    Parameters
+    ----------
+    problem : GraphProblem
+        A single instance.
+    source : array_like of int, shape (..., N)
+        Transmitter of each device, -1 for none; one graph or many.
+    moved : Exchange, optional
+        What moves over it, if that is known.
+
+    Returns
+    -------
+    Rewards
+        Scores, rewards and the objective; the last is -inf where a cluster exceeds a budget of 0.
+
+    References
+    ----------
+    (8), (13), (14), R.
+    """
+    source = np.asarray(source)
+    moved = exchange(problem, source) if moved is None else moved
+    held, now = problem.class_counts, moved.counts_after
+    if problem.score == "improvement":
+        ideal = problem.ideal_distribution
+        before = distance(problem.metric, held, ideal)
+        score = np.maximum(0.0, before - distance(problem.metric, now, ideal))
+    else:
+        score = distance(problem.metric, held, now)
+    met = (now >= problem.gate * problem.thresholds - SLACK).sum(-1)
+    score = np.where(met >= problem.min_classes, score, 0.0)
+    j = np.where(source >= 0, source, 0)
+    lost = np.where(source >= 0, problem.outage_probability[np.arange(source.shape[-1]), j], 0.0)
+    own = problem.diversity_weight * score - problem.outage_weight * lost
+    points = (moved.requested if problem.budgeted == "requested" else moved.received).sum(-1)
+    outside = np.where((source >= 0) & (problem.clusters[j] != problem.clusters), points, 0.0)
+    total = outside @ (problem.clusters[:, None] == problem.clusters).astype(np.float64)
+    budget = problem.budgets
+    forbidden = ((total > 0) & (budget <= 0)).any(-1)
+    over = np.where(budget > 0, np.maximum(0.0, total / np.where(budget > 0, budget, 1.0) - 1.0), 0.0)
+    cluster = own.mean(-1, keepdims=True) - problem.budget_penalty * over
+    objective = (own + problem.cluster_weight * cluster).sum(-1)
+    return Rewards(score, own, cluster, total, np.where(forbidden, -np.inf, objective))
+
+
+def evaluate(
+    problem: GraphProblem, *, source: ArrayLike, options: SolveOptions = DEFAULT_OPTIONS
+) -> Certificate:
+    """Measure a graph, and bound the optimum where few graphs are possible.
+
+    Parameters
+    ----------
+    problem : GraphProblem
+        The question.
+    source : array_like, shape (..., N)
+        Transmitter of each device, -1 for none.
+    options : SolveOptions, optional
+        Tolerances.
+
+    Returns
+    -------
+    Certificate
+        Residuals: links (inf for one that does not exist or is not allowed) and budgets (inf where a budget of 0 is
+        exceeded). The bound is the best of all graphs of useful links, if there are at most 50,000, else infinite.
+    """
+    given = np.asarray(source, np.float64)
+    shape = (*problem.batch_shape, problem.sizes["device"])
+    chosen, legal = _legal(problem, np.broadcast_to(given, shape))
+    objective, bound = np.empty(shape[:-1]), np.empty(shape[:-1])
+    for index, one in instances(problem):
+        bound[index] = best_of_all(one)
+        objective[index] = rewards(one, chosen[index]).objective
+    residuals = {
+        "links": np.where(legal, 0.0, np.inf),
+        "budgets": np.where(np.isneginf(objective), np.inf, 0.0),
+    }
+    finite = np.where(np.isneginf(objective), np.nan, objective)
+    return Certificate.judge(
+        finite[()], bound[()], residuals, sense=problem.sense, scale=problem.scale, options=options
+    )
+
+
+def instances(problem: GraphProblem) -> Iterator[tuple[tuple[int, ...], GraphProblem]]:
+    """Go through the single instances of a problem, each with its index; of a single one that is ()."""
+    for index in np.ndindex(problem.batch_shape):
+        yield index, problem[index] if problem.batch_shape else problem
+
+
+def useful(problem: GraphProblem) -> Array:
+    """Tell which links of a single instance could move anything, shape (N, N): receiver, transmitter."""
+    count = problem.sizes["device"]
+    some = np.zeros((count, count), np.bool_)
+    for lacks, spares, trust in zip(
+        (problem.deficit > 0).T, (problem.surplus > 0).T, np.moveaxis(problem.trust, -1, 0), strict=True
+    ):
+        some |= np.logical_and.outer(lacks, spares) & trust.T
+    np.fill_diagonal(some, False)
+    if problem.request == "compensated":
+        some &= problem.outage_probability < 1
+    return some & problem.allowed
+
+
+def best_of_all(problem: GraphProblem) -> float:
+    """Objective of the best of all graphs of a single instance; inf if there are too many to try."""
+    choices = [np.append(-1, np.flatnonzero(row)) for row in useful(problem)]
+    sizes = [len(choice) for choice in choices]
+    count = math.prod(sizes)
+    if count > MOST_GRAPHS:
+        return math.inf
+    best = -math.inf
+    for start in range(0, count, SLICE):
+        digits = np.unravel_index(np.arange(start, min(count, start + SLICE)), sizes)
+        graphs = np.stack([choice[digit] for choice, digit in zip(choices, digits, strict=True)], -1)
+        best = max(best, float(rewards(problem, graphs).objective.max()))
+    return best
+
+
+def repair(problem: GraphProblem, *, source: ArrayLike) -> dict[str, Array]:
+    """Make a graph legal.
+
+    Parameters
+    ----------
+    problem : GraphProblem
+        The question.
+    source : array_like, shape (..., N)
+        A nearly feasible point, a generic solver's for instance.
+
+    Returns
+    -------
+    dict of str to ndarray
+        Rounded, without links that do not exist, are not allowed, or lead into a cluster with a budget of 0 from
+        outside.
+    """
+    shape = (*problem.batch_shape, problem.sizes["device"])
+    chosen, _ = _legal(problem, np.broadcast_to(np.round(np.asarray(source, np.float64)), shape))
+    for index, one in instances(problem):
+        graph = chosen[index]
+        outside = one.clusters[graph] != one.clusters
+        chosen[index] = np.where(outside & (one.budgets <= 0), -1, graph)
+    return {"source": chosen}
+
+
+def _legal(problem: GraphProblem, source: Array) -> tuple[Array, Array]:
+    """Replace what is no link, or not allowed, by -1; tell which graphs had none of these."""
+    count = source.shape[-1]
+    receiver = np.arange(count)
+    known = (source >= 0) & (source < count) & (source == np.round(source)) & (source != receiver)
+    chosen = np.where(known, source, -1).astype(np.int64)
+    allowed = np.take_along_axis(problem.allowed, np.maximum(chosen, 0)[..., None], -1)[..., 0]
+    chosen = np.where(allowed, chosen, -1)
+    return chosen, ((chosen == source) | (source == -1)).all(-1)

@@ -1,0 +1,145 @@
+"""Pictures of a D2D graph: devices in the plane, links by trust and outage, diversity before and after."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from radioopt.base.errors import ProblemError, require
+from radioopt.base.quantity import Array
+
+if TYPE_CHECKING:
+    import networkx
+    from matplotlib.figure import Figure
+
+    from radioopt.d2d.solution import GraphSolution
+
+#: more devices are drawn without their numbers
+MOST_LABELS = 40
+
+
+def graph_of(solution: GraphSolution) -> networkx.DiGraph:
+    """Turn a single solution into a graph; see :meth:`GraphSolution.graph`."""
+    _single(solution, "graph")
+    networkx = require("networkx", "plot")
+    graph, problem = networkx.DiGraph(), solution.problem
+    for i in range(solution.sizes["device"]):
+        graph.add_node(
+            i,
+            cluster=int(problem.clusters[i]),
+            distance_before=float(solution.distance_before[i]),
+            distance_after=float(solution.distance_after[i]),
+        )
+    for i, j in enumerate(solution.source.tolist()):
+        if j >= 0:
+            graph.add_edge(
+                j,
+                i,
+                points=float(solution.transferred[i].sum()),
+                outage=float(solution.link_outage[i]),
+                trust=float(problem.trust[j, i].mean()),
+            )
+    return graph
+
+
+def plot_graph(solution: GraphSolution, *, position_m: Any = None) -> Figure:
+    """Draw the devices before the exchange with their links by trust, and after it with the links by outage.
+
+    Parameters
+    ----------
+    solution : GraphSolution
+        A single instance.
+    position_m : array_like, shape (N, 2), optional
+        Places [m]; the problem's by default, and where it has none a circle.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Not shown; call ``figure.savefig(path)``. Nodes are coloured by their distance from the ideal distribution,
+        links that move nothing are dashed.
+
+    Raises
+    ------
+    ProblemError
+        If the solution is a batch.
+    MissingExtraError
+        If matplotlib or networkx is not installed.
+    """
+    graph, count = graph_of(solution), solution.sizes["device"]
+    networkx = require("networkx", "plot")
+    figure: Figure = require("matplotlib.figure", "plot").Figure(figsize=(12, 6.2), layout="constrained")
+    places, unit = _places(solution, position_m)
+    worst = max(float(solution.distance_before.max()), float(solution.distance_after.max()), 1e-9)
+    size = float(np.clip(6000 / count, 25, 320))
+    most = max((edge["points"] for *_, edge in graph.edges(data=True)), default=0.0)
+    for axes, when, colouring, far, colours in zip(
+        figure.subplots(1, 2),
+        ("before", "after"),
+        ("trust", "outage"),
+        (solution.distance_before, solution.distance_after),
+        ("cividis_r", "plasma"),
+        strict=True,
+    ):
+        nodes = networkx.draw_networkx_nodes(
+            graph, places, ax=axes, node_size=size, node_color=far, cmap="RdYlGn_r", vmin=0.0, vmax=worst,
+            edgecolors="#444444", linewidths=0.6,
+        )  # fmt: skip
+        lines = None
+        for moves, style in ((True, "solid"), (False, "dashed")):
+            chosen = [(j, i, e) for j, i, e in graph.edges(data=True) if (e["points"] > 0) == moves]
+            if chosen:
+                networkx.draw_networkx_edges(
+                    graph, places, ax=axes, edgelist=[(j, i) for j, i, _ in chosen], node_size=size,
+                    edge_color=[e[colouring] for *_, e in chosen], edge_cmap=_map(colours), edge_vmin=0.0,
+                    edge_vmax=1.0, style=style, arrowsize=11, connectionstyle="arc3,rad=0.08",
+                    width=[0.8 + 2.4 * e["points"] / most if moves else 0.8 for *_, e in chosen],
+                )  # fmt: skip
+                lines = colouring
+        if count <= MOST_LABELS:
+            networkx.draw_networkx_labels(graph, places, ax=axes, font_size=7)
+        figure.colorbar(nodes, ax=axes, label="distance from the ideal distribution", shrink=0.85, pad=0.01)
+        if lines:
+            mappable = require("matplotlib.cm", "plot").ScalarMappable(cmap=colours)
+            mappable.set_clim(0.0, 1.0)
+            words = {"trust": "links: share of classes trusted with", "outage": "links: outage probability"}
+            figure.colorbar(
+                mappable, ax=axes, label=words[lines], orientation="horizontal", shrink=0.7, pad=0.02
+            )
+        axes.set_title(f"{when}: mean distance {float(far.mean()):.3g}", fontsize=10)
+        axes.set_aspect("equal")
+        axes.margins(0.08)
+        axes.tick_params(left=bool(unit), bottom=bool(unit), labelleft=bool(unit), labelbottom=bool(unit))
+        axes.set(xlabel=unit and f"x [{unit}]", ylabel=unit and f"y [{unit}]")
+    links = int((solution.source >= 0).sum())
+    figure.get_layout_engine().set(rect=(0.0, 0.0, 1.0, 0.95))
+    figure.suptitle(
+        f"{solution.method}: objective {float(solution.objective):.4g}, {links} links, "
+        f"{float(solution.transferred.sum()):.4g} points sent; wider: more points, dashed: none"
+    )
+    return figure
+
+
+def _places(solution: GraphSolution, position_m: Any) -> tuple[dict[int, Array], str]:
+    """Places of the devices and their unit; on a circle, without a unit, where they are not known."""
+    count = solution.sizes["device"]
+    given = np.asarray(solution.problem.position_m if position_m is None else position_m, np.float64)
+    if position_m is not None and (given.shape != (count, 2) or not np.isfinite(given).all()):
+        raise ProblemError(
+            f"plot: position_m: expected {count} finite places (N, 2), got shape {given.shape}"
+        )
+    if given.shape == (count, 2) and np.isfinite(given).all():
+        return dict(enumerate(given)), "m"
+    angle = 2.0 * np.pi * np.arange(count) / count
+    return dict(enumerate(np.stack([np.cos(angle), np.sin(angle)], -1))), ""
+
+
+def _map(name: str) -> Any:
+    return require("matplotlib", "plot").colormaps[name]
+
+
+def _single(solution: GraphSolution, what: str) -> None:
+    if solution.batch_shape:
+        raise ProblemError(
+            f"{what}: expected a single instance, got a batch {solution.batch_shape}: use solution[i]"
+        )

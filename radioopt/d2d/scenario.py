@@ -1,0 +1,159 @@
+"""``[d2d]`` in a scenario file: data, trust and links of the devices, and how they pose the problem."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+import numpy as np
+
+from radioopt.base.errors import ProblemError
+from radioopt.base.quantity import (
+    DEVICE,
+    PER_INSTANCE,
+    Array,
+    at_least,
+    finite,
+    fraction,
+    nonnegative,
+    positive,
+    quantity,
+)
+from radioopt.channel import Tr38901
+from radioopt.d2d.problem import GraphProblem
+from radioopt.d2d.trust import column_sparse_trust, random_trust, row_sparse_trust
+from radioopt.d2d.wireless import outage_probability, reliable_clusters
+from radioopt.scenario.devices import Devices
+from radioopt.scenario.laws import Law, Number, Of
+from radioopt.scenario.tables import Table
+
+_of = GraphProblem.quantities
+_angle = quantity("rad", finite, DEVICE, "angle of the place, seen from the base station")
+_points = quantity("points", nonnegative, DEVICE, "points of each class that a device holds")
+_threshold = quantity("points", nonnegative, DEVICE, "points of each class that a device wants")
+_budget = quantity(
+    "points", at_least(0, math.inf), PER_INSTANCE, "points a cluster may get from outside, by device"
+)
+_efficiency = quantity("bit/s/Hz", nonnegative, PER_INSTANCE, "spectral efficiency of a link")
+_seed = quantity("1", nonnegative, PER_INSTANCE, "source of classes and trust")
+
+
+class Settings(Table):
+    """Data, trust and links; see :class:`GraphProblem` for the rest.
+
+    Every device is at its distance from the base station and at ``angle_rad``. It holds ``points_per_class`` points of
+    ``classes_per_device`` classes, drawn without replacement. Gains between devices follow the cell's path loss.
+    """
+
+    num_classes: Annotated[int, Number(at_least(1), whole=True)]
+    classes_per_device: Annotated[int, Number(at_least(1), whole=True)]
+    points_per_class: Annotated[Law, Of(_points)]
+    threshold: Annotated[Law, Of(_threshold)]
+    spectral_efficiency: Annotated[Law, Of(_efficiency)]
+    trust_probability: Annotated[float, Number(fraction)]
+    max_cluster_outage: Annotated[float, Number(fraction)]
+    trust: Literal["random", "row-sparse", "column-sparse"] = "random"
+    trust_sparsity: Annotated[float, Number(fraction)] = 0.0
+    min_link_m: Annotated[float, Number(positive)] = 1.0
+    angle_rad: Annotated[Law, Of(_angle)] = Law("uniform", (0.0, 2.0 * math.pi), True)
+    draw: Annotated[Law, Of(_seed)] = Law("uniform", (0.0, 2.0**52), False)
+    budget_per_device: Annotated[Law | None, Of(_budget)] = None
+    min_classes: Annotated[Law | None, Of(_of["min_classes"])] = None
+    gate: Annotated[Law | None, Of(_of["gate"])] = None
+    diversity_weight: Annotated[Law | None, Of(_of["diversity_weight"])] = None
+    outage_weight: Annotated[Law | None, Of(_of["outage_weight"])] = None
+    cluster_weight: Annotated[Law | None, Of(_of["cluster_weight"])] = None
+    budget_penalty: Annotated[Law | None, Of(_of["budget_penalty"])] = None
+    metric: Literal["wasserstein", "total-variation", "jensen-shannon"] = "wasserstein"
+    score: Literal["improvement", "change"] = "improvement"
+    request: Literal["deficit", "compensated"] = "deficit"
+    budgeted: Literal["requested", "received"] = "requested"
+
+
+def build(devices: Devices, settings: Settings, values: Mapping[str, Array]) -> GraphProblem:
+    """Pose the problem to devices.
+
+    Parameters
+    ----------
+    devices : Devices
+        With distances to the base station and ``transmit_power_w``.
+    settings : Settings
+        Data, trust and links.
+    values : mapping of str to array_like
+        What was drawn of them.
+
+    Returns
+    -------
+    GraphProblem
+        With the batch axes of the devices.
+
+    Raises
+    ------
+    ProblemError
+        If the scenario does not give a quantity that is needed, or a value is refused.
+    """
+    given = dict(values)
+    shape, count = devices.batch_shape, devices.sizes["device"]
+    angle, seeds = given.pop("angle_rad"), given.pop("draw")
+    points, wanted = given.pop("points_per_class"), given.pop("threshold")
+    efficiency, per_device = given.pop("spectral_efficiency"), given.pop("budget_per_device", None)
+    position = devices.distance_m[..., None] * np.stack([np.cos(angle), np.sin(angle)], -1)
+    apart = np.linalg.norm(position[..., :, None, :] - position[..., None, :, :], axis=-1)
+    apart = np.maximum(apart, settings.min_link_m)
+    loss_db = _loss_db(devices, apart)
+    rss = np.expand_dims(devices.transmit_power_w, -2) * 10 ** (-loss_db / 10)
+    noise = np.asarray(devices.noise_psd_w_per_hz * devices.bandwidth_hz)
+    outage = np.asarray(
+        outage_probability(
+            rss,
+            spectral_efficiency=np.asarray(efficiency)[..., None, None],
+            noise_power_w=noise[..., None, None],
+        )
+    )
+    classes = settings.num_classes
+    held, trust = np.zeros((*shape, count, classes)), np.empty((*shape, count, count, classes), np.bool_)
+    clusters = np.empty((*shape, count), np.int64)
+    for index in np.ndindex(shape):
+        rng = np.random.default_rng(int(np.broadcast_to(seeds, shape)[index]))
+        own = rng.random((count, classes)).argsort(-1).argsort(-1) < settings.classes_per_device
+        held[index] = own * np.broadcast_to(points, (*shape, count))[index][:, None]
+        trust[index] = _trust(rng, settings, count)
+        clusters[index] = reliable_clusters(outage[index], settings.max_cluster_outage)
+    if per_device is not None:
+        members = (clusters[..., :, None] == clusters[..., None, :]).sum(-1)
+        given["budgets"] = np.expand_dims(per_device, -1) * members
+    return GraphProblem(
+        class_counts=held,
+        thresholds=np.broadcast_to(wanted, (*shape, count))[..., None],
+        trust=trust,
+        outage_probability=outage,
+        clusters=clusters,
+        position_m=position,
+        metric=settings.metric,
+        score=settings.score,
+        request=settings.request,
+        budgeted=settings.budgeted,
+        **given,
+    )
+
+
+def _trust(rng: np.random.Generator, settings: Settings, count: int) -> Array:
+    classes, probability = settings.num_classes, settings.trust_probability
+    if settings.trust == "row-sparse":
+        return row_sparse_trust(rng, count, classes, settings.trust_sparsity, probability)
+    if settings.trust == "column-sparse":
+        return column_sparse_trust(rng, count, classes, settings.trust_sparsity, probability)
+    return random_trust(rng, count, classes, probability)
+
+
+def _loss_db(devices: Devices, distance_m: Array) -> Array:
+    """Path loss between devices, by a model of distance alone."""
+    model = devices.scenario.cell.path_loss_model
+    if isinstance(model, Tr38901):
+        raise ProblemError(
+            "cell.path_loss: expected a model of distance alone, { exponent = ..., gain_at_1m_db = ... } for instance: "
+            "those of TR 38.901 are for links to a base station, which [d2d] has none of"
+        )
+    loss_db, _, _ = model.draw(np.random.default_rng(0), distance_m)
+    return loss_db

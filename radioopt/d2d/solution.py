@@ -1,0 +1,234 @@
+"""What the D2D methods return."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import numpy as np
+
+from radioopt.base.certify import certify
+from radioopt.base.options import SolveOptions
+from radioopt.base.quantity import (
+    DEVICE,
+    PER_INSTANCE,
+    Array,
+    Axes,
+    BlockKey,
+    Quantity,
+    quantity,
+    unrestricted,
+)
+from radioopt.base.solution import Solution
+from radioopt.base.status import Status
+from radioopt.d2d.certificate import distance, exchange, instances, rewards
+from radioopt.d2d.problem import POINTS, GraphProblem
+
+if TYPE_CHECKING:
+    import networkx
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+
+class GraphSolution(Solution):
+    """A transmitter for each device, with what moves and what that is worth.
+
+    Attributes
+    ----------
+    source : ndarray of int64, shape (..., N)
+        Transmitter of each device, -1 for none.
+    transferred : ndarray, shape (..., N, L)
+        Points that its transmitter sends a device, of which 1 - P arrive.
+    counts_after : ndarray, shape (..., N, L)
+        Points of each class that each device has afterwards; real numbers, see :meth:`whole_points`.
+    score : ndarray, shape (..., N)
+        What the exchange does to each device, S.
+    device_reward : ndarray, shape (..., N)
+        Local reward r.
+    cluster_reward : ndarray, shape (..., N)
+        Reward R_H of each device's cluster.
+    inter_cluster_points : ndarray, shape (..., N)
+        Points b_H that count towards the budget of each device's cluster.
+    """
+
+    score: Quantity = quantity("1", unrestricted, DEVICE, "score of the data", symbol="S")
+    device_reward: Quantity = quantity("1", unrestricted, DEVICE, "local reward", symbol="r")
+    cluster_reward: Quantity = quantity("1", unrestricted, DEVICE, "reward of the cluster", symbol="R_H")
+    inter_cluster_points: Quantity = quantity(
+        "points", unrestricted, DEVICE, "points towards the budget", symbol="b_H"
+    )
+    source: Quantity = quantity("1", unrestricted, DEVICE, "transmitter", symbol="a", dtype=np.int64)
+    transferred: Quantity = quantity("points", unrestricted, POINTS, "points sent to it", symbol="theta")
+    counts_after: Quantity = quantity("points", unrestricted, POINTS, "points afterwards", symbol="d'")
+
+    decisions: ClassVar[tuple[str, ...]] = ("source",)
+    objective_name: ClassVar[str] = "sum of all devices' rewards"
+    problem: GraphProblem
+
+    @classmethod
+    def judged(
+        cls,
+        problem: GraphProblem,
+        method: str,
+        source: Array,
+        iterations: Array,
+        options: SolveOptions,
+        *,
+        proven: bool = False,
+        stopped: Array | bool = False,
+    ) -> Self:
+        """Evaluate graphs of shape (..., N) in plain NumPy and judge them.
+
+        Parameters
+        ----------
+        problem : GraphProblem
+            The question.
+        method : str
+            The method that found them.
+        source : ndarray of int, shape (..., N)
+            The graphs.
+        iterations : ndarray of int, shape (...)
+            What the method counts.
+        options : SolveOptions
+            Tolerances.
+        proven : bool, default False
+            Whether every graph was tried, so that the objective is its own bound.
+        stopped : ndarray of bool, shape (...), default False
+            Whether the iterations ran out.
+
+        Returns
+        -------
+        GraphSolution
+            Without a proof the bound is infinite, and so is the gap.
+        """
+        shape = (*problem.batch_shape, problem.sizes["device"])
+        device, points = np.empty((4, *shape)), np.empty((2, *shape, problem.sizes["class"]))
+        objective = np.empty(shape[:-1])
+        for index, one in instances(problem):
+            moved = exchange(one, source[index])
+            worth = rewards(one, source[index], moved)
+            at: Any = (slice(None), *index)
+            device[at] = worth.score, worth.device, worth.cluster, worth.inter_cluster_points
+            points[at] = moved.transferred, moved.counts_after
+            objective[index] = worth.objective
+        objective = np.where(np.isneginf(objective), np.nan, objective)
+        bound = objective if proven else np.full_like(objective, np.inf)
+        gap, status = certify(
+            objective,
+            bound,
+            np.zeros_like(objective),
+            sense=problem.sense,
+            scale=problem.scale,
+            options=options,
+        )
+        status = np.where(
+            np.asarray(stopped) & (status == int(Status.FEASIBLE)), int(Status.ITERATION_LIMIT), status
+        )
+        whole = np.dtype(np.int64).char
+        blocks: dict[BlockKey, Array] = {
+            (DEVICE, "d"): device,
+            (DEVICE, whole): np.array(source, np.int64).reshape(1, *shape),
+            (POINTS, "d"): points,
+            (PER_INSTANCE, "d"): np.stack([objective, bound, gap]),
+            (PER_INSTANCE, whole): np.stack([np.broadcast_to(iterations, shape[:-1]), status]).astype(
+                np.int64
+            ),
+        }
+        return cls(problem, method, blocks)
+
+    @property
+    def link_outage(self) -> Array:
+        """Outage probability of each device's link, 0 where it has none, shape (..., N)."""
+        j = np.maximum(self.source, 0)[..., None]
+        lost = np.take_along_axis(self.problem.outage_probability, j, -1)[..., 0]
+        return np.where(self.source >= 0, lost, 0.0)
+
+    @property
+    def received(self) -> Array:
+        """Points that arrive at each device, shape (..., N, L)."""
+        return np.asarray((1.0 - self.link_outage[..., None]) * self.transferred)
+
+    @property
+    def distance_before(self) -> Array:
+        """Distance of each device's data from the ideal, in the problem's metric, shape (..., N)."""
+        return self._distance(self.problem.class_counts)
+
+    @property
+    def distance_after(self) -> Array:
+        """The same after the exchange, shape (..., N)."""
+        return self._distance(self.counts_after)
+
+    def _distance(self, counts: Array) -> Array:
+        return distance(self.problem.metric, counts, np.expand_dims(self.problem.ideal_distribution, -2))
+
+    def whole_points(self) -> Array:
+        """Round what is transferred to whole points, shape (..., N, L), nobody's surplus exceeded.
+
+        Returns
+        -------
+        ndarray of int64
+            By largest remainders for each transmitter and class: their sum is that of ``transferred``, rounded down.
+        """
+        found = np.floor(self.transferred + 1e-9)
+        for index in np.ndindex(self.batch_shape):
+            source, sent, whole = self.source[index], self.transferred[index], found[index]
+            for j in np.unique(source[source >= 0]):
+                mine = np.flatnonzero(source == j)
+                left = np.floor(sent[mine].sum(0) + 1e-9) - whole[mine].sum(0)
+                order = np.argsort(whole[mine] - sent[mine], axis=0, kind="stable")
+                rank = np.argsort(order, axis=0, kind="stable")
+                whole[mine] += rank < left
+        return found.astype(np.int64)
+
+    def graph(self) -> networkx.DiGraph:
+        """Return a single instance's graph for networkx; needs the extra ``plot``.
+
+        Returns
+        -------
+        networkx.DiGraph
+            An edge from each transmitter to its receiver with ``points`` transferred, ``outage`` and ``trust``, the
+            share of classes trusted with; nodes with ``cluster``, ``distance_before`` and ``distance_after``.
+
+        Raises
+        ------
+        ProblemError
+            If the solution is a batch.
+        MissingExtraError
+            If networkx is not installed.
+        """
+        from radioopt.d2d.plot import graph_of
+
+        return graph_of(self)
+
+    def summary(self) -> dict[str, Any]:
+        """Return the per-instance quantities with the number of links, points transferred and mean distances."""
+        return super().summary() | {name: float(value) for name, value in self._means().items()}
+
+    def _means(self) -> dict[str, Array]:
+        return {
+            "links": (self.source >= 0).sum(-1),
+            "points_transferred": self.transferred.sum((-1, -2)),
+            "points_received": self.received.sum((-1, -2)),
+            "mean_distance_before": self.distance_before.mean(-1),
+            "mean_distance_after": self.distance_after.mean(-1),
+        }
+
+    def to_frame(self, axes: Axes = DEVICE) -> pd.DataFrame:
+        """Tabulate per device, with its link and its data before and after; or per instance, with their means."""
+        frame = super().to_frame(axes)
+        if axes == DEVICE:
+            frame["link_outage"] = np.ravel(self.link_outage)
+            frame["points_received"] = np.ravel(self.received.sum(-1))
+            frame["distance_before"] = np.ravel(self.distance_before)
+            frame["distance_after"] = np.ravel(self.distance_after)
+            first = ["source", "link_outage", "points_received", "distance_before", "distance_after"]
+            frame = frame[first + [name for name in frame.columns if name not in first]]
+        elif axes == PER_INSTANCE:
+            for name, value in self._means().items():
+                frame[name] = np.ravel(value)
+        return frame
+
+    def plot(self, **options: Any) -> Figure:
+        """Draw devices, links and diversity before and after; see :func:`radioopt.d2d.plot.plot_graph`."""
+        from radioopt.d2d.plot import plot_graph
+
+        return plot_graph(self, **options)

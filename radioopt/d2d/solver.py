@@ -1,0 +1,138 @@
+"""D2D methods: problem -> kernel -> evaluated graph."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from radioopt.base.errors import OptionError
+from radioopt.base.options import SolveOptions
+from radioopt.base.quantity import Array
+from radioopt.d2d import kernel_search
+from radioopt.d2d.certificate import instances
+from radioopt.d2d.game import Game
+from radioopt.d2d.problem import GraphProblem
+from radioopt.d2d.solution import GraphSolution
+
+#: devices from which on only the links of least outage are tried, and how many those are
+MANY_DEVICES, FEW_LINKS = 500, 64
+#: graphs that enumeration tries at most: those of 8 devices
+MAX_GRAPHS = 8**8
+
+
+@GraphProblem.method("local-search", exact=False)
+def local_search(
+    problem: GraphProblem,
+    options: SolveOptions,
+    *,
+    starts: int = 1,
+    candidates: int = 0,
+    seed: int = 0,
+) -> GraphSolution:
+    """Coordinate ascent on F from several starts; a local optimum, near or at the global one.
+
+    Parameters
+    ----------
+    problem : GraphProblem
+        One instance or a batch.
+    options : SolveOptions
+        ``max_iterations`` limits the passes over all devices from each start.
+    starts : int, default 1
+        The first start has no links, the others random ones. 20 find the optimum of small instances.
+    candidates : int, default 0
+        Links tried per device, those of least outage that could move anything; 0 tries all, or 64 from 500 devices on.
+    seed : int, default 0
+        Of the orders in which devices choose, and of the starts.
+
+    Returns
+    -------
+    GraphSolution
+        ``iterations`` counts passes over all devices. No device alone could do better by a candidate; there is no
+        bound, so the gap is infinite.
+
+    Raises
+    ------
+    OptionError
+        If there is no start, or a negative number of candidates or seed.
+    """
+    at_least("local-search", starts=(starts, 1), candidates=(candidates, 0), seed=(seed, 0))
+    source, passes, finished = _room(problem)
+    for index, one in instances(problem):
+        game, links, _ = prepare(one, candidates)
+        rng = np.random.default_rng([seed, *index])
+        orders, initial = _starts(rng, links, starts)
+        _, passes[index], finished[index] = kernel_search.local_search(
+            game, links, initial, orders, options.max_iterations, source[index]
+        )
+    return GraphSolution.judged(problem, "local-search", source, passes, options, stopped=finished == 0)
+
+
+@GraphProblem.method("enumerate", exact=True)
+def enumerate_graphs(
+    problem: GraphProblem, options: SolveOptions, *, max_graphs: int = MAX_GRAPHS
+) -> GraphSolution:
+    """Try every graph of links that could move anything; proves the optimum of up to 8 devices.
+
+    Parameters
+    ----------
+    problem : GraphProblem
+        One instance or a batch, of few devices or few links.
+    options : SolveOptions
+        Tolerances.
+    max_graphs : int, default 16777216
+        Graphs tried at most; all of 8 devices by default.
+
+    Returns
+    -------
+    GraphSolution
+        ``iterations`` counts graphs. The bound is the objective: no other graph is better.
+
+    Raises
+    ------
+    OptionError
+        If there are more graphs.
+    """
+    source, count, _ = _room(problem)
+    for index, one in instances(problem):
+        game, links, graphs = prepare(one, one.sizes["device"])
+        if graphs > max_graphs:
+            raise OptionError(
+                f"enumerate: {graphs:.3g} graphs of useful links, more than max_graphs = {max_graphs}: "
+                "use local-search, or raise max_graphs"
+            )
+        _, count[index] = kernel_search.enumerate_graphs(game, links, source[index])
+    return GraphSolution.judged(problem, "enumerate", source, count, options, proven=True)
+
+
+def prepare(problem: GraphProblem, candidates: int) -> tuple[Game, Array, float]:
+    """Arrays for the kernels: the instance with room for a graph, the links to try, and the number of their graphs."""
+    devices = problem.sizes["device"]
+    few = candidates or (devices if devices < MANY_DEVICES else FEW_LINKS)
+    game, links = Game.of(problem), np.empty((devices, min(few, devices)), np.int64)
+    kernel_search.fill_candidates(game.points, game.trust, game.outage, game.numbers, problem.allowed, links)
+    with np.errstate(over="ignore"):
+        graphs = float(np.prod(1.0 + (links >= 0).sum(-1)))
+    return game, links, graphs
+
+
+def at_least(method: str, **given: tuple[float, float]) -> None:
+    """Refuse an option that is below its least value."""
+    for name, (value, least) in given.items():
+        if not value >= least:
+            raise OptionError(f"{method}: {name}: expected at least {least}, got {value}")
+
+
+def _room(problem: GraphProblem) -> tuple[Array, Array, Array]:
+    """Room for the graphs, and for two whole numbers per instance."""
+    shape = problem.batch_shape
+    source = np.full((*shape, problem.sizes["device"]), -1, np.int64)
+    return source, np.zeros(shape, np.int64), np.zeros(shape, np.int64)
+
+
+def _starts(rng: np.random.Generator, links: Array, starts: int) -> tuple[Array, Array]:
+    """Orders of the devices and graphs to start from, each (starts, N); the first has no links."""
+    devices = len(links)
+    orders = rng.random((starts, devices)).argsort(-1)
+    pick = (rng.random((starts, devices)) * (1 + (links >= 0).sum(-1))).astype(np.int64)
+    initial = np.where(pick > 0, links[np.arange(devices), pick - 1], -1)
+    initial[0] = -1
+    return orders, initial

@@ -1,0 +1,169 @@
+"""Local search and enumeration against every graph in plain NumPy, and at sizes where nothing else can say."""
+
+import numpy as np
+import pytest
+
+from radioopt import OptionError, SolveOptions, Status
+from radioopt.d2d import exchange
+from validation.d2d import enumeration, zoo
+
+NAMED = zoo.named()
+
+
+def same(found, expected):
+    assert float(found) == pytest.approx(float(expected), rel=1e-11, abs=1e-11)
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_named_instances(name):
+    problem = NAMED[name]
+    value, _, _ = enumeration.best(problem)
+    proven, searched = problem.solve("enumerate"), problem.solve(starts=20)
+    same(proven.objective, value)
+    same(searched.objective, value)
+    assert proven.status is Status.OPTIMAL
+    assert proven.gap == 0
+    assert searched.status is Status.FEASIBLE
+    assert searched.gap == np.inf
+    for solution in (proven, searched):
+        certificate = solution.verify()
+        same(certificate.objective, solution.objective)
+        same(certificate.bound, value)
+        assert certificate.status == Status.OPTIMAL
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_random_instances_of_all_settings(seed):
+    problem = zoo.random(seed, 5)
+    value, _, _ = enumeration.best(problem)
+    same(problem.solve("enumerate").objective, value)
+    same(problem.solve(starts=20).objective, value)
+
+
+@pytest.mark.exhaustive
+def test_two_hundred_instances_equal_enumeration():
+    for seed in range(200):
+        problem = zoo.random(1000 + seed, 7)
+        best = problem.solve("enumerate")
+        same(problem.solve(starts=20).objective, best.objective)
+
+
+@pytest.mark.parametrize(
+    "method", ["local-search", "q-learning", "closest", "most-trusted", "uniform", "none"]
+)
+def test_no_method_beats_the_optimum_and_all_are_legal(method):
+    for seed in range(8):
+        problem = zoo.random(seed, 6)
+        best, found = problem.solve("enumerate"), problem.solve(method)
+        certificate = found.verify()
+        assert certificate.residual <= 0
+        same(certificate.objective, found.objective)
+        assert found.objective <= best.objective + 1e-9
+        assert found.method == method
+
+
+@pytest.mark.parametrize("devices", [30, 100])
+def test_no_device_alone_can_do_better(devices):
+    from radioopt.d2d import rewards
+
+    problem = zoo.draw(devices)
+    solution = problem.solve()
+    assert solution.verify().residual <= 0
+    for i in range(0, devices, 7):
+        others = np.repeat(solution.source[None], devices, 0)
+        others[:, i] = np.arange(devices)
+        others[i, i] = -1
+        assert rewards(problem, others).objective.max() <= solution.objective + 1e-9
+
+
+@pytest.mark.parametrize("budgeted", ["requested", "received"])
+@pytest.mark.parametrize("request_", ["deficit", "compensated"])
+def test_the_kernel_agrees_with_the_certificate_at_every_size(budgeted, request_):
+    for devices in (9, 25):
+        problem = zoo.draw(devices, 3, budgeted=budgeted, request=request_)
+        problem = problem.replace(budgets=0.3 * problem.budgets)
+        solution = problem.solve(starts=3)
+        same(solution.verify().objective, solution.objective)
+        moved = exchange(problem, solution.source)
+        np.testing.assert_array_equal(solution.counts_after, moved.counts_after)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("devices", [1000, 2000])
+def test_many_devices(devices):
+    problem = zoo.draw(devices)
+    solution = problem.solve()
+    assert solution.verify().residual <= 0
+    assert solution.objective > 3 * problem.solve("closest").objective
+    assert solution.iterations < 100
+
+
+def test_more_starts_are_no_worse():
+    problem = zoo.draw(40)
+    values = [problem.solve(starts=n).objective for n in (1, 5, 15)]
+    assert values == sorted(values)
+
+
+def test_the_same_seed_gives_the_same_graph():
+    problem = zoo.draw(40)
+    assert problem.solve(starts=3, seed=5) == problem.solve(starts=3, seed=5)
+
+
+def test_a_batch_is_its_instances():
+    a, b = zoo.draw(6, 1), zoo.draw(6, 2)
+    names = [name for name in a.quantities if name not in ("clusters", "budgets")]
+    fields = {name: np.stack([getattr(a, name), getattr(b, name)]) for name in names}
+    batch = type(a)(
+        **fields, clusters=np.stack([a.clusters, b.clusters]), budgets=np.stack([a.budgets, b.budgets])
+    )
+    proven = batch.solve("enumerate")
+    assert (proven.status == Status.OPTIMAL).all()
+    for i, one in enumerate((a, b)):
+        assert batch[i] == one
+        np.testing.assert_array_equal(proven.source[i], one.solve("enumerate").source)
+    for method in ("local-search", "closest", "q-learning"):
+        assert batch.solve(method).source.shape == (2, 6)
+
+
+def test_passes_can_run_out():
+    solution = zoo.draw(30).solve(options=SolveOptions(max_iterations=1), throw=False)
+    assert solution.status is Status.ITERATION_LIMIT
+
+
+def test_candidates_are_those_of_least_outage_that_could_move_anything():
+    from radioopt.d2d.certificate import useful
+    from radioopt.d2d.solver import prepare
+
+    problem = zoo.draw(60, 4)
+    few = prepare(problem, 8)[1]
+    can = useful(problem)
+    for i, links in enumerate(few):
+        ranked = np.flatnonzero(can[i])[np.argsort(problem.outage_probability[i][can[i]], kind="stable")]
+        np.testing.assert_allclose(
+            np.sort(problem.outage_probability[i][links[links >= 0]]),
+            problem.outage_probability[i][ranked[:8]],
+        )
+
+
+@pytest.mark.parametrize(
+    ("method", "options", "message"),
+    [
+        ("local-search", {"starts": 0}, r"local-search: starts: expected at least 1, got 0"),
+        ("local-search", {"candidates": -1}, r"local-search: candidates: expected at least 0, got -1"),
+        ("local-search", {"seed": -1}, r"local-search: seed: expected at least 0, got -1"),
+        ("uniform", {"seed": -3}, r"uniform: seed: expected at least 0, got -3"),
+        (
+            "enumerate",
+            {"max_graphs": 10},
+            r"enumerate: .* more than max_graphs = 10: use local-search, or raise",
+        ),
+        ("q-learning", {"iterations": 0}, r"q-learning: iterations: expected at least 1, got 0"),
+        ("q-learning", {"reduction": 1.5}, r"q-learning: reduction: expected at most 1, got 1\.5"),
+        ("q-learning", {"floor": 0.0}, r"q-learning: floor: expected more than 0, got 0\.0"),
+        ("q-learning", {"levels": 2}, r"q-learning: levels: expected an odd number"),
+        ("closest", {"seed": 1}, r"method 'closest': unknown option 'seed', it takes: none"),
+    ],
+)
+def test_options_out_of_range_are_refused(method, options, message):
+    with pytest.raises(OptionError, match=message):
+        zoo.draw(6).solve(method, **options)
