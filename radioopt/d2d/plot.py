@@ -68,7 +68,8 @@ def plot_graph(solution: GraphSolution, *, position_m: Any = None) -> Figure:
     """
     graph, count = graph_of(solution), solution.sizes["device"]
     networkx = require("networkx", "plot")
-    figure: Figure = require("matplotlib.figure", "plot").Figure(figsize=(12, 6.2), layout="constrained")
+    figure: Figure = require("matplotlib.figure", "plot").Figure(figsize=(12, 6.2))
+    figure.set_layout_engine("constrained", rect=(0.0, 0.0, 1.0, 0.95))  # room for the title
     places, unit = _places(solution, position_m)
     worst = max(float(solution.distance_before.max()), float(solution.distance_after.max()), 1e-9)
     size = float(np.clip(6000 / count, 25, 320))
@@ -112,7 +113,6 @@ def plot_graph(solution: GraphSolution, *, position_m: Any = None) -> Figure:
         axes.tick_params(left=bool(unit), bottom=bool(unit), labelleft=bool(unit), labelbottom=bool(unit))
         axes.set(xlabel=unit and f"x [{unit}]", ylabel=unit and f"y [{unit}]")
     links = int((solution.source >= 0).sum())
-    figure.get_layout_engine().set(rect=(0.0, 0.0, 1.0, 0.95))
     figure.suptitle(
         f"{solution.method}: objective {float(solution.objective):.4g}, {links} links, "
         f"{float(solution.transferred.sum()):.4g} points sent; wider: more points, dashed: none"
