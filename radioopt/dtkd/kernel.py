@@ -24,7 +24,7 @@ import math
 
 import numpy as np
 
-from radioopt.numerics.jit import kernel, parallel_kernel, prange
+from radioopt.numerics.jit import kernel, parallel_kernel, prange, vector_kernel
 
 # rows of the problem's per-user block and of its per-instance block
 GAIN, LOCAL, POWER, F_LOW, F_HIGH, B_LOW, B_HIGH, DEADLINE, MODEL, PLACE = range(10)
@@ -35,10 +35,11 @@ CYCLES, BITS, OWN, AVERAGE = range(4)
 CPU, WIDTH, DELAY, DEADLINE_PRICE = range(4)
 OBJECTIVE, BOUND, RESIDUAL, CPU_PRICE, WIDTH_PRICE = range(5)
 PASSES, STATUS, NODES = range(3)
-# rows of an action: k without the user's part, u, s, and the user's part alpha x mu
-K, U, S, T = range(4)
-# rows of a user: 1/f_loc, w
-R, W = range(2)
+# rows of an action: k without the user's part, u, s, the user's part alpha x mu, and at prices the score without the
+# user's part and its slope in w
+K, U, S, T, BASE, STEEP = range(6)
+# rows of a user: 1/f_loc, w, and the least score at prices
+R, W, LEAST = range(3)
 # users whose sums are taken together before they are added: rounding grows with the number of such groups
 CHUNK = 128
 
@@ -67,7 +68,8 @@ def fill_actions(instance, i, catalogue, actions):
 
 @kernel
 def fill_users(device, instance, i, actions, users, choices):
-    """Write the numbers of every user, and which actions it may choose: first, end, step."""
+    """Write the numbers of every user, and which actions it may choose: first, end, step; return if all are free."""
+    free = True
     for k in range(users.shape[1]):
         users[R, k] = 1.0 / device[LOCAL, i, k]
         users[W, k] = 1.0 / math.sqrt(spectral_efficiency(device, instance, i, k))
@@ -75,31 +77,70 @@ def fill_users(device, instance, i, actions, users, choices):
         choices[0, k] = 2 * max(model, 0) + max(place, 0)
         choices[1, k] = actions.shape[1] if model < 0 else 2 * model + (2 if place < 0 else place + 1)
         choices[2, k] = 1 if place < 0 else 2
+        free = free and model < 0 and place < 0
+    return free
 
 
 @kernel
-def scan(actions, users, choices, low, slope, chosen):
+def price(actions, low, slope):
+    """Write what every action costs at (L, S): the part that all users share, and the part per w."""
+    for a in range(actions.shape[1]):
+        actions[BASE, a] = actions[K, a] + 2.0 * low * actions[U, a]
+        actions[STEEP, a] = 2.0 * slope * actions[S, a]
+
+
+@kernel
+def score(actions, users, a, k):
+    """Score of action a for user k at the prices written last."""
+    return actions[BASE, a] + actions[T, a] * users[R, k] + actions[STEEP, a] * users[W, k]
+
+
+@vector_kernel
+def choose_any(actions, users, begin, end, chosen):
+    """Choose among all actions for some users: an action at a time, users in vector lanes."""
+    for k in range(begin, end):
+        users[LEAST, k] = actions[BASE, 0] + actions[T, 0] * users[R, k] + actions[STEEP, 0] * users[W, k]
+        chosen[k] = 0
+    for a in range(1, actions.shape[1]):
+        base, local, steep = actions[BASE, a], actions[T, a], actions[STEEP, a]
+        for k in range(begin, end):
+            here = base + local * users[R, k] + steep * users[W, k]
+            better = here < users[LEAST, k]
+            users[LEAST, k] = here if better else users[LEAST, k]
+            chosen[k] = a if better else chosen[k]
+
+
+@kernel
+def choose_allowed(actions, users, begin, end, choices, chosen):
+    """Choose for some users among the actions that each may choose."""
+    for k in range(begin, end):
+        least = math.inf
+        for a in range(choices[0, k], choices[1, k], choices[2, k]):
+            here = score(actions, users, a, k)
+            if here < least:
+                chosen[k], least = a, here
+        users[LEAST, k] = least
+
+
+@kernel
+def scan(actions, users, choices, free, low, slope, chosen):
     """Choose the best action of every user at (L, S); return the sum of their scores, and of k, u and v."""
-    count, total = users.shape[1], actions.shape[1]
-    base, steep = np.empty(total), np.empty(total)
-    for a in range(total):
-        base[a] = actions[K, a] + 2.0 * low * actions[U, a]
-        steep[a] = 2.0 * slope * actions[S, a]
+    count = users.shape[1]
+    price(actions, low, slope)
     scores, fixed, cpu, width = 0.0, 0.0, 0.0, 0.0
     for begin in range(0, count, CHUNK):
+        end = min(begin + CHUNK, count)
+        if free:
+            choose_any(actions, users, begin, end, chosen)
+        else:
+            choose_allowed(actions, users, begin, end, choices, chosen)
         part_scores, part_fixed, part_cpu, part_width = 0.0, 0.0, 0.0, 0.0
-        for k in range(begin, min(begin + CHUNK, count)):
-            r, w = users[R, k], users[W, k]
-            best, least = 0, math.inf
-            for a in range(choices[0, k], choices[1, k], choices[2, k]):
-                score = base[a] + actions[T, a] * r + steep[a] * w
-                if score < least:
-                    best, least = a, score
-            chosen[k] = best
-            part_scores += least
-            part_fixed += actions[K, best] + actions[T, best] * r
-            part_cpu += actions[U, best]
-            part_width += actions[S, best] * w
+        for k in range(begin, end):
+            a = chosen[k]
+            part_scores += users[LEAST, k]
+            part_fixed += actions[K, a] + actions[T, a] * users[R, k]
+            part_cpu += actions[U, a]
+            part_width += actions[S, a] * users[W, k]
         scores += part_scores
         fixed += part_fixed
         cpu += part_cpu
@@ -118,7 +159,9 @@ def best_on_edge(hull, i, j, tau):
     """Minimise the cost between vertices i and j; return it and the weight of j."""
     d0, d1, d2 = hull[0, j] - hull[0, i], hull[1, j] - hull[1, i], hull[2, j] - hull[2, i]
     least, weight = math.inf, 0.0
-    for full in range(2):  # the whole band used, or not
+    for full in range(
+        1 if min(hull[2, i], hull[2, j]) >= tau else 0, 2
+    ):  # part of the band used, or all of it
         curve = d1 * d1 + (d2 * d2 if full else 0.0)
         slope = d0 + 2.0 * hull[1, i] * d1 + 2.0 * (hull[2, i] if full else tau) * d2
         t = min(max(-0.5 * slope / curve, 0.0), 1.0) if curve > 0.0 else (1.0 if slope < 0.0 else 0.0)
@@ -147,6 +190,12 @@ def best_in_triangle(hull, i, j, k, tau):
 
 
 @kernel
+def copy_vertex(hull, source, target):
+    """Overwrite a vertex by another."""
+    hull[0, target], hull[1, target], hull[2, target] = hull[0, source], hull[1, source], hull[2, source]
+
+
+@kernel
 def correct(hull, size, tau):
     """Minimise the cost over a hull of at most four vertices, the last of which is new; keep those that matter.
 
@@ -158,32 +207,32 @@ def correct(hull, size, tau):
         value, weight = best_on_edge(hull, new, j, tau)
         if value < least:
             least, first, second, t, s = value, j, -1, weight, 0.0
+    for j in range(1, new):
         for k in range(j):
             value, one, two = best_in_triangle(hull, new, j, k, tau)
             if value < least:
                 least, first, second, t, s = value, j, k, one, two
-    if first < 0:
-        hull[:, 0] = hull[:, new]
-        return 1, least, hull[1, 0], hull[2, 0]
     weight = 1.0 - t - s
-    cpu = weight * hull[1, new] + t * hull[1, first]
-    width = weight * hull[2, new] + t * hull[2, first]
+    cpu, width = weight * hull[1, new], weight * hull[2, new]
     kept = 0
-    if second >= 0:
+    if second >= 0:  # second < first < new: nothing is overwritten that is still needed
         cpu += s * hull[1, second]
         width += s * hull[2, second]
-        hull[:, kept] = hull[:, second]  # second < first < new: nothing is overwritten that is still needed
+        copy_vertex(hull, second, kept)
         kept += 1
-    hull[:, kept] = hull[:, first]
-    kept += 1
+    if first >= 0:
+        cpu += t * hull[1, first]
+        width += t * hull[2, first]
+        copy_vertex(hull, first, kept)
+        kept += 1
     if weight > 0.0:
-        hull[:, kept] = hull[:, new]
+        copy_vertex(hull, new, kept)
         kept += 1
     return kept, least, cpu, width
 
 
 @kernel
-def maximise_dual(actions, users, choices, tau, most, chosen):
+def maximise_dual(actions, users, choices, free, tau, most, chosen):
     """Maximise D by fully corrective steps over at most four vertices.
 
     Returns D, what it is at most, L and S, the least cost of the actions met with the L and S that chose them, how
@@ -197,13 +246,15 @@ def maximise_dual(actions, users, choices, tau, most, chosen):
     at_low, at_slope = 0.0, 0.0
     for k in range(users.shape[1]):
         at_slope += users[W, k]
+    per_user = 0.0
     for a in range(actions.shape[1]):
         at_low += actions[U, a] / actions.shape[1]
+        per_user += actions[S, a] / actions.shape[1]
     at_low *= users.shape[1]
-    at_slope = max(at_slope * actions[S].mean(), tau)
+    at_slope = max(at_slope * per_user, tau)
     while passes < most:
         passes += 1
-        scores, fixed, cpu, width = scan(actions, users, choices, at_low, at_slope, chosen)
+        scores, fixed, cpu, width = scan(actions, users, choices, free, at_low, at_slope, chosen)
         value = scores - at_low * at_low - at_slope * at_slope + tau * tau
         if value > bound:
             bound, low, slope = value, at_low, at_slope
@@ -223,35 +274,25 @@ def maximise_dual(actions, users, choices, tau, most, chosen):
 
 
 @kernel
-def allocate(device, instance, i, catalogue, chosen, out_device, out_instance):
-    """Share F and B in the best way for the actions chosen, and measure: cost, residual, prices."""
-    alpha, band, server = instance[ALPHA, i], instance[BAND, i], instance[SERVER, i]
-    delta, teacher, label = instance[DELTA, i], instance[TEACHER, i], instance[LABEL, i]
-    roots_c, roots_d = 0.0, 0.0
-    for k in range(chosen.size):
-        m, x = chosen[k] >> 1, chosen[k] & 1
-        d = (catalogue[BITS, m] + x * label) / spectral_efficiency(device, instance, i, k)
-        # until they are scaled these rows hold the roots
-        out_device[CPU, i, k] = math.sqrt(teacher + (1 - x) * catalogue[CYCLES, m])
-        out_device[WIDTH, i, k] = math.sqrt(d)
-        roots_c += out_device[CPU, i, k]
-        roots_d += out_device[WIDTH, i, k]
-    per_root_c = server / roots_c if roots_c > 0.0 else 0.0
-    per_root_d = band / roots_d if roots_d > 0.0 else 0.0
-    if delta * per_root_d * per_root_d > alpha:  # more bandwidth costs more than the time it saves
-        per_root_d = math.sqrt(alpha / delta)
+def allocate(instance, i, tau, parts, out_device, out_instance):
+    """Share F and B in the best way for chosen actions, and measure: cost, residual, prices.
+
+    ``parts`` holds per user k without the user's part, the time at the user, u and v.
+    """
+    alpha, cpu, width = instance[ALPHA, i], 0.0, 0.0
+    for k in range(parts.shape[1]):
+        cpu += parts[2, k]
+        width += parts[3, k]
+    full = max(width, tau)  # less than the whole band where it costs more than the time it saves
+    per_u = instance[SERVER, i] / cpu if cpu > 0.0 else 0.0
+    per_v = instance[BAND, i] / full if full > 0.0 else 0.0
     objective, use_f, use_b = 0.0, 0.0, 0.0
-    for k in range(chosen.size):
-        m, x = chosen[k] >> 1, chosen[k] & 1
-        root_c, root_d = out_device[CPU, i, k], out_device[WIDTH, i, k]
-        f, b = per_root_c * root_c, per_root_d * root_d
-        delay = x * catalogue[CYCLES, m] / device[LOCAL, i, k]
-        if f > 0.0:
-            delay += root_c / per_root_c
-        if b > 0.0:
-            delay += root_d / per_root_d
-        worth = instance[ETA_OWN, i] * catalogue[OWN, m] + instance[ETA_AVERAGE, i] * catalogue[AVERAGE, m]
-        objective += alpha * delay + instance[BETA, i] * root_c * root_c + delta * b - worth
+    per_alpha, delta = 1.0 / alpha, instance[DELTA, i]
+    for k in range(parts.shape[1]):
+        u, v = parts[2, k], parts[3, k]
+        f, b = per_u * u, per_v * v
+        delay = parts[1, k] + (u * cpu + v * full) * per_alpha
+        objective += parts[0, k] + alpha * delay + delta * b
         use_f += f
         use_b += b
         out_device[CPU, i, k] = f
@@ -259,10 +300,9 @@ def allocate(device, instance, i, catalogue, chosen, out_device, out_instance):
         out_device[DELAY, i, k] = delay
         out_device[DEADLINE_PRICE, i, k] = 0.0
     out_instance[OBJECTIVE, i] = objective
-    out_instance[RESIDUAL, i] = max(use_f / server, use_b / band) - 1.0
-    out_instance[CPU_PRICE, i] = alpha / (per_root_c * per_root_c) if per_root_c > 0.0 else 0.0
-    price = alpha / (per_root_d * per_root_d) - delta if per_root_d > 0.0 else 0.0
-    out_instance[WIDTH_PRICE, i] = max(price, 0.0) if use_b >= band * (1.0 - 1e-12) else 0.0
+    out_instance[RESIDUAL, i] = max(use_f / instance[SERVER, i], use_b / instance[BAND, i]) - 1.0
+    out_instance[CPU_PRICE, i] = cpu * cpu / instance[SERVER, i]
+    out_instance[WIDTH_PRICE, i] = (full - tau) * (full + tau) / instance[BAND, i]
     # D at the prices of these very actions, the only ones there are: their cost, whatever rounding does to it
     out_instance[BOUND, i] = objective - 4e-16 * abs(objective)
 
@@ -278,11 +318,28 @@ def write_choice(i, chosen, out_model, out_local):
 @kernel
 def allocate_one(device, instance, i, catalogue, out_device, out_model, out_local, out_instance, out_counts):
     """Solve Problem 3: every model and place is fixed."""
-    chosen = np.empty(device.shape[2], np.int64)
-    for k in range(chosen.size):
-        chosen[k] = 2 * int(device[MODEL, i, k]) + int(device[PLACE, i, k])
-    allocate(device, instance, i, catalogue, chosen, out_device, out_instance)
-    write_choice(i, chosen, out_model, out_local)
+    alpha, beta, teacher, label = (
+        instance[ALPHA, i],
+        instance[BETA, i],
+        instance[TEACHER, i],
+        instance[LABEL, i],
+    )
+    per_cycle, per_bit = alpha / instance[SERVER, i], alpha / instance[BAND, i]
+    parts = np.empty((4, device.shape[2]))
+    for k in range(parts.shape[1]):
+        m, local = int(device[MODEL, i, k]), device[PLACE, i, k] > 0.5
+        out_model[0, i, k] = m
+        out_local[0, i, k] = local
+        student = catalogue[CYCLES, m]
+        cycles = teacher if local else teacher + student
+        bits = catalogue[BITS, m] + label if local else catalogue[BITS, m]
+        worth = instance[ETA_OWN, i] * catalogue[OWN, m] + instance[ETA_AVERAGE, i] * catalogue[AVERAGE, m]
+        parts[0, k] = beta * cycles - worth
+        parts[1, k] = student / device[LOCAL, i, k] if local else 0.0
+        parts[2, k] = math.sqrt(cycles * per_cycle)
+        parts[3, k] = math.sqrt(bits * per_bit / spectral_efficiency(device, instance, i, k))
+    tau = math.sqrt(instance[DELTA, i] * instance[BAND, i])
+    allocate(instance, i, tau, parts, out_device, out_instance)
     out_counts[PASSES, i] = 1
     out_counts[NODES, i] = 0
 

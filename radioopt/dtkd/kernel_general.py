@@ -219,95 +219,88 @@ def use(user, table, chosen, alpha, cpu_price, width_price):
 
 
 @kernel
+def narrow(low, high, at_low, at_high, price, miss, side):
+    """Move one end of a bracket of prices to where ``miss`` was measured (regula falsi, Illinois)."""
+    if miss > 0.0:
+        return price, high, miss, 0.5 * at_high if side == 1 else at_high, 1
+    return low, price, 0.5 * at_low if side == -1 else at_low, miss, -1
+
+
+@kernel
+def next_price(low, high, at_low, at_high, price, miss):
+    """Price to try next: inside the bracket, or beyond its end as if demand fell with the root of the price."""
+    if high == math.inf:
+        return price * max(math.exp(2.0 * miss) * 1.1, 2.0)
+    if not (low > 0.0 and at_low < math.inf):
+        return max(price * min(math.exp(2.0 * miss) * 0.9, 0.5), math.sqrt(low) * math.sqrt(high))
+    t = min(max(at_low / (at_low - at_high), 1e-3), 1.0 - 1e-3)
+    return low * math.exp(t * math.log(high / low))
+
+
+@kernel
 def clear_cpu(user, table, chosen, alpha, server, width_price, guess):
-    """Solve sum f = F in lambda at a given kappa; 0 where all the CPU there is to take is less; inf if none will do."""
-    cpu, width, value = use(user, table, chosen, alpha, 0.0, width_price)
-    if cpu <= server:
-        return 0.0, width, value
-    low, high, at_low, at_high = 0.0, math.inf, math.inf, -math.inf
-    price, side = guess, 0
+    """Solve sum f = F in lambda at a given kappa.
+
+    Returns lambda (0 where all that may be taken is less, inf if no shares meet the deadlines), the sums of f and b,
+    and the value.
+    """
+    low, high, at_low, at_high, side = 0.0, math.inf, math.inf, -math.inf, 0
+    price, cpu, width, value = 0.0, 0.0, 0.0, 0.0
     for _ in range(300):
         cpu, width, value = use(user, table, chosen, alpha, price, width_price)
         if value == math.inf:
-            return math.inf, width, value
+            return math.inf, cpu, width, value
+        if price == 0.0:  # is the CPU worth anything at all?
+            if cpu <= server:
+                break
+            price = guess
+            continue
         miss = math.log(cpu / server) if cpu > 0.0 else -700.0
         if abs(miss) < 4e-15 or price > HUGE * guess:
             break
-        if miss > 0.0:
-            low, at_low = price, miss
-            if side == 1:
-                at_high *= 0.5
-            side = 1
-        else:
-            high, at_high = price, miss
-            if side == -1:
-                at_low *= 0.5
-            side = -1
-        if low > 0.0 and high < math.inf:
-            if high <= low * (1.0 + 4e-16):
-                break
-            t = min(max(at_low / (at_low - at_high), 1e-3), 1.0 - 1e-3)
-            price = low * math.exp(t * math.log(high / low))
-        elif high == math.inf:  # f falls at most as the square root of the price
-            price = low * max(math.exp(2.0 * miss) * 1.1, 2.0)
-        else:
-            price = high * min(math.exp(2.0 * miss) * 0.9, 0.5)
-    return price, width, value
+        low, high, at_low, at_high, side = narrow(low, high, at_low, at_high, price, miss, side)
+        if high <= low * (1.0 + 4e-16):
+            break
+        price = next_price(low, high, at_low, at_high, price, miss)
+    return price, cpu, width, value
 
 
 @kernel
 def clear(user, table, chosen, alpha, delta, server, band, coupled, enough, guess_cpu, guess_width):
     """Solve Problem 3 for given actions; stop early once its dual exceeds what is enough.
 
-    Returns lambda, kappa and the dual; lambda is inf where no shares meet the deadlines.
+    Returns lambda, kappa and the dual; lambda is inf where no shares meet the deadlines. Turn 0, with deadlines, is at
+    prices beside which delay costs nothing, where the users take the least that their deadlines need. Turn 1 is at
+    kappa = delta: is bandwidth scarce at all?
     """
-    if coupled:  # at prices beside which delay costs nothing the users take the least that the deadlines need
-        price, width, value = clear_cpu(
-            user, table, chosen, alpha, server, HUGE * guess_width, HUGE * guess_cpu
-        )
-        if value == math.inf:
-            return math.inf, delta, math.inf
-        cpu, _, _ = use(user, table, chosen, alpha, price, HUGE * guess_width)
-        if cpu > server * (1.0 + 1e-10) or width > band * (1.0 + 1e-10):
-            return math.inf, delta, math.inf
-    cpu_price, width, value = clear_cpu(user, table, chosen, alpha, server, delta, guess_cpu)
-    dual = value - cpu_price * server
-    if width <= band or dual > enough:
-        return cpu_price, delta, dual
-    low, high, at_low, at_high = max(delta, 0.0), math.inf, math.inf, -math.inf
-    if width < math.inf and delta > 0.0:
-        at_low = math.log(width / band)
-    price, side = max(guess_width, 1.01 * delta), 0
-    for _ in range(300):
-        if coupled:
-            cpu_price, width, value = clear_cpu(
-                user, table, chosen, alpha, server, price, cpu_price if cpu_price > 0.0 else guess_cpu
-            )
-        else:
-            _, width, value = use(user, table, chosen, alpha, cpu_price, price)
+    low, high, at_low, at_high, side = delta, math.inf, math.inf, -math.inf, 0
+    price, cpu_price, dual = 0.0, 0.0, 0.0
+    for turn in range(0 if coupled else 1, 300):
+        guess = cpu_price if cpu_price > 0.0 else guess_cpu
+        if turn == 0:
+            price, guess = HUGE * guess_width, HUGE * guess_cpu
+        elif turn == 1:
+            price, guess = delta, guess_cpu
+        elif turn == 2:
+            price = max(guess_width, 1.01 * delta)
+        cpu_price, cpu, width, value = clear_cpu(user, table, chosen, alpha, server, price, guess)
+        if turn == 0:
+            if value == math.inf or cpu > server * (1.0 + 1e-10) or width > band * (1.0 + 1e-10):
+                return math.inf, delta, math.inf
+            continue
         dual = value - cpu_price * server - (price - delta) * band
         miss = math.log(width / band) if width > 0.0 else -700.0
-        if abs(miss) < 4e-15 or dual > enough or price > HUGE * guess_width:
+        if dual > enough or (turn == 1 and miss <= 0.0):
             break
-        if miss > 0.0:
-            low, at_low = price, miss
-            if side == 1:
-                at_high *= 0.5
-            side = 1
-        else:
-            high, at_high = price, miss
-            if side == -1:
-                at_low *= 0.5
-            side = -1
-        if at_low < math.inf and high < math.inf:
-            if high <= low * (1.0 + 4e-16):
-                break
-            t = min(max(at_low / (at_low - at_high), 1e-3), 1.0 - 1e-3)
-            price = low * math.exp(t * math.log(high / low))
-        elif high == math.inf:
-            price = low * max(math.exp(2.0 * miss) * 1.1, 2.0)
-        else:
-            price = max(high * min(math.exp(2.0 * miss) * 0.9, 0.5), math.sqrt(high) * math.sqrt(low))
+        if turn == 1:
+            at_low = miss
+            continue
+        if abs(miss) < 4e-15 or price > HUGE * guess_width:
+            break
+        low, high, at_low, at_high, side = narrow(low, high, at_low, at_high, price, miss, side)
+        if high <= low * (1.0 + 4e-16):
+            break
+        price = next_price(low, high, at_low, at_high, price, miss)
     return cpu_price, price, dual
 
 
@@ -436,7 +429,14 @@ def may_fit(user, table, alpha, server, band, guess_cpu, guess_width, chosen):
 @kernel
 def same(user, table, k, j):
     """Whether two users are the same user twice."""
-    return bool(np.all(user[:, k] == user[:, j])) and bool(np.all(table[:, k] == table[:, j]))
+    for row in range(user.shape[0]):
+        if user[row, k] != user[row, j]:
+            return False
+    for row in range(table.shape[0]):
+        for a in range(table.shape[2]):
+            if table[row, k, a] != table[row, j, a]:
+                return False
+    return True
 
 
 @kernel
@@ -466,10 +466,13 @@ def solve_one(
     chosen, best = np.empty(size, np.int64), np.empty(size, np.int64)
     roots_c, roots_d, coupled = 0.0, 0.0, False
     for k in range(size):
-        roots_c += math.sqrt(table[WORK, k].max())
+        work, load = 0.0, 0.0
+        for a in range(count):
+            work, load = max(work, table[WORK, k, a]), max(load, table[LOAD, k, a])
         # a density is taken for a power at an equal share of the band, for this guess only
         rate = math.log1p(user[SIGNAL, k] * size / band) if user[SIGNAL, k] > 0.0 else 1.0
-        roots_d += math.sqrt(table[LOAD, k].max() / rate)
+        roots_c += math.sqrt(work)
+        roots_d += math.sqrt(load / rate)
         coupled = coupled or device[DEADLINE, i, k] < math.inf
     guess_cpu = max(alpha * (roots_c / server) ** 2, 1e-300)
     guess_width = max(alpha * (roots_d / band) ** 2, delta, 1e-300)
@@ -484,7 +487,7 @@ def solve_one(
     if not -math.inf < bound < math.inf:  # float64 is too narrow for the instance
         no_answer(i, passes, out_device, out_model, out_local, out_instance, out_counts)
         return
-    value, nodes = search(
+    value, cpu_price, width_price, nodes = search(
         user,
         table,
         alpha,
@@ -506,15 +509,11 @@ def solve_one(
         no_answer(i, -1 if ended else passes, out_device, out_model, out_local, out_instance, out_counts)
         return
     write_choice(i, best, out_model, out_local)
-    guess_width = max(delta + nu, 1e-3 * guess_width)
-    cpu_price, width_price, dual = clear(
-        user, table, best, alpha, delta, server, band, coupled, math.inf, cpu_price, guess_width
-    )
     write_shares(
         device, instance, i, catalogue, user, table, best, cpu_price, width_price, out_device, out_instance
     )
     if ended:
-        bound = max(bound, dual)
+        bound = max(bound, value)
     out_instance[BOUND, i] = min(bound, out_instance[OBJECTIVE, i]) - slack
     out_counts[PASSES, i] = passes
 
@@ -523,7 +522,7 @@ def solve_one(
 def search(
     user, table, alpha, delta, server, band, coupled, bound, cpu_price, nu, slack, node_limit, chosen, best
 ):
-    """Find the best action vector; return its value (inf if there is none) and the nodes used.
+    """Find the best action vector; return its value (inf if there is none), lambda, kappa, and the nodes used.
 
     Vectors whose reduced costs sum to at most ``reach`` are tried, with ``reach`` growing from far below until no
     other vector can be better than the best. More nodes than the limit say that it was cut.
@@ -532,20 +531,17 @@ def search(
     guess_width = max(delta + nu, 1e-12 * alpha / band)
     above, order = np.empty((size, count)), np.empty((size, count), np.int64)
     for k in range(size):
-        for a in range(count):
-            above[k, a], _, _, _ = respond(user, k, table, a, alpha, cpu_price, delta + nu)
-        order[k] = np.argsort(above[k], kind="mergesort")
-        above[k] = above[k][order[k]] - above[k].min()
+        for a in range(count):  # cheapest first
+            value, _, _, _ = respond(user, k, table, a, alpha, cpu_price, delta + nu)
+            place = a
+            while place > 0 and above[k, place - 1] > value:
+                above[k, place], order[k, place] = above[k, place - 1], order[k, place - 1]
+                place -= 1
+            above[k, place], order[k, place] = value, a
+        for a in range(count - 1, -1, -1):
+            above[k, a] -= above[k, 0]
         chosen[k] = order[k, 0]
-    nodes, found, _least = 1, math.inf, 0.0
-    price, _, dual = clear(
-        user, table, chosen, alpha, delta, server, band, coupled, math.inf, cpu_price, guess_width
-    )
-    if price < math.inf:
-        found = dual
-        best[:] = chosen
-    else:
-        found = math.inf
+    nodes, found, best_cpu, best_width = 0, math.inf, 0.0, 0.0
     # the undecided users, those with the dearest second choice last
     second = np.empty(size)
     for k in range(size):
@@ -561,43 +557,39 @@ def search(
     spot, sums = np.empty(size, np.int64), np.empty(size + 1)
     while True:
         allowed = min(reach, found - bound + slack)
-        core = 0
-        while core < size and second[ranked[core]] <= allowed:
+        core = 1  # at least: the first vector tried is everybody's cheapest action
+        while core < size and second[ranked[core - 1]] <= allowed and second[ranked[core]] <= allowed:
             core += 1
-        if core > 0:
-            depth, sums[0] = 0, 0.0
-            spot[0] = -1
-            while depth >= 0:
-                k = ranked[depth]
-                spot[depth] += 1
-                here = spot[depth]
-                if here >= count or not sums[depth] + above[k, here] <= min(reach, found - bound + slack):
-                    chosen[k] = order[k, 0]
-                    depth -= 1
-                    continue
-                nodes += 1
-                if nodes > node_limit:
-                    return found, nodes
-                chosen[k] = order[k, here]
-                sums[depth + 1] = sums[depth] + above[k, here]
-                if depth + 1 < core:
-                    depth += 1
-                    spot[depth] = -1
-                    if same(
-                        user, table, ranked[depth], k
-                    ):  # of identical users the later one chooses no cheaper
-                        spot[depth] = here - 1
-                    continue
-                if sums[depth + 1] <= before:
-                    continue  # tried with the reach before
-                price, _, dual = clear(
-                    user, table, chosen, alpha, delta, server, band, coupled, found, cpu_price, guess_width
-                )
-                if price < math.inf and dual < found:
-                    found = dual
-                    best[:] = chosen
+        depth, sums[0] = 0, 0.0
+        spot[0] = -1
+        while depth >= 0:
+            k = ranked[depth]
+            spot[depth] += 1
+            here = spot[depth]
+            if here >= count or not sums[depth] + above[k, here] <= min(reach, found - bound + slack):
+                chosen[k] = order[k, 0]
+                depth -= 1
+                continue
+            nodes += 1
+            if nodes > node_limit:
+                return found, best_cpu, best_width, nodes
+            chosen[k] = order[k, here]
+            sums[depth + 1] = sums[depth] + above[k, here]
+            if depth + 1 < core:
+                depth += 1
+                # of identical users the later one chooses no cheaper
+                spot[depth] = here - 1 if same(user, table, ranked[depth], k) else -1
+                continue
+            if sums[depth + 1] <= before:
+                continue  # tried with the reach before
+            price, width_price, dual = clear(
+                user, table, chosen, alpha, delta, server, band, coupled, found, cpu_price, guess_width
+            )
+            if price < math.inf and dual < found:
+                found, best_cpu, best_width = dual, price, width_price
+                best[:] = chosen
         if reach >= min(found - bound + slack, finite):
-            return found, nodes
+            return found, best_cpu, best_width, nodes
         before, reach = reach, min(4.0 * reach, max(finite, slack))
 
 

@@ -12,9 +12,11 @@ import math
 import numpy as np
 
 from radioopt.dtkd.kernel import (
+    ALPHA,
     BAND,
     BOUND,
     DELTA,
+    LEAST,
     NODES,
     OBJECTIVE,
     PASSES,
@@ -29,6 +31,7 @@ from radioopt.dtkd.kernel import (
     fill_users,
     maximise_dual,
     scan,
+    score,
     write_choice,
 )
 from radioopt.numerics.jit import kernel, parallel_kernel, prange
@@ -37,6 +40,8 @@ from radioopt.numerics.jit import kernel, parallel_kernel, prange
 SLACK = 1e-13
 # columns of a level of the search, one for each action that a group may still choose
 COST, CPU, WIDTH, CPU_LEAST, CPU_MOST, WIDTH_LEAST, WIDTH_MOST = range(7)
+# undecided users up to which identical ones are found by comparing all
+FEW = 16
 # levels up to which the search is so short that growing g would only repeat it
 SHORT = 24
 
@@ -57,27 +62,14 @@ def beyond(cpu_low, cpu_high, width_low, width_high, low, slope, tau):
 
 
 @kernel
-def reduced(actions, users, low, slope, a, k):
-    """Score of action a for user k at (L, S)."""
-    return (
-        actions[K, a]
-        + 2.0 * low * actions[U, a]
-        + actions[T, a] * users[R, k]
-        + 2.0 * slope * actions[S, a] * users[W, k]
-    )
-
-
-@kernel
-def undecided(actions, users, choices, low, slope, g, chosen):
+def undecided(actions, users, choices, g):
     """Find the users with more than one action of reduced cost at most g; return them and how many actions."""
     core, levels = np.empty(users.shape[1], np.int64), 0
     size = 0
     for k in range(users.shape[1]):
-        least = reduced(actions, users, low, slope, chosen[k], k)
-        left = 0
+        within, left = users[LEAST, k] + g, 0
         for a in range(choices[0, k], choices[1, k], choices[2, k]):
-            if reduced(actions, users, low, slope, a, k) - least <= g:
-                left += 1
+            left += score(actions, users, a, k) <= within
         if left > 1:
             core[size] = k
             size += 1
@@ -102,10 +94,18 @@ def arrange(users, choices, core):
     """Order the users so that identical ones are neighbours; return where each group begins."""
     size = core.size
     order = core.copy()
-    if size > 2:
+    if size > FEW:
         order = order[np.argsort(choices[0, order] + 0.5 * choices[2, order], kind="mergesort")]
         order = order[np.argsort(users[R, order], kind="mergesort")]
         order = order[np.argsort(users[W, order], kind="mergesort")]
+    else:  # insert each behind one that is alike
+        for j in range(1, size):
+            k, place = order[j], j
+            while place > 0 and not alike(users, choices, k, order[place - 1]):
+                place -= 1
+            if place > 0:
+                order[place + 1 : j + 1] = order[place:j].copy()
+                order[place] = k
     begins, groups = np.empty(size + 1, np.int64), 0
     for j in range(size):
         if j == 0 or not alike(users, choices, order[j], order[j - 1]):
@@ -116,14 +116,13 @@ def arrange(users, choices, core):
 
 
 @kernel
-def lay_out(actions, users, choices, low, slope, g, chosen, order, begins, level, action, group):
+def lay_out(actions, users, choices, g, order, begins, level, action, group):
     """Write the levels of all groups, cheapest action first, and what the groups after each can add at most."""
     at = 0
     for j in range(begins.size - 1):
         k, first = order[begins[j]], at
-        least = reduced(actions, users, low, slope, chosen[k], k)
         for a in range(choices[0, k], choices[1, k], choices[2, k]):
-            above = reduced(actions, users, low, slope, a, k) - least
+            above = score(actions, users, a, k) - users[LEAST, k]
             if above <= g:
                 place = at
                 while place > first and level[COST, place - 1] > above:
@@ -253,6 +252,18 @@ def narrow(level, e, rest, j, sums, depth, left, low, slope, tau, allowance, mos
 
 
 @kernel
+def spread(actions, users):
+    """How far u, and v of the user with the largest w, can be apart."""
+    low_u, high_u, low_s, high_s, w = math.inf, 0.0, math.inf, 0.0, 0.0
+    for a in range(actions.shape[1]):
+        low_u, high_u = min(low_u, actions[U, a]), max(high_u, actions[U, a])
+        low_s, high_s = min(low_s, actions[S, a]), max(high_s, actions[S, a])
+    for k in range(users.shape[1]):
+        w = max(w, users[W, k])
+    return high_u - low_u, (high_s - low_s) * w
+
+
+@kernel
 def decide(actions, users, choices, core, levels, cpu, width, low, slope, tau, g, slack, node_limit, chosen):
     """Search the undecided users and write what is best for them into ``chosen``.
 
@@ -261,7 +272,7 @@ def decide(actions, users, choices, core, levels, cpu, width, low, slope, tau, g
     order, begins = arrange(users, choices, core)
     groups = begins.size - 1
     level, action, group = np.empty((7, levels)), np.empty(levels, np.int64), np.empty(levels, np.int64)
-    levels = lay_out(actions, users, choices, low, slope, g, chosen, order, begins, level, action, group)
+    levels = lay_out(actions, users, choices, g, order, begins, level, action, group)
     action, group = action[:levels], group[:levels]
     rest, e = np.zeros((4, groups + 1)), levels
     for j in range(groups - 1, -1, -1):
@@ -314,31 +325,37 @@ def solve_one(
 ):
     """Solve instance ``i``; a negative number of nodes says that the node limit ended the search."""
     size, count = device.shape[2], 2 * catalogue.shape[1]
-    actions, users = np.empty((4, count)), np.empty((2, size))
+    actions, users = np.empty((6, count)), np.empty((3, size))
     choices, chosen = np.empty((3, size), np.int64), np.empty(size, np.int64)
     fill_actions(instance, i, catalogue, actions)
-    fill_users(device, instance, i, actions, users, choices)
+    free = fill_users(device, instance, i, actions, users, choices)
     tau = math.sqrt(instance[DELTA, i] * instance[BAND, i])
     bound, within, low, slope, least, least_low, least_slope, gross, passes = maximise_dual(
-        actions, users, choices, tau, most, chosen
+        actions, users, choices, free, tau, most, chosen
     )
     slack = SLACK * gross
-    spread_u = actions[U].max() - actions[U].min()
-    spread_v = (actions[S].max() - actions[S].min()) * users[W].max()
+    spread_u, spread_v = spread(actions, users)
     rounding_up = 0.5 * (spread_u * spread_u + spread_v * spread_v)  # Shapley and Folkman, on top of max D
     g = min(least, within + rounding_up) - bound + slack
-    _, _, cpu, width = scan(actions, users, choices, low, slope, chosen)
-    core, levels = undecided(actions, users, choices, low, slope, g, chosen)
+    _, _, cpu, width = scan(actions, users, choices, free, low, slope, chosen)
+    core, levels = undecided(actions, users, choices, g)
     found, nodes, ended = beyond(cpu, cpu, width, width, low, slope, tau), 0, True
     if core.size > 0:
         found, nodes, ended = decide(
             actions, users, choices, core, levels, cpu, width, low, slope, tau, g, slack, node_limit, chosen
         )
     if least < bound + found - slack:  # cut before anything as good was found
-        scan(actions, users, choices, least_low, least_slope, chosen)
+        scan(actions, users, choices, free, least_low, least_slope, chosen)
         ended = ended and found < math.inf
     write_choice(i, chosen, out_model, out_local)
-    allocate(device, instance, i, catalogue, chosen, out_device, out_instance)
+    parts = np.empty((4, size))
+    for k in range(size):
+        a = chosen[k]
+        parts[0, k] = actions[K, a]
+        parts[1, k] = actions[T, a] * users[R, k] / instance[ALPHA, i]
+        parts[2, k] = actions[U, a]
+        parts[3, k] = actions[S, a] * users[W, k]
+    allocate(instance, i, tau, parts, out_device, out_instance)
     if ended:
         bound = max(bound, out_instance[OBJECTIVE, i])
     out_instance[BOUND, i] = min(bound, out_instance[OBJECTIVE, i]) - slack

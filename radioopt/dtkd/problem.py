@@ -121,7 +121,7 @@ class DistillationProblem(Problem["DistillationSolution"], family="dtkd", sense=
     ...     bandwidth_price_per_hz=1e-10)
     >>> solution = problem.solve()
     >>> solution.status.name, solution.model_names.tolist(), solution.trains_locally.tolist()
-    ('OPTIMAL', ['small', 'small', 'small'], [False, False, True])
+    ('OPTIMAL', ['small', 'small', 'large'], [False, False, True])
     """
 
     catalogue: ModelCatalogue

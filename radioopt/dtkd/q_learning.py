@@ -355,7 +355,7 @@ def _numbers(problem: DistillationProblem) -> tuple[Array, Array, Array]:
     users, count = problem.sizes["device"], math.prod(problem.batch_shape)
     device, instance = problem.block(DEVICE), problem.block(PER_INSTANCE)
     device, instance = device.reshape(len(device), count, users), instance.reshape(len(instance), count)
-    actions, numbers = np.empty((count, 4, 2 * len(problem.catalogue))), np.empty((count, 2, users))
+    actions, numbers = np.empty((count, 6, 2 * len(problem.catalogue))), np.empty((count, 3, users))
     choices, catalogue = np.empty((3, users), np.int64), problem.catalogue.block()
     for i in range(count):
         kernel.fill_actions(instance, i, catalogue, actions[i])

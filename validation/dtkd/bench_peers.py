@@ -53,7 +53,7 @@ def _normal_forms(device, instance, catalogue, out):  # type: ignore[no-untyped-
     """k, u and v of every action of every user, ``out`` (instances, 3, users, A)."""
     for i in prange(instance.shape[1]):
         size, count = device.shape[2], 2 * catalogue.shape[1]
-        actions, users = np.empty((4, count)), np.empty((2, size))
+        actions, users = np.empty((6, count)), np.empty((3, size))
         choices = np.empty((3, size), np.int64)
         kernel.fill_actions(instance, i, catalogue, actions)
         kernel.fill_users(device, instance, i, actions, users, choices)
