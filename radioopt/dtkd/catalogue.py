@@ -195,7 +195,24 @@ class ModelCatalogue:
 
     @classmethod
     def read(cls, given: Any) -> ModelCatalogue:
-        """Take a catalogue as it is, or make one of a DataFrame, a CSV file's path or a mapping of columns."""
+        """Take a catalogue as it is, or make one of what stands for it.
+
+        Parameters
+        ----------
+        given : ModelCatalogue, pandas.DataFrame, mapping of str to list, or path-like
+            A catalogue, a table with the columns of :meth:`from_frame`, the same as lists by column, or the path of a
+            CSV file.
+
+        Returns
+        -------
+        ModelCatalogue
+            The catalogue.
+
+        Raises
+        ------
+        ProblemError
+            If it is none of these, and as :meth:`from_frame` and :meth:`from_csv`.
+        """
         import pandas as pd
 
         if isinstance(given, ModelCatalogue):
@@ -217,7 +234,23 @@ class ModelCatalogue:
         )
 
     def index(self, name: str) -> int:
-        """Position of a model by its name; an unknown one raises ``ProblemError``."""
+        """Find a model by its name.
+
+        Parameters
+        ----------
+        name : str
+            Its name.
+
+        Returns
+        -------
+        int
+            Its position.
+
+        Raises
+        ------
+        ProblemError
+            If there is no such model; the message lists those there are.
+        """
         if name not in self.names:
             raise ProblemError(f"{_OWNER}: no model {name!r}, choose from {', '.join(self.names)}")
         return self.names.index(name)

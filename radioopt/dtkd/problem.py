@@ -84,10 +84,10 @@ class DistillationProblem(Problem["DistillationSolution"], family="dtkd", sense=
         the density.
     noise_psd_w_per_hz : array_like, shape (...), default 0
         Noise density :math:`N_0` [W/Hz]. Give this or the power.
-    min_server_cpu_frequency_hz, max_server_cpu_frequency_hz : array_like, shape (..., K), default 0 and inf
-        Bounds on a user's share of the server [Hz].
-    min_bandwidth_hz, max_bandwidth_hz : array_like, shape (..., K), default 0 and inf
-        Bounds on a user's bandwidth [Hz].
+    min_server_cpu_frequency_hz, min_bandwidth_hz : array_like, shape (..., K), default 0
+        Least shares of a user, of the server and of the band [Hz].
+    max_server_cpu_frequency_hz, max_bandwidth_hz : array_like, shape (..., K), default inf
+        Largest shares of a user [Hz]; inf for no limit.
     max_delay_s : array_like, shape (..., K), default inf
         Deadline :math:`D_k > 0` of a user's delay [s]; inf for none.
     fixed_model, fixed_place : array_like, shape (..., K), default -1
