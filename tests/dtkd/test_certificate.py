@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from radioopt import Status
-from radioopt.dtkd import kernel, kernel_general, pricing
+from radioopt.dtkd import kernel, kernel_prices, pricing
 from validation.dtkd import enumeration, zoo
 from validation.dtkd.scaling import Scaling
 
@@ -128,7 +128,7 @@ def test_the_kernels_invert_as_numpy_does():
     y = 10.0 ** np.linspace(-20, 20, 201)
     t = pricing.inverse_growth(y)
     np.testing.assert_allclose(pricing.growth(t), y, rtol=1e-12)
-    np.testing.assert_allclose([kernel_general.inverse_growth(v) for v in y], t, rtol=1e-12)
+    np.testing.assert_allclose([kernel_prices.inverse_growth(v) for v in y], t, rtol=1e-12)
     near = np.array([0.00999999, 0.01, 0.0100001])
     np.testing.assert_allclose(pricing.late(near), np.log1p(near) - near / (1 + near), rtol=1e-12)
 
