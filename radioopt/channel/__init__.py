@@ -16,6 +16,7 @@ The uplink rates of twelve devices placed at random in a cell of 200 m:
 (12,)
 """
 
+from radioopt.channel.block_fading import BlockFadingLink, SlotCount
 from radioopt.channel.fading import (
     clarke_correlation,
     gauss_markov,
@@ -41,11 +42,13 @@ from radioopt.channel.tr38901 import TR38901_MODELS, Tr38901, Tr38901UMa, Tr3890
 __all__ = [
     "PATH_LOSS_MODELS",
     "TR38901_MODELS",
+    "BlockFadingLink",
     "FreeSpace",
     "LogDistance",
     "PathLossModel",
     "Paths",
     "PowerLaw",
+    "SlotCount",
     "Tr38901",
     "Tr38901UMa",
     "Tr38901UMi",
