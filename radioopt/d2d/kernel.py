@@ -10,10 +10,14 @@ for trials; COUNTS of the first is the ideal distribution.
 
 import math
 
-from radioopt.numerics.jit import kernel
+from radioopt.numerics.jit import kernel, vector_kernel
 
 # points[device, row, class]; the last two rows are the graph's
 COUNTS, SURPLUS, DEFICIT, NEEDED, DEMAND, AFTER = range(6)
+# of a row for trials: share of what is asked that a transmitter sends, with a link more and now
+SHARE, SHARE_NOW = SURPLUS, DEFICIT
+#: least divisor
+TINY = 1e-300
 # device[device, column], then device[cluster, column]; SCORE, OUTSIDE and LOAD are the graph's
 TOTAL, BEFORE, SCORE, OUTSIDE, BUDGET, MEMBERS, LOAD = range(7)
 # links[device, column]: transmitter, receivers as a doubly linked list, cluster
@@ -22,7 +26,7 @@ SOURCE, HEAD, FOLLOWING, PREVIOUS, CLUSTER = range(5)
 ALPHA, BETA, GAMMA, PENALTY, KAPPA, METRIC, CHANGE, RECEIVED, COMPENSATED = range(9)
 
 
-@kernel
+@vector_kernel
 def distance(points, metric, at, total, other, other_total):
     """Distance of the points AFTER of one row from the COUNTS of another; without data the largest there is."""
     size = points.shape[2]
@@ -50,14 +54,13 @@ def distance(points, metric, at, total, other, other_total):
     return 0.5 * found / math.log(2.0)
 
 
-@kernel
+@vector_kernel
 def score(points, device, numbers, k, at):
     """Score S of device k with the points AFTER of row ``at``."""
     met, total = 0, 0.0
     for m in range(points.shape[2]):
         total += points[at, AFTER, m]
-        if points[at, AFTER, m] >= points[k, NEEDED, m]:
-            met += 1
+        met += points[at, AFTER, m] >= points[k, NEEDED, m]
     if met < numbers[KAPPA]:
         return 0.0
     if numbers[CHANGE] > 0.0:
@@ -208,38 +211,30 @@ def detach(points, device, links, trust, outage, numbers, i):
     return j
 
 
-@kernel
+@vector_kernel
 def gain(points, device, links, trust, outage, numbers, i, j):
     """Objective gained if i, which has no transmitter, received from j, without the cost of budgets."""
     mine, theirs, own = device.shape[0], device.shape[0] + 1, device.shape[0] + 2
-    arrives, factor, crowded = 1.0 - outage[i, j], request_factor(outage, numbers, i, j), False
-    for m in range(points.shape[2]):
-        points[mine, AFTER, m], points[theirs, AFTER, m] = points[i, AFTER, m], points[j, AFTER, m]
-        points[theirs, DEMAND, m] = points[j, DEMAND, m]
-        spare = points[j, SURPLUS, m]
-        if points[i, DEFICIT, m] > 0.0 and spare > 0.0 and trust[j, i, m]:
-            asked = points[i, DEFICIT, m] * factor
-            demand = points[j, DEMAND, m]
-            sent = asked
-            if demand + asked > spare:
-                sent = asked / (demand + asked) * spare
-                crowded = crowded or demand > 0.0
-            points[mine, AFTER, m] += arrives * sent
-            points[theirs, AFTER, m] += min(demand, spare) - min(demand + asked, spare)
-            points[theirs, DEMAND, m] = demand + asked
+    arrives, factor, crowded = 1.0 - outage[i, j], request_factor(outage, numbers, i, j), 0
+    for m in range(points.shape[2]):  # without branches: whom j trusts with what is as good as random
+        spare, demand = points[j, SURPLUS, m], points[j, DEMAND, m]
+        asked = points[i, DEFICIT, m] * factor if trust[j, i, m] & (spare > 0.0) else 0.0
+        share = min(1.0, spare / max(demand + asked, TINY))
+        points[mine, AFTER, m] = points[i, AFTER, m] + arrives * asked * share
+        points[theirs, AFTER, m] = points[j, AFTER, m] + min(demand, spare) - min(demand + asked, spare)
+        points[theirs, SHARE, m] = share
+        points[theirs, SHARE_NOW, m] = min(1.0, spare / max(demand, TINY))
+        crowded += (asked > 0.0) & (demand > 0.0) & (demand + asked > spare)
     gained = score(points, device, numbers, i, mine) - device[i, SCORE]
     gained += score(points, device, numbers, j, theirs) - device[j, SCORE]
-    if crowded:
+    if crowded > 0:
         k = links[j, HEAD]
         while k >= 0:
             arrives, factor = 1.0 - outage[k, j], request_factor(outage, numbers, k, j)
             for m in range(points.shape[2]):
-                points[own, AFTER, m] = points[k, AFTER, m]
-                spare, demand, in_all = points[j, SURPLUS, m], points[j, DEMAND, m], points[theirs, DEMAND, m]
-                if in_all > spare and points[k, DEFICIT, m] > 0.0 and spare > 0.0 and trust[j, k, m]:
-                    asked = points[k, DEFICIT, m] * factor
-                    before = asked / demand * spare if demand > spare else asked
-                    points[own, AFTER, m] += arrives * (asked / in_all * spare - before)
+                asked = points[k, DEFICIT, m] * factor if trust[j, k, m] else 0.0
+                less = points[theirs, SHARE, m] - points[theirs, SHARE_NOW, m]
+                points[own, AFTER, m] = points[k, AFTER, m] + arrives * asked * less
             gained += score(points, device, numbers, k, own) - device[k, SCORE]
             k = links[k, FOLLOWING]
     return (1.0 + numbers[GAMMA]) * (numbers[ALPHA] * gained - numbers[BETA] * outage[i, j])

@@ -87,7 +87,8 @@ def build(problem: GraphProblem) -> Any:
     model.devices, model.classes = pyo.RangeSet(0, devices - 1), pyo.RangeSet(0, classes - 1)
     model.z = pyo.Var(model.links, domain=pyo.Binary)
     model.one = pyo.Constraint(
-        model.devices, rule=lambda s, i: _sum(s.z[k, j] for k, j in model.links if k == i) <= 1
+        sorted({i for i, _ in model.links}),
+        rule=lambda s, i: sum(s.z[k, j] for k, j in model.links if k == i) <= 1,
     )
     model.phi, model.over = pyo.Var(model.gives, bounds=(0, 1)), pyo.Var(model.gives, domain=pyo.Binary)
     model.w = pyo.Var(model.asked, bounds=(0, 1))
