@@ -115,9 +115,9 @@ def test_the_scenario_draws_what_it_says():
     assert (batch.trust.any((1, 3)).sum(-1) == 15).all()
     assert batch.solve("closest").source.shape == (3, 30)
     with pytest.raises(ProblemError, match=r"cell\.path_loss: expected a model of distance alone"):
-        scenario.replace({"cell.path_loss": "tr38901_uma", "cell.carrier_frequency_hz": 2e9}).draw(1).problem(
-            "d2d"
-        )
+        scenario.replace(
+            {"cell.path_loss": "tr38901_uma", "cell.carrier_frequency_hz": 2e9, "cell.min_distance_m": 10.0}
+        ).draw(1).problem("d2d")
 
 
 def test_the_graph_and_its_drawing():
