@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from radioopt import channel, dtkd, feel, fimi, numerics, units
+    from radioopt import channel, dtkd, feel, fimi, mix2fld, numerics, units
     from radioopt.base.certify import Certificate, certify
     from radioopt.base.errors import MissingExtraError, OptionError, ProblemError, RadioOptError, SolveError
     from radioopt.base.options import SolveOptions
@@ -41,7 +41,7 @@ _HOME = {
     "problem_class": "base.problem",
     "solve": "base.problem",
 }
-_SUBPACKAGES = ("channel", "dtkd", "feel", "fimi", "numerics", "units")
+_SUBPACKAGES = ("channel", "dtkd", "feel", "fimi", "mix2fld", "numerics", "units")
 
 __all__ = [
     "Certificate",
@@ -63,6 +63,7 @@ __all__ = [
     "feel",
     "fimi",
     "load",
+    "mix2fld",
     "numerics",
     "problem_class",
     "solve",

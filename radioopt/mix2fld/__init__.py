@@ -1,0 +1,24 @@
+"""Mix2FLD: outputs up, weights down, and samples that are mixed at devices and unmixed across them (Oh et al.)."""
+
+from radioopt.mix2fld.mixup import (
+    inverse_mixup,
+    inverse_ratios,
+    mixup,
+    mixup_condition,
+    mixup_matrix,
+    sample_privacy,
+)
+from radioopt.mix2fld.pairing import most_pairs, pair_symmetric
+from radioopt.mix2fld.payload import Payload
+
+__all__ = [
+    "Payload",
+    "inverse_mixup",
+    "inverse_ratios",
+    "mixup",
+    "mixup_condition",
+    "mixup_matrix",
+    "most_pairs",
+    "pair_symmetric",
+    "sample_privacy",
+]
