@@ -193,7 +193,9 @@ def rewards(problem: GraphProblem, source: ArrayLike, moved: Exchange | None = N
     own = problem.diversity_weight * score - problem.outage_weight * lost
     points = (moved.requested if problem.budgeted == "requested" else moved.received).sum(-1)
     outside = np.where((source >= 0) & (problem.clusters[j] != problem.clusters), points, 0.0)
-    total = outside @ (problem.clusters[:, None] == problem.clusters).astype(np.float64)
+    of_cluster = np.zeros(outside.shape)
+    np.add.at(of_cluster, (..., problem.clusters), outside)
+    total = of_cluster[..., problem.clusters]
     budget = problem.budgets
     forbidden = ((total > 0) & (budget <= 0)).any(-1)
     over = np.where(budget > 0, np.maximum(0.0, total / np.where(budget > 0, budget, 1.0) - 1.0), 0.0)
