@@ -234,6 +234,11 @@ def shorten(value: object) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
+def rounded_up(value: float) -> str:
+    """Print a least value for a message so that what is printed suffices."""
+    return f"{value * (1 + 1e-6):.7g}"
+
+
 def check_choice(owner: str, name: str, value: object, choices: tuple[str, ...]) -> None:
     """Refuse a setting that is not one of the choices, listing them."""
     if value not in choices:

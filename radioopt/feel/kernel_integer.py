@@ -220,7 +220,13 @@ def solve_integer_one(
                     above = total
             middle = below
 
-    best, best_batch, frontier = -math.inf, np.empty(count), -math.inf
+    best, best_batch, frontier = -math.inf, least.copy(), -math.inf
+    if fixed == math.inf:  # the shortest round: too late only if all are, and an answer if the search is cut
+        latency = phase_of(work, least) + download
+        if not in_time(latency, deadline):
+            no_answer(i, -1, out_device, out_instance, out_passes)
+            return
+        best = math.sqrt(smallest) / latency
     batch = np.empty(count)
     middle_phase = start(work, slowest, least, middle, batch, max_iterations)
     middle_batch = batch.copy()

@@ -15,6 +15,7 @@ from radioopt.base.quantity import (
     Axes,
     Quantity,
     quantity,
+    rounded_up,
     unrestricted,
 )
 from radioopt.base.solution import Solution
@@ -102,7 +103,9 @@ class BatchsizeSolution(Solution):
         if total == math.inf:
             easiest, which = easiest.replace(max_batchsize=easiest.min_batchsize), "the smallest batches"
         least = float(easiest.solve(throw=False).round_latency_s)
-        return f"max_round_latency_s: expected at least {least:.6g}, the shortest round with {which}, got {limit:.6g}"
+        if least <= limit:  # whole samples were asked for, and only they take longer
+            least, which = float(easiest.solve(integer=True, throw=False).round_latency_s), f"{which} whole samples"
+        return f"max_round_latency_s: expected at least {rounded_up(least)}, the shortest round with {which}, got {limit:.7g}"
 
     def to_frame(self, axes: Axes = DEVICE) -> pd.DataFrame:
         """Tabulate per device, with compute, upload and download times beside the decisions."""

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.optimize import brentq
 
-from radioopt.base.quantity import Array
+from radioopt.base.quantity import Array, rounded_up
 from radioopt.fimi.device import Canonical, log_h, log_m, monotone_root
 
 if TYPE_CHECKING:
@@ -147,18 +147,13 @@ def explain(problem: SynthesisProblem) -> str:
         else:
             name, value, why = "bandwidth_hz", cheapest, "what so many samples leave the time for"
     got = float(getattr(problem, name))
-    nearest = [f"{key} of {_up(least)}" for key, least in values.items() if least < LIMITS[key]]
-    text = f"{name}: expected at least {_up(value)}, {why}, got {got:.7g}"
+    nearest = [f"{key} of {rounded_up(least)}" for key, least in values.items() if least < LIMITS[key]]
+    text = f"{name}: expected at least {rounded_up(value)}, {why}, got {got:.7g}"
     return f"{text}; feasible, the rest as it is, from {' or '.join(nearest)} on" if nearest else text
 
 
 #: values at and beyond which a change is none
 LIMITS = {"bandwidth_hz": np.inf, "max_round_latency_s": np.inf, "max_global_error": 1.0}
-
-
-def _up(value: float) -> str:
-    """Print a least value so that what is printed suffices."""
-    return f"{value * (1 + 1e-6):.7g}"
 
 
 def _error(problem: SynthesisProblem, learned: float) -> float:

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from radioopt import Status
+from radioopt import SolveError, Status
 from radioopt.feel import BatchsizeProblem
 from validation.feel import zoo
 
@@ -122,6 +122,33 @@ def test_a_node_limit_leaves_a_true_gap():
     assert cut.status is Status.NODE_LIMIT
     assert cut.gap > 1e-9
     assert float(cut.objective) <= best * (1 + 1e-12) <= float(cut.bound) * (1 + 2e-12)
+
+
+def test_a_search_that_is_cut_does_not_call_a_deadline_infeasible():
+    shortest = [zoo.random_whole(seed, 4, most=20) for seed in range(60)]
+    statuses = []
+    for problem in shortest:
+        least = problem.replace(max_batchsize=problem.min_batchsize).solve().round_latency_s
+        tight = problem.replace(max_round_latency_s=least * 1.02)
+        cut = tight.solve(integer=True, node_limit=1, throw=False)
+        best = tight.solve(integer=True)
+        assert cut.objective <= best.objective * (1 + 1e-12) <= cut.bound * (1 + 2e-12)
+        statuses.append(cut.status)
+    assert {Status.OPTIMAL, Status.NODE_LIMIT} == set(statuses)
+
+
+def test_a_total_that_only_whole_samples_make_too_late_says_how_long_they_take():
+    problem = BatchsizeProblem(
+        payload_bits=1e6, uplink_rate_bps=[2e7, 2e7], downlink_rate_bps=1e7, seconds_per_sample=[0.3, 0.5],
+        update_time_s=0.01, max_batchsize=20, total_batchsize=5,
+    )  # fmt: skip
+    split, whole = (float(problem.solve(integer=integer).round_latency_s) for integer in (False, True))
+    between = problem.replace(max_round_latency_s=0.5 * (split + whole))
+    assert between.solve().status is Status.OPTIMAL
+    with pytest.raises(SolveError, match=r"a total batch of 5 whole samples, got") as error:
+        between.solve(integer=True)
+    advised = float(str(error.value).partition("at least ")[2].partition(",")[0])
+    assert problem.replace(max_round_latency_s=advised).solve(integer=True).status is Status.OPTIMAL
 
 
 def test_a_batch_is_its_instances():
