@@ -22,7 +22,9 @@ A deadline D on the round adds a multiplier :math:`\nu \ge 0`: the :math:`\lambd
 With wide limits the last sum magnifies rounding: an error :math:`\epsilon` in :math:`\lambda_k p_k` costs
 :math:`\epsilon u_k / \sum B`. So a second choice of :math:`\lambda` is tried and the better bound kept:
 exactly :math:`\theta^2/p_k` for the devices strictly between their limits, which makes their term constant
-in B, and :math:`\propto \phi_k^2/a_k` for the others, summing to :math:`2\theta`.
+in B, and :math:`\propto \phi_k^2/a_k` for the others, summing to :math:`2\theta`. An allowance for rounding is
+taken off every bound, of the size of the terms that may cancel: with a deadline that is just met, or where
+:math:`o_k` and :math:`p_k B` nearly cancel, they are many times their sum.
 """
 
 from __future__ import annotations
@@ -38,6 +40,9 @@ from radioopt.base.quantity import Array
 
 if TYPE_CHECKING:
     from radioopt.feel.problem import BatchsizeProblem
+
+#: relative rounding error allowed for in a bound; NumPy adds up in pairs
+ROUNDING = 1e-15
 
 
 def evaluate(
@@ -82,7 +87,7 @@ def evaluate(
         else:
             phase_down = (download / psi + update).max(-1)
             w = psi**2 / download
-            least_down = ((w * update).sum(-1) + psi.sum(-1) ** 2) / w.sum(-1)
+            least_down = ((w * update).sum(-1) + psi.sum(-1) ** 2) / w.sum(-1) * (1 - ROUNDING)
             downlink_use = psi.sum(-1)
         total = b.sum(-1)
         latency = phase_up + phase_down
@@ -97,9 +102,13 @@ def evaluate(
         def dual(gamma: Array, level: Array, split: bool) -> Array:
             gamma, level = np.expand_dims(gamma, -1), np.expand_dims(level, -1)
             price = np.where(free, gamma / slope, level * w) if split else level * w
-            terms = [price * (base + slope * end) - gamma * end for end in (b, low, high)]
-            inner = np.where(free, terms[0], np.minimum(*terms[1:])) if split else np.minimum(*terms[1:])
-            return np.asarray(inner.sum(-1) + np.sqrt(price * upload).sum(-1) ** 2)
+            least, most = (price * (base + slope * end) - gamma * end for end in (low, high))
+            end = np.where(least < most, low, high)
+            end = np.where(free, b, end) if split else end
+            inner = (price * (base + slope * end) - gamma * end).sum(-1)
+            roots = np.sqrt(price * upload).sum(-1) ** 2
+            size = (price * (np.abs(base) + slope * end) + gamma * end).sum(-1)
+            return np.asarray(roots + inner - ROUNDING * (roots + size))
 
         # m^2 as the point implies it: from the free devices, or between those at their limits
         implied = 1 / (slope * w)
@@ -124,7 +133,7 @@ def evaluate(
         price = gamma * (inverse + ratio * clamped) - 2 * theta
         with_price = (
             (2 * theta + price) * least_down
-            - price * np.maximum(deadline, latency)
+            - price * np.maximum(deadline, latency) * (1 + ROUNDING)
             + dual(gamma, ratio * gamma, True)
         )
         kappas += [np.where((price > 0) & (latency >= deadline * (1 - 1e-9)), with_price, 0.0)]

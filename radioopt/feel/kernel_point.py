@@ -198,7 +198,9 @@ def certify_point(work, broadcast, i, instance, out_device, out_instance):
     out_instance[OBJECTIVE, i] = decay * math.sqrt(total) / latency
     if not (clamped + free > 0.0 and weight_down > 0.0):
         return
+    rounding = ROUNDING * math.sqrt(work.shape[1])  # of sums that are added up one by one
     least_down = phase_down if broadcast else (weighted + sum_psi * sum_psi) / weight_down
+    least_down *= 1.0 - rounding
 
     # m^2 as the point implies it: from the free devices, or between those at their lower and upper limits
     if free > 0.0:
@@ -225,7 +227,7 @@ def certify_point(work, broadcast, i, instance, out_device, out_instance):
             other = dual(work, i, instance, out_device, gamma, ratio * gamma, True)
             # a deadline missed by rounding: the bound for one that is met holds all the more
             other += (2.0 * theta + price) * least_down - price * max(deadline, latency)
-            kappa = max(kappa, other - ROUNDING * price * deadline)
+            kappa = max(kappa, other - rounding * price * deadline)
     if inverse > 0.0:
         theta = 2.0 / (inverse + ratio * clamped)
         gamma = theta * theta
@@ -239,7 +241,8 @@ def certify_point(work, broadcast, i, instance, out_device, out_instance):
 def dual(work, i, instance, out_device, gamma, level, split):
     """(sum sqrt(lambda a))^2 + sum min_B lambda (o + pB) - gamma B, with lambda = level phi^2/a.
 
-    An allowance for rounding is taken off, so that it remains a lower bound in floating point.
+    An allowance for rounding is taken off, so that it remains a lower bound in floating point: o and pB may all but
+    cancel, when the digits of their sum are lost.
     With ``split``, lambda = gamma/p for the devices between their limits, whose term B then leaves.
     """
     roots, inner, size = 0.0, 0.0, 0.0
@@ -247,14 +250,14 @@ def dual(work, i, instance, out_device, gamma, level, split):
         batch = out_device[BATCH, i, k]
         if split and work[LOW, k] < batch < work[HIGH, k]:
             price = gamma / work[P, k]
-            inner += price * (work[OFFSET, k] + work[P, k] * batch) - gamma * batch
-            size += gamma * batch
+            end, worth = batch, price * (work[OFFSET, k] + work[P, k] * batch) - gamma * batch
         else:
             phi = out_device[UPLINK_SLOT, i, k] / instance[UPLINK_FRAME, i]
             price = level * (phi * phi / work[A, k])
             low = price * (work[OFFSET, k] + work[P, k] * work[LOW, k]) - gamma * work[LOW, k]
             high = price * (work[OFFSET, k] + work[P, k] * work[HIGH, k]) - gamma * work[HIGH, k]
-            inner += min(low, high)
-            size += gamma * (work[LOW, k] if low < high else work[HIGH, k])
+            end, worth = (work[LOW, k], low) if low < high else (work[HIGH, k], high)
+        inner += worth
+        size += price * (abs(work[OFFSET, k]) + work[P, k] * end) + gamma * end
         roots += math.sqrt(price * work[A, k])
-    return roots * roots + inner - ROUNDING * (roots * roots + abs(inner) + size)
+    return roots * roots + inner - ROUNDING * math.sqrt(work.shape[1]) * (roots * roots + size)

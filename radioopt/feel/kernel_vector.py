@@ -77,9 +77,9 @@ SCRATCH = 8 * STRIDE
 # sums over devices: for the start, of a Newton pass, of the last pass
 S_ROOT, S_INVERSE, S_OFFSET, S_B, S_BC = range(5)
 H, D2, D3, ROOTS, FREE, TOTAL_BATCH, H_DOWN, SLOPE_DOWN = range(8)
-BATCHES, PHIS, PSIS, LATE, BACKWARDS, PRICES, INNER, WEIGHTS, WEIGHTED = range(9)
-OUTSIDE = 9  # stays from the preparation on
-SUMS = 10
+BATCHES, PHIS, PSIS, LATE, BACKWARDS, PRICES, INNER, WEIGHTS, WEIGHTED, SIZES = range(10)
+OUTSIDE = 10  # stays from the preparation on
+SUMS = 11
 
 
 @vector_kernel
@@ -188,7 +188,7 @@ def write_chunk(device, i, first, count, phase_up, phase_down, m, scratch, row, 
     With gamma = 1 the multiplier of a device times p is (m phi)^2/alpha, which is 1 where it is free.
     """
     batches, phis, psis, late, backwards = 0.0, 0.0, 0.0, 0.0, 0.0
-    prices, inner, weights, weighted = 0.0, 0.0, 0.0, 0.0
+    prices, inner, weights, weighted, sizes = 0.0, 0.0, 0.0, 0.0, 0.0
     i, first, row = np.uint64(i), np.uint64(first), np.uint64(row)
     for k in range(np.uint64(count)):
         inverse_p, offset = scratch[row, INVERSE + k], scratch[row, OFFSET + k]
@@ -215,6 +215,7 @@ def write_chunk(device, i, first, count, phase_up, phase_down, m, scratch, row, 
         price = m * m * phi * per_v
         at_low, at_high = price * (offset + low) - low, price * (offset + high) - high
         inner += at_low if at_low < at_high else at_high
+        sizes += price * (abs(offset) + batch) + batch
         prices += price * inverse_p
         weight = psi * per_w
         weights += weight
@@ -228,6 +229,7 @@ def write_chunk(device, i, first, count, phase_up, phase_down, m, scratch, row, 
     sums[chunk, INNER] = inner
     sums[chunk, WEIGHTS] = weights
     sums[chunk, WEIGHTED] = weighted
+    sums[chunk, SIZES] = sizes
 
 
 @vector_kernel
@@ -389,8 +391,8 @@ def conclude(phase_up, phase_down, m, i, instance, kept, miss, sums, out_instanc
         residual = abs(residual) if abs(residual) > miss else 0.0
     latency = up + down
     theta = 2.0 / sums[0, PRICES] if sums[0, PRICES] > 0.0 else 0.0
-    squared, inner = (m * phis) ** 2, sums[0, INNER]
-    dual = squared + inner - ROUNDING * (squared + abs(inner) + sums[0, BATCHES])
+    squared = (m * phis) ** 2
+    dual = squared + sums[0, INNER] - ROUNDING * (squared + sums[0, SIZES])
     kappa = 2.0 * theta * least_down + theta * theta * dual
     objective = instance[DECAY, i] * math.sqrt(sums[0, BATCHES]) / latency
     bound = instance[DECAY, i] / math.sqrt(kappa) if kappa > 0.0 else math.inf

@@ -1,5 +1,7 @@
 """Numbers near the ends of float64: an answer is measured to be good, or says that it failed; nothing crashes."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 
@@ -101,6 +103,55 @@ def test_a_hundred_thousand_devices():
     solution = zoo.random_batch(rng, 1, 100_000)[0].solve()
     assert solution.status is Status.OPTIMAL
     assert solution.verify().gap <= 1e-9
+
+
+def exactly_s(problem, solution):
+    """Length of the round at a solution, in rational arithmetic [s]."""
+
+    def times(done, size, share):
+        frame, total = sum(map(Fraction, share)), []
+        for first, bits, part in zip(done, size, share, strict=True):
+            total.append(first + bits / (Fraction(part) / frame))
+        return max(total)
+
+    p = {name: [*map(Fraction, value)] for name, value in problem.to_dict().items() if np.ndim(value)}
+    bits, batch = Fraction(float(problem.payload_bits)), map(Fraction, solution.batchsize)
+    done = [o + t * b for o, t, b in zip(p["base_time_s"], p["seconds_per_sample"], batch, strict=True)]
+    up = times(done, [bits / r for r in p["uplink_rate_bps"]], solution.uplink_slot_s)
+    return float(
+        up + times(p["update_time_s"], [bits / r for r in p["downlink_rate_bps"]], solution.downlink_slot_s)
+    )
+
+
+@pytest.mark.parametrize("decades", range(2, 13))
+def test_a_compute_time_that_all_but_cancels_is_not_proven_beyond_its_digits(decades):
+    threshold, slope = 10.0**decades, 0.0137
+    problem = type(PAPER)(
+        payload_bits=1e6,
+        uplink_rate_bps=[20e6, 35e6, 50e6],
+        downlink_rate_bps=40e6,
+        seconds_per_sample=slope,
+        update_time_s=0.01,
+        base_time_s=0.1 - slope * threshold,
+        min_batchsize=threshold,
+        max_batchsize=threshold * (1 + 1e-9) + 128,
+    )
+    solution = problem.solve(throw=False)
+    missed = abs(exactly_s(problem, solution) / solution.round_latency_s - 1)
+    assert missed <= max(solution.gap, 1e-14)
+    assert (solution.status is Status.OPTIMAL) == (decades <= 7)
+    assert solution.verify().gap >= 0.3 * missed
+
+
+def test_a_deadline_that_is_just_met_is_verified():
+    rng = np.random.default_rng(1)
+    cells = zoo.random_batch(rng, 300, 6)
+    # uploads that take all of the round: a deadline a little earlier has an enormous price
+    cells = cells.replace(payload_bits=10 ** rng.uniform(6, 15, 300))
+    for factor in (1.0, 1 - 1e-15, 1 - 1e-13, 1 + 1e-15):
+        tight = cells.replace(max_round_latency_s=cells.solve().round_latency_s * factor)
+        solution = tight.solve()
+        assert (solution.verify().status[solution.status <= Status.FEASIBLE] <= Status.FEASIBLE).all()
 
 
 def test_every_status_of_a_batch_stands_for_itself():
