@@ -1,5 +1,6 @@
 """Mix2FLD: outputs up, weights down, and samples that are mixed at devices and unmixed across them (Oh et al.)."""
 
+from radioopt.mix2fld import solver as _solver  # noqa: F401 (registers the method)
 from radioopt.mix2fld.mixup import (
     inverse_mixup,
     inverse_ratios,
@@ -10,9 +11,13 @@ from radioopt.mix2fld.mixup import (
 )
 from radioopt.mix2fld.pairing import most_pairs, pair_symmetric
 from radioopt.mix2fld.payload import Payload
+from radioopt.mix2fld.problem import RoundPlanProblem
+from radioopt.mix2fld.solution import RoundPlanSolution
 
 __all__ = [
     "Payload",
+    "RoundPlanProblem",
+    "RoundPlanSolution",
     "inverse_mixup",
     "inverse_ratios",
     "mixup",
