@@ -417,7 +417,9 @@ def test_shipped_scenarios_pose_problems_that_are_solved(name):
     devices = Scenario.load(name).draw(1, size=20)
     assert devices.scenario.families
     for family in devices.scenario.families:
-        assert (devices.problem(family).solve().status == Status.OPTIMAL).all()
+        problem = devices.problem(family)
+        proven = problem.default_method.exact  # a heuristic is feasible, and proves nothing
+        assert (problem.solve().status <= (Status.OPTIMAL if proven else Status.FEASIBLE)).all()
 
 
 @pytest.mark.parametrize("name", ["feel-cpu", "feel-gpu"])
