@@ -12,6 +12,9 @@ from radioopt.base.quantity import Array
 from radioopt.channel import BlockFadingLink, SlotCount
 from radioopt.mix2fld.problem import RoundPlanProblem
 
+#: slots whose lateness is evaluated at once
+BLOCK = 128
+
 
 class Plans(NamedTuple):
     """All candidates of a single instance, each field of shape (C, M, S).
@@ -100,5 +103,16 @@ def instances(problem: RoundPlanProblem) -> Iterator[tuple[tuple[int, ...], Roun
 def _slowest(law: SlotCount, limits: Array) -> Array:
     """Mean slots until all devices are done or a limit is reached, limits along the last axis, by one running sum."""
     ahead = (slice(None), *(None,) * (np.ndim(law.mean) - 1))
-    late = law.slowest_outage(np.arange(limits[-1], dtype=np.float64)[ahead])
-    return np.moveaxis(np.cumsum(late, axis=0)[limits - 1], 0, -1)
+    total: Array = np.zeros(np.shape(law.mean)[:-1])
+    found = np.empty((len(limits), *total.shape))
+    for start in range(0, limits[-1], BLOCK):
+        slots = np.arange(start, min(start + BLOCK, limits[-1]))
+        late = np.asarray(law.slowest_outage(slots[ahead]))
+        sums = total + np.cumsum(late, axis=0)
+        reached = (limits > start) & (limits <= start + BLOCK)
+        found[reached] = sums[limits[reached] - start - 1]
+        total = sums[-1]
+        if (late[-1] * limits[-1] <= 1e-17 * total).all():  # all that is left, as lateness only falls
+            found[limits > start + BLOCK] = total
+            break
+    return np.moveaxis(found, 0, -1)

@@ -96,11 +96,24 @@ def test_rounds_played_out_take_as_long_as_expected():
     agree(seconds(up), plan.round_s)
     agree(there, plan.participation)
     agree((first <= 28).mean(1), plan.first_participation)
-    assert 0.3 < min(plan.participation, plan.first_participation)
+    assert min(plan.participation, plan.first_participation) > 0.3
     assert max(plan.participation, plan.first_participation) < 0.97
     assert plan.num_rounds == pytest.approx(25.0 / plan.participation)
     expected = plan.first_round_s + (plan.num_rounds - 1) * plan.round_s
     assert plan.objective == pytest.approx(expected, rel=1e-14)
+
+
+def test_limits_beyond_a_block_of_slots_wait_as_long_as_the_law_says():
+    limits = [21, 127, 128, 129, 256, 3_000, 200_000]
+    weak = np.array([0.2] * 4 + [0.02])
+    problem = RoundPlanProblem(**PAPER | dict(max_slots=limits, num_channels=[1, 2], transmit_power_w=weak))
+    up, first, down = laws(problem)
+    waits = up.slowest_mean(np.array(limits)[:, None]) + down.slowest_mean(np.array(limits))[:, None]
+    np.testing.assert_allclose(plans(problem).round_s[..., 0].T, 0.1 + 1e-3 * waits, rtol=1e-13)
+    waits = first.slowest_mean(np.array(limits)[:, None, None])
+    waits = waits + down.slowest_mean(np.array(limits))[:, None, None]
+    found = np.moveaxis(plans(problem).first_round_s, 1, 0)
+    np.testing.assert_allclose(found, 0.1 + 1e-3 * waits, rtol=1e-13)
 
 
 def test_a_batch_is_its_instances():
