@@ -109,7 +109,7 @@ class Quantity:
             return self.default
         return record._value(self.name)
 
-    if TYPE_CHECKING:  # nothing keeps __init__ from putting what it was given under the name, for __post_init__
+    if TYPE_CHECKING:  # __init__ leaves what it was given under the name, for __post_init__
 
         def __set__(self, record: Record, value: ArrayLike) -> None: ...
 

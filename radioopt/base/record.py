@@ -204,7 +204,9 @@ class Record:
 
     def _shape_text(self) -> str:
         batch = " x ".join(map(str, self.batch_shape))
-        sizes = ", ".join(f"{n} {axis}{('es' if axis.endswith('s') else 's') * (n != 1)}" for axis, n in self.sizes.items())
+        sizes = ", ".join(
+            f"{n} {axis}{('es' if axis.endswith('s') else 's') * (n != 1)}" for axis, n in self.sizes.items()
+        )
         return f"batch of {batch} x ({sizes})" if batch else sizes
 
     def __repr__(self) -> str:

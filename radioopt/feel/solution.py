@@ -104,8 +104,12 @@ class BatchsizeSolution(Solution):
             easiest, which = easiest.replace(max_batchsize=easiest.min_batchsize), "the smallest batches"
         least = float(easiest.solve(throw=False).round_latency_s)
         if least <= limit:  # whole samples were asked for, and only they take longer
-            least, which = float(easiest.solve(integer=True, throw=False).round_latency_s), f"{which} whole samples"
-        return f"max_round_latency_s: expected at least {rounded_up(least)}, the shortest round with {which}, got {limit:.7g}"
+            least, which = (
+                float(easiest.solve(integer=True, throw=False).round_latency_s),
+                f"{which} whole samples",
+            )
+        expected = f"at least {rounded_up(least)}, the shortest round with {which}"
+        return f"max_round_latency_s: expected {expected}, got {limit:.7g}"
 
     def to_frame(self, axes: Axes = DEVICE) -> pd.DataFrame:
         """Tabulate per device, with compute, upload and download times beside the decisions."""

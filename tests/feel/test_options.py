@@ -77,7 +77,9 @@ def test_a_deadline_that_cannot_be_met_says_what_can():
     problem = zoo.named()["paper_cpu"]
     shortest = float(problem.replace(max_batchsize=problem.min_batchsize).solve().round_latency_s)
     late = problem.replace(max_round_latency_s=0.5 * shortest)
-    with pytest.raises(SolveError, match=r"max_round_latency_s: expected at least .*, the shortest round") as error:
+    with pytest.raises(
+        SolveError, match=r"max_round_latency_s: expected at least .*, the shortest round"
+    ) as error:
         late.solve()
     advised = float(str(error.value).partition("at least ")[2].partition(",")[0])
     assert shortest <= advised <= shortest * (1 + 1e-5)
