@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any, TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -194,7 +194,8 @@ def rewards(problem: GraphProblem, source: ArrayLike, moved: Exchange | None = N
     points = (moved.requested if problem.budgeted == "requested" else moved.received).sum(-1)
     outside = np.where((source >= 0) & (problem.clusters[j] != problem.clusters), points, 0.0)
     of_cluster = np.zeros(outside.shape)
-    np.add.at(of_cluster, (..., problem.clusters), outside)
+    where: Any = (..., problem.clusters)  # NumPy's stubs do not know the ellipsis here
+    np.add.at(of_cluster, where, outside)
     total = of_cluster[..., problem.clusters]
     budget = problem.budgets
     forbidden = ((total > 0) & (budget <= 0)).any(-1)
