@@ -97,9 +97,12 @@ def _all_plans(problem: RoundPlanProblem) -> tuple[Array, Array]:
             first = in_time(problem.output_bits + samples * problem.sample_bits, *link)
             for m, limit in enumerate(problem.max_slots):
                 share = float((up[:, limit] * down[:, limit]).mean())
-                rounds = problem.rounds[s] / share if share > 0 else math.inf
+                least[c, m, s] = min(share, float(first[:, limit].mean()))
+                if share == 0.0:
+                    time[c, m, s] = math.inf
+                    continue
+                rounds = problem.rounds[s] / share
                 spent = [float((1.0 - law[:, :limit].prod(0)).sum()) for law in (first, up, down)]
                 waiting = spent[0] + (rounds - 1.0) * spent[1] + rounds * spent[2]
                 time[c, m, s] = problem.slot_s * waiting + rounds * problem.compute_time_s
-                least[c, m, s] = min(share, float(first[:, limit].mean()))
     return time, least

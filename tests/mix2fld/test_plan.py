@@ -65,6 +65,45 @@ def test_the_enumeration_and_the_certificates_agree(seed):
         assert judged.residual > 1e-9 or judged.objective >= solution.objective * (1 - 1e-12)
 
 
+def test_ill_scaled_problems_are_answered_or_refused_with_a_reason():
+    rng, found = np.random.default_rng(1), []
+    for _ in range(25):
+        devices = rng.integers(1, 6)
+        problem = RoundPlanProblem(
+            num_channels=np.unique(rng.integers(1, 30, 2)),
+            max_slots=np.unique(rng.integers(1, 300, 2)),
+            seed_samples=[0, 3],
+            rounds=[9.0, 7.5],
+            transmit_power_w=10 ** rng.uniform(-6, 3, devices),
+            channel_gain=10 ** rng.uniform(-14, -8, devices),
+            downlink_power_w=10 ** rng.uniform(-2, 4),
+            bandwidth_hz=10 ** rng.uniform(5, 8),
+            noise_psd_w_per_hz=4e-21,
+            slot_s=10 ** rng.uniform(-5, -1),
+            output_bits=10 ** rng.uniform(1, 5),
+            model_bits=10 ** rng.uniform(1, 6),
+            sample_bits=10 ** rng.uniform(1, 4),
+            min_participation=rng.uniform(0.01, 1.0),
+        )
+        solution = problem.solve(throw=False)
+        found.append(solution.status)
+        if solution.status is Status.INFEASIBLE:
+            assert "expected" in solution.why_infeasible()
+        else:
+            assert solution.verify().status == Status.OPTIMAL
+    assert set(found) == {Status.OPTIMAL, Status.INFEASIBLE}
+
+
+def test_plans_that_never_end_are_no_answer_without_compute_time_either():
+    solution = RoundPlanProblem(**PAPER | dict(compute_time_s=0.0, min_participation=1e-6)).solve()
+    assert solution.verify().status == Status.OPTIMAL
+    never = solution.candidates().query("max_slots == 20")  # the weights need 21
+    assert (never.time_s == np.inf).all()
+    assert not never.feasible.any()
+    plan = dict(num_channels=1, max_slots=20, seed_samples=10)
+    assert solution.problem.certificate(**plan).status == Status.FAILED
+
+
 def test_most_random_problems_are_feasible():
     assert sum(random_problem(seed).solve(throw=False).status.ok for seed in range(30)) > 20
 
