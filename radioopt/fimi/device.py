@@ -40,21 +40,22 @@ class Canonical:
         def each(name: str) -> Array:
             return np.expand_dims(getattr(problem, name), -1)
 
-        cycles = each("local_epochs") * problem.cycles_per_sample
-        low = problem.local_samples
-        return cls(
-            A=problem.energy_coefficient * cycles**3,
-            k=each("noise_psd_w_per_hz") / problem.channel_gain,
-            F=problem.max_cpu_frequency_hz / cycles,
-            low=low,
-            high=low + problem.max_synthetic_samples,
-            power=problem.max_transmit_power_w,
-            a=each("payload_bits") * np.log(2),
-            T=each("max_round_latency_s"),
-            Y=np.expand_dims(problem.learning_budget, -1),
-            B=each("bandwidth_hz"),
-            beta=each("curve_beta"),
-        )
+        with np.errstate(all="ignore"):  # extremes become infinite or nan, which every formula passes on
+            cycles = each("local_epochs") * problem.cycles_per_sample
+            low = problem.local_samples
+            return cls(
+                A=problem.energy_coefficient * cycles**3,
+                k=each("noise_psd_w_per_hz") / problem.channel_gain,
+                F=problem.max_cpu_frequency_hz / cycles,
+                low=low,
+                high=low + problem.max_synthetic_samples,
+                power=problem.max_transmit_power_w,
+                a=each("payload_bits") * np.log(2),
+                T=each("max_round_latency_s"),
+                Y=np.expand_dims(problem.learning_budget, -1),
+                B=each("bandwidth_hz"),
+                beta=each("curve_beta"),
+            )
 
 
 def compute(p: Canonical, nu: Array, s: Array) -> tuple[Array, Array, Array]:

@@ -171,10 +171,10 @@ def _least_latency(p: Canonical) -> float:
         needed = bandwidth_to_learn(replace(p, T=np.exp([log_latency])))
         return float(np.minimum(np.log(needed / p.B[..., 0]), 50.0)[()])
 
-    low = high = float(np.log(max(p.T[0], least_times(p).max())))
-    while excess(high) > 0:
+    shortest = low = high = float(np.log(max(p.T[0], least_times(p).max())))
+    while not excess(high) <= 0:
         low, high = high, high + np.log(2)
-        if high - low > 20:
+        if not high - shortest < 40:
             return np.inf
     return float(np.exp(brentq(excess, low, high, xtol=1e-9))) if high > low else float(np.exp(low))
 

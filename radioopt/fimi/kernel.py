@@ -22,11 +22,13 @@ from radioopt.fimi.kernel_vector import (
     BOUND,
     L_NU,
     L_VARPI,
+    LARGE,
     LAST,
     LEARNED,
     OBJECTIVE,
     RESIDUAL,
     SCRATCH,
+    SMALL,
     SUMS,
     allocate,
     conclude,
@@ -42,6 +44,8 @@ NOISE, BANDWIDTH, PAYLOAD, DEADLINE, ROUNDS, ZETA, ERROR, ALPHA, BETA, GAMMA, EP
 ENOUGH = 1e-12
 # share of the round that uploads are first assumed to take
 UPLOAD_SHARE = 0.4
+# logarithm of the largest price to start from, which leaves room for those tried after it
+LOG_LARGEST = 500.0
 # passes after which Newton's method is given up
 MOST_PASSES = 40
 
@@ -69,7 +73,12 @@ def first_prices(par, count, sums):
     float64 too narrow for it.
     """
     a, latency, budget, band, beta = par[0], par[1], par[2], par[3], par[4]
-    if sums[3] > 0.0 or not budget > 0.0:
+    if (
+        sums[3] > 0.0
+        or not budget > 0.0
+        or not min(a, latency, band) > SMALL
+        or not max(a, latency, band) < LARGE
+    ):
         return math.nan, math.nan
     t, s, p = UPLOAD_SHARE * latency, (1.0 - UPLOAD_SHARE) * latency, beta / (beta + 3.0)
     log_nu = -math.inf
@@ -78,7 +87,10 @@ def first_prices(par, count, sums):
     u = min(a * count / (t * band), 600.0)
     e = math.expm1(u)
     gain = (sums[2] / count) * (sums[2] / count)
-    return log_nu, math.log(gain * t * max(u * (e + 1.0) - e, 0.5 * u * u))
+    log_varpi = math.log(gain * t * max(u * (e + 1.0) - e, 0.5 * u * u))
+    if abs(log_varpi) > LOG_LARGEST or (log_nu > -math.inf and abs(log_nu) > LOG_LARGEST):
+        return math.nan, math.nan
+    return log_nu, log_varpi
 
 
 @kernel

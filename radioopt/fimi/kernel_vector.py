@@ -23,6 +23,8 @@ EXTRA, FREQUENCY, SHARE, TRANSMIT = range(4)
 OBJECTIVE, BOUND, RESIDUAL, NU, VARPI = range(5)
 # relative rounding error allowed for in a bound
 ROUNDING = 1e-15
+# what a speed, power, noise, time etc. may be, for products and quotients of several to fit into float64
+SMALL, LARGE = 1e-30, 1e30
 # rows of what a device remembers from one pass to the next: a root, dz/dln nu, dz/dln varpi, FULL or FREE
 U, Z_NU, Z_VARPI, AT_POWER = range(4)
 # offsets of the rows of the scratch array
@@ -45,7 +47,7 @@ def load(device, i, k0, n, par, w):
     lanes = min(-(-n // 8) * 8, BLOCK)
     for k in range(lanes):
         d = k0 + min(k, n - 1)
-        cycles = epochs * device[CYCLES, i, d]
+        cycles = max(epochs * device[CYCLES, i, d], SMALL * SMALL)  # an underflow is for the survey to tell
         low = device[LOCAL, i, d]
         w[k + _A] = device[COEFFICIENT, i, d] * cycles * cycles * cycles
         w[k + _F] = device[MAX_FREQUENCY, i, d] / cycles
@@ -353,9 +355,12 @@ def survey_lanes(w, n, par, sums):
         roots += math.sqrt(w[k + _GAIN])
         kappa = w[k + _GAIN] * a / w[k + _POWER]
         longest = latency - w[k + _LOW] / w[k + _F]
-        fine = (
-            (kappa > 0.0) & (kappa < longest) & (scale > 1e-250) & (scale < 1e250) & (w[k + _GAIN] > 1e-250)
-        )
+        speed, low, power, gain = w[k + _F], w[k + _LOW], w[k + _POWER], w[k + _GAIN]
+        least, most = (speed if speed < low else low), (speed if speed > low else low)
+        least, most = (power if power < least else least), (power if power > most else most)
+        least, most = (gain if gain < least else least), (gain if gain > most else most)
+        within = (least > SMALL) & (most < LARGE) & (scale > 1e-200) & (scale < 1e200)
+        fine = (kappa < longest) & within
         wrong += 0.0 if fine else 1.0
     sums[0] += learned
     sums[1] += weights
@@ -377,7 +382,7 @@ def survey(device, i, lo, hi, par, w, sums):
 @vector_kernel
 def write(w, n, par, nu, varpi, count, sums):
     """Write samples, share of f_max, bandwidth and power, and add up energy, bound and residuals."""
-    a, latency, budget, band = par[0], par[1], par[2], par[3]
+    a, latency, budget, band, beta = par[0], par[1], par[2], par[3], par[4]
     energy, rest, loss, learned_sum, band_sum, late = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
     for k in range(n):
         t, s, d, dz = w[k + _T], w[k + _S], w[k + _D], w[k + _DZ]
@@ -397,6 +402,13 @@ def write(w, n, par, nu, varpi, count, sums):
         rest += nu * (learned - budget / count) + varpi * (b - band / count)
         loss += ROUNDING * (compute + upload + nu * learned + varpi * b)
         loss += 10.0 * abs(w[k + _TAU]) * dz * dz * (compute + upload + varpi * b)
+        # s = T - t where computing takes hardly any of the round: its rounding, and the step that is left in it, may
+        # be as large as s itself, when all of computing might be saved
+        rounded, left = ROUNDING * latency / s, abs(w[k + _TAU]) * abs(dz) * t / s
+        saved = rounded * (2.0 * compute + beta * nu * learned) + 10.0 * left * left * (
+            compute + nu * learned
+        )
+        loss += saved if (rounded < 0.1) & (left < 0.1) else compute + nu * learned
         learned_sum += learned
         band_sum += b
         over = s + t - latency
