@@ -42,6 +42,10 @@ class SolveError(RadioOptError, RuntimeError):
         super().__init__(message)
         self.solution = solution
 
+    def __reduce__(self) -> tuple[type[SolveError], tuple[str, Solution]]:
+        """Go from process to process: a pool waits for ever for an error that cannot be pickled."""
+        return type(self), (str(self), self.solution)
+
 
 class MissingExtraError(RadioOptError, ImportError):
     """A feature whose optional dependencies are not installed; the message is the pip command to run."""

@@ -1,6 +1,7 @@
 """Problems: choosing a method, options, errors that carry the answer, families."""
 
 import math
+import pickle
 import re
 
 import numpy as np
@@ -63,6 +64,8 @@ def test_a_solve_error_carries_the_answer():
     assert HARD.solve(options=options, throw=False) == solution
     with pytest.raises(SolveError):
         solution.raise_for_status()
+    sent = pickle.loads(pickle.dumps(caught.value))  # as a process of a pool would
+    assert (str(sent), sent.solution) == (str(caught.value), solution)
 
 
 def test_a_batch_does_not_raise_by_itself():
