@@ -6,6 +6,7 @@ import argparse
 import os
 import re
 import sys
+import warnings
 from collections.abc import Sequence
 
 from radioopt import __version__
@@ -61,7 +62,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     from radioopt.base.errors import MissingExtraError, RadioOptError, SolveError
 
     try:
-        code = int(args.run(args))
+        with warnings.catch_warnings():
+            warnings.showwarning = _warn
+            code = int(args.run(args))
         sys.stdout.flush()
         return code
     except BrokenPipeError:  # the reader has seen enough, as in: radioopt solve feel-cpu --csv | head -1
@@ -79,6 +82,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         code, message = 130, "interrupted"
     print(f"radioopt: {message}", file=sys.stderr)
     return code
+
+
+def _warn(message: Warning | str, *_: object, **__: object) -> None:
+    """Say it as every other message, without the line of radioopt that it comes from."""
+    print(f"radioopt: warning: {message}", file=sys.stderr)
 
 
 def _said(error: OSError) -> str:

@@ -145,7 +145,8 @@ def show_reason(solution: Solution, args: argparse.Namespace) -> None:
         print(f"radioopt: {status.name}: {reason}", file=sys.stderr)
     else:
         print(f"status      {status.name}: {status.message}")
-        print(f"reason      {reason}")
+        if reason != status.message:
+            print(f"reason      {reason}")
 
 
 def show_batch(solution: Solution, args: argparse.Namespace) -> None:
@@ -195,5 +196,7 @@ def describe(solution: Solution, *, integer: bool = False) -> str:
         f"recomputed  {check.objective:.12g}   {gap}largest violation {max(0.0, check.residual):.1e}   ({how})",
         f"iterations  {values['iterations']}",
     ]
-    lines += [f"{name:<20} {value:.6g}" for name, value in values.items() if name not in skipped]
+    shown = {name: value for name, value in values.items() if name not in skipped}
+    width = max(map(len, shown), default=0)
+    lines += [f"{name:<{width}}  {value:.6g}" for name, value in shown.items()]
     return "\n".join(lines)

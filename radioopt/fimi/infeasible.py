@@ -146,6 +146,8 @@ def explain(problem: SynthesisProblem) -> str:
             why = "the error with all synthetic samples allowed"
         else:
             name, value, why = "bandwidth_hz", cheapest, "what so many samples leave the time for"
+    if value > LIMITS[name]:
+        return f"{name}: not even {LIMITS[name]:g} can be met, {why}; check num_rounds and learning_curve"
     got = float(getattr(problem, name))
     nearest = [f"{key} of {rounded_up(least)}" for key, least in values.items() if least < LIMITS[key]]
     text = f"{name}: expected at least {rounded_up(value)}, {why}, got {got:.7g}"

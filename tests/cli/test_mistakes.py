@@ -64,6 +64,16 @@ def test_an_infeasible_problem_gives_the_reason(capsys, tmp_path):
     assert not picture.exists()
 
 
+def test_a_reason_is_not_told_twice_and_a_warning_without_its_line(capsys, monkeypatch):
+    assert main(["solve", "feel-cpu", "--set", "payload_bits=1e300"]) == 1
+    assert capsys.readouterr().out.count("check the units") == 1
+    monkeypatch.setattr("warnings.filters", [("always", None, UserWarning, None, 0)])
+    assert main(["solve", "fimi", "--set", "curve_beta=1e9"]) == 0
+    err = capsys.readouterr().err
+    assert err.startswith("radioopt: warning: local_error: the learning curve falls below zero")
+    assert err.count("\n") == 1
+
+
 def test_files_written_are_named(capsys, tmp_path):
     files = tmp_path / "z.npz", tmp_path / "z.svg"
     assert main(["solve", "feel-cpu", "--save", str(files[0]), "--plot", str(files[1])]) == 0

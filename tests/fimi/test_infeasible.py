@@ -22,6 +22,15 @@ MESSAGES = {
 }
 
 
+def test_an_error_that_no_limit_allows_is_not_given_one():
+    problem = zoo.named()["paper"]
+    hopeless = problem.replace(curve_beta=1e-9)
+    with pytest.raises(
+        SolveError, match=r"max_global_error: not even 1 can be met, the error with all .* allowed;"
+    ):
+        hopeless.solve()
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_each_kind_is_refused_by_name(kind):
     with pytest.raises(SolveError, match=MESSAGES[kind]) as refused:
