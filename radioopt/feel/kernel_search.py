@@ -1,4 +1,4 @@
-"""FEEL kernels: safeguarded Newton on the two optimality equations, and a one-pass certificate.
+"""FEEL kernels: safeguarded Newton on the two optimality equations.
 
 In canonical form device k has a = s/R^U (upload time at a full frame), b = s/R^D, compute time o + pB with
 l <= B <= u, and update time c. With y = a/phi the upload time, x = T + T_D, L = o + pl and U = o + pu,

@@ -86,8 +86,8 @@ class BatchsizeProblem(Problem["BatchsizeSolution"], family="feel", sense="max")
 
     Notes
     -----
-    Scalars broadcast over devices; leading axes are a batch of independent instances. A finite positive
-    input is never infeasible.
+    Scalars broadcast over devices; leading axes are a batch of independent instances. Only a deadline can make
+    an instance infeasible.
 
     The problem is convex, against what the paper says: minimising :math:`(T+T_D)^2/\sum B` is a quadratic
     over a linear function, so no search over the total batch is needed. The paper's noise :math:`N_0` is
