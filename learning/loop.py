@@ -17,6 +17,7 @@ from torch import nn
 from learning import data as datasets
 from learning import models
 from learning.allocators import Allocator, Policy
+from learning.checkpoint import EVERY, Checkpoint
 from learning.data import Dataset
 from learning.ledger import Ledger
 from learning.link import Link
@@ -97,6 +98,8 @@ def train(
     seed: int = 0,
     bits_per_parameter: float | None = None,
     link: Link | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+    every: int = EVERY,
     progress: bool = True,
     **scheme_options: Any,
 ) -> TrainingResult:
@@ -133,6 +136,12 @@ def train(
         scenario stands, which may model a larger network than the one trained here.
     link : Link, optional
         The scheme's own by default: for "feel" :class:`~learning.link.TdmaLink`.
+    checkpoint : path-like, optional
+        A file that keeps the run, written whole while it goes on. If it exists, the run goes on from there and
+        gives every number, bit for bit, that it would have given unbroken; see
+        :class:`~learning.checkpoint.Checkpoint`. It stays when the run is done.
+    every : int, default 10
+        Rounds >= 1 from one checkpoint to the next.
     progress : bool, default True
         Show a bar, on a terminal, if the run takes longer than a second.
     **scheme_options
@@ -147,9 +156,10 @@ def train(
     Raises
     ------
     OptionError
-        If a name is unknown or a number out of its range; the message says what is accepted.
+        If a name is unknown or a number out of its range; the message says what is accepted. If the checkpoint
+        is of other settings; the message says which.
     ProblemError
-        If the scenario, the partition or the model cannot be used.
+        If the scenario, the partition or the model cannot be used, or the checkpoint is damaged.
     SolveError
         If an allocation could not be certified.
 
@@ -197,9 +207,11 @@ def train(
         "seed": int(seed),
         "fingerprints": task.fingerprints(),
     }
+    outside = {"scenario": scenario, "task": task, "model": task.model, "data": samples}
+    kept = None if checkpoint is None else Checkpoint(checkpoint, every, config, streams, outside)
     with torch_threads(1), progress_bar(f"train {label(policy)}", limits.total, enabled=progress) as report:
         ledger, state, stopped = _run(
-            scenario, chosen, allocator, link or chosen.link(), task, streams, limits, report
+            scenario, chosen, allocator, link or chosen.link(), task, streams, limits, report, kept
         )
     return TrainingResult(ledger, state, stopped, config)
 
@@ -213,11 +225,14 @@ def _run(
     streams: Streams,
     limits: Limits,
     report: Report,
+    kept: Checkpoint | None,
 ) -> tuple[Ledger, State, str]:
     """Run rounds until a limit is reached."""
     devices = scenario.draw(streams.channel)
     state = scheme.start(task)
     ledger = Ledger(*scheme.evaluate(state))
+    if kept is not None:
+        devices, state, ledger = kept.restored(devices, state, ledger)
     while (stopped := limits.reached(ledger)) is None:
         devices = devices.fade(streams.channel)
         plan = allocator(devices, streams.policy)
@@ -229,6 +244,8 @@ def _run(
         state = scheme.aggregate(state, updates, sent)
         accuracy, loss = scheme.evaluate(state)
         ledger.record(plan, sent, train_loss=state.train_loss, test_accuracy=accuracy, test_loss=loss)
+        if kept is not None:
+            kept.keep(devices, state, ledger)
         report(limits.done(ledger), f"accuracy {accuracy:.3f}, {ledger.seconds:.4g} s simulated")
     return ledger, state, stopped
 

@@ -212,6 +212,15 @@ class Devices(Record):
 
     __hash__ = None
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Copy or pickle what was drawn; the links follow from it."""
+        return {"scenario": self.scenario, "drawn": self._drawn, "given": self.to_dict()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Restore copied or unpickled devices, every bit as it was."""
+        made = self._made(state["scenario"], state["drawn"], state["given"])
+        self.__dict__.update(made.__dict__)
+
     def save(self, path: str | os.PathLike[str]) -> NoReturn:
         """Refuse: a scenario and a seed are the same devices in less space.
 
