@@ -174,15 +174,28 @@ def require_flat(model: nn.Module) -> None:
         If it contains batch normalisation, or dropout with a positive probability; the message names the
         layer.
     """
-    for name, layer in model.named_modules():
-        if isinstance(layer, _STATEFUL):
-            what, advice = "mixes the samples of all devices", "use GroupNorm or LayerNorm"
-        elif isinstance(layer, _RANDOM) and getattr(layer, "p", 1.0) > 0:
-            what, advice = "draws one noise for the samples of all devices", "set its probability to 0"
-        else:
-            continue
-        where = f"{type(layer).__name__} ({shorten(name)})"
-        raise ProblemError(f"model: {where} {what} when they form one batch: {advice}")
+    if found := stateful_layer(model):
+        what, advice = "mixes the samples of all devices", "use GroupNorm or LayerNorm"
+    elif found := random_layer(model):
+        what, advice = "draws one noise for the samples of all devices", "set its probability to 0"
+    else:
+        return
+    raise ProblemError(f"model: {found} {what} when they form one batch: {advice}")
+
+
+def stateful_layer(model: nn.Module) -> str:
+    """Name the first layer of batch normalisation, or nothing."""
+    return _first(model, lambda layer: isinstance(layer, _STATEFUL))
+
+
+def random_layer(model: nn.Module) -> str:
+    """Name the first layer that draws noise, or nothing."""
+    return _first(model, lambda layer: isinstance(layer, _RANDOM) and getattr(layer, "p", 1.0) > 0)
+
+
+def _first(model: nn.Module, matches: Callable[[nn.Module], bool]) -> str:
+    found = ((name, layer) for name, layer in model.named_modules() if matches(layer))
+    return next((f"{type(layer).__name__} ({shorten(name)})" for name, layer in found), "")
 
 
 def _size(sample_shape: tuple[int, ...]) -> int:

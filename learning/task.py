@@ -97,6 +97,24 @@ class Task:
         named = self.model.named_parameters()
         return {name: value.detach().clone() for name, value in named if value.requires_grad}
 
+    def initial_values(self) -> dict[str, Tensor]:
+        """Return copies of the initial weights and of the buffers (batch normalisation's averages) by name."""
+        buffers = dict(self.model.state_dict())
+        kept = {name: value.clone() for name, value in self.model.named_buffers() if name in buffers}
+        return {**self.initial_parameters(), **kept}
+
+    @property
+    def samples(self) -> tuple[Tensor, Tensor]:
+        """Features, shape (N, ...), and labels, int64 of shape (N,), of the training samples."""
+        return self._train
+
+    def fork(self) -> np.random.Generator:
+        """Return a generator for one round's batches, at the price of one number of the training stream.
+
+        Whatever a scheme draws from it, the batches of later rounds stay those of paired runs.
+        """
+        return np.random.default_rng(self.training.integers(2**63))
+
     def draw_batch(self, sizes: NDArray[np.int64]) -> Batch:
         """Draw samples without replacement on every device.
 
@@ -134,7 +152,7 @@ class Task:
         return Batch(x[index], y[index], torch.from_numpy(owner[chosen]))
 
     def logits(self, parameters: Parameters, x: Tensor) -> Tensor:
-        """Evaluate the model.
+        """Evaluate the model, in the mode it is in.
 
         Parameters
         ----------
@@ -166,9 +184,14 @@ class Task:
             Mean cross-entropy [nat].
         """
         x, y = self._test
-        with torch.no_grad():
-            logits = self.logits(parameters, x)
-            loss = functional.cross_entropy(logits, y)
+        training = self.model.training
+        try:
+            self.model.eval()
+            with torch.no_grad():
+                logits = self.logits(parameters, x)
+                loss = functional.cross_entropy(logits, y)
+        finally:
+            self.model.train(training)
         return float((logits.argmax(1) == y).double().mean()), float(loss)
 
     def fingerprints(self) -> dict[str, str]:

@@ -1,0 +1,311 @@
+"""Engines: all devices at once is device by device, to rounding, with the same batches."""
+
+import copy
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+from torch.nn import functional
+
+from learning import models
+from learning.batches import epochs, iterations
+from learning.engines import average, choose_engine, distillation, stack, train_devices
+from radioopt import OptionError, ProblemError
+
+SIZES = [3, 1, 13, 7, 4]
+
+
+def parts_of(sizes):
+    return np.split(np.random.default_rng(5).permutation(sum(sizes)), np.cumsum(sizes)[:-1])
+
+
+def samples_of(count, classes=4, shape=(1, 8, 8), seed=1):
+    rng = np.random.default_rng(seed)
+    return torch.from_numpy(rng.normal(size=(count, *shape))), torch.from_numpy(
+        rng.integers(0, classes, count)
+    )
+
+
+def model_of(model, classes=4):
+    return models.build(model, (1, 8, 8), classes, np.random.default_rng(2)).double()
+
+
+def start_of(model, count):
+    """Different weights on every device, with the buffers."""
+    held = {**dict(model.named_parameters()), **dict(model.named_buffers())}
+    noise = torch.Generator().manual_seed(3)
+    return {
+        name: value.detach() + 0.1 * torch.randn(value.shape, generator=noise, dtype=value.dtype)
+        if value.is_floating_point() and value.requires_grad
+        else value
+        for name, value in stack(held, count).items()
+    }
+
+
+def with_layer(layer):
+    return lambda shape, classes: nn.Sequential(
+        nn.Flatten(), nn.Linear(64, 6), layer, nn.ReLU(), nn.Linear(6, classes)
+    )
+
+
+def assert_equal(one, other, rtol=1e-9):
+    assert one.parameters.keys() == other.parameters.keys()
+    for name, value in one.parameters.items():
+        torch.testing.assert_close(value, other.parameters[name], rtol=rtol, atol=1e-12)
+        assert not value.requires_grad
+    for field in ("loss", "samples", "output", "output_count"):
+        mine, its = getattr(one, field), getattr(other, field)
+        if mine is None:
+            assert its is None
+        else:
+            torch.testing.assert_close(mine, its, rtol=rtol, atol=1e-12, equal_nan=True)
+
+
+@pytest.mark.parametrize("model", ["softmax", "mlp", "cnn"])
+@pytest.mark.parametrize("batchsize", [1, 4, [3, 0, 13, 5, 2]])
+@pytest.mark.parametrize("draw", [epochs, iterations])
+@pytest.mark.parametrize("proximal", [0.0, 0.7])
+def test_stacked_equals_plain(model, batchsize, draw, proximal):
+    made, parts = model_of(model), parts_of(SIZES)
+    start = start_of(made, 5)
+    batches = draw(parts, batchsize, 2, np.random.default_rng(0))
+    table = torch.rand(5, 4, 4, dtype=torch.float64).softmax(2)
+    table[:, 2] = math.nan
+    options = {"learning_rate": 0.1, "proximal": proximal, "loss": distillation(table, 0.5), "collect": True}
+    kept = {name: value.clone() for name, value in start.items()}
+    results = [
+        train_devices(made, samples_of(28), start, batches, engine=engine, **options)
+        for engine in ("stacked", "plain")
+    ]
+    assert_equal(*results)
+    assert all(torch.equal(kept[name], value) for name, value in start.items())
+    rests = np.broadcast_to(batchsize, 5) == 0
+    for device in range(5):
+        same = all(torch.equal(v[device], start[n][device]) for n, v in results[0].parameters.items())
+        assert same == rests[device]
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    held=st.lists(st.integers(1, 7), min_size=1, max_size=6),
+    steps=st.integers(1, 4),
+    data=st.data(),
+    draw=st.sampled_from([epochs, iterations]),
+)
+def test_engines_agree_whatever_the_devices_hold(held, steps, data, draw):
+    made, parts = model_of("softmax"), parts_of(held)
+    batchsize = data.draw(st.lists(st.integers(0, 8), min_size=len(held), max_size=len(held)))
+    batches = draw(parts, batchsize, steps, np.random.default_rng(steps))
+    results = [
+        train_devices(
+            made,
+            samples_of(sum(held)),
+            start_of(made, len(held)),
+            batches,
+            learning_rate=0.3,
+            proximal=0.1,
+            collect=True,
+            engine=engine,
+        )
+        for engine in ("stacked", "plain")
+    ]
+    assert_equal(*results)
+
+
+def test_one_device_is_torchs_own_gradient_descent():
+    made = model_of("cnn")
+    batches = epochs([np.arange(12)], 4, 2, np.random.default_rng(0))
+    x, y = samples_of(12)
+    trained = train_devices(made, (x, y), start_of(made, 1), batches, learning_rate=0.2, engine="stacked")
+    ours = copy.deepcopy(made)
+    ours.load_state_dict({name: value[0] for name, value in start_of(made, 1).items()})
+    optimizer = torch.optim.SGD(ours.parameters(), lr=0.2)
+    for rows in batches.index[:, 0]:
+        optimizer.zero_grad()
+        functional.cross_entropy(ours(x[rows]), y[rows]).backward()
+        optimizer.step()
+    for name, value in ours.named_parameters():
+        torch.testing.assert_close(trained.parameters[name][0], value.detach(), rtol=1e-10, atol=1e-13)
+
+
+def test_the_proximal_term_is_the_gradient_of_a_squared_distance():
+    made, (x, y) = model_of("mlp"), samples_of(10)
+    start = start_of(made, 1)
+    batches = epochs([np.arange(10)], 10, 3, np.random.default_rng(0))
+    trained = train_devices(made, (x, y), start, batches, learning_rate=0.2, proximal=0.9, engine="stacked")
+    ours = copy.deepcopy(made)
+    ours.load_state_dict({name: value[0] for name, value in start.items()})
+    optimizer = torch.optim.SGD(ours.parameters(), lr=0.2)
+    for rows in batches.index[:, 0]:
+        optimizer.zero_grad()
+        distance = sum(((value - start[name][0]) ** 2).sum() for name, value in ours.named_parameters())
+        (functional.cross_entropy(ours(x[rows]), y[rows]) + 0.45 * distance).backward()
+        optimizer.step()
+    for name, value in ours.named_parameters():
+        torch.testing.assert_close(trained.parameters[name][0], value.detach(), rtol=1e-10, atol=1e-13)
+
+
+def test_outputs_are_means_per_label_of_what_was_trained_with():
+    made, (x, y) = model_of("softmax"), samples_of(9)
+    start = start_of(made, 2)
+    batches = epochs([np.arange(6), np.arange(6, 9)], 6, 1, np.random.default_rng(0))
+    trained = train_devices(made, (x, y), start, batches, learning_rate=0.2, collect=True, engine="stacked")
+    for device, rows in enumerate((range(6), range(6, 9))):
+        held = {name: value[device] for name, value in start.items()}
+        outputs = torch.func.functional_call(made, held, (x[list(rows)],)).softmax(1).detach()
+        for label in range(4):
+            mine = y[list(rows)] == label
+            assert trained.output_count[device, label] == mine.sum()
+            if mine.any():
+                torch.testing.assert_close(trained.output[device, label], outputs[mine].mean(0))
+            else:
+                assert trained.output[device, label].isnan().all()
+
+
+@pytest.mark.parametrize("shape", [(4, 4), (3, 4, 4)])
+def test_distillation_adds_the_cross_entropy_with_the_target_of_the_label(shape):
+    target = torch.rand(shape, dtype=torch.float64).softmax(-1)
+    target[..., 1, :] = math.nan
+    logits, y = torch.randn(7, 4, dtype=torch.float64), torch.tensor([0, 1, 2, 3, 0, 2, 1])
+    device = torch.tensor([0, 0, 1, 1, 2, 2, 2])
+    losses = distillation(target, 0.3)(logits, y, device)
+    for i in range(7):
+        goal = target[y[i]] if len(shape) == 2 else target[device[i], y[i]]
+        extra = 0.0 if y[i] == 1 else -float((goal * logits[i].log_softmax(0)).sum())
+        expected = float(functional.cross_entropy(logits[i], y[i])) + 0.3 * extra
+        assert float(losses[i]) == pytest.approx(expected, rel=1e-12)
+    hard = distillation(target, 0.3)(logits, functional.one_hot(y, 4).double(), device)
+    torch.testing.assert_close(hard, losses)
+    soft = 0.25 * functional.one_hot(y, 4).double() + 0.75 * functional.one_hot((y + 2) % 4, 4).double()
+    mixed = distillation(target, 0.3)(logits, soft, device)
+    other = distillation(target, 0.3)(logits, (y + 2) % 4, device)
+    torch.testing.assert_close(mixed, 0.25 * losses + 0.75 * other)
+
+
+def test_batch_normalisation_keeps_each_devices_own_averages():
+    made, parts = model_of(with_layer(nn.BatchNorm1d(6))), parts_of([6, 6, 4, 2])
+    start = start_of(made, 4)
+    batches = iterations(parts, 2, 3, np.random.default_rng(0))
+    assert_equal(
+        *(
+            train_devices(made, samples_of(18), start, batches, learning_rate=0.1, engine=engine)
+            for engine in ("stacked", "plain")
+        )
+    )
+    trained = train_devices(made, samples_of(18), start, batches, learning_rate=0.1, engine="stacked")
+    assert trained.parameters["2.num_batches_tracked"].tolist() == [3] * 4
+    assert len({float(row[0]) for row in trained.parameters["2.running_mean"]}) == 4
+    assert int(made[2].num_batches_tracked) == 0
+    merged = average(trained.parameters, torch.tensor([1, 1, 0, 0]))
+    torch.testing.assert_close(merged["2.running_var"], trained.parameters["2.running_var"][:2].mean(0))
+    assert int(merged["2.num_batches_tracked"]) == 3
+
+
+def test_padding_never_enters_batch_normalisation():
+    made, parts = model_of(with_layer(nn.BatchNorm1d(6))), parts_of([6, 3, 4])
+    batches = epochs(parts, [3, 3, 4], 1, np.random.default_rng(0))
+    with pytest.raises(
+        ProblemError, match=r"stacked: BatchNorm1d \('2'\) would see the padding.*engine plain"
+    ):
+        train_devices(made, samples_of(13), start_of(made, 3), batches, learning_rate=0.1, engine="stacked")
+    assert choose_engine(made, samples_of(13), batches) == "plain"
+    train_devices(made, samples_of(13), start_of(made, 3), batches, learning_rate=0.1)
+    with pytest.raises(ProblemError, match=r"a batch of 1 fails on device 0: Expected more than 1 value"):
+        train_devices(
+            made,
+            samples_of(13),
+            start_of(made, 3),
+            epochs(parts, 1, 1, np.random.default_rng(0)),
+            learning_rate=0.1,
+            engine="plain",
+        )
+
+
+def test_dropout_is_trained_device_by_device_from_the_seed_alone():
+    made, parts = model_of(with_layer(nn.Dropout(0.5))), parts_of([6] * 8)
+    start, batches = start_of(made, 8), iterations(parts, 2, 3, np.random.default_rng(0))
+    before = torch.random.get_rng_state()
+    with pytest.raises(ProblemError, match=r"Dropout \('2'\) would draw another noise.*engine plain"):
+        train_devices(made, samples_of(48), start, batches, learning_rate=0.1, engine="stacked")
+    first, same, other = (
+        train_devices(made, samples_of(48), start, batches, learning_rate=0.1, seed=seed).parameters
+        for seed in (1, 1, 2)
+    )
+    assert torch.equal(first["1.weight"], same["1.weight"])
+    assert not torch.equal(first["1.weight"], other["1.weight"])
+    assert torch.equal(before, torch.random.get_rng_state())
+
+
+def test_frozen_weights_stay_and_are_not_part_of_the_result():
+    made = model_of("mlp")
+    made[1].requires_grad_(False)
+    start = stack({n: v.detach() for n, v in made.named_parameters() if v.requires_grad}, 3)
+    batches = iterations(parts_of([4, 4, 4]), 2, 3, np.random.default_rng(0))
+    one, other = (
+        train_devices(made, samples_of(12), start, batches, learning_rate=0.1, engine=engine)
+        for engine in ("stacked", "plain")
+    )
+    assert_equal(one, other)
+    assert list(one.parameters) == ["3.weight", "3.bias"]
+
+
+def test_many_small_models_are_stacked_and_few_or_large_ones_are_not():
+    def choice(model, devices, batchsize):
+        parts = parts_of([64] * devices)
+        batches = iterations(parts, batchsize, 1, np.random.default_rng(0))
+        return choose_engine(model_of(model), samples_of(64 * devices), batches)
+
+    assert choice("mlp", 50, 10) == "stacked"
+    assert choice("mlp", 3, 10) == "plain"
+    assert choice("cnn", 50, 64) == "plain"
+
+
+def test_averages_ignore_devices_of_weight_zero():
+    stacked = {"w": torch.tensor([[1.0, 2.0], [3.0, 6.0], [math.nan, math.inf]])}
+    torch.testing.assert_close(average(stacked, torch.tensor([3.0, 1.0, 0.0]))["w"], torch.tensor([1.5, 3.0]))
+
+
+def test_wrong_requests_are_refused():
+    made = model_of("softmax")
+    batches = iterations([np.arange(3)], 1, 1, np.random.default_rng(0))
+    x, y = samples_of(3)
+    with pytest.raises(OptionError, match=r"unknown engine 'fast', choose from auto, stacked, plain"):
+        train_devices(made, (x, y), start_of(made, 1), batches, learning_rate=0.1, engine="fast")
+    soft = functional.one_hot(y, 4).double()
+    with pytest.raises(ProblemError, match=r"collect: .*labels must be whole numbers"):
+        train_devices(made, (x, soft), start_of(made, 1), batches, learning_rate=0.1, collect=True)
+    for wrong in (-1, 1.5, [1, 1]):
+        with pytest.raises(ProblemError, match=r"batch sizes: expected 1 whole numbers >= 0 or a single one"):
+            iterations([np.arange(3)], wrong, 1, np.random.default_rng(0))
+    with pytest.raises(OptionError, match=r"epochs: expected a whole number >= 1, got 0"):
+        epochs([np.arange(3)], 1, 0, np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("batchsize", [1, 4, [40, 1, 2, 100, 3]])
+def test_an_epoch_uses_every_sample_once(batchsize):
+    parts = parts_of(SIZES)
+    batches = epochs(parts, batchsize, 3, np.random.default_rng(0))
+    assert batches.samples.tolist() == [3 * size for size in SIZES]
+    for device, part in enumerate(parts):
+        used = [
+            row[:size].tolist()
+            for row, size in zip(batches.index[:, device], batches.size[:, device], strict=True)
+        ]
+        flat = np.array([i for rows in used for i in rows]).reshape(3, -1)
+        np.testing.assert_array_equal(np.sort(flat, axis=1), np.tile(np.sort(part), (3, 1)))
+        if len(part) > 10:
+            assert not np.array_equal(flat[0], flat[1])
+
+
+def test_every_set_of_samples_is_equally_likely_in_an_iteration():
+    parts = [np.array([7, 8, 9, 10]), np.array([3])]
+    batches = iterations(parts, 2, 6000, np.random.default_rng(0))
+    assert (batches.size == torch.tensor([2, 1])).all()
+    assert (batches.index[:, 1, 0] == 3).all()
+    sets, counts = np.unique(np.sort(batches.index[:, 0].numpy(), axis=1), axis=0, return_counts=True)
+    assert len(sets) == 6
+    assert np.abs(counts - 1000).max() < 5 * math.sqrt(1000)
