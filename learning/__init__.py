@@ -27,8 +27,10 @@ if find_spec("torch") is None:
 
 if TYPE_CHECKING:
     from learning.allocators import POLICIES, Allocator, BatchsizeAllocator, Plan
+    from learning.cifar import from_cifar
     from learning.comparison import Comparison, compare
     from learning.data import Dataset, digits
+    from learning.idx import from_idx
     from learning.ledger import Ledger
     from learning.link import Link, Sent, TdmaLink
     from learning.loop import TrainingResult, train
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from learning.partition import PARTITIONS, dirichlet, iid, shards
     from learning.runs import run_folder, save_run
     from learning.schemes import SCHEMES, FedSgd, Scheme
+    from learning.sources import DATASETS, from_torch
     from learning.task import State, Task
     from learning.timing import StepTimes, time_training
 
@@ -43,6 +46,7 @@ _HOME = {
     "Allocator": "allocators",
     "BatchsizeAllocator": "allocators",
     "Comparison": "comparison",
+    "DATASETS": "sources",
     "Dataset": "data",
     "FedSgd": "schemes",
     "Ledger": "ledger",
@@ -63,6 +67,9 @@ _HOME = {
     "compare": "comparison",
     "digits": "data",
     "dirichlet": "partition",
+    "from_cifar": "cifar",
+    "from_idx": "idx",
+    "from_torch": "sources",
     "iid": "partition",
     "mlp": "models",
     "run_folder": "runs",
@@ -74,6 +81,7 @@ _HOME = {
 }
 
 __all__ = [
+    "DATASETS",
     "MODELS",
     "PARTITIONS",
     "POLICIES",
@@ -97,6 +105,9 @@ __all__ = [
     "compare",
     "digits",
     "dirichlet",
+    "from_cifar",
+    "from_idx",
+    "from_torch",
     "iid",
     "mlp",
     "run_folder",

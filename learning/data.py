@@ -1,16 +1,19 @@
-"""Data sets: real handwritten digits without a download, and arrays of one's own."""
+"""Data sets: arrays of one's own, real handwritten digits without a download, and parts of larger sets."""
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from learning.names import choose, real
-from radioopt.base.errors import ProblemError, require
+from learning.names import real, whole
+from radioopt.base.errors import OptionError, ProblemError, require
+
+#: samples that are standardised at a time
+CHUNK = 4096
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,8 +110,77 @@ class Dataset:
         """
         digest = hashlib.sha256(f"{self.num_classes} {self.train_x.shape} {self.test_x.shape}".encode())
         for array in (self.train_x, self.train_y, self.test_x, self.test_y):
-            digest.update(array.tobytes())
+            digest.update(array.data)
         return digest.hexdigest()
+
+    def subsample(self, train: int, test: int, rng: np.random.Generator) -> Dataset:
+        """Keep some samples, with the shares of all classes, for quick runs.
+
+        Parameters
+        ----------
+        train, test : int
+            Samples to keep of each part, at least one per class.
+        rng : numpy.random.Generator
+            Chooses them.
+
+        Returns
+        -------
+        Dataset
+            The samples kept, in their order; the name says how many.
+
+        Raises
+        ------
+        OptionError
+            If there are fewer samples, or fewer are asked for than there are classes.
+
+        Examples
+        --------
+        >>> rng = np.random.default_rng(0)
+        >>> small = digits(rng).subsample(200, 50, rng)
+        >>> small.name, np.bincount(small.test_y).tolist()
+        ('digits@200+50', [5, 5, 5, 5, 5, 5, 5, 5, 5, 5])
+        """
+        keep = [
+            stratified(labels, count, rng, f"{self.name}: {part} samples")
+            for part, labels, count in (("train", self.train_y, train), ("test", self.test_y, test))
+        ]
+        return replace(
+            self,
+            train_x=self.train_x[keep[0]],
+            train_y=self.train_y[keep[0]],
+            test_x=self.test_x[keep[1]],
+            test_y=self.test_y[keep[1]],
+            name=f"{self.name}@{train}+{test}",
+        )
+
+    def standardised(self) -> Dataset:
+        """Shift and scale the features to mean 0 and variance 1 over the training samples.
+
+        Returns
+        -------
+        Dataset
+            Of images (channels, height, width) each channel is scaled as a whole, of other samples each
+            feature by itself; a feature that never changes is only shifted. The test samples are scaled with
+            the numbers of the training samples.
+
+        Examples
+        --------
+        >>> data = digits(np.random.default_rng(0)).standardised()
+        >>> bool(abs(data.train_x.mean()) < 1e-6), round(float(data.train_x.std()), 5)
+        (True, 1.0)
+        """
+        axes = (0, 2, 3) if self.train_x.ndim == 4 else (0,)
+        mean = self.train_x.mean(axes, np.float64, keepdims=True)
+        square = np.zeros_like(mean)
+        for start in range(0, len(self.train_x), CHUNK):  # a copy of everything in double precision is large
+            square += ((self.train_x[start : start + CHUNK] - mean) ** 2).sum(axes, keepdims=True)
+        deviation = np.sqrt(square * (mean.size / self.train_x.size))
+        deviation[deviation == 0.0] = 1.0
+        shift, scale = mean.astype(np.float32), (1.0 / deviation).astype(np.float32)
+        train_x, test_x = ((x - shift) for x in (self.train_x, self.test_x))
+        train_x *= scale
+        test_x *= scale
+        return replace(self, train_x=train_x, test_x=test_x, name=f"{self.name}@standard")
 
 
 def digits(rng: np.random.Generator, test_fraction: float = 0.2) -> Dataset:
@@ -155,9 +227,38 @@ def digits(rng: np.random.Generator, test_fraction: float = 0.2) -> Dataset:
     return Dataset(train_x, train_y, test_x, test_y, num_classes=classes, name="digits")
 
 
-DATASETS = {"digits": digits}
+def stratified(
+    labels: NDArray[np.int64], count: int, rng: np.random.Generator, what: str = "samples"
+) -> NDArray[np.int64]:
+    """Choose samples at random, of every class its share.
 
+    Parameters
+    ----------
+    labels : ndarray of int, shape (N,)
+        Label of each sample.
+    count : int
+        How many to choose, from the number of classes to N.
+    rng : numpy.random.Generator
+        Chooses them.
+    what : str, default "samples"
+        What they are, for messages.
 
-def load(data: str | Dataset, rng: np.random.Generator) -> Dataset:
-    """Return a data set as it is, or load it by its name."""
-    return data if isinstance(data, Dataset) else choose("data", data, DATASETS, "a Dataset")(rng)
+    Returns
+    -------
+    ndarray of int64, shape (count,)
+        Indices, ascending; each class has its share, rounded down or up.
+
+    Raises
+    ------
+    OptionError
+        If the number is out of that range.
+    """
+    sizes = np.bincount(labels)
+    present = np.count_nonzero(sizes)
+    if not present <= whole(what, count) <= labels.size:
+        raise OptionError(f"{what}: expected {present} (one per class) to {labels.size}, got {count}")
+    shares = sizes * (count / labels.size)
+    takes = np.floor(shares + 1e-9).astype(np.int64)
+    takes[np.argsort(takes - shares, kind="stable")[: count - takes.sum()]] += 1
+    chosen = [rng.permutation(np.flatnonzero(labels == c))[:take] for c, take in enumerate(takes)]
+    return np.sort(np.concatenate(chosen))

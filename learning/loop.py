@@ -14,11 +14,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from learning import data as datasets
-from learning import models
+from learning import models, sources
 from learning.allocators import Allocator, Policy
 from learning.checkpoint import EVERY, Checkpoint
-from learning.data import Dataset
 from learning.ledger import Ledger
 from learning.link import Link
 from learning.names import choose, label, real, whole
@@ -89,7 +87,7 @@ def train(
     *,
     scheme: str | Scheme = "feel",
     policy: str | Policy = "optimal",
-    data: str | Dataset = "digits",
+    data: sources.Source = "digits",
     partition: str | Partition = "iid",
     model: str | nn.Module | models.Builder = "mlp",
     rounds: int | None = None,
@@ -114,8 +112,10 @@ def train(
     policy : str or callable, default "optimal"
         "optimal", "online", "full" or "random", or a function ``(problem, rng) -> batch sizes``; see
         :class:`~learning.allocators.BatchsizeAllocator`.
-    data : str or Dataset, default "digits"
-        "digits" (8 x 8 handwritten digits, split by the seed) or arrays.
+    data : str, Dataset, torch.utils.data.Dataset, pair of them, or callable, default "digits"
+        "digits" (8 x 8 handwritten digits, split by the seed), "fashion-mnist", "fashion-mnist@6000+1000" (so many
+        samples only), "mnist:FOLDER", "cifar10:FOLDER"; arrays, or data of torch; see
+        :func:`learning.sources.load`.
     partition : str or callable, default "iid"
         "iid", "shards", "dirichlet", with a number after a colon if wanted ("dirichlet:0.3"); see
         :func:`learning.partition.partition`.
@@ -181,7 +181,7 @@ def train(
     limits = Limits.of(rounds, seconds, target_accuracy)
     streams = Streams.of(whole("seed", seed, low=0))
     chosen = _scheme(scheme, scheme_options)
-    samples = datasets.load(data, streams.data)
+    samples = sources.load(data, streams.data)
     task = Task(
         data=samples,
         parts=spread(partition, samples.train_y, scenario.devices.count, streams.data),

@@ -178,7 +178,7 @@ def test_nothing_is_printed_where_there_is_no_terminal(cell, capfd):
     [
         ({"policy": "best"}, r"unknown policy 'best', choose from optimal, online, full, random"),
         ({"scheme": "sgd"}, r"unknown scheme 'sgd', choose from feel, or a Scheme"),
-        ({"data": "mnist"}, r"unknown data 'mnist', choose from digits, or a Dataset"),
+        ({"data": "minst"}, r"unknown data 'minst', choose from digits, fashion-mnist, mnist, .*, or a Dataset"),
         ({"partition": "odd"}, r"unknown partition 'odd', choose from iid, shards, dirichlet"),
         ({"model": "gpt"}, r"unknown model 'gpt', choose from softmax, mlp, cnn"),
         ({"rounds": 0}, r"rounds: expected a whole number >= 1, got 0"),
