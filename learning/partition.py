@@ -1,16 +1,17 @@
-"""Partitions: which samples each device holds. Every sample is used exactly once and no device is empty."""
+"""Partitions: which samples each device holds. No sample is on two devices and no device is empty."""
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from learning.label_counts import Parts, balanced, checked, deal, few_labels, rare_labels
 from learning.names import choose, real, whole
 from radioopt.base.errors import OptionError, ProblemError
 
-Parts = list[NDArray[np.int64]]
 Partition = Callable[[NDArray[np.int64], int, np.random.Generator], Sequence[NDArray[np.int64]]]
 
 #: how often a Dirichlet partition is drawn again because a device came out empty
@@ -39,7 +40,7 @@ def iid(labels: ArrayLike, num_devices: int, rng: np.random.Generator) -> Parts:
     ProblemError
         If there are fewer samples than devices.
     """
-    labels = _checked(labels, num_devices)
+    labels = checked(labels, num_devices)
     return list(np.array_split(rng.permutation(labels.size), num_devices))
 
 
@@ -74,7 +75,7 @@ def shards(labels: ArrayLike, num_devices: int, rng: np.random.Generator, per_de
     J. Ren, G. Yu, G. Ding, "Accelerating DNN Training in Wireless Federated Edge Learning Systems",
     Section VI-A.
     """
-    labels = _checked(labels, num_devices)
+    labels = checked(labels, num_devices)
     count = num_devices * whole("shards.per_device", per_device)
     if count > labels.size:
         raise ProblemError(
@@ -87,8 +88,14 @@ def shards(labels: ArrayLike, num_devices: int, rng: np.random.Generator, per_de
     return [np.concatenate([pieces[i] for i in own]) for own in dealt]
 
 
-def dirichlet(labels: ArrayLike, num_devices: int, rng: np.random.Generator, alpha: float = 0.5) -> Parts:
-    """Split every class over the devices in proportions drawn from a symmetric Dirichlet distribution.
+def dirichlet(
+    labels: ArrayLike,
+    num_devices: int,
+    rng: np.random.Generator,
+    alpha: float = 0.5,
+    samples: int | None = None,
+) -> Parts:
+    """Draw shares of the classes from a symmetric Dirichlet distribution.
 
     Parameters
     ----------
@@ -100,6 +107,10 @@ def dirichlet(labels: ArrayLike, num_devices: int, rng: np.random.Generator, alp
         Source of randomness.
     alpha : float, default 0.5
         Concentration > 0: large is nearly IID, small gives each class to few devices.
+    samples : int, optional
+        Samples of every device >= 1. With it, what is drawn is the mixture of classes on each device, as in the FIMI
+        paper (1250 samples, alpha 0.4 or 0.6), and samples may be left over. Without it, every class is split over
+        the devices, whose sizes then differ, and all samples are used.
 
     Returns
     -------
@@ -109,11 +120,18 @@ def dirichlet(labels: ArrayLike, num_devices: int, rng: np.random.Generator, alp
     Raises
     ------
     ProblemError
-        If there are fewer samples than devices, or a device came out empty in each of 1000 draws.
+        If there are fewer samples than devices or than asked for; or if, in each of 1000 draws, a device came out
+        empty or a class too small.
 
     Notes
     -----
-    A partition with an empty device is drawn again, which conditions the distribution on what is usable.
+    A partition with an empty device, or with more samples of a class than there are, is drawn again, which conditions
+    the distribution on what is usable.
+
+    References
+    ----------
+    P. Li et al., "Filling the Missing: Exploring Generative AI for Enhanced Federated Learning over Heterogeneous
+    Mobile Edge Devices", Section VI-A.
 
     Examples
     --------
@@ -121,8 +139,11 @@ def dirichlet(labels: ArrayLike, num_devices: int, rng: np.random.Generator, alp
     >>> sorted(int(i) for part in parts for i in part)
     [0, 1, 2, 3, 4, 5]
     """
-    labels = _checked(labels, num_devices)
-    concentration = np.full(num_devices, real("dirichlet.alpha", alpha))
+    labels = checked(labels, num_devices)
+    alpha = real("dirichlet.alpha", alpha)
+    if samples is not None:
+        return _dirichlet_mixtures(labels, num_devices, rng, alpha, whole("dirichlet.samples", samples))
+    concentration = np.full(num_devices, alpha)
     classes = [np.flatnonzero(labels == label) for label in np.unique(labels)]
     for _ in range(DIRICHLET_TRIES):
         owner = np.empty(labels.size, np.int64)
@@ -137,7 +158,34 @@ def dirichlet(labels: ArrayLike, num_devices: int, rng: np.random.Generator, alp
     )
 
 
-PARTITIONS: dict[str, Partition] = {"iid": iid, "shards": shards, "dirichlet": dirichlet}
+def _dirichlet_mixtures(
+    labels: NDArray[np.int64], num_devices: int, rng: np.random.Generator, alpha: float, samples: int
+) -> Parts:
+    held = np.unique(labels, return_counts=True)[1]
+    if samples * num_devices > labels.size:
+        raise ProblemError(
+            f"partition dirichlet: {num_devices} devices of {samples} samples need {samples * num_devices}, got "
+            f"{labels.size}: use fewer devices or samples"
+        )
+    for _ in range(DIRICHLET_TRIES):
+        shares = rng.dirichlet(np.full(held.size, alpha), num_devices)
+        counts = rng.multinomial(samples, shares)
+        if (counts.sum(0) <= held).all():
+            return deal(labels, counts, rng)
+    raise ProblemError(
+        f"partition dirichlet: a class was too small for its devices in each of {DIRICHLET_TRIES} draws ({num_devices} "
+        f"devices of {samples} samples, alpha {alpha:g}): raise alpha, or use fewer devices or samples"
+    )
+
+
+PARTITIONS: dict[str, Partition] = {
+    "iid": iid,
+    "shards": shards,
+    "dirichlet": dirichlet,
+    "balanced": balanced,
+    "rare-labels": rare_labels,
+    "few-labels": few_labels,
+}
 
 
 def partition(
@@ -148,8 +196,9 @@ def partition(
     Parameters
     ----------
     how : str or callable
-        "iid", "shards", "dirichlet"; "shards:3" sets the shards per device, "dirichlet:0.3" alpha. Or a
-        function ``(labels, num_devices, rng) -> list of index arrays``.
+        A key of ``PARTITIONS``, with its numbers after a colon if wanted, in the order of its arguments:
+        "shards:3", "dirichlet:0.3", "balanced:500", "rare-labels:2,2,62", "few-labels:3". Or a function
+        ``(labels, num_devices, rng) -> list of index arrays``.
     labels : array_like of int, shape (N,)
         Label of each sample.
     num_devices : int
@@ -160,62 +209,50 @@ def partition(
     Returns
     -------
     tuple of ndarray of int64
-        Sample indices of each device; every sample once, no device empty.
+        Sample indices of each device; no sample on two, no device empty.
 
     Raises
     ------
     OptionError
         If there is no such rule, or its number is not accepted.
     ProblemError
-        If the rule cannot serve so many devices, or one's own rule leaves a device empty or does not use
-        every sample once.
+        If the rule cannot serve so many devices, or one's own rule leaves a device empty or gives a sample to two.
 
     Examples
     --------
     >>> [part.size for part in partition("iid", [0, 1, 0, 1, 0], 2, np.random.default_rng(0))]
     [3, 2]
     """
-    labels = _checked(labels, num_devices)
+    labels = checked(labels, num_devices)
     parts = rule(how)(labels, num_devices, rng)
     parts = tuple(np.asarray(part, np.int64) for part in parts)
     if len(parts) != num_devices or not all(part.size for part in parts):
         sizes = [part.size for part in parts]
         raise ProblemError(f"partition: expected {num_devices} parts that are not empty, got sizes {sizes}")
-    if not np.array_equal(np.sort(np.concatenate(parts)), np.arange(labels.size)):
-        raise ProblemError(f"partition: expected each of {labels.size} samples exactly once")
+    used = np.sort(np.concatenate(parts))
+    if used[0] < 0 or used[-1] >= labels.size or (np.diff(used) == 0).any():
+        raise ProblemError(f"partition: expected each of {labels.size} samples at most once, by index from 0")
     return parts
 
 
 def rule(how: str | Partition) -> Partition:
-    """Turn the name of a rule, with its number if it has one, into the rule."""
+    """Turn the name of a rule, with its numbers if it has some, into the rule."""
     if callable(how):
         return how
     name, colon, text = how.partition(":") if isinstance(how, str) else (how, "", "")
     chosen = choose("partition", name, PARTITIONS, "a function (labels, num_devices, rng)")
     if not colon:
         return chosen
+    takes = list(inspect.signature(chosen).parameters.values())[3:]
+    given = text.split(",")
     try:
-        if chosen is shards:
-            per_device = whole("shards.per_device", int(text))
-            return lambda labels, count, rng: shards(labels, count, rng, per_device)
-        if chosen is dirichlet:
-            alpha = real("dirichlet.alpha", float(text))
-            return lambda labels, count, rng: dirichlet(labels, count, rng, alpha)
-    except ValueError as error:
-        if isinstance(error, OptionError):
-            raise
-    raise OptionError(
-        f"partition {how!r}: expected shards:NUMBER, dirichlet:ALPHA or a plain {', '.join(PARTITIONS)}"
-    )
-
-
-def _checked(labels: ArrayLike, num_devices: int) -> NDArray[np.int64]:
-    array = np.asarray(labels)
-    if array.ndim != 1 or array.dtype.kind not in "iu":
-        raise ProblemError(f"partition.labels: expected a list of whole numbers, got shape {array.shape}")
-    if whole("partition.num_devices", num_devices) > array.size:
-        raise ProblemError(
-            f"partition: {num_devices} devices need at least as many samples, got {array.size}: "
-            "use fewer devices or more data"
+        pairs = zip(takes, given, strict=False)
+        numbers = {p.name: float(t) if p.annotation == "float" else int(t) for p, t in pairs}
+    except ValueError:
+        numbers = {}
+    if len(numbers) != len(given):
+        expected = (
+            f"{name}:{','.join(p.name.upper() for p in takes)}" if takes else f"{name}, without numbers"
         )
-    return array.astype(np.int64)
+        raise OptionError(f"partition {how!r}: expected {expected}")
+    return lambda labels, count, rng: chosen(labels, count, rng, **numbers)  # type: ignore[call-arg]

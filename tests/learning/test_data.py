@@ -124,10 +124,10 @@ def test_an_impossible_dirichlet_partition_says_what_to_change():
 @pytest.mark.parametrize(
     ("how", "message"),
     [
-        ("sorted", r"unknown partition 'sorted', choose from iid, shards, dirichlet, or a function"),
+        ("sorted", r"unknown partition 'sorted', choose from iid, shards, dirichlet, balanced, .*, or a function"),
         (None, r"unknown partition None"),
-        ("iid:3", r"partition 'iid:3': expected shards:NUMBER, dirichlet:ALPHA or a plain iid"),
-        ("dirichlet:wide", r"partition 'dirichlet:wide': expected"),
+        ("iid:3", r"partition 'iid:3': expected iid, without numbers"),
+        ("dirichlet:wide", r"partition 'dirichlet:wide': expected dirichlet:ALPHA,SAMPLES"),
         ("dirichlet:0", r"dirichlet.alpha: expected a number > 0, got 0.0"),
         ("shards:0", r"shards.per_device: expected a whole number >= 1, got 0"),
     ],
@@ -143,5 +143,5 @@ def test_a_rule_of_ones_own_is_checked():
     ] == [10, 290]
     with pytest.raises(ProblemError, match=r"expected 2 parts that are not empty, got sizes \[300\]"):
         partition(lambda y, k, r: [np.arange(300)], LABELS, 2, rng())
-    with pytest.raises(ProblemError, match=r"expected each of 300 samples exactly once"):
+    with pytest.raises(ProblemError, match=r"expected each of 300 samples at most once"):
         partition(lambda y, k, r: [np.arange(300), np.arange(3)], LABELS, 2, rng())
