@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 from collections.abc import Callable
 
 import numpy as np
@@ -9,7 +11,8 @@ import torch
 from torch import nn
 
 from learning.names import choose
-from radioopt.base.errors import ProblemError
+from learning.paper_models import mix2fld_cnn, vgg9
+from radioopt.base.errors import OptionError, ProblemError
 from radioopt.base.quantity import shorten
 
 Builder = Callable[[tuple[int, ...], int], nn.Module]
@@ -96,7 +99,13 @@ def cnn(sample_shape: tuple[int, ...], num_classes: int, channels: int = 16) -> 
     )
 
 
-MODELS: dict[str, Builder] = {"softmax": softmax, "mlp": mlp, "cnn": cnn}
+MODELS: dict[str, Builder] = {
+    "softmax": softmax,
+    "mlp": mlp,
+    "cnn": cnn,
+    "mix2fld-cnn": mix2fld_cnn,
+    "vgg9": vgg9,
+}
 
 
 def build(
@@ -110,8 +119,9 @@ def build(
     Parameters
     ----------
     model : str, torch.nn.Module or callable
-        A key of ``MODELS``, a function ``(sample_shape, num_classes) -> Module``, or a module, whose own
-        weights then are the initial ones, whatever `rng`.
+        A key of ``MODELS``, with the units or channels after a colon if wanted ("mlp:200", "cnn:32"); a function
+        ``(sample_shape, num_classes) -> Module``; or a module, whose own weights then are the initial ones,
+        whatever `rng`.
     sample_shape : tuple of int
         Shape of one sample.
     num_classes : int
@@ -134,7 +144,7 @@ def build(
     if isinstance(model, nn.Module):
         made = model
     else:
-        builder = model if callable(model) else choose("model", model, MODELS, "a torch.nn.Module")
+        builder = model if callable(model) else _named(model)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(rng.integers(2**63)))
             made = builder(sample_shape, num_classes)
@@ -153,6 +163,20 @@ def build(
             f"model: expected logits of shape (2, {num_classes}) for two samples, one per class, got {shape}"
         )
     return made
+
+
+def _named(model: str) -> Builder:
+    """Find the builder of a name, with its size if one is given."""
+    name, colon, size = model.partition(":") if isinstance(model, str) else (model, "", "")
+    builder = choose("model", name, MODELS, "a torch.nn.Module")
+    if not colon:
+        return builder
+    if len(inspect.signature(builder).parameters) < 3 or not re.fullmatch("[1-9][0-9]{0,5}", size):
+        sized = ", ".join(
+            f"{name}:SIZE" for name in MODELS if len(inspect.signature(MODELS[name]).parameters) == 3
+        )
+        raise OptionError(f"model {model!r}: expected {sized}, or a plain name")
+    return lambda shape, classes: builder(shape, classes, int(size))  # type: ignore[call-arg]
 
 
 def require_flat(model: nn.Module) -> None:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from learning import Dataset, digits
+from learning.label_counts import deal
 from learning.partition import DIRICHLET_TRIES, dirichlet, iid, partition, shards
 from radioopt import OptionError, ProblemError
 
@@ -103,6 +104,83 @@ def test_dirichlet_shares_have_the_right_mean():
     assert (np.abs(mean - 100) < 4 * error).all()
 
 
+def counts(how, devices, labels=LABELS, seed=0):
+    """Samples of every label on every device, after the checks that hold for every partition."""
+    parts = partition(how, labels, devices, rng(seed))
+    everything = np.concatenate(parts)
+    assert np.unique(everything).size == everything.size
+    return np.array([np.bincount(labels[part], minlength=10) for part in parts])
+
+
+MNIST_LIKE = np.repeat(np.arange(10), 5421)  # as many as MNIST has of its smallest class
+
+
+def test_the_iid_split_of_the_mix2fld_paper():
+    assert (counts("balanced:500", 10, MNIST_LIKE) == 50).all()
+    assert (counts("balanced", 10) == 3).all()
+
+
+def test_the_non_iid_split_of_the_mix2fld_paper():
+    found = counts("rare-labels", 50, MNIST_LIKE)
+    np.testing.assert_array_equal(np.sort(found, 1), [[2, 2] + [62] * 8] * 50)
+    assert (found.sum(1) == 500).all()
+    rare = (found == 2).sum(0)  # 50 x 2 choices among ten labels, each with the same chance
+    assert (np.abs(rare - 10) < 4 * np.sqrt(50 * 0.2 * 0.8)).all()
+    np.testing.assert_array_equal(np.sort(counts("rare-labels:3,1,4", 6), 1), [[1] * 3 + [4] * 7] * 6)
+
+
+def test_few_labels_share_their_classes_evenly():
+    found = counts("few-labels:3", 12)
+    assert ((found > 0).sum(1) == 3).all()
+    for column in found.T:
+        held = column[column > 0]
+        assert held.size == 0 or (held.sum() == 30 and np.ptp(held) <= 1)
+    np.testing.assert_array_equal(np.sort(counts("few-labels:2,8", 6), 1), [[0] * 8 + [4, 4]] * 6)
+
+
+def test_dirichlet_mixtures_have_one_size():
+    assert (counts("dirichlet:0.4,20", 12).sum(1) == 20).all()
+    shares = np.concatenate([counts("dirichlet:0.5,100", 12, MNIST_LIKE, seed) for seed in range(30)]) / 100
+    # variance of a share: that of Dirichlet(0.5 x 10), 0.09 / 6, and what the multinomial adds
+    assert shares.var() == pytest.approx(0.09 / 6 + (0.1 - 0.01 - 0.09 / 6) / 100, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("how", "error", "message"),
+    [
+        ("balanced:55", OptionError, r"balanced.samples: expected a multiple of 10, one per class, got 55"),
+        (
+            "balanced:100",
+            ProblemError,
+            r"are to hold 60 samples of label 0, the data have 30: use fewer devices",
+        ),
+        ("rare-labels:11", OptionError, r"rare-labels.rare: expected 0 to 10, the number of classes, got 11"),
+        ("rare-labels:10,0,5", ProblemError, r"device 0 would hold no sample: raise the numbers"),
+        ("rare-labels:2,2", ProblemError, r"samples of label \d, the data have 30"),
+        ("few-labels:11", OptionError, r"few-labels.per_device: expected 1 to 10 labels, got 11"),
+        (
+            "few-labels:3,10",
+            OptionError,
+            r"few-labels.samples: expected a multiple of 3, one per label, got 10",
+        ),
+        ("few-labels:1,300", ProblemError, r"are to hold \d+ samples of label \d, the data have 30"),
+        ("few-labels:1,2,3", OptionError, r"'few-labels:1,2,3': expected few-labels:PER_DEVICE,SAMPLES"),
+        ("dirichlet:1,51", ProblemError, r"6 devices of 51 samples need 306, got 300: use fewer"),
+        ("dirichlet:0.01,50", ProblemError, r"a class was too small .* in each of 1000 draws .*raise alpha"),
+    ],
+)
+def test_splits_by_numbers_that_the_data_do_not_allow(how, error, message):
+    with pytest.raises(error, match=message):
+        partition(how, LABELS, 6, rng())
+
+
+def test_dealing_by_numbers_is_exact_and_random():
+    wanted = rng(1).integers(0, 4, (7, 10)) + np.eye(7, 10, dtype=int)
+    parts = deal(LABELS, wanted, rng(2))
+    np.testing.assert_array_equal([np.bincount(LABELS[p], minlength=10) for p in parts], wanted)
+    assert not np.array_equal(parts[0], deal(LABELS, wanted, rng(3))[0])
+
+
 @pytest.mark.parametrize("rule", ["iid", "shards", "dirichlet"])
 def test_more_devices_than_samples_is_refused(rule):
     with pytest.raises(ProblemError, match=r"partition: 13 devices need at least as many samples, got 12"):
@@ -124,7 +202,10 @@ def test_an_impossible_dirichlet_partition_says_what_to_change():
 @pytest.mark.parametrize(
     ("how", "message"),
     [
-        ("sorted", r"unknown partition 'sorted', choose from iid, shards, dirichlet, balanced, .*, or a function"),
+        (
+            "sorted",
+            r"unknown partition 'sorted', choose from iid, shards, dirichlet, balanced, .*, or a function",
+        ),
         (None, r"unknown partition None"),
         ("iid:3", r"partition 'iid:3': expected iid, without numbers"),
         ("dirichlet:wide", r"partition 'dirichlet:wide': expected dirichlet:ALPHA,SAMPLES"),

@@ -20,6 +20,25 @@ def test_the_named_models_take_digits(name, parameters):
     assert sum(value.numel() for value in model.parameters()) == parameters
 
 
+@pytest.mark.parametrize(
+    ("name", "shape", "parameters"),
+    [
+        ("mlp:200", (1, 8, 8), 64 * 200 + 200 + 200 * 10 + 10),
+        ("cnn:4", (1, 8, 8), 4 * 9 + 4 + 4 * 8 * 9 + 8 + 8 * 2 * 2 * 10 + 10),
+        ("mix2fld-cnn", (1, 28, 28), 12_544),  # N_mod of the paper
+        ("vgg9", (3, 32, 32), 3_491_530),
+    ],
+)
+def test_networks_have_the_sizes_that_are_asked_for(name, shape, parameters):
+    model = build(name, shape, 10, rng())
+    assert sum(value.numel() for value in model.parameters()) == parameters
+
+
+def test_vgg9_is_the_payload_of_the_fimi_paper():
+    bits = 32 * sum(value.numel() for value in build("vgg9", (3, 32, 32), 10, rng()).parameters())
+    assert round(bits / 1e6, 1) == 111.7
+
+
 @pytest.mark.parametrize("name", list(MODELS))
 def test_initial_weights_are_the_generators_and_torch_keeps_its_own_state(name):
     before = torch.random.get_rng_state()
@@ -44,8 +63,11 @@ def test_a_module_keeps_its_weights_and_mode():
         (
             "transformer",
             OptionError,
-            r"unknown model 'transformer', choose from softmax, mlp, cnn, or a torch.nn.Module",
+            r"unknown model 'transformer', choose from softmax, mlp, cnn, .*, or a torch.nn.Module",
         ),
+        ("mlp:0", OptionError, r"model 'mlp:0': expected mlp:SIZE, cnn:SIZE, or a plain name"),
+        ("softmax:3", OptionError, r"model 'softmax:3': expected mlp:SIZE"),
+        ("mlp:1e9", OptionError, r"model 'mlp:1e9': expected mlp:SIZE"),
         (nn.Flatten(), ProblemError, r"expected a torch.nn.Module with parameters to train"),
         (nn.Linear(3, 10), ProblemError, r"does not take samples of shape \(1, 8, 8\)"),
         (
@@ -60,6 +82,8 @@ def test_models_that_cannot_learn_the_task_are_refused(model, error, message):
         build(model, (1, 8, 8), 10, rng())
 
 
-def test_the_network_for_images_refuses_other_samples():
-    with pytest.raises(ProblemError, match=r"cnn: expected images .*got shape \(64,\)"):
-        build("cnn", (64,), 10, rng())
+@pytest.mark.parametrize("name", ["cnn", "mix2fld-cnn", "vgg9"])
+@pytest.mark.parametrize("shape", [(64,), (1, 1, 9)])
+def test_networks_for_images_refuse_other_samples(name, shape):
+    with pytest.raises(ProblemError, match=rf"{name}: expected images .*got shape \({shape[0]},"):
+        build(name, shape, 10, rng())
