@@ -26,35 +26,45 @@ if find_spec("torch") is None:
     raise MissingExtraError("torch is not installed: pip install 'radioopt[learning]'")
 
 if TYPE_CHECKING:
-    from learning.allocators import POLICIES, Allocator, BatchsizeAllocator, Plan
+    from learning.allocators import POLICIES, BatchsizeAllocator, LocalPlan, TdmaPlan, WorkAllocator
+    from learning.batches import Batches, epochs, iterations
     from learning.cifar import from_cifar
     from learning.comparison import Comparison, compare
     from learning.data import Dataset, digits
+    from learning.engines import Trained, train_devices
     from learning.idx import from_idx
     from learning.ledger import Ledger
-    from learning.link import Link, Sent, TdmaLink
+    from learning.link import Link, NoLink, Sent, TdmaLink
     from learning.loop import TrainingResult, train
     from learning.models import MODELS, cnn, mlp, softmax
     from learning.partition import PARTITIONS, dirichlet, iid, shards
+    from learning.plan import Allocator, Payload, Plan
     from learning.runs import run_folder, save_run
-    from learning.schemes import SCHEMES, FedSgd, Scheme
+    from learning.schemes import SCHEMES, FedAvg, FedProx, FedSgd, Individual, Scheme
     from learning.sources import DATASETS, from_torch
     from learning.task import State, Task
     from learning.timing import StepTimes, time_training
 
 _HOME = {
-    "Allocator": "allocators",
+    "Allocator": "plan",
+    "Batches": "batches",
     "BatchsizeAllocator": "allocators",
     "Comparison": "comparison",
     "DATASETS": "sources",
     "Dataset": "data",
+    "FedAvg": "schemes",
+    "FedProx": "schemes",
     "FedSgd": "schemes",
+    "Individual": "schemes",
     "Ledger": "ledger",
     "Link": "link",
+    "LocalPlan": "allocators",
     "MODELS": "models",
+    "NoLink": "link",
     "PARTITIONS": "partition",
     "POLICIES": "allocators",
-    "Plan": "allocators",
+    "Payload": "plan",
+    "Plan": "plan",
     "SCHEMES": "schemes",
     "Scheme": "schemes",
     "Sent": "link",
@@ -62,15 +72,20 @@ _HOME = {
     "StepTimes": "timing",
     "Task": "task",
     "TdmaLink": "link",
+    "TdmaPlan": "allocators",
+    "Trained": "engines",
     "TrainingResult": "loop",
+    "WorkAllocator": "allocators",
     "cnn": "models",
     "compare": "comparison",
     "digits": "data",
     "dirichlet": "partition",
+    "epochs": "batches",
     "from_cifar": "cifar",
     "from_idx": "idx",
     "from_torch": "sources",
     "iid": "partition",
+    "iterations": "batches",
     "mlp": "models",
     "run_folder": "runs",
     "save_run": "runs",
@@ -78,6 +93,7 @@ _HOME = {
     "softmax": "models",
     "time_training": "timing",
     "train": "loop",
+    "train_devices": "engines",
 }
 
 __all__ = [
@@ -87,12 +103,19 @@ __all__ = [
     "POLICIES",
     "SCHEMES",
     "Allocator",
+    "Batches",
     "BatchsizeAllocator",
     "Comparison",
     "Dataset",
+    "FedAvg",
+    "FedProx",
     "FedSgd",
+    "Individual",
     "Ledger",
     "Link",
+    "LocalPlan",
+    "NoLink",
+    "Payload",
     "Plan",
     "Scheme",
     "Sent",
@@ -100,15 +123,20 @@ __all__ = [
     "StepTimes",
     "Task",
     "TdmaLink",
+    "TdmaPlan",
+    "Trained",
     "TrainingResult",
+    "WorkAllocator",
     "cnn",
     "compare",
     "digits",
     "dirichlet",
+    "epochs",
     "from_cifar",
     "from_idx",
     "from_torch",
     "iid",
+    "iterations",
     "mlp",
     "run_folder",
     "save_run",
@@ -116,6 +144,7 @@ __all__ = [
     "softmax",
     "time_training",
     "train",
+    "train_devices",
 ]
 
 

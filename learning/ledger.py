@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,8 +16,8 @@ from radioopt.base.errors import OptionError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from learning.allocators import Plan
     from learning.link import Sent
+    from learning.plan import Plan
 
 PER_DEVICE = (
     "compute_time_s",
@@ -29,7 +31,25 @@ PER_DEVICE = (
 
 @dataclass(frozen=True, eq=False)
 class Entry:
-    """One round: what was planned, what was sent, and the model after it."""
+    """One round: what was planned, what was sent, and the model after it.
+
+    Parameters
+    ----------
+    plan : Plan
+        Batch sizes and resources.
+    sent : Sent
+        Times and energies.
+    seconds : float
+        Clock at the end of the round [s].
+    train_loss : float
+        Loss over what was trained with [nat].
+    test_accuracy, test_loss : float
+        After the round, on the test samples.
+    change : float, default nan
+        Relative change that the rule to stop looks at, see :meth:`learning.schemes.Scheme.change`.
+    figures : mapping of str to float, optional
+        More numbers of plan and scheme, a column each.
+    """
 
     plan: Plan
     sent: Sent
@@ -37,11 +57,13 @@ class Entry:
     train_loss: float
     test_accuracy: float
     test_loss: float
+    change: float = math.nan
+    figures: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def energy_j(self) -> float:
         """Energy of all devices [J]."""
-        return float((self.sent.compute_energy_j + self.sent.upload_energy_j).sum())
+        return self.sent.energy_j
 
 
 @dataclass(eq=False)
@@ -60,25 +82,19 @@ class Ledger:
     initial_loss: float
     entries: list[Entry] = field(default_factory=list)
 
-    def record(
-        self, plan: Plan, sent: Sent, *, train_loss: float, test_accuracy: float, test_loss: float
-    ) -> None:
+    def record(self, plan: Plan, sent: Sent, **learnt: Any) -> None:
         """Add a round: its duration to the clock, its energies to the account.
 
         Parameters
         ----------
         plan : Plan
-            Batch sizes and slots.
+            Batch sizes and resources.
         sent : Sent
             Times and energies.
-        train_loss : float
-            Loss over the batch, before its update [nat].
-        test_accuracy, test_loss : float
-            Of the model after the round, on the test samples.
+        **learnt
+            The other fields of :class:`Entry`.
         """
-        self.entries.append(
-            Entry(plan, sent, self.seconds + sent.seconds, train_loss, test_accuracy, test_loss)
-        )
+        self.entries.append(Entry(plan, sent, self.seconds + sent.seconds, **learnt))
 
     def __len__(self) -> int:
         """Count the rounds done."""
@@ -109,6 +125,11 @@ class Ledger:
     def loss(self) -> float:
         """Cross-entropy on the test samples after the last round [nat]."""
         return self.entries[-1].test_loss if self.entries else self.initial_loss
+
+    @property
+    def change(self) -> float:
+        """Relative change over the last round; NaN before the first."""
+        return self.entries[-1].change if self.entries else math.nan
 
     def rounds_to(self, target_accuracy: float) -> int | None:
         """Count the rounds to the first evaluation at or above an accuracy.
@@ -144,10 +165,11 @@ class Ledger:
         -------
         pandas.DataFrame
             Per round: ``seconds`` (clock at its end), ``round_latency_s``, ``batchsize`` (all devices),
-            ``arrived`` (devices), ``compute_energy_j``, ``upload_energy_j``, ``energy_j`` (of this round),
-            ``learning_efficiency`` [1/s], ``train_loss`` (over the batch, before its update),
-            ``test_loss``, ``test_accuracy``. Per device: ``batchsize``, ``arrived`` and the times and
-            energies of :class:`~learning.link.Sent`.
+            ``arrived`` (devices), ``uplink_bits`` (from each device), ``downlink_bits`` (to each device),
+            ``compute_energy_j``, ``upload_energy_j``, ``energy_j`` (of this round), ``train_loss`` (over the batches,
+            before their steps), ``test_loss``, ``test_accuracy``, and what plan and scheme add: with FEEL's slots
+            ``learning_efficiency`` [1/s]. Per device: ``batchsize``, ``arrived`` and the times and energies of
+            :class:`~learning.link.Sent`.
 
         Raises
         ------
@@ -160,39 +182,42 @@ class Ledger:
             return self._per_device()
         if per != "round":
             raise OptionError(f"unknown rows {per!r}, choose from round, device")
-        nan = float("nan")
-        rows = [(0.0, 0.0, 0, 0, 0.0, 0.0, 0.0, nan, nan, self.initial_loss, self.initial_accuracy)]
+        rows: list[dict[str, float]] = [
+            {
+                "seconds": 0.0,
+                "round_latency_s": 0.0,
+                "batchsize": 0,
+                "arrived": 0,
+                "uplink_bits": 0.0,
+                "downlink_bits": 0.0,
+                "compute_energy_j": 0.0,
+                "upload_energy_j": 0.0,
+                "energy_j": 0.0,
+                "train_loss": math.nan,
+                "test_loss": self.initial_loss,
+                "test_accuracy": self.initial_accuracy,
+            }
+        ]
         for entry in self.entries:
             plan, sent = entry.plan, entry.sent
             rows.append(
-                (
-                    entry.seconds,
-                    sent.seconds,
-                    int(plan.batchsize.sum()),
-                    int(sent.arrived.sum()),
-                    float(sent.compute_energy_j.sum()),
-                    float(sent.upload_energy_j.sum()),
-                    entry.energy_j,
-                    float(plan.solution.learning_efficiency),
-                    entry.train_loss,
-                    entry.test_loss,
-                    entry.test_accuracy,
-                )
+                {
+                    "seconds": entry.seconds,
+                    "round_latency_s": sent.seconds,
+                    "batchsize": int(plan.batchsize.sum()),
+                    "arrived": int(sent.arrived.sum()),
+                    "uplink_bits": sent.uplink_bits,
+                    "downlink_bits": sent.downlink_bits,
+                    "compute_energy_j": float(sent.compute_energy_j.sum()),
+                    "upload_energy_j": float(sent.upload_energy_j.sum()),
+                    "energy_j": entry.energy_j,
+                    "train_loss": entry.train_loss,
+                    "test_loss": entry.test_loss,
+                    "test_accuracy": entry.test_accuracy,
+                    **entry.figures,
+                }
             )
-        names = [
-            "seconds",
-            "round_latency_s",
-            "batchsize",
-            "arrived",
-            "compute_energy_j",
-            "upload_energy_j",
-            "energy_j",
-            "learning_efficiency",
-            "train_loss",
-            "test_loss",
-            "test_accuracy",
-        ]
-        return pd.DataFrame(rows, columns=names).rename_axis("round")
+        return pd.DataFrame(rows).rename_axis("round")
 
     def _per_device(self) -> pd.DataFrame:
         import pandas as pd

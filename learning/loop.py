@@ -15,22 +15,25 @@ import torch
 from torch import nn
 
 from learning import models, sources
-from learning.allocators import Allocator, Policy
+from learning.allocators import Policy
 from learning.checkpoint import EVERY, Checkpoint
 from learning.ledger import Ledger
-from learning.link import Link
+from learning.link import Link, Sent
 from learning.names import choose, label, real, whole
 from learning.partition import Partition
 from learning.partition import partition as spread
+from learning.plan import Allocator
 from learning.progress import Report, progress_bar
 from learning.schemes import SCHEMES, Scheme
 from learning.task import State, Streams, Task
-from radioopt.base.errors import OptionError
+from radioopt.base.errors import OptionError, ProblemError
 from radioopt.scenario import Scenario
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
+
+    from learning.timing import StepTimes
 
 #: rounds of a run that is limited by nothing else
 DEFAULT_ROUNDS = 200
@@ -46,7 +49,7 @@ class TrainingResult:
         Seconds, joules, accuracy and loss of every round.
     state : State
         After the last round.
-    stopped : {"rounds", "seconds", "target_accuracy", "diverged"}
+    stopped : {"rounds", "seconds", "joules", "target_accuracy", "epsilon", "diverged"}
         Why the run ended; "diverged" when the loss was no longer a number.
     config : dict
         All settings, as text and numbers; from the same ones the same ledger results.
@@ -92,9 +95,12 @@ def train(
     model: str | nn.Module | models.Builder = "mlp",
     rounds: int | None = None,
     seconds: float | None = None,
+    joules: float | None = None,
     target_accuracy: float | None = None,
+    epsilon: float | None = None,
     seed: int = 0,
     bits_per_parameter: float | None = None,
+    compute: str | StepTimes = "modelled",
     link: Link | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
     every: int = EVERY,
@@ -110,8 +116,8 @@ def train(
     scheme : str or Scheme, default "feel"
         A key of ``SCHEMES`` or an object.
     policy : str or callable, default "optimal"
-        "optimal", "online", "full" or "random", or a function ``(problem, rng) -> batch sizes``; see
-        :class:`~learning.allocators.BatchsizeAllocator`.
+        How the scheme's rounds are planned. For "feel" one of "optimal", "online", "full", "random" and "entire",
+        or a function ``(problem, rng) -> batch sizes``; see :class:`~learning.allocators.BatchsizeAllocator`.
     data : str, Dataset, torch.utils.data.Dataset, pair of them, or callable, default "digits"
         "digits" (8 x 8 handwritten digits, split by the seed), "fashion-mnist", "fashion-mnist@6000+1000" (so many
         samples only), "mnist:FOLDER", "cifar10:FOLDER"; arrays, or data of torch; see
@@ -123,19 +129,30 @@ def train(
         "softmax", "mlp", "cnn", a function ``(sample_shape, num_classes) -> Module``, or a module that brings
         its initial weights.
     rounds : int, optional
-        Largest number of rounds >= 1; 200 if neither this nor `seconds` is given.
+        Largest number of rounds >= 1; 200 if neither this nor `seconds` nor `joules` is given.
     seconds : float, optional
         Simulated time > 0 [s]; a round that would end later is not done.
+    joules : float, optional
+        Energy of all devices > 0 [J]; a round that would exceed it is not done.
     target_accuracy : float, optional
         Stop after the first round with this accuracy on the test samples, in (0, 1].
+    epsilon : float, optional
+        Stop after the first round over which the scheme's :meth:`~learning.schemes.Scheme.change`, by default the
+        relative change of the global weights, was below this number > 0. A round in which nothing arrived says
+        nothing about that.
     seed : int, default 0
         Seed >= 0 of everything random. Runs with the same seed and different policies are paired: same data
         split, partition, placement, channels, initial weights, and order of samples within a round.
     bits_per_parameter : float, optional
-        Size of an update [bit] per number that the scheme uploads, > 0. By default the payload of the
-        scenario stands, which may model a larger network than the one trained here.
+        Size of a number that the scheme sends, > 0 [bit]: its payload is then that of the model trained here. By
+        default the payload of the scenario stands, which may model a larger network.
+    compute : {"modelled", "measured"} or StepTimes, default "modelled"
+        Where compute times come from: the scenario; or this machine, by timing the model before the first round
+        (:func:`learning.time_training`), or from such a measurement. The times are put into the scenario, for all
+        devices alike, and with it into the settings, so that a run can be repeated elsewhere.
     link : Link, optional
-        The scheme's own by default: for "feel" :class:`~learning.link.TdmaLink`.
+        The scheme's own by default: for "feel" :class:`~learning.link.TdmaLink`, which can have a deadline,
+        stragglers and losses.
     checkpoint : path-like, optional
         A file that keeps the run, written whole while it goes on. If it exists, the run goes on from there and
         gives every number, bit for bit, that it would have given unbroken; see
@@ -159,16 +176,17 @@ def train(
         If a name is unknown or a number out of its range; the message says what is accepted. If the checkpoint
         is of other settings; the message says which.
     ProblemError
-        If the scenario, the partition or the model cannot be used, or the checkpoint is damaged.
+        If the scenario, the partition or the model cannot be used, the checkpoint is damaged, or joules are limited
+        and the scenario does not say what computing costs.
     SolveError
         If an allocation could not be certified.
 
     Notes
     -----
-    Seconds come from the latency of the allocations, never from a clock on the wall. With the payload and the
-    cycles of the scenario "feel-cpu" they are those of a network as large as the paper's, while accuracy is
-    that of the small model trained here. Torch runs on one thread
-    meanwhile, which is faster for small models and makes the result independent of the machine's load.
+    Seconds come from the latency of the allocations, never from a clock on the wall while the run goes on. With
+    the payload and the cycles of the scenario "feel-cpu" they are those of a network as large as the paper's,
+    while accuracy is that of the small model trained here. Torch runs on one thread meanwhile, which is faster
+    for small models and makes the result independent of the machine's load.
 
     Examples
     --------
@@ -178,7 +196,7 @@ def train(
     """
     if not isinstance(scenario, Scenario):
         scenario = Scenario.load(scenario)
-    limits = Limits.of(rounds, seconds, target_accuracy)
+    limits = Limits.of(rounds, seconds, joules, target_accuracy, epsilon)
     streams = Streams.of(whole("seed", seed, low=0))
     chosen = _scheme(scheme, scheme_options)
     samples = sources.load(data, streams.data)
@@ -188,10 +206,11 @@ def train(
         model=models.build(model, samples.sample_shape, samples.num_classes, streams.weights),
         training=streams.training,
     )
-    payload_bits = None
     if bits_per_parameter is not None:
-        payload_bits = real("bits_per_parameter", bits_per_parameter) * chosen.payload_values(task)
-    allocator = chosen.allocator(policy, task, payload_bits)
+        bits_per_parameter = real("bits_per_parameter", bits_per_parameter)
+    if (times := _measured(compute, task)) is not None:
+        scenario = chosen.timed(scenario, times)
+    allocator = chosen.allocator(policy, task, bits_per_parameter)
     config = {
         "scenario": scenario.to_dict(),
         "scheme": {"name": label(scheme), **chosen.settings()},
@@ -203,7 +222,9 @@ def train(
         "bits_per_parameter": bits_per_parameter,
         "rounds": limits.rounds,
         "seconds": limits.seconds,
+        "joules": limits.joules,
         "target_accuracy": target_accuracy,
+        "epsilon": epsilon,
         "seed": int(seed),
         "fingerprints": task.fingerprints(),
     }
@@ -236,14 +257,22 @@ def _run(
     while (stopped := limits.reached(ledger)) is None:
         devices = devices.fade(streams.channel)
         plan = allocator(devices, streams.policy)
-        state = scheme.prepare(state, plan)
-        updates = scheme.local(state, plan)
-        sent = link.transmit(plan.payload_bits, plan, streams.link)
-        if ledger.seconds + sent.seconds > limits.seconds:
-            return ledger, state, "seconds"
-        state = scheme.aggregate(state, updates, sent)
+        ready = scheme.prepare(state, plan)
+        updates = scheme.local(ready, plan)
+        sent = link.transmit(scheme.payload(ready, plan), plan, streams.link)
+        if (stopped := limits.exceeded(ledger, sent)) is not None:
+            return ledger, state, stopped
+        before, state = state, scheme.aggregate(ready, updates, sent)
         accuracy, loss = scheme.evaluate(state)
-        ledger.record(plan, sent, train_loss=state.train_loss, test_accuracy=accuracy, test_loss=loss)
+        ledger.record(
+            plan,
+            sent,
+            train_loss=state.train_loss,
+            test_accuracy=accuracy,
+            test_loss=loss,
+            change=scheme.change(before, state),
+            figures={**plan.figures(), **scheme.figures(state)},
+        )
         if kept is not None:
             kept.keep(devices, state, ledger)
         report(limits.done(ledger), f"accuracy {accuracy:.3f}, {ledger.seconds:.4g} s simulated")
@@ -252,41 +281,70 @@ def _run(
 
 @dataclass(frozen=True)
 class Limits:
-    """When a run ends: after so many rounds, so much simulated time [s], or at an accuracy."""
+    """When a run ends: after so many rounds, so much simulated time [s] or energy [J], at an accuracy, or at rest."""
 
     rounds: float
     seconds: float
+    joules: float
     target_accuracy: float
+    epsilon: float
 
     @classmethod
-    def of(cls, rounds: int | None, seconds: float | None, target_accuracy: float | None) -> Limits:
-        """Check the limits that are given; the others are infinite."""
-        if rounds is None and seconds is None:
+    def of(
+        cls,
+        rounds: int | None,
+        seconds: float | None,
+        joules: float | None,
+        target_accuracy: float | None,
+        epsilon: float | None,
+    ) -> Limits:
+        """Check the limits that are given; the others never bind."""
+        if rounds is None and seconds is None and joules is None:
             rounds = DEFAULT_ROUNDS
         return cls(
             math.inf if rounds is None else whole("rounds", rounds),
             math.inf if seconds is None else real("seconds", seconds),
+            math.inf if joules is None else real("joules", joules),
             math.inf
             if target_accuracy is None
             else real("target_accuracy", target_accuracy, high=1.0, closed=True),
+            0.0 if epsilon is None else real("epsilon", epsilon),
         )
 
     def reached(self, ledger: Ledger) -> str | None:
-        """Name the reason to end, if there is one."""
+        """Name the reason to end after the rounds done, if there is one."""
         if ledger.accuracy >= self.target_accuracy:
             return "target_accuracy"
         if not math.isfinite(ledger.loss):
             return "diverged"
+        if ledger.change < self.epsilon:
+            return "epsilon"
         return "rounds" if len(ledger) >= self.rounds else None
+
+    def exceeded(self, ledger: Ledger, sent: Sent) -> str | None:
+        """Name the budget that another round would exceed, if there is one."""
+        if ledger.seconds + sent.seconds > self.seconds:
+            return "seconds"
+        if self.joules == math.inf:
+            return None
+        energy = ledger.energy_j + sent.energy_j
+        if math.isnan(energy):
+            raise ProblemError(
+                "joules: the energy of computing is unknown: give devices.energy_coefficient and "
+                "devices.cpu_frequency_hz in the scenario, or limit rounds or seconds"
+            )
+        return "joules" if energy > self.joules else None
 
     @property
     def total(self) -> float:
-        """Amount of work for the progress bar: rounds, or simulated seconds where rounds are not limited."""
-        return self.seconds if self.rounds == math.inf else self.rounds
+        """Amount of work for the progress bar: rounds, or simulated seconds or joules where those are limited."""
+        return next(limit for limit in (self.rounds, self.seconds, self.joules) if limit < math.inf)
 
     def done(self, ledger: Ledger) -> float:
         """Work done, in the unit of the total."""
-        return ledger.seconds if self.rounds == math.inf else len(ledger)
+        if self.rounds < math.inf:
+            return len(ledger)
+        return ledger.seconds if self.seconds < math.inf else ledger.energy_j
 
 
 @contextmanager
@@ -298,6 +356,17 @@ def torch_threads(count: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def _measured(compute: str | StepTimes, task: Task) -> StepTimes | None:
+    """Time the model on this machine, if that is what is wanted."""
+    from learning.timing import StepTimes, time_training
+
+    if isinstance(compute, StepTimes):
+        return compute
+    if not choose("compute", compute, {"modelled": False, "measured": True}, "StepTimes"):
+        return None
+    return time_training(task.model, task.data.sample_shape, task.data.num_classes, progress=False)
 
 
 def _scheme(scheme: str | Scheme, options: dict[str, Any]) -> Scheme:

@@ -26,7 +26,8 @@ class Streams(NamedTuple):
     """Independent random streams of a run, one per purpose, all from one seed.
 
     Runs with the same seed are *paired*: a policy that draws more in one stream changes nothing in the
-    others, so that all policies see the same data split, channels, initial weights and order of samples.
+    others, so that all policies see the same data split, channels, initial weights and order of samples. Where a
+    stream is, is the state of its bit generator.
     """
 
     data: np.random.Generator
@@ -224,6 +225,9 @@ class Task:
 class State:
     """What a scheme carries from round to round; a scheme that needs more derives its own.
 
+    With the random streams, the devices' channel and the ledger it is all that a run needs to go on, so its fields
+    are tensors, arrays, numbers, generators, dataclasses, and containers of them.
+
     Parameters
     ----------
     task : Task
@@ -245,3 +249,22 @@ def digest_of(parameters: Parameters) -> str:
     for name, value in parameters.items():
         digest.update(f"{name} {tuple(value.shape)} ".encode() + value.detach().numpy().tobytes())
     return digest.hexdigest()
+
+
+def distance(parameters: Parameters, reference: Parameters) -> float:
+    """Relative distance of two sets of weights: Euclidean norm of the difference over that of the reference.
+
+    Parameters
+    ----------
+    parameters, reference : mapping of str to Tensor
+        Weights by the same names; whole numbers do not count.
+
+    Returns
+    -------
+    float
+        At least 0; infinite or NaN where the reference is zero.
+    """
+    names = [name for name, value in reference.items() if value.is_floating_point()]
+    moved = sum(float((parameters[name] - reference[name]).double().square().sum()) for name in names)
+    size = sum(float(reference[name].double().square().sum()) for name in names)
+    return math.sqrt(moved / size) if size else math.inf if moved else math.nan

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from learning.allocators import Plan
 from learning.link import Sent
 from learning.models import require_flat
 from learning.names import choose, real
+from learning.plan import Plan
 from learning.schemes.base import Scheme
 from learning.task import Parameters, State, Task
 
@@ -27,7 +27,7 @@ class SampleLosses:
     batchsize: Tensor
 
 
-class FedSgd(Scheme):
+class FedSgd(Scheme[State]):
     r"""Average gradients, each over a batch of its own size, with a learning rate that grows with the batch.
 
     With the mean gradient :math:`g_k` over the :math:`B_k` samples of device k and :math:`B = \sum_k B_k`,

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from learning import POLICIES, BatchsizeAllocator, TdmaLink
+from learning import POLICIES, BatchsizeAllocator, Payload, TdmaLink
 from radioopt import OptionError, ProblemError, Scenario, SolveError, Status
 
 HELD = np.array([5, 120, 70, 300])
@@ -28,15 +28,16 @@ def test_batches_are_whole_within_what_is_held_and_slots_are_certified(name, pol
     plan = BatchsizeAllocator(policy, HELD)(devices(name), rng())
     assert plan.batchsize.dtype == np.int64
     assert (plan.batchsize >= 1).all()
-    assert (plan.batchsize <= np.minimum(HELD, 128)).all()
+    assert (plan.batchsize <= (HELD if policy == "entire" else np.minimum(HELD, 128))).all()
     assert plan.solution.status is Status.OPTIMAL
     assert plan.solution.verify().status == Status.OPTIMAL
     np.testing.assert_allclose(plan.solution.batchsize, plan.batchsize, rtol=0, atol=1e-9)
 
 
-def test_online_and_full_are_what_they_say():
+def test_online_full_and_entire_are_what_they_say():
     assert BatchsizeAllocator("online", HELD)(devices(), rng()).batchsize.tolist() == [1, 1, 1, 1]
     assert BatchsizeAllocator("full", HELD)(devices(), rng()).batchsize.tolist() == [5, 120, 70, 128]
+    assert BatchsizeAllocator("entire", HELD)(devices(), rng()).batchsize.tolist() == HELD.tolist()
 
 
 def test_random_batches_are_uniform_from_one_to_the_largest():
@@ -68,8 +69,8 @@ def test_a_gpu_below_its_threshold_takes_the_time_of_the_threshold():
 
 
 def test_the_payload_can_be_given():
-    plan = BatchsizeAllocator("full", HELD, payload_bits=123.0)(devices(), rng())
-    assert plan.payload_bits == 123.0
+    plan = BatchsizeAllocator("full", HELD, payload=Payload(123.0, 45.0))(devices(), rng())
+    assert plan.payload == (123.0, 45.0)
 
 
 def test_a_total_binds_the_optimal_policy_and_leaves_the_others():
@@ -94,7 +95,7 @@ def test_a_policy_of_ones_own_must_return_whole_batches_that_are_held(batch):
 
 def test_unknown_policies_are_refused():
     with pytest.raises(
-        OptionError, match=r"unknown policy 'best', choose from optimal, online, full, random"
+        OptionError, match=r"unknown policy 'best', choose from optimal, online, full, random, entire"
     ):
         BatchsizeAllocator("best", HELD)
 
@@ -103,7 +104,7 @@ def test_unknown_policies_are_refused():
 @pytest.mark.parametrize("policy", list(POLICIES))
 def test_the_link_takes_the_latency_of_the_solution(policy, downlink):
     plan = BatchsizeAllocator(policy, HELD)(devices(downlink=downlink), rng())
-    sent = TdmaLink().transmit(plan.payload_bits, plan, rng())
+    sent = TdmaLink().transmit(plan.payload, plan, rng())
     assert sent.seconds == pytest.approx(float(plan.solution.round_latency_s), rel=1e-12)
     assert sent.arrived.all()
 
@@ -111,7 +112,7 @@ def test_the_link_takes_the_latency_of_the_solution(policy, downlink):
 def test_the_link_spends_power_in_its_own_slots_and_cycles_at_their_price():
     cell = devices()
     plan = BatchsizeAllocator("full", HELD)(cell, rng())
-    sent = TdmaLink().transmit(plan.payload_bits, plan, rng())
+    sent = TdmaLink().transmit(plan.payload, plan, rng())
     cycles = 1e9 * plan.batchsize + 32e6
     np.testing.assert_allclose(sent.compute_energy_j, 1e-28 * cycles * cell.cpu_frequency_hz**2, rtol=1e-12)
     share = plan.solution.uplink_slot_s / 0.01
@@ -122,7 +123,8 @@ def test_the_link_spends_power_in_its_own_slots_and_cycles_at_their_price():
 
 def test_twice_the_payload_takes_twice_as_long_in_the_same_slots():
     plan = BatchsizeAllocator("online", HELD)(devices(), rng())
-    one, two = (TdmaLink().transmit(factor * plan.payload_bits, plan, rng()) for factor in (1, 2))
+    bits = plan.payload.uplink_bits
+    one, two = (TdmaLink().transmit(Payload(f * bits, f * bits), plan, rng()) for f in (1, 2))
     np.testing.assert_allclose(two.upload_time_s, 2 * one.upload_time_s, rtol=1e-12)
     np.testing.assert_allclose(two.upload_energy_j, 2 * one.upload_energy_j, rtol=1e-12)
     np.testing.assert_array_equal(two.compute_time_s, one.compute_time_s)
@@ -130,6 +132,6 @@ def test_twice_the_payload_takes_twice_as_long_in_the_same_slots():
 
 def test_energy_is_unknown_where_the_scenario_does_not_give_the_hardware():
     plan = BatchsizeAllocator("online", HELD)(devices("feel-gpu"), rng())
-    sent = TdmaLink().transmit(plan.payload_bits, plan, rng())
+    sent = TdmaLink().transmit(plan.payload, plan, rng())
     assert np.isnan(sent.compute_energy_j).all()
     assert np.isfinite(sent.upload_energy_j).all()

@@ -183,6 +183,6 @@ def test_the_link_takes_the_time_of_the_solution():
     devices = Scenario.load("feel-cpu").draw(seed=3)
     rng = np.random.default_rng(0)
     plan = BatchsizeAllocator("optimal", [100] * 12)(devices, rng)
-    sent = TdmaLink().transmit(plan.payload_bits, plan, rng)
+    sent = TdmaLink().transmit(plan.payload, plan, rng)
     assert sent.seconds == pytest.approx(float(plan.solution.round_latency_s), rel=1e-12)
     assert sent.arrived.all()

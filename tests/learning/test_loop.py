@@ -135,8 +135,8 @@ def test_a_run_that_diverges_says_so(cell):
 def test_the_payload_is_the_scenarios_unless_bits_per_parameter_are_given(cell):
     fixed = train(cell, rounds=1).ledger.entries[0].plan
     own = train(cell, rounds=1, bits_per_parameter=16).ledger.entries[0].plan
-    assert fixed.payload_bits == 258_000_128
-    assert own.payload_bits == 16 * 4810
+    assert fixed.payload == (258_000_128, 258_000_128)
+    assert own.payload == (16 * 4810, 16 * 4810)
 
 
 def test_a_scheme_can_be_an_object_and_a_policy_a_function(cell):
@@ -176,9 +176,12 @@ def test_nothing_is_printed_where_there_is_no_terminal(cell, capfd):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"policy": "best"}, r"unknown policy 'best', choose from optimal, online, full, random"),
-        ({"scheme": "sgd"}, r"unknown scheme 'sgd', choose from feel, or a Scheme"),
-        ({"data": "minst"}, r"unknown data 'minst', choose from digits, fashion-mnist, mnist, .*, or a Dataset"),
+        ({"policy": "best"}, r"unknown policy 'best', choose from optimal, online, full, random, entire"),
+        ({"scheme": "sgd"}, r"unknown scheme 'sgd', choose from feel, fedavg, .*or a Scheme"),
+        (
+            {"data": "minst"},
+            r"unknown data 'minst', choose from digits, fashion-mnist, mnist, .*, or a Dataset",
+        ),
         ({"partition": "odd"}, r"unknown partition 'odd', choose from iid, shards, dirichlet"),
         ({"model": "gpt"}, r"unknown model 'gpt', choose from softmax, mlp, cnn"),
         ({"rounds": 0}, r"rounds: expected a whole number >= 1, got 0"),
@@ -227,7 +230,7 @@ def test_an_empty_ledger_is_the_initial_model():
     )
     assert ledger.rounds_to(0.1) == 0
     assert ledger.rounds_to(0.2) is None
-    assert ledger.to_frame().shape == (1, 11)
+    assert ledger.to_frame().shape == (1, 12)
     assert ledger.to_frame("device").empty
     with pytest.raises(OptionError, match="unknown rows 'hour', choose from round, device"):
         ledger.to_frame("hour")
