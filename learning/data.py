@@ -172,14 +172,14 @@ class Dataset:
         axes = (0, 2, 3) if self.train_x.ndim == 4 else (0,)
         mean = self.train_x.mean(axes, np.float64, keepdims=True)
         square = np.zeros_like(mean)
-        for start in range(0, len(self.train_x), CHUNK):  # a copy of everything in double precision is large
-            square += ((self.train_x[start : start + CHUNK] - mean) ** 2).sum(axes, keepdims=True)
+        for part in _parts(self.train_x):  # a copy of everything in double precision would be large
+            square += ((part - mean) ** 2).sum(axes, keepdims=True)
         deviation = np.sqrt(square * (mean.size / self.train_x.size))
         deviation[deviation == 0.0] = 1.0
-        shift, scale = mean.astype(np.float32), (1.0 / deviation).astype(np.float32)
-        train_x, test_x = ((x - shift) for x in (self.train_x, self.test_x))
-        train_x *= scale
-        test_x *= scale
+        train_x, test_x = np.empty_like(self.train_x), np.empty_like(self.test_x)
+        for given, made in ((self.train_x, train_x), (self.test_x, test_x)):
+            for part, scaled in zip(_parts(given), _parts(made), strict=True):
+                scaled[...] = (part - mean) / deviation
         return replace(self, train_x=train_x, test_x=test_x, name=f"{self.name}@standard")
 
 
@@ -225,6 +225,11 @@ def digits(rng: np.random.Generator, test_fraction: float = 0.2) -> Dataset:
         images, labels, test_size=test_fraction, stratify=labels, random_state=int(rng.integers(2**31))
     )
     return Dataset(train_x, train_y, test_x, test_y, num_classes=classes, name="digits")
+
+
+def _parts(x: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+    """Cut samples into pieces that share their memory."""
+    return [x[start : start + CHUNK] for start in range(0, len(x), CHUNK)]
 
 
 def stratified(

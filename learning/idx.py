@@ -27,6 +27,8 @@ SOURCES = {
 }
 
 UNSIGNED_BYTE = 0x08
+#: bytes read at a time
+PIECE = 1 << 22
 Bytes = NDArray[np.uint8]
 
 
@@ -149,7 +151,9 @@ def _content(file: BinaryIO, path: Path, axes: int) -> Bytes:
     size = int(np.prod(shape, dtype=object))
     if size == 0:
         raise ProblemError(f"{path}: its header says {' x '.join(map(str, shape))}: there is nothing in it")
-    data = file.read(size + 1)
+    data = bytearray()  # in pieces: a damaged header may promise more than there is memory
+    while len(data) <= size and (piece := file.read(min(size + 1 - len(data), PIECE))):
+        data += piece
     if len(data) != size:
         found = f"only {len(data)} follow: it is cut off" if len(data) < size else "more follow"
         raise ProblemError(
