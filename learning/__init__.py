@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from learning.comparison import Comparison, compare
     from learning.data import Dataset, digits
     from learning.engines import Trained, train_devices
+    from learning.fading_link import FadingLink
     from learning.idx import from_idx
     from learning.ledger import Ledger
     from learning.link import Link, NoLink, Sent, TdmaLink
@@ -39,8 +40,21 @@ if TYPE_CHECKING:
     from learning.models import MODELS, cnn, mlp, softmax
     from learning.partition import PARTITIONS, dirichlet, iid, shards
     from learning.plan import Allocator, Payload, Plan
+    from learning.round_plan import FadingPlan, RoundAllocator
     from learning.runs import run_folder, save_run
-    from learning.schemes import SCHEMES, FedAvg, FedProx, FedSgd, Individual, Scheme
+    from learning.schemes import (
+        SCHEMES,
+        Fd,
+        FedAvg,
+        FedProx,
+        FedSgd,
+        Fl,
+        Fld,
+        Individual,
+        Mix2Fld,
+        MixFld,
+        Scheme,
+    )
     from learning.sources import DATASETS, from_torch
     from learning.task import State, Task
     from learning.timing import StepTimes, time_training
@@ -52,19 +66,27 @@ _HOME = {
     "Comparison": "comparison",
     "DATASETS": "sources",
     "Dataset": "data",
+    "FadingLink": "fading_link",
+    "FadingPlan": "round_plan",
+    "Fd": "schemes",
     "FedAvg": "schemes",
     "FedProx": "schemes",
     "FedSgd": "schemes",
+    "Fl": "schemes",
+    "Fld": "schemes",
     "Individual": "schemes",
     "Ledger": "ledger",
     "Link": "link",
     "LocalPlan": "allocators",
     "MODELS": "models",
+    "Mix2Fld": "schemes",
+    "MixFld": "schemes",
     "NoLink": "link",
     "PARTITIONS": "partition",
     "POLICIES": "allocators",
     "Payload": "plan",
     "Plan": "plan",
+    "RoundAllocator": "round_plan",
     "SCHEMES": "schemes",
     "Scheme": "schemes",
     "Sent": "link",
@@ -107,16 +129,24 @@ __all__ = [
     "BatchsizeAllocator",
     "Comparison",
     "Dataset",
+    "FadingLink",
+    "FadingPlan",
+    "Fd",
     "FedAvg",
     "FedProx",
     "FedSgd",
+    "Fl",
+    "Fld",
     "Individual",
     "Ledger",
     "Link",
     "LocalPlan",
+    "Mix2Fld",
+    "MixFld",
     "NoLink",
     "Payload",
     "Plan",
+    "RoundAllocator",
     "Scheme",
     "Sent",
     "State",

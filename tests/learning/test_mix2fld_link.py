@@ -1,0 +1,154 @@
+"""Rounds over block fading: what is planned, what is sent, how long it takes and who is late."""
+
+import numpy as np
+import pytest
+
+from learning.fading_link import FadingLink
+from learning.plan import Payload
+from learning.round_plan import PAPER_STEPS, RoundAllocator
+from learning.schemes.distillation import Fd, Fl, Fld
+from radioopt import Scenario
+from radioopt.base.errors import OptionError, ProblemError, SolveError
+from radioopt.mix2fld import Payload as Law
+from radioopt.mix2fld.plan import laws
+
+SCENARIO = Scenario.load("mix2fld")
+DEVICES = SCENARIO.draw(seed=0)
+RNG = np.random.default_rng(0)
+LAWS = {
+    Fl: Law.fl(num_weights=12_544),
+    Fd: Law.fd(num_labels=10),
+    Fld: Law.fld(num_weights=12_544, num_labels=10, seed_samples=10, sample_bits=6_272),
+}
+
+
+def plan_of(scheme, policy="paper", devices=DEVICES, bits=None):
+    return scheme.allocator(policy, None, bits)(devices, RNG)
+
+
+@pytest.mark.parametrize("made", LAWS)
+def test_payloads_are_those_of_the_paper_to_the_bit(made):
+    plan, law = plan_of(made()), LAWS[made]
+    assert plan.payload == (law.uplink_bits, law.downlink_bits)
+    assert plan.first_payload == (law.first_uplink_bits, law.downlink_bits)
+
+
+def test_the_optimal_policy_is_the_certified_plan():
+    plan, best = plan_of(Fld(), "optimal"), DEVICES.problem("mix2fld").solve()
+    assert plan.solution.status.name == "OPTIMAL"
+    assert (plan.num_channels, plan.max_slots, plan.seed_samples) == (
+        best.num_channels,
+        best.max_slots,
+        best.seed_samples,
+    )
+    again = Fld().allocator("optimal", None, None)
+    assert again(DEVICES, RNG).solution is again(DEVICES, RNG).solution  # solved once
+    assert plan_of(Fl(), "optimal").seed_samples == 0
+    assert plan_of(Fl(), "optimal").max_slots > plan.max_slots  # weights up take longer
+
+
+def test_the_paper_s_policy_keeps_what_is_given():
+    plan = plan_of(Fld(num_channels=3, max_slots=77, seed_samples=4))
+    assert (plan.num_channels, plan.max_slots, plan.seed_samples, plan.solution) == (3, 77, 4, None)
+    assert plan.figures() == {"num_channels": 3, "max_slots": 77}
+
+
+def test_a_policy_of_one_s_own():
+    plan = plan_of(Fld(), lambda problem, rng: (1, int(problem.max_slots[0]), 7))
+    assert (plan.num_channels, plan.max_slots, plan.seed_samples) == (1, 25, 7)
+    for wrong in [(1, 2), (0, 2, 3), (1.5, 2, 3)]:
+        with pytest.raises(ProblemError, match="expected whole numbers of bands >= 1, slots >= 1 and seed"):
+            plan_of(Fld(), lambda problem, rng, wrong=wrong: wrong)
+    with pytest.raises(OptionError, match="unknown policy 'full', choose from optimal, paper, or a function"):
+        plan_of(Fld(), "full")
+    with pytest.raises(SolveError, match="max_slots"):
+        plan_of(Fl(), "optimal", SCENARIO.replace({"mix2fld.max_slots": [10]}).draw(seed=0))
+
+
+def test_compute_time_follows_the_steps_of_each_scheme():
+    devices = SCENARIO.replace({"mix2fld.compute_time_s": 9.6}).draw(seed=0)
+    step = 9.6 / PAPER_STEPS
+    fl, fld = (
+        plan_of(Fl(iterations=100), devices=devices),
+        plan_of(Fld(iterations=6_400), devices=devices),
+    )
+    assert (fl.compute_time_s, fl.server_time_s) == (pytest.approx(100 * step), 0.0)
+    assert (fld.compute_time_s, fld.server_time_s) == (pytest.approx(6.4), pytest.approx(3.2))
+    assert (fl.batchsize == 100).all()
+    assert (plan_of(Fl(iterations=100, batchsize=4)).batchsize == 400).all()
+
+
+def test_slots_follow_the_laws_of_the_plan():
+    plan = plan_of(Fld(max_slots=20))
+    problem = plan.problem.replace(num_channels=[2], seed_samples=[10], rounds=[30.0])
+    up, first, down = laws(problem)
+    rng, link, rounds = np.random.default_rng(3), FadingLink(), 400
+    seen = [link.transmit(plan.first_payload, plan, rng) for _ in range(rounds)]
+    arrived = np.array([sent.arrived for sent in seen])
+    outage = np.asarray(first.outage(20))[0, 0]
+    assert arrived.mean() == pytest.approx(1 - outage.mean(), abs=4 * np.sqrt(0.25 / arrived.size))
+    slots = np.array([sent.upload_slots for sent in seen])
+    spent = float(np.mean(first.truncated_mean(20)))
+    assert slots.mean() == pytest.approx(spent, abs=4 * slots.std() / np.sqrt(slots.size))
+    assert slots.min() >= first.successes.min()
+    assert slots.max() == 20
+    down_slots = np.array([sent.download_slots for sent in seen])
+    assert (down_slots[arrived.any(1)] <= 20).all()
+    assert down_slots.mean() == pytest.approx(float(np.mean(down.truncated_mean(20))), rel=0.01)
+    later = link.transmit(plan.payload, plan, rng)
+    assert later.upload_slots.mean() < 3 < slots.mean()
+    assert float(np.mean(up.mean)) < 3
+
+
+def test_a_round_lasts_until_the_slowest_but_no_longer_than_there_are_slots():
+    plan = plan_of(Fl(max_slots=114))
+    sent = FadingLink().transmit(plan.payload, plan, np.random.default_rng(1))
+    assert 0 < sent.arrived.sum() < 10
+    assert sent.upload_slots.max() == 114  # somebody is late
+    waits = plan.compute_time_s + 0.114 + 1e-3 * sent.download_slots.max()
+    assert sent.seconds == pytest.approx(waits)
+    np.testing.assert_allclose(sent.upload_energy_j, DEVICES.transmit_power_w * sent.upload_slots * 1e-3)
+    np.testing.assert_array_equal(sent.upload_time_s, 1e-3 * sent.upload_slots)
+    assert np.isnan(sent.compute_energy_j).all()  # the scenario does not say what hardware it is
+    assert (sent.uplink_bits, sent.downlink_bits) == (401_408.0, 401_408.0)
+
+
+def test_hardware_in_the_scenario_gives_energies():
+    hardware = {"devices.cpu_frequency_hz": 1e9, "devices.energy_coefficient": 1e-28}
+    plan = plan_of(Fl(), devices=SCENARIO.replace(hardware).draw(seed=0))
+    sent = FadingLink().transmit(plan.payload, plan, RNG)
+    np.testing.assert_allclose(sent.compute_energy_j, 0.1 * plan.compute_time_s)
+
+
+def test_without_an_upload_there_is_no_answer():
+    plan = plan_of(Fl(max_slots=100))  # 101 good slots are needed
+    sent = FadingLink().transmit(plan.payload, plan, RNG)
+    assert not sent.arrived.any()
+    assert not sent.received.any()
+    assert not sent.download_slots.any()
+    assert sent.seconds == pytest.approx(plan.compute_time_s + 0.1)
+    assert sent.downlink_bits == 0.0
+
+
+def test_more_power_loses_fewer():
+    strong = SCENARIO.replace({"devices.transmit_power_dbm": 40.0}).draw(seed=0)
+    shares = []
+    for devices in (DEVICES, strong):
+        plan, rng = plan_of(Fl(max_slots=103), devices=devices), np.random.default_rng(5)
+        shares.append(np.mean([FadingLink().transmit(plan.payload, plan, rng).arrived for _ in range(50)]))
+    assert shares[0] < 0.02
+    assert shares[1] > 0.98
+
+
+def test_sizes_of_the_model_trained_here():
+    class Task:
+        num_parameters = 650
+
+        class data:
+            num_classes = 10
+
+    plan = Fld().allocator("paper", Task, 16.0)(DEVICES, RNG)
+    assert plan.payload == Payload(1_600.0, 10_400.0)
+    assert (
+        RoundAllocator("paper", "output_bits", "model_bits", False, 1, 0, 1)(DEVICES, RNG).seed_samples == 0
+    )
