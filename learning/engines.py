@@ -149,7 +149,7 @@ def average(stacked: Parameters, weights: Tensor) -> dict[str, Tensor]:
         Weights of one model. Whole numbers (a counter of batches) are rounded.
     """
     chosen = torch.nonzero(weights).squeeze(1)
-    share = (weights[chosen] / weights[chosen].sum()).double()
+    share = weights[chosen].double() / weights[chosen].double().sum()
 
     def mean(value: Tensor) -> Tensor:
         if value.is_floating_point():

@@ -19,7 +19,7 @@ from learning.allocators import Policy
 from learning.checkpoint import EVERY, Checkpoint
 from learning.ledger import Ledger
 from learning.link import Link, Sent
-from learning.names import choose, label, real, whole
+from learning.names import choose, label, plain, real, whole
 from learning.partition import Partition
 from learning.partition import partition as spread
 from learning.plan import Allocator
@@ -211,10 +211,12 @@ def train(
     if (times := _measured(compute, task)) is not None:
         scenario = chosen.timed(scenario, times)
     allocator = chosen.allocator(policy, task, bits_per_parameter)
+    link = link or chosen.link()
     config = {
         "scenario": scenario.to_dict(),
         "scheme": {"name": label(scheme), **chosen.settings()},
         "policy": label(policy),
+        "link": {"name": label(link), **plain(link)},
         "data": samples.name,
         "partition": label(partition),
         "model": label(model),
@@ -231,9 +233,7 @@ def train(
     outside = {"scenario": scenario, "task": task, "model": task.model, "data": samples}
     kept = None if checkpoint is None else Checkpoint(checkpoint, every, config, streams, outside)
     with torch_threads(1), progress_bar(f"train {label(policy)}", limits.total, enabled=progress) as report:
-        ledger, state, stopped = _run(
-            scenario, chosen, allocator, link or chosen.link(), task, streams, limits, report, kept
-        )
+        ledger, state, stopped = _run(scenario, chosen, allocator, link, task, streams, limits, report, kept)
     return TrainingResult(ledger, state, stopped, config)
 
 

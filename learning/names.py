@@ -47,3 +47,9 @@ def label(given: Any) -> str:
         return given
     named = given if hasattr(given, "__qualname__") else type(given)
     return f"{named.__module__}.{named.__qualname__}"
+
+
+def plain(given: Any) -> dict[str, Any]:
+    """Write the attributes of an object down for a manifest: those that are numbers, text or nothing."""
+    kept = (bool, int, float, str, type(None))
+    return {name: value for name, value in vars(given).items() if isinstance(value, kept)}

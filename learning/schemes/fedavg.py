@@ -26,7 +26,7 @@ class LocalTraining(Scheme[StateT]):
 
     Parameters
     ----------
-    learning_rate : float, default 0.1
+    learning_rate : float, default 0.2
         Of each local step, > 0.
     batchsize : int, default 10
         Samples per local step >= 1; what a device holds at most.
@@ -48,7 +48,7 @@ class LocalTraining(Scheme[StateT]):
 
     def __init__(
         self,
-        learning_rate: float = 0.1,
+        learning_rate: float = 0.2,
         batchsize: int = 10,
         epochs: int = 1,
         iterations: int | None = None,
@@ -183,7 +183,7 @@ class FedProx(FedAvg):
     def __init__(
         self,
         proximal: float = 0.1,
-        learning_rate: float = 0.1,
+        learning_rate: float = 0.2,
         batchsize: int = 10,
         epochs: int = 1,
         iterations: int | None = None,

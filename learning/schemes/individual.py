@@ -67,7 +67,7 @@ class Individual(LocalTraining[IndividualState]):
     def __init__(
         self,
         judge: str = "own",
-        learning_rate: float = 0.1,
+        learning_rate: float = 0.2,
         batchsize: int = 10,
         epochs: int = 1,
         iterations: int | None = None,

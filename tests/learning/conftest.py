@@ -1,8 +1,15 @@
 """Shared by the tests of learning: a small cell, so that rounds differ in their channels."""
 
 import pytest
+import torch
 
 from radioopt import Scenario
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Run torch on one thread, as training does: small models are faster, and tests share their cores."""
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

@@ -7,9 +7,10 @@ import pytest
 import torch
 from torch import nn
 
-from learning import POLICIES, Dataset, FedSgd, train
+from learning import POLICIES, Dataset, FedSgd, StepTimes, train
 from learning.ledger import Ledger
 from radioopt import OptionError, ProblemError, Scenario
+from radioopt.feel import TrainingTime
 
 
 @pytest.fixture(scope="module")
@@ -126,6 +127,59 @@ def test_a_target_ends_a_run_at_the_first_round_that_reaches_it(cell):
     assert result.ledger.rounds_to(0.6) == len(result.ledger)
 
 
+def test_no_round_exceeds_the_budget_of_joules(cell):
+    free = train(cell, rounds=5, seed=7)
+    energy = np.cumsum([entry.energy_j for entry in free.ledger.entries])
+    cut = train(cell, joules=(energy[2] + energy[3]) / 2, seed=7)
+    assert (len(cut.ledger), cut.stopped) == (3, "joules")
+    assert cut.ledger.energy_j == pytest.approx(energy[2], rel=1e-12)
+    assert len(train(cell, joules=energy[2] * (1 + 1e-9), rounds=9, seed=7).ledger) == 3
+
+
+def test_a_budget_of_joules_needs_to_know_them():
+    with pytest.raises(
+        ProblemError, match=r"joules: the energy of computing is unknown: give devices.energy_c"
+    ):
+        train("feel-gpu", joules=1e3)
+
+
+@pytest.mark.parametrize("scheme", ["feel", "fedavg", "individual"])
+def test_a_run_ends_when_the_relative_change_falls_below_epsilon(cell, scheme):
+    free = train(cell, scheme=scheme, rounds=12, seed=1)
+    changes = np.array([entry.change for entry in free.ledger.entries])
+    epsilon = float(np.sort(changes)[3])
+    first = int(np.argmax(changes < epsilon)) + 1
+    cut = train(cell, scheme=scheme, rounds=12, seed=1, epsilon=epsilon)
+    assert (len(cut.ledger), cut.stopped) == (first, "epsilon")
+    assert cut.ledger.to_csv() == free.ledger.to_csv().splitlines(keepends=True)[0] + "".join(
+        free.ledger.to_csv().splitlines(keepends=True)[1 : first + 2]
+    )
+
+
+def test_compute_times_can_be_those_of_this_machine(cell):
+    times = StepTimes(
+        TrainingTime(seconds_per_sample=2e-4, base_time_s=1e-3, threshold_batchsize=5.0),
+        update_time_s=3e-4,
+        num_parameters=4810,
+        machine="a table",
+    )
+    result = train(cell, rounds=1, compute=times, policy="full", seed=2)
+    entry = result.ledger.entries[0]
+    np.testing.assert_allclose(entry.sent.compute_time_s, 1e-3 + 2e-4 * (entry.plan.batchsize - 5), rtol=1e-9)
+    np.testing.assert_allclose(entry.sent.update_time_s, 3e-4, rtol=1e-12)
+    again = train(Scenario.from_dict(result.config["scenario"]), rounds=1, policy="full", seed=2)
+    assert again.ledger.to_csv() == result.ledger.to_csv()
+    modelled = train(cell, rounds=1, policy="full", seed=2).ledger.entries[0]
+    np.testing.assert_array_equal(modelled.plan.devices.uplink_rate_bps, entry.plan.devices.uplink_rate_bps)
+    np.testing.assert_array_equal(modelled.plan.batchsize, entry.plan.batchsize)
+
+
+def test_this_machine_is_timed_before_the_first_round(cell):
+    measured = train(cell, rounds=2, compute="measured", scheme="fedavg").ledger.entries
+    assert all(0 < entry.sent.compute_time_s.max() < 10 for entry in measured)
+    np.testing.assert_array_equal(measured[0].sent.compute_time_s, measured[1].sent.compute_time_s)
+
+
 def test_a_run_that_diverges_says_so(cell):
     result = train(cell, rounds=200, learning_rate=1e30)
     assert result.stopped == "diverged"
@@ -190,6 +244,9 @@ def test_nothing_is_printed_where_there_is_no_terminal(cell, capfd):
         ({"seconds": math.nan}, r"seconds: expected a number > 0, got nan"),
         ({"target_accuracy": 0.0}, r"target_accuracy: expected a number > 0 and <= 1, got 0.0"),
         ({"target_accuracy": 95}, r"target_accuracy: expected a number > 0 and <= 1, got 95"),
+        ({"joules": 0}, r"joules: expected a number > 0, got 0"),
+        ({"epsilon": 0}, r"epsilon: expected a number > 0, got 0"),
+        ({"compute": "guessed"}, r"unknown compute 'guessed', choose from modelled, measured, or StepTimes"),
         ({"seed": -1}, r"seed: expected a whole number >= 0, got -1"),
         ({"bits_per_parameter": 0}, r"bits_per_parameter: expected a number > 0, got 0"),
         ({"learning_rate": 0}, r"learning_rate: expected a number > 0, got 0"),
