@@ -47,8 +47,8 @@ def construct_cpu_and_solve(problems: Problems) -> Timed:
 # -- conic solvers, the program written by hand ---------------------------------------------------------------
 
 
-def clarabel(tolerance: float, take: Callable[[Problems], Problems] = whole) -> Setup:
-    """Clarabel without a modelling language: numbers computed, data updated, solved, read back."""
+def clarabel(tolerance: float, take: Callable[[Problems], Problems] = whole, *, reused: bool = True) -> Setup:
+    """Clarabel without a modelling language: numbers computed, data updated or solver built, solved, read back."""
 
     def setup(problems: Problems) -> Timed:
         from scipy import sparse
@@ -63,21 +63,28 @@ def clarabel(tolerance: float, take: Callable[[Problems], Problems] = whole) -> 
         settings.presolve_enable = False  # data can only be updated without them
         settings.chordal_decomposition_enable = False
         settings.tol_gap_abs = settings.tol_gap_rel = settings.tol_feas = tolerance
-        program = cone.fill(chosen[0])
         size = shared.variables
-        solver = module.DefaultSolver(
-            sparse.csc_matrix((size, size)),
-            np.arange(size) == size - 1.0,
-            sparse.csc_matrix((program.entries[order], indices, offsets), shape=(shared.constraints, size)),
-            program.right,
-            [module.NonnegativeConeT(shared.nonnegative)] + [module.SecondOrderConeT(3)] * shared.cones,
-            settings,
-        )
+
+        def build(program: cone.Program) -> Any:
+            rows = (program.entries[order], indices, offsets)
+            return module.DefaultSolver(
+                sparse.csc_matrix((size, size)),
+                np.arange(size) == size - 1.0,
+                sparse.csc_matrix(rows, shape=(shared.constraints, size)),
+                program.right,
+                [module.NonnegativeConeT(shared.nonnegative)] + [module.SecondOrderConeT(3)] * shared.cones,
+                settings,
+            )
+
+        solver = build(cone.fill(chosen[0])) if reused else None
 
         def call(i: int) -> tuple[cone.Program, Any, Array]:
             program = cone.fill(chosen[i])
-            solver.update(A=program.entries[order], b=program.right)
-            solution = solver.solve()
+            if solver is None:
+                solution = build(program).solve()
+            else:
+                solver.update(A=program.entries[order], b=program.right)
+                solution = solver.solve()
             return program, solution, np.array(solution.x)
 
         return Timed(
@@ -85,7 +92,7 @@ def clarabel(tolerance: float, take: Callable[[Problems], Problems] = whole) -> 
             chosen,
             decisions=lambda i, raw: raw[0].decisions(chosen[i], raw[2]),
             claim=lambda raw: str(raw[1].status),
-            once_s=time.perf_counter() - start,
+            once_s=time.perf_counter() - start if reused else None,
         )
 
     return setup
