@@ -232,7 +232,7 @@ def _short(value: Any) -> str:
 def _read(path: Path) -> tuple[dict[str, Any], bytes, bytes]:
     """Read header, history and present from a checkpoint."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
             header, history, now = (file[name].tobytes() for name in ("header", "history", "now"))
         read = json.loads(header)
         if read["format"] != FORMAT:
