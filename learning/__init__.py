@@ -57,7 +57,7 @@ if TYPE_CHECKING:
     )
     from learning.sources import DATASETS, from_torch
     from learning.task import State, Task
-    from learning.timing import StepTimes, time_training
+    from learning.timing import StepTimes, time_engines, time_training
 
 _HOME = {
     "Allocator": "plan",
@@ -113,6 +113,7 @@ _HOME = {
     "save_run": "runs",
     "shards": "partition",
     "softmax": "models",
+    "time_engines": "timing",
     "time_training": "timing",
     "train": "loop",
     "train_devices": "engines",
@@ -172,6 +173,7 @@ __all__ = [
     "save_run",
     "shards",
     "softmax",
+    "time_engines",
     "time_training",
     "train",
     "train_devices",

@@ -17,10 +17,10 @@ from learning.names import choose
 from learning.task import Parameters, Task
 from radioopt.base.errors import ProblemError
 
-#: fewer devices train as fast one after the other: a stacked step costs about five plain ones of a small model
+#: fewer devices train as fast one after the other: a stacked step costs about four plain ones of a small model
 MIN_DEVICES = 6
-#: features in the batches of all devices from which on convolutions are slower stacked than one by one
-MAX_VALUES = 200_000
+#: features in the batch of a device from which on its convolutions keep a core busy, and stacking them gains nothing
+MAX_CONVOLVED = 6000
 
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
 Samples = tuple[Tensor, Tensor]
@@ -459,10 +459,11 @@ def choose_engine(model: nn.Module, samples: Samples, batches: Batches) -> str:
     Returns
     -------
     {"stacked", "plain"}
-        Stacked for :data:`MIN_DEVICES` or more devices whose batches together hold at most
-        :data:`MAX_VALUES` features, unless the model forbids it.
+        Stacked for :data:`MIN_DEVICES` or more devices, unless the model forbids it or has convolutions and batches
+        of more than :data:`MAX_CONVOLVED` features; :func:`learning.time_engines` tells how that was found.
     """
     _, devices, width = batches.index.shape
-    small = devices * width * samples[0][0].numel() <= MAX_VALUES
-    exact = not not_stackable(model, batches)
-    return "stacked" if devices >= MIN_DEVICES and small and exact else "plain"
+    convolved = any(isinstance(layer, nn.modules.conv._ConvNd) for layer in model.modules())
+    large = convolved and width * samples[0][0].numel() > MAX_CONVOLVED
+    stacked = devices >= MIN_DEVICES and not large and not not_stackable(model, batches)
+    return "stacked" if stacked else "plain"

@@ -1,4 +1,4 @@
-"""How long a model trains on this machine: gradients over batch sizes, timed and fitted."""
+"""How long a model trains on this machine: gradients over batch sizes, timed and fitted, and local steps."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import copy
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -13,11 +14,16 @@ from torch import nn
 from torch.nn import functional
 
 from learning import models
+from learning.batches import iterations
+from learning.engines import ENGINES, choose_engine, not_stackable, stack, train_devices
 from learning.loop import torch_threads
 from learning.names import choose, whole
 from learning.progress import progress_bar
 from radioopt.base.errors import OptionError, ProblemError
 from radioopt.feel import TrainingTime
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 #: batch sizes timed: dense where the flat part ends, up to twice the paper's largest batch
 BATCHSIZES = (1, 2, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
@@ -175,3 +181,84 @@ def time_training(
         num_parameters=sum(parameter.numel() for parameter in parameters),
         machine=f"{machine}, torch {torch.__version__}, medians of {rounds}",
     )
+
+
+def time_engines(
+    model: str | nn.Module | models.Builder = "mlp",
+    sample_shape: tuple[int, ...] = (1, 8, 8),
+    num_classes: int = 10,
+    *,
+    devices: Sequence[int] = (10, 50),
+    batchsizes: Sequence[int] = (1, 10, 32),
+    steps: int = 10,
+    repeats: int = 5,
+) -> pd.DataFrame:
+    """Time a local step of all devices by every engine, on this machine and one thread.
+
+    Parameters
+    ----------
+    model : str, torch.nn.Module or callable, default "mlp"
+        As in :func:`time_training`.
+    sample_shape : tuple of int, default (1, 8, 8)
+        Shape of one sample.
+    num_classes : int, default 10
+        Number of classes >= 1.
+    devices : sequence of int, default (10, 50)
+        Numbers of devices >= 1.
+    batchsizes : sequence of int, default (1, 10, 32)
+        Samples per device and step >= 1.
+    steps : int, default 10
+        Local steps per measurement >= 1.
+    repeats : int, default 5
+        Measurements >= 1, of which the shortest is taken; engines take turns.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Per number of devices and batch size: ``plain_ms`` and ``stacked_ms`` per step of all devices [ms], their
+        ratio ``speedup``, and the engine that ``chosen`` by "auto"; NaN where an engine cannot train the model.
+
+    Raises
+    ------
+    OptionError
+        If a name is unknown or a number out of its range.
+    ProblemError
+        If the model cannot be used, or one of the batches not be computed.
+
+    Examples
+    --------
+    >>> times = time_engines("softmax", devices=[50], batchsizes=[1], steps=2, repeats=2)
+    >>> times["chosen"].to_dict()
+    {(50, 1): 'stacked'}
+    """
+    import pandas as pd
+
+    rng = np.random.default_rng(0)
+    made = models.build(model, sample_shape, whole("num_classes", num_classes), rng)
+    start = {name: value.detach() for name, value in made.state_dict().items()}
+    rows = []
+    for count in (whole("devices", count) for count in devices):
+        for size in (whole("batchsizes", size) for size in batchsizes):
+            parts = np.split(np.arange(count * size), count)
+            x = torch.from_numpy(rng.standard_normal((count * size, *sample_shape), np.float32))
+            y = torch.from_numpy(rng.integers(num_classes, size=count * size))
+            batches = iterations(parts, size, whole("steps", steps), rng)
+            best = dict.fromkeys(ENGINES, float("nan"))
+            able = [name for name in ENGINES if name != "stacked" or not not_stackable(made, batches)]
+            with torch_threads(1):
+                for _ in range(whole("repeats", repeats)):
+                    for name in able:
+                        begun = time.perf_counter()
+                        same = stack(start, count)
+                        train_devices(made, (x, y), same, batches, learning_rate=1e-6, engine=name)
+                        best[name] = float(np.fmin(best[name], time.perf_counter() - begun))
+            rows.append(
+                {
+                    "devices": count,
+                    "batchsize": size,
+                    **{f"{name}_ms": 1e3 * best[name] / steps for name in ("plain", "stacked")},
+                    "speedup": best["plain"] / best["stacked"],
+                    "chosen": choose_engine(made, (x, y), batches),
+                }
+            )
+    return pd.DataFrame(rows).set_index(["devices", "batchsize"])

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional
 
-from learning import models
+from learning import models, time_engines
 from learning.batches import epochs, iterations
 from learning.engines import average, choose_engine, distillation, stack, train_devices
 from radioopt import OptionError, ProblemError
@@ -255,13 +255,27 @@ def test_frozen_weights_stay_and_are_not_part_of_the_result():
 
 def test_many_small_models_are_stacked_and_few_or_large_ones_are_not():
     def choice(model, devices, batchsize):
-        parts = parts_of([64] * devices)
+        parts = parts_of([128] * devices)
         batches = iterations(parts, batchsize, 1, np.random.default_rng(0))
-        return choose_engine(model_of(model), samples_of(64 * devices), batches)
+        return choose_engine(model_of(model), samples_of(128 * devices), batches)
 
     assert choice("mlp", 50, 10) == "stacked"
     assert choice("mlp", 3, 10) == "plain"
-    assert choice("cnn", 50, 64) == "plain"
+    assert choice("cnn", 50, 10) == "stacked"
+    assert choice("cnn", 50, 128) == "plain"
+
+
+@pytest.mark.slow
+def test_fifty_small_models_train_at_least_three_times_as_fast_at_once():
+    times = time_engines("mlp", devices=[50], batchsizes=[1, 10], steps=5, repeats=10)
+    assert (times["speedup"] > 3).all()
+    assert times["chosen"].tolist() == ["stacked", "stacked"]
+
+
+def test_engines_that_cannot_train_a_model_have_no_time():
+    times = time_engines(with_layer(nn.Dropout(0.5)), devices=[7], batchsizes=[2], steps=1, repeats=1)
+    assert math.isnan(times["stacked_ms"].item())
+    assert times["chosen"].tolist() == ["plain"]
 
 
 def test_averages_ignore_devices_of_weight_zero():
@@ -283,6 +297,24 @@ def test_wrong_requests_are_refused():
             iterations([np.arange(3)], wrong, 1, np.random.default_rng(0))
     with pytest.raises(OptionError, match=r"epochs: expected a whole number >= 1, got 0"):
         epochs([np.arange(3)], 1, 0, np.random.default_rng(0))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    rows=st.lists(st.floats(-1e3, 1e3), min_size=1, max_size=6),
+    weights=st.data(),
+)
+def test_an_average_lies_between_the_devices_and_does_not_depend_on_their_order(rows, weights):
+    given_ = weights.draw(st.lists(st.integers(0, 9), min_size=len(rows), max_size=len(rows)))
+    if not any(given_):
+        given_[0] = 1
+    values, share = torch.tensor(rows, dtype=torch.float64), torch.tensor(given_)
+    mean = float(average({"w": values}, share)["w"])
+    counted = [value for value, weight in zip(rows, given_, strict=True) if weight]
+    assert min(counted) - 1e-9 <= mean <= max(counted) + 1e-9
+    turned = float(average({"w": values.flip(0)}, share.flip(0))["w"])
+    assert turned == pytest.approx(mean, rel=1e-12, abs=1e-9)
+    assert mean == pytest.approx(np.average(rows, weights=given_), rel=1e-12, abs=1e-9)
 
 
 @pytest.mark.parametrize("batchsize", [1, 4, [40, 1, 2, 100, 3]])
