@@ -18,7 +18,7 @@ from learning.task import Parameters, Task
 from radioopt.base.errors import ProblemError
 
 #: fewer devices train as fast one after the other: a stacked step costs about four plain ones of a small model
-MIN_DEVICES = 6
+MIN_DEVICES = 5
 #: features in the batch of a device from which on its convolutions keep a core busy, and stacking them gains nothing
 MAX_CONVOLVED = 6000
 
