@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from learning.partition import PARTITIONS, dirichlet, iid, shards
     from learning.plan import Allocator, Payload, Plan
     from learning.round_plan import FadingPlan, RoundAllocator
-    from learning.runs import run_folder, save_run
+    from learning.runs import begin_run, run_folder, save_run
     from learning.schemes import (
         SCHEMES,
         Fd,
@@ -98,6 +98,7 @@ _HOME = {
     "Trained": "engines",
     "TrainingResult": "loop",
     "WorkAllocator": "allocators",
+    "begin_run": "runs",
     "cnn": "models",
     "compare": "comparison",
     "digits": "data",
@@ -158,6 +159,7 @@ __all__ = [
     "Trained",
     "TrainingResult",
     "WorkAllocator",
+    "begin_run",
     "cnn",
     "compare",
     "digits",

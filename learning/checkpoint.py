@@ -8,7 +8,7 @@ import json
 import os
 import warnings
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,7 +17,7 @@ import torch
 
 from learning.ledger import Ledger
 from learning.names import whole
-from learning.runs import manifest_of
+from learning.runs import differences, manifest_of
 from learning.snapshot import Reader, Writer, generator_state, set_generator_state
 from learning.task import State, Streams
 from radioopt.base.errors import OptionError, ProblemError
@@ -199,34 +199,6 @@ class Checkpoint:
                 "digits from those of an unbroken run",
                 stacklevel=4,
             )
-
-
-def differences(there: Any, here: Any, name: str = "") -> Iterator[str]:
-    """Say what differs between two settings, key by key.
-
-    Parameters
-    ----------
-    there, here : object
-        Nested mappings of plain values.
-    name : str
-        What they are.
-
-    Yields
-    ------
-    str
-        "key: this there, that here".
-    """
-    if isinstance(there, Mapping) and isinstance(here, Mapping):
-        for key in {**there, **here}:
-            inner = f"{name}.{key}" if name else str(key)
-            yield from differences(there.get(key, "not set"), here.get(key, "not set"), inner)
-    elif there != here:
-        yield f"{name}: {_short(there)} there, {_short(here)} here"
-
-
-def _short(value: Any) -> str:
-    text = str(value)
-    return text if len(text) <= 40 else f"{text[:37]}..."
 
 
 def _read(path: Path) -> tuple[dict[str, Any], bytes, bytes]:

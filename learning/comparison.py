@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from learning.allocators import Policy
+from learning.checkpoint import EVERY
 from learning.loop import TrainingResult, train
 from learning.names import label, real, whole
 from learning.progress import progress_bar
@@ -160,6 +163,8 @@ def compare(
     policies: Sequence[str | Policy] | Mapping[str, Mapping[str, Any]] = ALL_POLICIES,
     seeds: int | Sequence[int] = 10,
     jobs: int = 1,
+    checkpoints: str | os.PathLike[str] | None = None,
+    every: int = EVERY,
     progress: bool = True,
     **train_options: Any,
 ) -> Comparison:
@@ -181,6 +186,11 @@ def compare(
         Seeds, or how many (0, 1, ...); at least one. All policies run on each of them.
     jobs : int, default 1
         Processes that share the runs, by joblib; -1 takes all cores.
+    checkpoints : path-like, optional
+        Folder of a file per run, from which a comparison that was interrupted goes on; see
+        :func:`learning.loop.train`.
+    every : int, default 10
+        Rounds >= 1 from one checkpoint to the next.
     progress : bool, default True
         Show a bar, on a terminal, if it takes longer than a second.
     **train_options
@@ -228,6 +238,10 @@ def compare(
     options = {**train_options, "target_accuracy": target_accuracy, "seconds": seconds, "progress": False}
     keys = [(name, seed) for seed in chosen for name in variants]
     work = [{**options, **variants[name], "seed": seed} for name, seed in keys]
+    if checkpoints is not None:
+        for own, (name, seed) in zip(work, keys, strict=True):
+            file = f"{list(variants).index(name)}-{re.sub('[^A-Za-z0-9_-]+', '-', name)}-seed-{seed}.npz"
+            own |= {"checkpoint": Path(checkpoints) / file, "every": every}
     rows: list[dict[str, Any]] = []
     curves: dict[tuple[str, int], pd.DataFrame] = {}
     configs: dict[str, dict[str, Any]] = {}

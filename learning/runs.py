@@ -1,4 +1,4 @@
-"""Run folders: numbers, picture and manifest of a run, written whole or not at all."""
+"""Run folders: numbers, picture and manifest of a run; what an interrupted one needs to go on."""
 
 from __future__ import annotations
 
@@ -9,20 +9,29 @@ import math
 import os
 import platform
 import re
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from radioopt.base.errors import OptionError
-from radioopt.base.files import whole_directory
+from radioopt.base.files import whole_directory, write_whole
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from learning.comparison import Comparison
     from learning.loop import TrainingResult
 
 PACKAGES = ("radioopt", "numpy", "scipy", "numba", "pandas", "torch", "scikit-learn", "matplotlib", "joblib")
+
+
+#: the files of a run
+METRICS, CURVES, PICTURE, MANIFEST = "metrics.csv", "curves.csv", "plot.png", "manifest.json"
+#: what makes a folder without a manifest one of an unfinished run, and what it goes on from
+UNFINISHED, CHECKPOINT = "unfinished.json", "checkpoint.npz"
 
 
 def save_run(result: TrainingResult | Comparison, name: str, folder: str | os.PathLike[str] = "runs") -> Path:
@@ -31,7 +40,8 @@ def save_run(result: TrainingResult | Comparison, name: str, folder: str | os.Pa
     Parameters
     ----------
     result : TrainingResult or Comparison
-        A run, whose metrics are a row per round; or a comparison, with a row per run.
+        A run, whose metrics are a row per round; or a comparison, with a row per run, and the rounds of all runs
+        in ``curves.csv``.
     name : str
         Name of the folder: letters, digits, ``-``, ``_`` and ``.``, not starting with a dot.
     folder : path-like, default "runs"
@@ -40,12 +50,13 @@ def save_run(result: TrainingResult | Comparison, name: str, folder: str | os.Pa
     Returns
     -------
     pathlib.Path
-        The folder written. After an error or an interruption there is none.
+        The folder written. After an error or an interruption there is none, or the unfinished one of
+        :func:`begin_run`, which is completed: the manifest comes last, and what was kept to go on is removed.
 
     Raises
     ------
     OptionError
-        If the name is no such name, or exists already.
+        If the name is no such name, or that of a finished run.
     MissingExtraError
         If matplotlib is not installed.
     OSError
@@ -54,19 +65,138 @@ def save_run(result: TrainingResult | Comparison, name: str, folder: str | os.Pa
     Notes
     -----
     The manifest holds all settings and their SHA-256, SHA-256 of the data, the partition and the initial
-    weights, the versions of the packages, and the processor: what is needed to do the run again.
+    weights, the versions of the packages, the processor, and how the run ended: what is needed to do it again and
+    to compare it with others (``radioopt compare``).
     """
-    path = run_folder(name, folder)
-    metrics = io.StringIO()
-    result.to_frame().to_csv(metrics)
+    path = Path(folder) / name if is_unfinished(Path(folder) / name) else run_folder(name, folder)
+    files = _files(result)
+    if is_unfinished(path):
+        for file, content in files.items():
+            write_whole(path / file, content)
+        for left in (*path.glob(".*"), *path.glob("*.npz"), path / UNFINISHED):
+            left.unlink(missing_ok=True)
+        return path
+    with whole_directory(path) as target:
+        for file, content in files.items():
+            (target / file).write_bytes(content)
+    return path
+
+
+def _files(result: TrainingResult | Comparison) -> dict[str, bytes]:
+    """Name the files of a run and what is in them, the manifest last."""
+    files = {METRICS: _csv(result.to_frame())}
+    if (curves := getattr(result, "curves", None)) is not None:
+        import pandas as pd
+
+        files[CURVES] = _csv(pd.concat(curves, names=["policy", "seed"]))
     picture = io.BytesIO()
     result.plot().savefig(picture, format="png", dpi=150)
-    manifest = json.dumps(manifest_of(result.config), indent=1, allow_nan=False)
-    with whole_directory(path) as target:
-        (target / "metrics.csv").write_text(metrics.getvalue())
-        (target / "plot.png").write_bytes(picture.getvalue())
-        (target / "manifest.json").write_text(manifest + "\n")
+    files[PICTURE] = picture.getvalue()
+    manifest = manifest_of(result.config)
+    if hasattr(result, "ledger"):
+        ledger = result.ledger
+        manifest["result"] = _plain(
+            {
+                "stopped": result.stopped,
+                "rounds": len(ledger),
+                "seconds": ledger.seconds,
+                "energy_j": ledger.energy_j,
+                "test_accuracy": ledger.accuracy,
+            }
+        )
+    files[MANIFEST] = json.dumps(manifest, indent=1, allow_nan=False).encode() + b"\n"
+    return files
+
+
+def _csv(frame: pd.DataFrame) -> bytes:
+    return frame.to_csv().encode()
+
+
+def begin_run(name: str, settings: Mapping[str, Any], folder: str | os.PathLike[str] = "runs") -> Path:
+    """Make the folder of a run that can be interrupted, or find the one that was.
+
+    Parameters
+    ----------
+    name : str
+        As for :func:`save_run`.
+    settings : mapping
+        All that is needed to go on, fit for JSON; kept in ``unfinished.json`` until :func:`save_run`.
+    folder : path-like, default "runs"
+        Where run folders are; made if there is none.
+
+    Returns
+    -------
+    pathlib.Path
+        The folder, a place for the checkpoint of :func:`learning.loop.train`.
+
+    Raises
+    ------
+    OptionError
+        If the name is no such name, that of a finished run, or that of an unfinished one with other settings; the
+        message names them.
+    """
+    path = Path(folder) / str(name)
+    if not is_unfinished(path):
+        path = run_folder(name, folder)
+        with whole_directory(path) as target:
+            (target / UNFINISHED).write_text(json.dumps(_plain(settings), indent=1) + "\n")
+        return path
+    other = list(differences(unfinished_settings(path), json.loads(json.dumps(_plain(settings)))))
+    if other:
+        raise OptionError(
+            f"run {name!r}: {path} is unfinished, with other settings ({'; '.join(other[:4])}): radioopt train "
+            f"--resume {path} goes on with it; or choose another name"
+        )
     return path
+
+
+def is_unfinished(path: Path) -> bool:
+    """Whether a folder is that of a run that was begun and not finished."""
+    return (path / UNFINISHED).is_file() and not (path / MANIFEST).exists()
+
+
+def unfinished_settings(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Return the settings of an unfinished run.
+
+    Parameters
+    ----------
+    path : path-like
+        Its folder.
+
+    Returns
+    -------
+    dict
+        What :func:`begin_run` was given.
+
+    Raises
+    ------
+    OptionError
+        If there is no such folder, the run is finished, it is no run, or its settings are damaged.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        raise OptionError(f"run {path}: no such folder")
+    if (path / MANIFEST).exists():
+        raise OptionError(f"run {path} is finished: its numbers are in {METRICS}, its settings in {MANIFEST}")
+    if not (path / UNFINISHED).exists():
+        raise OptionError(f"{path} is no run: there is neither {MANIFEST} nor {UNFINISHED} in it")
+    try:
+        settings = json.loads((path / UNFINISHED).read_bytes())
+        if not isinstance(settings, dict):
+            raise ValueError("no settings in it")
+    except ValueError as error:
+        raise OptionError(
+            f"{path / UNFINISHED} is damaged ({error}): remove {path} and start again"
+        ) from error
+    return settings
+
+
+def abandon_run(path: Path) -> bool:
+    """Remove an unfinished run that has kept nothing yet; say whether it did."""
+    if not is_unfinished(path) or any(path.glob("*.npz")):
+        return False
+    shutil.rmtree(path)
+    return True
 
 
 def run_folder(name: str, folder: str | os.PathLike[str] = "runs") -> Path:
@@ -92,9 +222,41 @@ def run_folder(name: str, folder: str | os.PathLike[str] = "runs") -> Path:
     if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]*", name):
         raise OptionError(f"run name {name!r}: expected letters, digits, - _ and ., not starting with a dot")
     path = Path(folder) / name
+    if is_unfinished(path):
+        raise OptionError(
+            f"run {name!r}: {path} is unfinished: radioopt train --resume {path} goes on with it"
+        )
     if path.exists():
         raise OptionError(f"run {name!r}: {path} exists already: choose another name or remove that folder")
     return path
+
+
+def differences(there: Any, here: Any, name: str = "") -> Iterator[str]:
+    """Say what differs between two settings, key by key.
+
+    Parameters
+    ----------
+    there, here : object
+        Nested mappings of plain values.
+    name : str
+        What they are.
+
+    Yields
+    ------
+    str
+        "key: this there, that here".
+    """
+    if isinstance(there, Mapping) and isinstance(here, Mapping):
+        for key in {**there, **here}:
+            inner = f"{name}.{key}" if name else str(key)
+            yield from differences(there.get(key, "not set"), here.get(key, "not set"), inner)
+    elif there != here:
+        yield f"{name}: {_short(there)} there, {_short(here)} here"
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."
 
 
 def manifest_of(config: Mapping[str, Any]) -> dict[str, Any]:

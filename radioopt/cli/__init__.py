@@ -78,8 +78,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         code, message = 2, _said(error)
     except RadioOptError as error:
         code, message = 2, str(error)
-    except KeyboardInterrupt:
-        code, message = 130, "interrupted"
+    except KeyboardInterrupt as error:
+        code, message = 130, str(error) or "interrupted"
     print(f"radioopt: {message}", file=sys.stderr)
     return code
 

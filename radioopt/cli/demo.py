@@ -85,6 +85,7 @@ def run(args: argparse.Namespace) -> int:
         ("round.png", "who computes, uploads and downloads when"),
         ("solution.json", "the allocation; radioopt.load reads it"),
         ("metrics.csv", "every run"),
+        ("curves.csv", "every round of every run"),
         ("manifest.json", "what it takes to repeat this"),
     ):
         print(f"{folder / name}: {what}")

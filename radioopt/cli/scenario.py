@@ -15,10 +15,10 @@ SAVED = (".npz", ".json")
 
 
 def add_scenario_arguments(
-    parser: argparse.ArgumentParser, what: str = "TOML file or shipped scenario"
+    parser: argparse.ArgumentParser, what: str = "TOML file or shipped scenario", *, optional: bool = False
 ) -> None:
-    """Declare the scenario, ``--set`` and ``--devices``."""
-    parser.add_argument("scenario", help=what)
+    """Declare the scenario, which may be `optional`, ``--set`` and ``--devices``."""
+    parser.add_argument("scenario", help=what, nargs="?" if optional else None)
     parser.add_argument(
         "--set",
         action="append",

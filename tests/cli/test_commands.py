@@ -198,7 +198,7 @@ def test_the_demo_runs(tmp_path, capsys, monkeypatch):
     out = capsys.readouterr().out
     assert "OPTIMAL" in out
     files = {f.name for f in (tmp_path / "demo").iterdir()}
-    assert files == {"plot.png", "round.png", "solution.json", "metrics.csv", "manifest.json"}
+    assert files == {"plot.png", "round.png", "solution.json", "metrics.csv", "curves.csv", "manifest.json"}
 
 
 def test_the_objective_has_a_name_and_whole_samples_no_gap_of_the_relaxation(capsys):

@@ -147,7 +147,15 @@ def test_wrong_options_are_refused(cell, options, message):
 
 def test_a_run_folder_holds_numbers_picture_and_manifest(tmp_path, comparison):
     path = save_run(comparison, "three-seeds", tmp_path / "runs")
-    assert sorted(p.name for p in path.iterdir()) == ["manifest.json", "metrics.csv", "plot.png"]
+    assert sorted(p.name for p in path.iterdir()) == [
+        "curves.csv",
+        "manifest.json",
+        "metrics.csv",
+        "plot.png",
+    ]
+    curves = pd.read_csv(path / "curves.csv", index_col=["policy", "seed", "round"]).sort_index()
+    for key, curve in comparison.curves.items():
+        np.testing.assert_array_equal(curves.loc[key]["test_accuracy"], curve["test_accuracy"])
     read = pd.read_csv(path / "metrics.csv", index_col=0)
     np.testing.assert_array_equal(read["seconds_to_target"], comparison.runs["seconds_to_target"])
     assert (path / "plot.png").read_bytes().startswith(b"\x89PNG")
