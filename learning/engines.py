@@ -329,7 +329,9 @@ def _plain(
     held = {**dict(own.named_parameters()), **dict(own.named_buffers())}
     ended = {name: value.clone() for name, value in start.items()}
     account = _Account(batches.size.shape[1], y, collect)
+    seeds = torch.randint(2**62, (batches.size.shape[1],)).tolist()
     for device in range(batches.size.shape[1]):
+        torch.manual_seed(seeds[device])  # a device's noise is its own, whatever the others draw
         with torch.no_grad():
             for name, value in start.items():
                 held[name].copy_(value[device])

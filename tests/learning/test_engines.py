@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional
 
 from learning import models, time_engines
-from learning.batches import epochs, iterations
+from learning.batches import Batches, epochs, iterations
 from learning.engines import average, choose_engine, distillation, stack, train_devices
 from radioopt import OptionError, ProblemError
 
@@ -236,6 +236,11 @@ def test_dropout_is_trained_device_by_device_from_the_seed_alone():
         for seed in (1, 1, 2)
     )
     assert torch.equal(first["1.weight"], same["1.weight"])
+    fewer = Batches(batches.index, batches.size.clone())
+    fewer.size[:, 0] = 0
+    trained = train_devices(made, samples_of(48), start, fewer, learning_rate=0.1, seed=1).parameters
+    assert torch.equal(trained["1.weight"][0], start["1.weight"][0])
+    assert torch.equal(trained["1.weight"][1:], first["1.weight"][1:])
     assert not torch.equal(first["1.weight"], other["1.weight"])
     assert torch.equal(before, torch.random.get_rng_state())
 
