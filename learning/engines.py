@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -241,7 +242,8 @@ def train_devices(
         If there is no such engine.
     ProblemError
         If the engine that is asked for cannot train the model as its devices would: stacked weights with
-        dropout, or with batch normalisation over batches that are padded; or a batch fails.
+        dropout, with batch normalisation over batches that are padded, or with layers that torch cannot vectorise
+        (recurrent ones); or a batch fails.
 
     Notes
     -----
@@ -263,7 +265,7 @@ def train_devices(
     choose("engine", engine, {"auto": None, **ENGINES})
     if engine == "auto":
         engine = choose_engine(model, samples, batches)
-    elif engine == "stacked" and (why := not_stackable(model, batches)):
+    elif engine == "stacked" and (why := not_stackable(model, samples, batches)):
         raise ProblemError(f"engine stacked: {why}: use engine plain")
     begin = {name: value.detach() for name, value in start.items()}
     with torch.random.fork_rng(devices=[]):
@@ -415,20 +417,22 @@ def _stacked(
 ENGINES: dict[str, Callable[..., Trained]] = {"stacked": _stacked, "plain": _plain}
 
 
-def not_stackable(model: nn.Module, batches: Batches) -> str:
+def not_stackable(model: nn.Module, samples: Samples, batches: Batches) -> str:
     """Say why stacked weights would not train a model as its devices do; empty if they do.
 
     Parameters
     ----------
     model : torch.nn.Module
         The architecture.
+    samples : (Tensor, Tensor)
+        Features and labels.
     batches : Batches
         What it is to be trained on.
 
     Returns
     -------
     str
-        A reason that names the layer, or nothing.
+        A reason that names the layer or what torch says, or nothing.
     """
     if found := random_layer(model):
         return f"{found} would draw another noise than on each device by itself"
@@ -437,6 +441,17 @@ def not_stackable(model: nn.Module, batches: Batches) -> str:
         widest = batches.size.amax(1, keepdim=True) if len(batches.size) else batches.size
         if (used & (batches.size != widest)).any():
             return f"{found} would see the padding of smaller batches"
+    own = copy.deepcopy(model).train()
+    held = {**dict(own.named_parameters()), **dict(own.named_buffers())}
+    two = {name: value.detach().repeat(2, *[1] * value.dim()) for name, value in held.items()}
+    x = samples[0][:1].expand(2, 2, *samples[0].shape[1:])
+    try:
+        with torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter("error")  # a fallback that is slower than training one by one
+            vmap(lambda values, x: functional_call(own, values, (x,)))(two, x)
+    except (RuntimeError, Warning) as error:
+        reason = str(error).split(". ")[0]
+        return f"torch cannot stack this model ({reason})"
     return ""
 
 
@@ -467,5 +482,5 @@ def choose_engine(model: nn.Module, samples: Samples, batches: Batches) -> str:
     _, devices, width = batches.index.shape
     convolved = any(isinstance(layer, nn.modules.conv._ConvNd) for layer in model.modules())
     large = convolved and width * samples[0][0].numel() > MAX_CONVOLVED
-    stacked = devices >= MIN_DEVICES and not large and not not_stackable(model, batches)
+    stacked = devices >= MIN_DEVICES and not large and not not_stackable(model, samples, batches)
     return "stacked" if stacked else "plain"

@@ -21,6 +21,9 @@ from radioopt.base.errors import ProblemError
 
 Parameters = Mapping[str, Tensor]
 
+#: test samples that are evaluated at once, which bounds the memory that their features take inside a network
+AT_ONCE = 2000
+
 
 class Streams(NamedTuple):
     """Independent random streams of a run, one per purpose, all from one seed.
@@ -189,7 +192,7 @@ class Task:
         try:
             self.model.eval()
             with torch.no_grad():
-                logits = self.logits(parameters, x)
+                logits = torch.cat([self.logits(parameters, part) for part in x.split(AT_ONCE)])
                 loss = functional.cross_entropy(logits, y)
         finally:
             self.model.train(training)

@@ -244,7 +244,7 @@ def time_engines(
             y = torch.from_numpy(rng.integers(num_classes, size=count * size))
             batches = iterations(parts, size, whole("steps", steps), rng)
             best = dict.fromkeys(ENGINES, float("nan"))
-            able = [name for name in ENGINES if name != "stacked" or not not_stackable(made, batches)]
+            able = [name for name in ENGINES if name != "stacked" or not not_stackable(made, (x, y), batches)]
             with torch_threads(1):
                 for _ in range(whole("repeats", repeats)):
                     for name in able:

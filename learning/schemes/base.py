@@ -11,6 +11,7 @@ from learning.allocators import BatchsizeAllocator, Policy
 from learning.link import Link, Sent, TdmaLink
 from learning.plan import Allocator, Payload
 from learning.task import State, Task, distance
+from radioopt.base.errors import ProblemError
 from radioopt.scenario import Scenario
 
 if TYPE_CHECKING:
@@ -116,9 +117,16 @@ class Scheme(ABC, Generic[StateT]):
         -------
         Scenario
             With these times on every device, and nothing else changed.
+
+        Raises
+        ------
+        ProblemError
+            If the scenario has no such table.
         """
-        modelled = ("cycles_per_sample", "update_cycles")
-        dropped = {f"feel.{name}": None for name in modelled if name in scenario.to_dict().get("feel", {})}
+        given = scenario.to_dict().get("feel")
+        if given is None:
+            raise ProblemError("compute: the scenario has no table [feel] to put measured times into: add one")
+        dropped = {f"feel.{name}": None for name in ("cycles_per_sample", "update_cycles") if name in given}
         measured = {f"feel.{name}": value for name, value in times.to_dict().items()}
         return scenario.replace({"feel.compute": "gpu", **dropped, **measured})
 

@@ -245,6 +245,68 @@ def test_dropout_is_trained_device_by_device_from_the_seed_alone():
     assert torch.equal(before, torch.random.get_rng_state())
 
 
+class Recurrent(nn.Module):
+    """Torch has no vectorised LSTM."""
+
+    def __init__(self, classes):
+        super().__init__()
+        self.cell, self.head = nn.LSTM(8, 5, batch_first=True), nn.Linear(5, classes)
+
+    def forward(self, x):
+        return self.head(self.cell(x.squeeze(1))[0][:, -1])
+
+
+class Tied(nn.Module):
+    """Two layers share their weights."""
+
+    def __init__(self, classes):
+        super().__init__()
+        self.one, self.two, self.head = nn.Linear(64, 64), nn.Linear(64, 64), nn.Linear(64, classes)
+        self.two.weight = self.one.weight
+
+    def forward(self, x):
+        return self.head(self.two(self.one(x.flatten(1)).relu()).relu())
+
+
+def odd_layers(classes):
+    return nn.Sequential(
+        nn.Conv2d(1, 4, 3, padding=1),
+        nn.InstanceNorm2d(4, track_running_stats=True),
+        nn.GroupNorm(2, 4),
+        nn.ReLU(inplace=True),
+        nn.AvgPool2d(2),
+        nn.Flatten(),
+        nn.LayerNorm(64),
+        nn.Linear(64, classes),
+    )
+
+
+@pytest.mark.parametrize("builder", [Tied, odd_layers])
+def test_other_layers_are_stacked_too(builder):
+    torch.manual_seed(0)
+    made, parts = builder(4).double(), parts_of([4] * 6)
+    batches = epochs(parts, 2, 2, np.random.default_rng(0))
+    assert choose_engine(made, samples_of(24), batches) == "stacked"
+    assert_equal(
+        *(
+            train_devices(made, samples_of(24), start_of(made, 6), batches, learning_rate=0.1, engine=engine)
+            for engine in ("stacked", "plain")
+        )
+    )
+
+
+def test_a_model_that_torch_cannot_stack_is_trained_device_by_device():
+    made, parts = Recurrent(4).double(), parts_of([4] * 6)
+    start, batches = start_of(made, 6), epochs(parts, 2, 1, np.random.default_rng(0))
+    assert choose_engine(made, samples_of(24), batches) == "plain"
+    trained = train_devices(made, samples_of(24), start, batches, learning_rate=0.1)
+    assert not torch.equal(trained.parameters["head.weight"], start["head.weight"])
+    with pytest.raises(
+        ProblemError, match=r"torch cannot stack this model \(Batching rule not impl.*engine plain"
+    ):
+        train_devices(made, samples_of(24), start, batches, learning_rate=0.1, engine="stacked")
+
+
 def test_frozen_weights_stay_and_are_not_part_of_the_result():
     made = model_of("mlp")
     made[1].requires_grad_(False)

@@ -174,6 +174,13 @@ def test_compute_times_can_be_those_of_this_machine(cell):
     np.testing.assert_array_equal(modelled.plan.batchsize, entry.plan.batchsize)
 
 
+def test_measured_times_need_a_place_in_the_scenario(cell):
+    config = cell.to_dict()
+    del config["feel"]
+    with pytest.raises(ProblemError, match=r"compute: the scenario has no table \[feel\]"):
+        train(Scenario.from_dict(config), compute="measured")
+
+
 def test_this_machine_is_timed_before_the_first_round(cell):
     measured = train(cell, rounds=2, compute="measured", scheme="fedavg").ledger.entries
     assert all(0 < entry.sent.compute_time_s.max() < 10 for entry in measured)
