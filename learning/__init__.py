@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from learning.plan import Allocator, Payload, Plan
     from learning.round_plan import FadingPlan, RoundAllocator
     from learning.runs import begin_run, run_folder, save_run
+    from learning.saved import RunComparison, SavedRun, compare_runs, read_runs
     from learning.schemes import (
         SCHEMES,
         Fd,
@@ -87,7 +88,9 @@ _HOME = {
     "Payload": "plan",
     "Plan": "plan",
     "RoundAllocator": "round_plan",
+    "RunComparison": "saved",
     "SCHEMES": "schemes",
+    "SavedRun": "saved",
     "Scheme": "schemes",
     "Sent": "link",
     "State": "task",
@@ -101,6 +104,7 @@ _HOME = {
     "begin_run": "runs",
     "cnn": "models",
     "compare": "comparison",
+    "compare_runs": "saved",
     "digits": "data",
     "dirichlet": "partition",
     "epochs": "batches",
@@ -110,6 +114,7 @@ _HOME = {
     "iid": "partition",
     "iterations": "batches",
     "mlp": "models",
+    "read_runs": "saved",
     "run_folder": "runs",
     "save_run": "runs",
     "shards": "partition",
@@ -149,6 +154,8 @@ __all__ = [
     "Payload",
     "Plan",
     "RoundAllocator",
+    "RunComparison",
+    "SavedRun",
     "Scheme",
     "Sent",
     "State",
@@ -162,6 +169,7 @@ __all__ = [
     "begin_run",
     "cnn",
     "compare",
+    "compare_runs",
     "digits",
     "dirichlet",
     "epochs",
@@ -171,6 +179,7 @@ __all__ = [
     "iid",
     "iterations",
     "mlp",
+    "read_runs",
     "run_folder",
     "save_run",
     "shards",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
     from learning.comparison import Comparison
     from learning.loop import TrainingResult
+    from learning.saved import RunComparison
 
 #: colours that stay apart in print and for the colour-blind (P. Tol's "bright" scheme)
 COLORS = ("#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#bbbbbb")
@@ -131,8 +133,76 @@ def plot_comparison(comparison: Comparison) -> Figure:
     return figure
 
 
-def _target_line(axes: Axes, target: float) -> None:
+def plot_runs(comparison: RunComparison, targets: Sequence[float]) -> Figure:
+    """Draw the accuracy of saved runs over simulated time and over the energy of all devices.
+
+    Parameters
+    ----------
+    comparison : RunComparison
+        Saved runs.
+    targets : sequence of float
+        Accuracies, drawn as lines, with a marker where a run reaches them.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        A line per run, a colour per variant; axes are logarithmic where runs differ tenfold in length. Energy is
+        left out where no run knows it. Not shown; call ``figure.savefig(path)``.
+
+    Raises
+    ------
+    MissingExtraError
+        If matplotlib is not installed.
+    """
+    known = any(np.isfinite(run.joules[-1]) for run in comparison.runs)
+    figure = _figure(figsize=(10.0 if known else 6.4, 4.8))
+    panels = figure.subplots(1, 1 + known, sharey=True, squeeze=False)[0]
+    data = comparison.runs[0].config["data"]
+    panels[0].set(ylabel=f"accuracy on the test samples of {data}", ylim=(0.0, 1.0))
+    for axes, what in zip(panels, ("seconds", "joules"), strict=False):
+        spent = {
+            id(run): run.joules if what == "joules" else run.curve["seconds"].to_numpy()
+            for run in comparison.runs
+        }
+        ends = [x[-1] for x in spent.values() if np.isfinite(x[-1]) and x[-1] > 0]
+        logarithmic = bool(ends) and max(ends) > 10 * min(ends)
+        for i, (name, runs) in enumerate(comparison.variants.items()):
+            color, marker = COLORS[i % len(COLORS)], MARKERS[i % len(MARKERS)]
+            label: str | None = f"{name} ({len(runs)} runs)" if len(runs) > 1 else name
+            for run in runs:
+                x, y = spent[id(run)], run.curve["test_accuracy"].to_numpy()
+                begin = int(logarithmic)  # the start, at 0, has no place on a logarithmic axis
+                alpha = 0.9 if len(runs) == 1 else 0.5
+                axes.plot(x[begin:], y[begin:], color=color, linewidth=1.4, alpha=alpha, label=label)
+                label = None
+                first = [int(np.argmax(y >= target)) for target in targets if (y >= target).any()]
+                style = {"color": color, "markeredgecolor": "black", "markersize": 6, "linestyle": "none"}
+                axes.plot(x[first], y[first], marker, **style)
+        if logarithmic:
+            axes.set_xscale("log")
+        else:
+            axes.set_xlim(0.0, None)
+        for target in targets:
+            _target_line(axes, target, named=axes is panels[0])
+        axes.set_xlabel("simulated time [s]" if what == "seconds" else "energy of all devices [J]")
+        axes.grid(alpha=0.3, which="both", linewidth=0.5)
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(
+        handles,
+        labels,
+        loc="outside upper center",
+        ncols=min(3, len(labels)),
+        frameon=False,
+        fontsize="small",
+        title="a marker where a run first reaches a target",
+    )
+    return figure
+
+
+def _target_line(axes: Axes, target: float, *, named: bool = True) -> None:
     axes.axhline(target, color="black", linewidth=0.9, linestyle="--")
+    if not named:
+        return
     axes.annotate(
         f"target {target:g}",
         (0.0, target),
