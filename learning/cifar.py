@@ -63,12 +63,13 @@ def from_cifar(folder: str | os.PathLike[str] | None, name: str = "cifar10") -> 
     for file in (*training, *testing):
         if not (place / file).is_file():
             raise ProblemError(f"{name}: {place / file} is missing: {advice}")
-    parts = []
+    parts: list[Any] = []
     for files in (training, testing):
         batches = [_batch(place / file, key, classes) for file in files]
         pixels, labels = (np.concatenate(arrays) for arrays in zip(*batches, strict=True))
         parts += [scaled(pixels.reshape(-1, *_SHAPE)), labels]
-    return Dataset(*parts, num_classes=classes, name=name)
+    train_x, train_y, test_x, test_y = parts
+    return Dataset(train_x, train_y, test_x, test_y, num_classes=classes, name=name)
 
 
 def _batch(path: Path, key: bytes, classes: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:

@@ -84,26 +84,27 @@ def save_run(result: TrainingResult | Comparison, name: str, folder: str | os.Pa
 
 def _files(result: TrainingResult | Comparison) -> dict[str, bytes]:
     """Name the files of a run and what is in them, the manifest last."""
-    files = {METRICS: _csv(result.to_frame())}
-    if (curves := getattr(result, "curves", None)) is not None:
-        import pandas as pd
+    import pandas as pd
 
-        files[CURVES] = _csv(pd.concat(curves, names=["policy", "seed"]))
+    from learning.loop import TrainingResult
+
+    files = {METRICS: _csv(result.to_frame())}
+    ended = {}
+    if isinstance(result, TrainingResult):
+        ledger = result.ledger
+        ended = {
+            "stopped": result.stopped,
+            "rounds": len(ledger),
+            "seconds": ledger.seconds,
+            "energy_j": ledger.energy_j,
+            "test_accuracy": ledger.accuracy,
+        }
+    else:
+        files[CURVES] = _csv(pd.concat(result.curves, names=["policy", "seed"]))
     picture = io.BytesIO()
     result.plot().savefig(picture, format="png", dpi=150)
     files[PICTURE] = picture.getvalue()
-    manifest = manifest_of(result.config)
-    if hasattr(result, "ledger"):
-        ledger = result.ledger
-        manifest["result"] = _plain(
-            {
-                "stopped": result.stopped,
-                "rounds": len(ledger),
-                "seconds": ledger.seconds,
-                "energy_j": ledger.energy_j,
-                "test_accuracy": ledger.accuracy,
-            }
-        )
+    manifest = manifest_of(result.config) | {"result": _plain(ended)}
     files[MANIFEST] = json.dumps(manifest, indent=1, allow_nan=False).encode() + b"\n"
     return files
 

@@ -101,7 +101,7 @@ def read_runs(path: str | os.PathLike[str]) -> list[SavedRun]:
         return [SavedRun(str(path), config, _table(path / METRICS, ["round"]))]
     shared = {key: value for key, value in config.items() if key not in ("policies", "seeds")}
     curves = _table(path / CURVES, ["policy", "seed", "round"])
-    found = curves.index.droplevel("round").unique()
+    found = set(zip(*(curves.index.get_level_values(level) for level in ("policy", "seed")), strict=True))
     return [
         SavedRun(f"{path}: {policy}", {**shared, **own, "seed": seed}, curves.loc[(policy, seed)])
         for policy, own in policies.items()
@@ -145,14 +145,14 @@ class RunComparison:
 
     def targets(self) -> list[float]:
         """Return the accuracies to compare at: the runs' own targets, else what all and what any of them reach."""
-        given = {run.config.get("target_accuracy") for run in self.runs} - {None}
+        given = {
+            float(run.config["target_accuracy"]) for run in self.runs if run.config.get("target_accuracy")
+        }
         if given:
             return sorted(given)
         best = [float(run.curve["test_accuracy"].max()) for run in self.runs]
-        chosen = {
-            max((level for level in LEVELS if level <= top), default=None) for top in (min(best), max(best))
-        }
-        return sorted(chosen - {None})  # type: ignore[type-var]
+        reached = [[level for level in LEVELS if level <= top] for top in (min(best), max(best))]
+        return sorted({max(levels) for levels in reached if levels})
 
     def table(self, targets: Sequence[float] | None = None) -> pd.DataFrame:
         """Summarise each variant by means over its runs.
