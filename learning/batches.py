@@ -24,8 +24,8 @@ class Batches:
     Parameters
     ----------
     index : Tensor of int64, shape (S, K, B)
-        Rows of the samples: the batch of device k in step s is ``index[s, k, :size[s, k]]``, what follows
-        is padding.
+        Rows of the samples: the batch of device k in step s is ``index[s, k, :size[s, k]]``. What follows is
+        padding with a sample that the device holds.
     size : Tensor of int64, shape (S, K)
         Samples of the batch, 0 to B; a device with none rests in that step.
     """
@@ -82,12 +82,13 @@ def epochs(parts: Parts, batchsize: ArrayLike, count: int, rng: np.random.Genera
     taken = np.array([min(size, part.size) for size, part in zip(sizes, parts, strict=True)])
     per_epoch = [-(-part.size // size) if size else 0 for size, part in zip(taken, parts, strict=True)]
     steps, width = rounds * max(per_epoch), int(taken.max())
-    index = np.zeros((steps, len(parts), width), np.int64)
+    first = np.array([part[0] for part in parts])
+    index = np.tile(first[:, None], (steps, 1, width))
     size = np.zeros((steps, len(parts)), np.int64)
     for device, (part, own, count) in enumerate(zip(parts, taken, per_epoch, strict=True)):
         orders = rng.permuted(np.tile(part, (rounds, 1)), axis=1)
         if own:
-            padded = np.zeros((rounds, count * own), np.int64)
+            padded = np.full((rounds, count * own), part[0])
             padded[:, : part.size] = orders
             index[: rounds * count, device, :own] = padded.reshape(-1, own)
             ends = np.minimum(own * np.arange(1, count + 1), part.size)
@@ -148,7 +149,7 @@ def iterations(parts: Parts, batchsize: ArrayLike, count: int, rng: np.random.Ge
     starts = np.cumsum(held) - held
     rows = np.concatenate(parts)[np.maximum(chosen, 0) + starts[:, None]]
     size = np.broadcast_to(taken, (steps, len(parts))).copy()
-    return Batches(torch.from_numpy(np.where(chosen >= 0, rows, 0)), torch.from_numpy(size))
+    return Batches(torch.from_numpy(rows), torch.from_numpy(size))
 
 
 def _sizes(batchsize: ArrayLike, parts: Parts) -> NDArray[np.int64]:

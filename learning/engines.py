@@ -383,6 +383,8 @@ def _stacked(
     padded = (sizes != sizes.amax(1, keepdim=True)).any(1).tolist() if len(sizes) else []
     forward = vmap(lambda values, x: functional_call(own, values, (x,)))
     for index, size, count, width, ragged in zip(indices, sizes, active, widths, padded, strict=True):
+        if width == 0:
+            continue
         rows, size = index[:count, :width], size[:count]
         values = {name: value[:count] for name, value in ended.items()}
         leaves = {name: values[name].detach().requires_grad_() for name in trained}

@@ -350,6 +350,26 @@ def test_averages_ignore_devices_of_weight_zero():
     torch.testing.assert_close(average(stacked, torch.tensor([3.0, 1.0, 0.0]))["w"], torch.tensor([1.5, 3.0]))
 
 
+def test_padding_is_never_anothers_sample_and_steps_of_nobody_change_nothing():
+    parts = parts_of([3, 1, 5])
+    for draw in (epochs, iterations):
+        drawn = draw(parts, [2, 1, 4], 2, np.random.default_rng(0))
+        for device, part in enumerate(parts):
+            assert set(drawn.index[:, device].flatten().tolist()) <= set(part.tolist())
+    made, start = model_of("softmax"), start_of(model_of("softmax"), 3)
+    idle = torch.zeros(2, 3, dtype=torch.int64)
+    gaps = Batches(
+        torch.cat([drawn.index[:1], drawn.index, drawn.index[:1]]),
+        torch.cat([idle[:1], drawn.size, idle[:1]]),
+    )
+    for engine in ("stacked", "plain"):
+        one, other = (
+            train_devices(made, samples_of(9), start, batches, learning_rate=0.1, engine=engine)
+            for batches in (drawn, gaps)
+        )
+        assert_equal(one, other, rtol=0)
+
+
 def test_wrong_requests_are_refused():
     made = model_of("softmax")
     batches = iterations([np.arange(3)], 1, 1, np.random.default_rng(0))

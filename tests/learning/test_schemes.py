@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from learning import (
+    SCHEMES,
     Dataset,
     FedAvg,
     FedProx,
@@ -304,6 +305,12 @@ def test_a_run_goes_on_from_its_checkpoint_bit_for_bit(cell, tmp_path, monkeypat
 def test_wrong_settings_are_refused(scheme, options, message):
     with pytest.raises(OptionError, match=message):
         scheme(**options)
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_a_scheme_is_made_again_from_its_settings(scheme):
+    made = SCHEMES[scheme]()
+    assert SCHEMES[scheme](**made.settings()).settings() == made.settings()
 
 
 def test_settings_of_one_scheme_are_refused_too(cell):
