@@ -54,7 +54,7 @@ class FadingLink:
         Parameters
         ----------
         payload : Payload
-            Bits from a device, and from the server, in this round.
+            Bits from a device, and from the server, in this round; of the latter none if it has nothing to answer.
         plan : FadingPlan
             Links, slots and what comes down.
         rng : numpy.random.Generator
@@ -69,7 +69,7 @@ class FadingLink:
         up = plan.uplink.slots(payload.uplink_bits).sample(rng)
         down = plan.downlink.slots(payload.downlink_bits).sample(rng)
         arrived = up <= limit
-        answered = bool(arrived.any())
+        answered = bool(arrived.any() and payload.downlink_bits > 0)
         upload_slots, download_slots = np.minimum(up, limit), answered * np.minimum(down, limit)
         slot_s = float(plan.problem.slot_s)
         upload, download = slot_s * upload_slots, slot_s * download_slots

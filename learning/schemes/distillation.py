@@ -390,6 +390,12 @@ class Fld(FadingScheme):
         self.server_iterations = whole("server_iterations", self.server_iterations)
         self.distillation_weight = _nonnegative("distillation_weight", self.distillation_weight)
 
+    def payload(self, state: FadingState, plan: FadingPlan) -> Payload:
+        """Return what is sent in this round; a server without seeds never has a model to send."""
+        sent = super().payload(state, plan)
+        silent = state.seeds is not None and not len(state.seeds)
+        return sent._replace(downlink_bits=0.0) if silent else sent
+
     def make_seeds(self, task: Task, count: int, rng: np.random.Generator) -> Seeds:
         """Choose what the devices upload: raw samples.
 

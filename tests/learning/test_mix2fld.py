@@ -314,7 +314,7 @@ def test_without_seeds_there_is_no_model_and_devices_go_on():
     states = play(scheme, task, [0] * 4, rounds=1)
     state = scheme.prepare(states[-1], plan_of(scheme, task))
     assert state.uploads is None  # they are not sent again
-    assert scheme.payload(state, plan_of(scheme, task)).uplink_bits == 3_200
+    assert scheme.payload(state, plan_of(scheme, task)) == (3_200, 0)  # and there is nothing to answer
     after = scheme.aggregate(state, scheme.local(state, plan_of(scheme, task)), sent_by([1] * 4))
     assert same(after.parameters, task.initial_parameters())
     assert same(after.devices, after.trained)

@@ -130,6 +130,14 @@ def test_without_an_upload_there_is_no_answer():
     assert sent.downlink_bits == 0.0
 
 
+def test_a_server_with_nothing_to_say_takes_no_time():
+    plan = plan_of(Fld())
+    sent = FadingLink().transmit(plan.payload._replace(downlink_bits=0.0), plan, RNG)
+    assert sent.arrived.all()
+    assert not sent.received.any()
+    assert sent.seconds == pytest.approx(plan.compute_time_s + sent.upload_time_s.max())
+
+
 def test_more_power_loses_fewer():
     strong = SCENARIO.replace({"devices.transmit_power_dbm": 40.0}).draw(seed=0)
     shares = []

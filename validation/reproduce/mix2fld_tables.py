@@ -91,7 +91,7 @@ _DIGITS: dict[str, Any] = {
     "few_iid": "balanced:20",
     "few_rare": "rare-labels:2,1,2",
 }
-_FASHION: dict[str, Any] = {"data": "fashion-mnist", "target": 0.7} | {
+_FASHION: dict[str, Any] = {"data": "fashion-mnist@32000+1000", "target": 0.7} | {
     name: "balanced:500" if "iid" in name else "rare-labels:2,2,62"
     for name in ("iid", "rare", "few_iid", "few_rare")
 }
