@@ -34,10 +34,11 @@ from radioopt.base.files import write_whole
 from radioopt.channel import BlockFadingLink
 from radioopt.mix2fld import Payload
 from validation.reproduce import mix2fld_claims, mix2fld_privacy
+from validation.reproduce.mix2fld_claims import MAX_SLOTS
 
 CHANNELS = {"asymmetric": 23.0, "symmetric": 40.0}
 PARTITIONS = ("IID", "non-IID")
-MAX_SLOTS, EPSILON = 103, 0.05
+EPSILON = 0.05
 #: rounds of communication that a device's accuracy is a mean over, the last ones
 LAST = 3
 
