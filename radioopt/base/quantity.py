@@ -303,8 +303,9 @@ class Layout:
         first = 0
         for key, declared in self.blocks.items():
             shape = (len(declared), *batch_shape, *(sizes[axis] for axis in key[0]))
-            last = first + math.prod(shape)
-            blocks[key] = packed[first:last].view(key[1]).reshape(shape)
+            count = math.prod(shape)
+            last = first - (-count * np.dtype(key[1]).itemsize // packed.itemsize)  # whole numbers of float64
+            blocks[key] = packed[first:last].view(key[1])[:count].reshape(shape)
             first = last
         return blocks
 

@@ -69,7 +69,7 @@ class Solution(Record):
 
     @classmethod
     def unpacked_later(cls, problem: Problem[Any], method: str, packed: Array, status: int) -> Self:
-        """Take over the answer to a single problem as a kernel packed it, blocks one after the other.
+        """Take over an answer as a kernel packed it, blocks one after the other.
 
         A scheduler that solves a hundred thousand problems a second reads one or two arrays of each: the rest
         need not be made.
@@ -77,13 +77,13 @@ class Solution(Record):
         Parameters
         ----------
         problem : Problem
-            The question, not a batch.
+            The question.
         method : str
             The method that answered.
         packed : ndarray of float64
             The blocks in the order of the layout, integers in their own bits; it becomes read-only.
         status : int
-            Code of the status, which stands in the packed array too.
+            Code of the status, the largest of a batch; it stands in the packed array too.
 
         Returns
         -------
@@ -94,7 +94,7 @@ class Solution(Record):
         attributes = solution.__dict__
         attributes["problem"] = problem
         attributes["method"] = method
-        attributes["batch_shape"] = ()
+        attributes["batch_shape"] = problem.batch_shape
         attributes["sizes"] = problem.sizes
         attributes["_packed"] = packed
         if not status:
@@ -104,7 +104,7 @@ class Solution(Record):
     @cached_property
     def _blocks(self) -> Blocks:  # type: ignore[override]  # read-only here, as everywhere after construction
         self._packed.flags.writeable = False
-        return self._layout.split(self._packed, (), self.sizes)
+        return self._layout.split(self._packed, self.batch_shape, self.sizes)
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"{type(self).__name__} is read-only: cannot set {name}")

@@ -24,7 +24,8 @@ import math
 
 import numpy as np
 
-from radioopt.numerics.jit import kernel, parallel_kernel, prange, vector_kernel
+from radioopt.numerics.jit import inner_kernel, kernel, shaped, vector_kernel
+from radioopt.numerics.judge import FEASIBLE, INFEASIBLE, NODE_LIMIT, judge
 
 # rows of the problem's per-user block and of its per-instance block
 GAIN, LOCAL, POWER, F_LOW, F_HIGH, B_LOW, B_HIGH, DEADLINE, MODEL, PLACE = range(10)
@@ -311,8 +312,52 @@ def allocate(instance, i, tau, parts, out_device, out_instance):
 def write_choice(i, chosen, out_model, out_local):
     """Write models and places."""
     for k in range(chosen.size):
-        out_model[0, i, k] = chosen[k] >> 1
-        out_local[0, i, k] = chosen[k] & 1 == 1
+        out_model[i, k] = chosen[k] >> 1
+        out_local[i, k] = chosen[k] & 1 == 1
+
+
+@inner_kernel
+def blocks_of(packed, count, users):
+    """Return views of the solution's blocks, which lie in one array in the order of their declaration."""
+    cells = count * users
+    at_device, at_model, at_local = 8 * count, 8 * count + 4 * cells, 8 * count + 5 * cells
+    out_instance = shaped(packed[: 5 * count], (5, count))
+    out_counts = shaped(packed[5 * count : at_device].view(np.int64), (3, count))
+    out_device = shaped(packed[at_device:at_model], (4, count, users))
+    out_model = shaped(packed[at_model:at_local].view(np.int64), (count, users))
+    out_local = shaped(packed[at_local:].view(np.bool_)[:cells], (count, users))
+    return out_device, out_model, out_local, out_instance, out_counts
+
+
+@inner_kernel
+def worst(out_counts):
+    """Largest code of a status: 0 if every answer is proven."""
+    code = 0
+    for i in range(out_counts.shape[1]):
+        code = max(code, out_counts[STATUS, i])
+    return code
+
+
+@kernel
+def conclude(instance, i, users, catalogue, feasible, tight, out_instance, out_counts):
+    """Replace the residual by the gap, and set the status.
+
+    Before, passes below 0 say that the instance is infeasible, and nodes below 0 that a limit ended the search.
+    """
+    own, average = 0.0, 0.0
+    for m in range(catalogue.shape[1]):
+        own, average = max(own, catalogue[OWN, m]), max(average, catalogue[AVERAGE, m])
+    scale = users * (instance[ETA_OWN, i] * own + instance[ETA_AVERAGE, i] * average)
+    objective, bound, residual = out_instance[OBJECTIVE, i], out_instance[BOUND, i], out_instance[RESIDUAL, i]
+    gap, status = judge(objective, bound, residual, 1.0, scale, feasible, tight)
+    if status == FEASIBLE and out_counts[NODES, i] < 0:
+        status = NODE_LIMIT
+    if out_counts[PASSES, i] < 0:
+        status = INFEASIBLE
+    out_instance[RESIDUAL, i] = gap
+    out_counts[STATUS, i] = status
+    out_counts[PASSES, i] = abs(out_counts[PASSES, i])
+    out_counts[NODES, i] = abs(out_counts[NODES, i])
 
 
 @kernel
@@ -328,8 +373,8 @@ def allocate_one(device, instance, i, catalogue, out_device, out_model, out_loca
     parts = np.empty((4, device.shape[2]))
     for k in range(parts.shape[1]):
         m, local = int(device[MODEL, i, k]), device[PLACE, i, k] > 0.5
-        out_model[0, i, k] = m
-        out_local[0, i, k] = local
+        out_model[i, k] = m
+        out_local[i, k] = local
         student = catalogue[CYCLES, m]
         cycles = teacher if local else teacher + student
         bits = catalogue[BITS, m] + label if local else catalogue[BITS, m]
@@ -342,23 +387,3 @@ def allocate_one(device, instance, i, catalogue, out_device, out_model, out_loca
     allocate(instance, i, tau, parts, out_device, out_instance)
     out_counts[PASSES, i] = 1
     out_counts[NODES, i] = 0
-
-
-@kernel
-def allocate_serial(device, instance, catalogue, out_device, out_model, out_local, out_instance, out_counts):
-    """Solve Problem 3 for every instance, one after the other."""
-    for i in range(instance.shape[1]):
-        allocate_one(
-            device, instance, i, catalogue, out_device, out_model, out_local, out_instance, out_counts
-        )
-
-
-@parallel_kernel
-def allocate_parallel(
-    device, instance, catalogue, out_device, out_model, out_local, out_instance, out_counts
-):
-    """Solve Problem 3 for every instance, in parallel over instances."""
-    for i in prange(instance.shape[1]):
-        allocate_one(
-            device, instance, i, catalogue, out_device, out_model, out_local, out_instance, out_counts
-        )

@@ -19,6 +19,9 @@ from radioopt.dtkd.kernel import (
     OBJECTIVE,
     PASSES,
     SERVER,
+    blocks_of,
+    conclude,
+    worst,
     write_choice,
 )
 from radioopt.dtkd.kernel_prices import (
@@ -330,24 +333,30 @@ def search(
 
 
 @kernel
-def solve_serial(
-    device, instance, catalogue, most, node_limit, out_device, out_model, out_local, out_instance, out_counts
-):
-    """Solve every instance, one after the other."""
-    for i in range(instance.shape[1]):
+def solve_span(device, instance, catalogue, most, node_limit, feasible, tight, begin, end, packed):
+    """Solve some instances, one after the other."""
+    count, users = device.shape[1], device.shape[2]
+    out_device, out_model, out_local, out_instance, out_counts = blocks_of(packed, count, users)
+    for i in range(begin, end):
         solve_one(
             device, instance, i, catalogue, most, node_limit,
             out_device, out_model, out_local, out_instance, out_counts,
         )  # fmt: skip
+        conclude(instance, i, users, catalogue, feasible, tight, out_instance, out_counts)
+
+
+@kernel
+def solve_serial(device, instance, catalogue, most, node_limit, feasible, tight, packed):
+    """Solve every instance; return the largest code of their status."""
+    count = device.shape[1]
+    solve_span(device, instance, catalogue, most, node_limit, feasible, tight, 0, count, packed)
+    return worst(blocks_of(packed, count, device.shape[2])[4])
 
 
 @parallel_kernel
-def solve_parallel(
-    device, instance, catalogue, most, node_limit, out_device, out_model, out_local, out_instance, out_counts
-):
-    """Solve every instance, in parallel over instances."""
-    for i in prange(instance.shape[1]):
-        solve_one(
-            device, instance, i, catalogue, most, node_limit,
-            out_device, out_model, out_local, out_instance, out_counts,
-        )  # fmt: skip
+def solve_parallel(device, instance, catalogue, most, node_limit, feasible, tight, packed):
+    """Solve every instance, in parallel over instances; return the largest code of their status."""
+    count = device.shape[1]
+    for i in prange(count):
+        solve_span(device, instance, catalogue, most, node_limit, feasible, tight, i, i + 1, packed)
+    return worst(blocks_of(packed, count, device.shape[2])[4])

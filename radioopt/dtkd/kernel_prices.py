@@ -323,7 +323,7 @@ def write_shares(
 def no_answer(i, passes, out_device, out_model, out_local, out_instance, out_counts):
     """Leave nan for instance ``i``; passes of -1 say that it is infeasible."""
     out_device[:, i, :] = math.nan
-    out_model[0, i, :] = -1
-    out_local[0, i, :] = False
+    out_model[i, :] = -1
+    out_local[i, :] = False
     out_instance[:, i] = math.nan
     out_counts[PASSES, i] = passes

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from radioopt.base.quantity import (
     quantity,
     refuse,
 )
+from radioopt.dtkd import kernel_kinds
 from radioopt.dtkd.catalogue import ModelCatalogue
 
 if TYPE_CHECKING:
@@ -176,8 +178,17 @@ class DistillationProblem(Problem["DistillationSolution"], family="dtkd", sense=
     )
 
     def _check(self) -> None:
-        name = type(self).__name__
         object.__setattr__(self, "catalogue", ModelCatalogue.read(self.catalogue))
+        kinds = self._kinds
+        if (kinds == kernel_kinds.MALFORMED).any():
+            self._refuse()
+        if (kinds == kernel_kinds.GENERAL).any():
+            self._check_limits("server_cpu_frequency_hz")
+            self._check_limits("bandwidth_hz")
+
+    def _refuse(self) -> None:
+        """Say what cannot be asked: which field, instance and user."""
+        name = type(self).__name__
         power, psd = np.broadcast_arrays(self.noise_power_w, self.noise_psd_w_per_hz)
         if ((power > 0) == (psd > 0)).any():
             what = "one of the two > 0: noise_power_w, or noise_psd_w_per_hz"
@@ -188,13 +199,11 @@ class DistillationProblem(Problem["DistillationSolution"], family="dtkd", sense=
                 (power > 0) == (psd > 0),
                 f"{what}, got {float(psd.flat[0])!r} for it;",
             )
-        faint = ~(self.full_band_snr >= math.ulp(0.0) / np.finfo(float).eps)
+        faint = ~(self.full_band_snr >= kernel_kinds.LEAST_SNR)
         if faint.any():
             refuse(
                 name, "channel_gain", self.channel_gain, faint, "a signal that does not vanish in the noise"
             )
-        self._check_limits("server_cpu_frequency_hz")
-        self._check_limits("bandwidth_hz")
         for field, count in (("fixed_model", len(self.catalogue)), ("fixed_place", 2)):
             value = getattr(self, field)
             wrong = (value != np.round(value)) | (value >= count)
@@ -242,15 +251,24 @@ class DistillationProblem(Problem["DistillationSolution"], family="dtkd", sense=
             self.own_accuracy_weight * own + self.average_accuracy_weight * average
         )
 
+    @cached_property
+    def _kinds(self) -> Array:
+        """What each instance asks, shape (...), or what all of them ask, shape (); see ``kernel_kinds``."""
+        device, instance = self._flat_blocks()
+        kinds = np.empty(device.shape[1], np.int64)
+        kind = kernel_kinds.find_kinds(device, instance, len(self.catalogue), kinds)
+        return kinds if kind < 0 else np.array(kind)
+
+    def _flat_blocks(self) -> tuple[Array, Array]:
+        """Return the blocks with the batch axes as one, (rows, instances, K) and (rows, instances)."""
+        device, instance = self.block(DEVICE), self.block(PER_INSTANCE)
+        count = math.prod(self.batch_shape)
+        return device.reshape(len(device), count, -1), instance.reshape(len(instance), count)
+
     @property
     def is_plain(self) -> bool:
         """Whether it is the paper's problem, apart from fixed choices: no bounds, no deadlines, a noise power."""
-        unlimited = (self.max_server_cpu_frequency_hz, self.max_bandwidth_hz, self.max_delay_s)
-        return bool(
-            np.all(self.noise_psd_w_per_hz == 0)
-            and all(np.min(limit) == math.inf for limit in unlimited)
-            and np.max(self.min_server_cpu_frequency_hz) == np.max(self.min_bandwidth_hz) == 0
-        )
+        return not (self._kinds == kernel_kinds.GENERAL).any()
 
     def fix(
         self, model: ArrayLike | None = None, trains_locally: ArrayLike | None = None

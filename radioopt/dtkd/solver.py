@@ -7,17 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from radioopt.base.certify import certify
 from radioopt.base.errors import OptionError
 from radioopt.base.options import SolveOptions
-from radioopt.base.quantity import DEVICE, PER_INSTANCE, Array, BlockKey
-from radioopt.base.status import Status
-from radioopt.dtkd import kernel, kernel_general, kernel_search
+from radioopt.base.quantity import Array
+from radioopt.dtkd import kernel_cells, kernel_general, kernel_lanes, kernel_search
+from radioopt.dtkd.kernel_kinds import FREE, GENERAL, GIVEN, MIXED
 from radioopt.dtkd.problem import DistillationProblem
 from radioopt.dtkd.solution import DistillationSolution
 
-#: users in a batch from which threads pay for their start
-PARALLEL_FROM = 10_000
+#: users in a batch from which threads pay for their start, by kind
+PARALLEL_FROM = {GIVEN: 100_000, FREE: 20_000, MIXED: 10_000, GENERAL: 10_000}
 NODE_LIMIT = 1_000_000
 
 
@@ -56,47 +55,47 @@ def exact(
 def run(
     method: str, problem: DistillationProblem, options: SolveOptions, node_limit: int
 ) -> DistillationSolution:
-    """Give the kernel the problem's blocks and the solution's; judge what it measured."""
-    device, instance = problem.block(DEVICE), problem.block(PER_INSTANCE)
-    shape, users, count = problem.batch_shape, problem.sizes["device"], math.prod(problem.batch_shape)
-    device, instance = device.reshape(len(device), count, users), instance.reshape(len(instance), count)
-    out_device, out_instance = np.empty((4, count, users)), np.empty((5, count))
-    out_model, out_local = np.empty((1, count, users), np.int64), np.empty((1, count, users), np.bool_)
-    out_counts = np.empty((3, count), np.int64)
-    parallel = count > 1 and count * users >= PARALLEL_FROM
-    outputs = (out_device, out_model, out_local, out_instance, out_counts)
-    catalogue = problem.catalogue.block()
-    if not problem.is_plain:
-        solve: Any = kernel_general.solve_parallel if parallel else kernel_general.solve_serial
-        solve(device, instance, catalogue, options.max_iterations, node_limit, *outputs)
-    elif min(problem.fixed_model.min(), problem.fixed_place.min()) >= 0:
-        solve = kernel.allocate_parallel if parallel else kernel.allocate_serial
-        solve(device, instance, catalogue, *outputs)
-    else:
-        solve = kernel_search.solve_parallel if parallel else kernel_search.solve_serial
-        solve(device, instance, catalogue, options.max_iterations, node_limit, *outputs)
-    _judge(problem, out_instance, out_counts, options)
-    blocks: dict[BlockKey, Array] = {
-        (DEVICE, "d"): out_device.reshape(4, *shape, users),
-        (DEVICE, np.dtype(np.int64).char): out_model.reshape(1, *shape, users),
-        (DEVICE, "?"): out_local.reshape(1, *shape, users),
-        (PER_INSTANCE, "d"): out_instance.reshape(5, *shape),
-        (PER_INSTANCE, np.dtype(np.int64).char): out_counts.reshape(3, *shape),
+    """Let every instance be solved by the kernel for what it asks."""
+    kinds = problem._kinds
+    if not kinds.ndim:
+        packed, status = _solve(problem, int(kinds), options, node_limit)
+        return DistillationSolution.unpacked_later(problem, method, packed, status)
+    split, sizes = DistillationSolution._layout.split, problem.sizes
+    together = split(_room(problem), (kinds.size,), sizes)
+    for kind in np.unique(kinds):
+        positions = np.flatnonzero(kinds == kind)
+        packed, _ = _solve(problem._select(positions), int(kind), options, node_limit)
+        for key, block in split(packed, positions.shape, sizes).items():
+            together[key][:, positions] = block
+    blocks = {
+        key: block.reshape(len(block), *problem.batch_shape, *block.shape[2:])
+        for key, block in together.items()
     }
     return DistillationSolution(problem, method, blocks)
 
 
-def _judge(
-    problem: DistillationProblem, out_instance: Array, out_counts: Array, options: SolveOptions
-) -> None:
-    """Replace the residual by the gap, and set the status; the kernel leaves nodes < 0 where it was cut."""
-    scale = np.reshape(np.broadcast_to(problem.scale, problem.batch_shape), out_instance.shape[1:])
-    gap, status = certify(*out_instance[:3], sense=problem.sense, scale=scale, options=options)
-    nodes = out_counts[kernel.NODES]
-    infeasible = out_counts[kernel.PASSES] < 0
-    out_instance[kernel.RESIDUAL] = gap
-    cut = (status == int(Status.FEASIBLE)) & (nodes < 0)
-    status = np.where(cut, int(Status.NODE_LIMIT), status)
-    out_counts[kernel.STATUS] = np.where(infeasible, int(Status.INFEASIBLE), status)
-    np.abs(nodes, out=nodes)
-    np.abs(out_counts[kernel.PASSES], out=out_counts[kernel.PASSES])
+def _room(problem: DistillationProblem) -> Array:
+    """Return an array for the blocks of a solution, one after the other: 8 numbers an instance, 5 1/8 a user."""
+    count = math.prod(problem.batch_shape)
+    users = count * problem.sizes["device"]
+    return np.empty(8 * count + 5 * users - (-users // 8))
+
+
+def _solve(
+    problem: DistillationProblem, kind: int, options: SolveOptions, node_limit: int
+) -> tuple[Array, int]:
+    """Return the packed answers to instances of one kind, and the largest code of their status."""
+    device, instance = problem._flat_blocks()
+    packed, parallel = _room(problem), device.shape[1] > 1 and device[0].size >= PARALLEL_FROM[kind]
+    tolerances = options.feasibility_tol, options.gap_tol
+    catalogue = problem.catalogue.block()
+    if kind == GIVEN:
+        given = kernel_lanes.solve_parallel if parallel else kernel_lanes.solve_serial
+        return packed, given(device, instance, catalogue, *tolerances, packed)
+    if kind == GENERAL:
+        solve: Any = kernel_general.solve_parallel if parallel else kernel_general.solve_serial
+    elif kind == FREE and device.shape[2] <= kernel_lanes.MOST_USERS:
+        solve = kernel_cells.solve_parallel if parallel else kernel_cells.solve_serial
+    else:
+        solve = kernel_search.solve_parallel if parallel else kernel_search.solve_serial
+    return packed, solve(device, instance, catalogue, options.max_iterations, node_limit, *tolerances, packed)

@@ -89,23 +89,23 @@ if config.DISABLE_JIT:  # type: ignore[attr-defined]
 
 else:
 
-    @intrinsic  # type: ignore[untyped-decorator]
-    def bits_of(typing_context, x):  # type: ignore[no-untyped-def]
-        """Reinterpret a float64 as an int64."""
+    def _reinterpret(given, wanted):  # type: ignore[no-untyped-def]
+        """Take the bits of one type for another."""
 
         def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-            return builder.bitcast(arguments[0], context.get_value_type(types.int64))
+            return builder.bitcast(arguments[0], context.get_value_type(wanted))
 
-        return types.int64(types.float64), generate
+        return wanted(given), generate
+
+    @intrinsic  # type: ignore[untyped-decorator]
+    def bits_of(typing_context, x):  # type: ignore[no-untyped-def]
+        """Reinterpret a float64 as an int64, or lanes of them."""
+        return _reinterpret(x, getattr(x, "bits", types.int64))
 
     @intrinsic  # type: ignore[untyped-decorator]
     def float_of(typing_context, i):  # type: ignore[no-untyped-def]
-        """Reinterpret an int64 as a float64."""
-
-        def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-            return builder.bitcast(arguments[0], context.get_value_type(types.float64))
-
-        return types.float64(types.int64), generate
+        """Reinterpret an int64 as a float64, or lanes of them."""
+        return _reinterpret(i, getattr(i, "numbers", types.float64))
 
     @intrinsic  # type: ignore[untyped-decorator]
     def shaped(typing_context, array, shape):  # type: ignore[no-untyped-def]

@@ -14,6 +14,7 @@ _ROUND_BITS = 0x4338000000000000
 _LN2_HIGH, _LN2_LOW = 6.93147180369123816490e-01, 1.90821492927058770002e-10
 _ROOT_HALF_BITS = 0x3FE6A09E667F3BCD
 _BIAS, _MANTISSA = 1023, 52
+_RECIPROCAL_BITS = 0x7FE0000000000000
 
 
 @inline_kernel
@@ -52,3 +53,12 @@ def fast_log(x):
     p = z * (6.666666666666735130e-01 + z * p)
     half_square = 0.5 * f * f
     return k * _LN2_HIGH - ((half_square - (s * (half_square + p) + k * _LN2_LOW)) - f)
+
+
+@inline_kernel
+def fast_log1p(x):
+    """Ln(1 + x) for x >= 0: ln y of y = 1 + x rounded, and what rounding took from x, over y."""
+    y = 1.0 + x
+    # 1/y to an eighth, exact where y is 1: the correction is half an ulp of y at most
+    reciprocal = float_of(_RECIPROCAL_BITS - bits_of(y))
+    return fast_log(y) + (x - (y - 1.0)) * reciprocal

@@ -8,7 +8,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from radioopt import Status, load
-from radioopt.dtkd import DistillationProblem, solver
+from radioopt.dtkd import DistillationProblem, kernel_kinds, solver
 from validation.dtkd import zoo
 
 INTERPRETED = os.environ.get("NUMBA_DISABLE_JIT", "0") != "0"
@@ -167,19 +167,20 @@ def test_a_batch_is_its_instances_bit_for_bit(extended):
 
 @pytest.mark.skipif(INTERPRETED, reason="there are no threads without the compiler")
 def test_threads_give_the_same_bits():
-    users = 5
-    batch = zoo.draw(users, solver.PARALLEL_FROM // users + 7)
-    half = solver.PARALLEL_FROM // users // 2
-    for problem in (batch, batch.fix(1, 0)):
+    users, start = 5, solver.PARALLEL_FROM
+    batch = zoo.draw(users, start[kernel_kinds.GIVEN] // users + 7)
+    half = start[kernel_kinds.FREE] // users - 3
+    for problem in (batch[: 2 * half], batch.fix(1, 0), batch[: 2 * half].fix(trains_locally=0)):
         parallel = problem.solve()
-        for serial in (slice(0, half), slice(half, 2 * half)):
+        assert parallel.problem.sizes["device"] * len(problem) >= start[int(problem._kinds)]
+        for serial in (slice(0, half), slice(len(problem) - half, None)):
             assert parallel[serial] == problem[serial].solve()
 
 
 @pytest.mark.skipif(INTERPRETED, reason="there are no threads without the compiler")
 @pytest.mark.exhaustive  # the parallel kernel takes half a minute to compile
 def test_threads_give_the_same_bits_with_bounds():
-    limited = zoo.draw(5, solver.PARALLEL_FROM // 5 + 7).replace(max_bandwidth_hz=4e6)
+    limited = zoo.draw(5, solver.PARALLEL_FROM[kernel_kinds.GENERAL] // 5 + 7).replace(max_bandwidth_hz=4e6)
     assert limited.solve()[:50] == limited[:50].solve()
 
 

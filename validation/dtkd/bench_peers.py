@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from radioopt.base.errors import require
-from radioopt.base.quantity import DEVICE, PER_INSTANCE
-from radioopt.dtkd import kernel
+from radioopt.dtkd import kernel, kernel_lanes
 from radioopt.dtkd.problem import DistillationProblem
+from radioopt.dtkd.solver import _room
 from radioopt.numerics.jit import parallel_kernel, prange
 from validation.bench.contestants import first
 from validation.bench.suite import Timed
@@ -27,25 +27,14 @@ Setup = Callable[[Problems], Timed]
 # -- radioopt, below the surface -----------------------------------------------------------------------------
 
 
-def _arrays(problem: DistillationProblem) -> tuple[Any, ...]:
-    users, count = problem.sizes["device"], len(problem)
-    device, instance = problem.block(DEVICE), problem.block(PER_INSTANCE)
-    return (
-        device.reshape(len(device), count, users),
-        instance.reshape(len(instance), count),
-        problem.catalogue.block(),
-        np.empty((4, count, users)),
-        np.empty((1, count, users), np.int64),
-        np.empty((1, count, users), np.bool_),
-        np.empty((5, count)),
-        np.empty((3, count), np.int64),
-    )
-
-
 def closed_form_kernel(problems: Problems) -> Timed:
     """Call the kernel of Problem 3 alone: arrays in, arrays out, on one thread."""
-    arrays = _arrays(problems[0])
-    return Timed(lambda i: kernel.allocate_serial(*arrays), problems)
+    (batch,) = problems
+    device, instance = batch._flat_blocks()
+    catalogue, packed = batch.catalogue.block(), _room(batch)
+    return Timed(
+        lambda i: kernel_lanes.solve_serial(device, instance, catalogue, 1e-9, 1e-9, packed), problems
+    )
 
 
 @parallel_kernel
@@ -67,7 +56,8 @@ def _normal_forms(device, instance, catalogue, out):  # type: ignore[no-untyped-
 def normal_form(problems: Problems) -> Timed:
     """Build the normal form of a batch: what a method has to do before it can begin."""
     (batch,) = problems
-    device, instance, catalogue, *_ = _arrays(batch)
+    device, instance = batch._flat_blocks()
+    catalogue = batch.catalogue.block()
     out = np.empty((len(batch), 3, batch.sizes["device"], 2 * len(batch.catalogue)))
     return Timed(lambda i: _normal_forms(device, instance, catalogue, out), problems)
 

@@ -1,0 +1,221 @@
+"""Problem 3 of DT-KD, models and places given, for cells of few users: eight instances side by side.
+
+The formulas are those of :mod:`radioopt.dtkd.kernel`, where they are explained; each number here is that of eight
+instances, one in each lane of the registers. The last block repeats its last instance. No lane looks at another one.
+"""
+
+import math
+
+from radioopt.dtkd.kernel import (
+    ALPHA,
+    AVERAGE,
+    BAND,
+    BETA,
+    BITS,
+    BOUND,
+    CPU,
+    CPU_PRICE,
+    CYCLES,
+    DEADLINE_PRICE,
+    DELAY,
+    DELTA,
+    ETA_AVERAGE,
+    ETA_OWN,
+    GAIN,
+    LABEL,
+    LOCAL,
+    MODEL,
+    NODES,
+    NOISE,
+    OBJECTIVE,
+    OWN,
+    PASSES,
+    PLACE,
+    POWER,
+    RESIDUAL,
+    SERVER,
+    STATUS,
+    TEACHER,
+    WIDTH,
+    WIDTH_PRICE,
+    allocate_one,
+    blocks_of,
+    conclude,
+    worst,
+)
+from radioopt.numerics.jit import inner_kernel, kernel, parallel_kernel, prange
+from radioopt.numerics.judge import FAILED, FEASIBLE, OPTIMAL
+from radioopt.numerics.lanes import (
+    LANES,
+    absolute,
+    broadcast,
+    larger,
+    load,
+    pick,
+    put,
+    root,
+    scratch_rows,
+    select,
+    store,
+)
+from radioopt.numerics.vmath import fast_log1p
+
+# rows of a user, one after the other for all users: f, b and the delay take the places of what they come from
+FIXED, TIME, ROOT_C, ROOT_D = range(4)
+# users up to which lanes are instances; beyond, the scratch of eight instances leaves the first level of cache
+MOST_USERS = 64
+#: instances that a thread takes at a time
+SPAN = 256
+
+
+@inner_kernel
+def efficiency(device, first, k, noise):
+    """E = log2(1 + p h/n0) in bit/s/Hz, exact for a low SNR too."""
+    snr = pick(device, (POWER, first, k)) * pick(device, (GAIN, first, k)) / noise
+    return fast_log1p(snr) * 1.4426950408889634
+
+
+@kernel
+def allocate_block(
+    device,
+    instance,
+    first,
+    catalogue,
+    feasible,
+    tight,
+    rows,
+    out_device,
+    out_model,
+    out_local,
+    out_instance,
+    out_counts,
+):
+    """Solve Problem 3 for eight instances."""
+    users = device.shape[2]
+    alpha, beta = pick(instance, (ALPHA, first)), pick(instance, (BETA, first))
+    teacher, label = pick(instance, (TEACHER, first)), pick(instance, (LABEL, first))
+    eta_own, eta_average = pick(instance, (ETA_OWN, first)), pick(instance, (ETA_AVERAGE, first))
+    noise = pick(instance, (NOISE, first))
+    per_cycle, per_bit = alpha / pick(instance, (SERVER, first)), alpha / pick(instance, (BAND, first))
+    for k in range(users):
+        m, local = pick(device, (MODEL, first, k)), pick(device, (PLACE, first, k)) > 0.5
+        student, bits, own, average = broadcast(0.0), broadcast(0.0), broadcast(0.0), broadcast(0.0)
+        for n in range(catalogue.shape[1]):
+            this = m == float(n)
+            student = select(this, catalogue[CYCLES, n], student)
+            bits = select(this, catalogue[BITS, n], bits)
+            own = select(this, catalogue[OWN, n], own)
+            average = select(this, catalogue[AVERAGE, n], average)
+        cycles = teacher + select(local, 0.0, student)
+        bits = bits + select(local, label, 0.0)
+        store(rows, 4 * k + FIXED, beta * cycles - (eta_own * own + eta_average * average))
+        store(rows, 4 * k + TIME, select(local, student / pick(device, (LOCAL, first, k)), 0.0))
+        store(rows, 4 * k + ROOT_C, root(cycles * per_cycle))
+        store(rows, 4 * k + ROOT_D, root(bits * per_bit / efficiency(device, first, k, noise)))
+    share(
+        instance,
+        first,
+        rows,
+        broadcast(0.0),
+        catalogue,
+        feasible,
+        tight,
+        out_device,
+        out_instance,
+        out_counts,
+    )
+    for i in range(first, min(first + LANES, device.shape[1])):
+        for k in range(users):
+            out_model[i, k] = int(device[MODEL, i, k])
+        for k in range(users):
+            out_local[i, k] = device[PLACE, i, k] > 0.5
+        out_counts[PASSES, i] = 1
+        out_counts[NODES, i] = 0
+
+
+@inner_kernel
+def share(instance, first, rows, slack, catalogue, feasible, tight, out_device, out_instance, out_counts):
+    """Share F and B in the best way, measure and judge: ``allocate`` for eight instances.
+
+    The bound is the objective less ``slack`` and what is rounded here: the chosen actions are proven already.
+    """
+    users = out_device.shape[2]
+    alpha, delta = pick(instance, (ALPHA, first)), pick(instance, (DELTA, first))
+    server, band = pick(instance, (SERVER, first)), pick(instance, (BAND, first))
+    tau = root(delta * band)
+    cpu, width = broadcast(0.0), broadcast(0.0)
+    for k in range(users):
+        cpu = cpu + load(rows, 4 * k + ROOT_C)
+        width = width + load(rows, 4 * k + ROOT_D)
+    full = larger(width, tau)
+    per_u = select(cpu > 0.0, server / cpu, 0.0)
+    per_v = select(full > 0.0, band / full, 0.0)
+    per_alpha = 1.0 / alpha
+    objective, use_f, use_b = broadcast(0.0), broadcast(0.0), broadcast(0.0)
+    for k in range(users):
+        u, v = load(rows, 4 * k + ROOT_C), load(rows, 4 * k + ROOT_D)
+        f, b = per_u * u, per_v * v
+        delay = load(rows, 4 * k + TIME) + (u * cpu + v * full) * per_alpha
+        objective = objective + (load(rows, 4 * k + FIXED) + alpha * delay + delta * b)
+        use_f = use_f + f
+        use_b = use_b + b
+        put(out_device, (CPU, first, k), f)
+        put(out_device, (WIDTH, first, k), b)
+        put(out_device, (DELAY, first, k), delay)
+        put(out_device, (DEADLINE_PRICE, first, k), broadcast(0.0))
+    residual = larger(use_f / server, use_b / band) - 1.0
+    bound = objective - (slack + 4e-16 * absolute(objective))
+    best_own, best_average = 0.0, 0.0
+    for n in range(catalogue.shape[1]):
+        best_own, best_average = max(best_own, catalogue[OWN, n]), max(best_average, catalogue[AVERAGE, n])
+    worth = pick(instance, (ETA_OWN, first)) * best_own + pick(instance, (ETA_AVERAGE, first)) * best_average
+    gap = (objective - bound) / larger(float(users) * worth, absolute(objective))
+    gap = select(objective == bound, 0.0, gap)
+    good = (absolute(objective) < math.inf) & (residual <= feasible) & (gap >= -feasible)
+    status = select(good, select(gap <= tight, float(OPTIMAL), float(FEASIBLE)), float(FAILED))
+    put(out_instance, (OBJECTIVE, first), objective)
+    put(out_instance, (BOUND, first), bound)
+    put(out_instance, (RESIDUAL, first), gap)
+    put(out_instance, (CPU_PRICE, first), cpu * cpu / server)
+    put(out_instance, (WIDTH_PRICE, first), (full - tau) * (full + tau) / band)
+    store(rows, 0, status)
+    for j in range(min(LANES, instance.shape[1] - first)):
+        out_counts[STATUS, first + j] = int(rows[0, j])
+
+
+@kernel
+def allocate_span(device, instance, catalogue, feasible, tight, begin, end, packed):
+    """Solve Problem 3 for some instances, from a multiple of eight on."""
+    count, users = device.shape[1], device.shape[2]
+    out_device, out_model, out_local, out_instance, out_counts = blocks_of(packed, count, users)
+    if users <= MOST_USERS:
+        rows = scratch_rows(4 * users)
+        for first in range(begin, end, LANES):
+            allocate_block(
+                device, instance, first, catalogue, feasible, tight, rows,
+                out_device, out_model, out_local, out_instance, out_counts,
+            )  # fmt: skip
+        return
+    for i in range(begin, end):
+        allocate_one(
+            device, instance, i, catalogue, out_device, out_model, out_local, out_instance, out_counts
+        )
+        conclude(instance, i, users, catalogue, feasible, tight, out_instance, out_counts)
+
+
+@kernel
+def solve_serial(device, instance, catalogue, feasible, tight, packed):
+    """Solve Problem 3 for every instance; return the largest code of their status."""
+    count = device.shape[1]
+    allocate_span(device, instance, catalogue, feasible, tight, 0, count, packed)
+    return worst(blocks_of(packed, count, device.shape[2])[4])
+
+
+@parallel_kernel
+def solve_parallel(device, instance, catalogue, feasible, tight, packed):
+    """Solve Problem 3 for every instance, in parallel over spans; return the largest code of their status."""
+    count = device.shape[1]
+    for span in prange(-(-count // SPAN)):
+        begin = span * SPAN
+        allocate_span(device, instance, catalogue, feasible, tight, begin, min(begin + SPAN, count), packed)
+    return worst(blocks_of(packed, count, device.shape[2])[4])

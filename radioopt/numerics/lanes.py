@@ -1,0 +1,335 @@
+"""Eight instances as one number: a register of float64 that kernels calculate with as they do with a float.
+
+A loop over instances is vectorised by the compiler only if nothing in it branches and nothing in it is a loop. Written
+in lanes it need not be a loop: ``x`` holds the number of eight instances, ``x * y + 2.0`` is one instruction or two,
+``select`` stands for a branch, and loops over users or actions are those of a single instance. Every lane is computed
+alike, whatever its neighbours hold, so that a batch gives the digits of its instances.
+
+Scratch is a two-dimensional array with a lane to each column (:func:`scratch_rows`). Without the compiler lanes are
+arrays of eight.
+"""
+
+from __future__ import annotations
+
+import operator
+
+import numpy as np
+from llvmlite import ir
+from numba import config, types
+from numba.core import cgutils
+from numba.core.typing.templates import ConcreteTemplate, infer_global, signature
+from numba.extending import intrinsic, lower_builtin, models, register_model
+from numba.np.arrayobj import make_array
+
+from radioopt.numerics.jit import inner_kernel
+
+__all__ = [
+    "LANES",
+    "absolute",
+    "any_lane",
+    "broadcast",
+    "larger",
+    "load",
+    "pick",
+    "put",
+    "root",
+    "scratch_rows",
+    "select",
+    "smaller",
+    "store",
+]
+
+#: instances side by side: what the widest registers hold
+LANES = 8
+
+
+@inner_kernel
+def scratch_rows(count):
+    """Scratch of so many rows, each a cache line of its own."""
+    buffer = np.empty((count + 1) * LANES)
+    first = (-buffer.ctypes.data % 64) // 8
+    return buffer[first : first + count * LANES].reshape((count, LANES))
+
+
+if config.DISABLE_JIT:  # type: ignore[attr-defined]
+    larger, smaller, select, absolute, any_lane, root = (
+        np.maximum, np.minimum, np.where, np.abs, np.any, np.sqrt,
+    )  # fmt: skip
+
+    def broadcast(x):  # type: ignore[no-untyped-def]
+        """Give every lane the same number."""
+        return np.full(LANES, x)
+
+    def load(rows, row):  # type: ignore[no-untyped-def]
+        """Read a row of scratch."""
+        return rows[row].copy()
+
+    def store(rows, row, x):  # type: ignore[no-untyped-def]
+        """Write a row of scratch."""
+        rows[row] = x
+
+    def _instances(array, indices):  # type: ignore[no-untyped-def]
+        """Index of eight instances, the last one again where there are fewer."""
+        field, first, *core = indices
+        return field, np.minimum(np.arange(first, first + LANES), array.shape[1] - 1), *core
+
+    def pick(array, indices):  # type: ignore[no-untyped-def]
+        """Read array[field, instance, ...] of eight instances from (field, first, ...) on."""
+        return array[_instances(array, indices)]
+
+    def put(array, indices, x):  # type: ignore[no-untyped-def]
+        """Write array[field, instance, ...] of eight instances from (field, first, ...) on."""
+        array[_instances(array, indices)] = x
+
+else:
+
+    class Lanes(types.Type):
+        """Type of a number per lane, of its bits, or of a yes or no per lane."""
+
+        #: what ``bits_of`` and ``float_of`` give
+        bits = property(lambda self: BITS)
+        numbers = property(lambda self: NUMBERS)
+
+    NUMBERS, BITS, MASK = Lanes("lanes"), Lanes("lanes of bits"), Lanes("lanes of yes or no")
+    _VECTORS = {
+        NUMBERS: ir.VectorType(ir.DoubleType(), LANES),
+        BITS: ir.VectorType(ir.IntType(64), LANES),
+        MASK: ir.VectorType(ir.IntType(1), LANES),
+    }
+    # reassociation is missing: every lane rounds as its formula is written
+    _FLAGS = ("nsz", "contract")
+
+    @register_model(Lanes)
+    class _LanesModel(models.PrimitiveModel):  # type: ignore[misc]
+        def __init__(self, manager, lanes):  # type: ignore[no-untyped-def]
+            super().__init__(manager, lanes, _VECTORS[lanes])
+
+    def _splat(builder, number):  # type: ignore[no-untyped-def]
+        """One number in all lanes."""
+        vector = ir.VectorType(number.type, LANES)
+        one = builder.insert_element(
+            ir.Constant(vector, ir.Undefined), number, ir.Constant(ir.IntType(32), 0)
+        )
+        zeros = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
+        return builder.shuffle_vector(one, ir.Constant(vector, ir.Undefined), zeros)
+
+    def _spread(builder, kinds, values):  # type: ignore[no-untyped-def]
+        """Arguments as lanes, numbers among them broadcast."""
+        return [
+            value if isinstance(kind, Lanes) else _splat(builder, value)
+            for kind, value in zip(kinds, values, strict=True)
+        ]
+
+    _PAIRS = ((NUMBERS, NUMBERS), (NUMBERS, types.float64), (types.float64, NUMBERS))
+
+    def _define(operation, result, pairs, generate):  # type: ignore[no-untyped-def]
+        """Teach the compiler a binary operator on lanes."""
+
+        @infer_global(operation)
+        class _Template(ConcreteTemplate):  # type: ignore[misc]
+            cases = tuple(signature(result, *pair) for pair in pairs)
+
+        for pair in pairs:
+
+            @lower_builtin(operation, *pair)
+            def _lower(context, builder, sig, arguments):  # type: ignore[no-untyped-def]
+                return generate(builder, *_spread(builder, sig.args, arguments))
+
+    for _operation, _name in (
+        (operator.add, "fadd"),
+        (operator.sub, "fsub"),
+        (operator.mul, "fmul"),
+        (operator.truediv, "fdiv"),
+    ):
+
+        def _arithmetic(builder, x, y, name=_name):  # type: ignore[no-untyped-def]
+            return getattr(builder, name)(x, y, flags=_FLAGS)
+
+        _define(_operation, NUMBERS, _PAIRS, _arithmetic)
+
+    for _operation, _name in (
+        (operator.lt, "<"),
+        (operator.le, "<="),
+        (operator.gt, ">"),
+        (operator.ge, ">="),
+        (operator.eq, "=="),
+    ):
+
+        def _compare(builder, x, y, name=_name):  # type: ignore[no-untyped-def]
+            return builder.fcmp_ordered(name, x, y)
+
+        _define(_operation, MASK, _PAIRS, _compare)
+
+    _BIT_PAIRS = ((BITS, BITS), (BITS, types.int64), (types.int64, BITS))
+    for _operation, _name, _result, _operands in (
+        (operator.and_, "and_", MASK, ((MASK, MASK),)),
+        (operator.or_, "or_", MASK, ((MASK, MASK),)),
+        (operator.add, "add", BITS, _BIT_PAIRS),
+        (operator.sub, "sub", BITS, _BIT_PAIRS),
+        (operator.lshift, "shl", BITS, _BIT_PAIRS),
+        (operator.rshift, "ashr", BITS, _BIT_PAIRS),
+    ):
+
+        def _combine(builder, x, y, name=_name):  # type: ignore[no-untyped-def]
+            return getattr(builder, name)(x, y)
+
+        _define(_operation, _result, _operands, _combine)
+
+    def _is_row(rows):  # type: ignore[no-untyped-def]
+        return isinstance(rows, types.Array) and rows.ndim == 2 and rows.layout == "C"
+
+    def _pointer(context, builder, rows, array, row):  # type: ignore[no-untyped-def]
+        """Address of a row of scratch, as that of a vector."""
+        data = make_array(rows)(context, builder, array).data
+        first = builder.gep(data, [builder.mul(row, ir.Constant(row.type, LANES))])
+        return builder.bitcast(first, _VECTORS[NUMBERS].as_pointer())
+
+    @intrinsic  # type: ignore[untyped-decorator]
+    def load(typing_context, rows, row):  # type: ignore[no-untyped-def]
+        """Read a row of scratch."""
+        if not (_is_row(rows) and isinstance(row, types.Integer)):
+            return None
+
+        def generate(context, builder, sig, arguments):  # type: ignore[no-untyped-def]
+            row = context.cast(builder, arguments[1], sig.args[1], types.intp)
+            return builder.load(_pointer(context, builder, sig.args[0], arguments[0], row), align=8)
+
+        return NUMBERS(rows, row), generate
+
+    @intrinsic  # type: ignore[untyped-decorator]
+    def store(typing_context, rows, row, x):  # type: ignore[no-untyped-def]
+        """Write a row of scratch."""
+        if not (_is_row(rows) and isinstance(row, types.Integer) and x in (NUMBERS, types.float64)):
+            return None
+
+        def generate(context, builder, sig, arguments):  # type: ignore[no-untyped-def]
+            row = context.cast(builder, arguments[1], sig.args[1], types.intp)
+            (lanes,) = _spread(builder, sig.args[2:], arguments[2:])
+            builder.store(lanes, _pointer(context, builder, sig.args[0], arguments[0], row), align=8)
+            return context.get_dummy_value()
+
+        return types.void(rows, row, x), generate
+
+    def _addresses(context, builder, kind, array, indices):  # type: ignore[no-untyped-def]
+        """Addresses of array[field, instance, ...] for eight instances, the last one again where there are fewer."""
+        ary = make_array(kind)(context, builder, array)
+        lengths = cgutils.unpack_tuple(builder, ary.shape)
+        last = builder.sub(lengths[1], ir.Constant(lengths[1].type, 1))
+        field, first, *core = indices
+        for j in range(LANES):
+            place = builder.add(first, ir.Constant(first.type, j))
+            place = builder.select(builder.icmp_signed("<", place, last), place, last)
+            at = builder.add(builder.mul(field, lengths[1]), place)
+            for length, k in zip(lengths[2:], core, strict=True):
+                at = builder.add(builder.mul(at, length), k)
+            yield builder.gep(ary.data, [at])
+
+    def _indexed(kind, indices):  # type: ignore[no-untyped-def]
+        return (
+            isinstance(kind, types.Array)
+            and kind.layout == "C"
+            and kind.dtype == types.float64
+            and kind.ndim == len(indices)
+        )
+
+    def _as_intp(context, builder, kinds, values):  # type: ignore[no-untyped-def]
+        return [context.cast(builder, v, kind, types.intp) for kind, v in zip(kinds, values, strict=True)]
+
+    @intrinsic  # type: ignore[untyped-decorator]
+    def pick(typing_context, array, indices):  # type: ignore[no-untyped-def]
+        """Read array[field, instance, ...] of eight instances from (field, first, ...) on."""
+        if not (isinstance(indices, types.BaseTuple) and _indexed(array, indices)):
+            return None
+
+        def generate(context, builder, sig, arguments):  # type: ignore[no-untyped-def]
+            found = ir.Constant(_VECTORS[NUMBERS], ir.Undefined)
+            values = cgutils.unpack_tuple(builder, arguments[1])
+            values = _as_intp(context, builder, list(sig.args[1]), values)
+            for j, address in enumerate(_addresses(context, builder, sig.args[0], arguments[0], values)):
+                found = builder.insert_element(found, builder.load(address), ir.Constant(ir.IntType(32), j))
+            return found
+
+        return NUMBERS(array, indices), generate
+
+    @intrinsic  # type: ignore[untyped-decorator]
+    def put(typing_context, array, indices, x):  # type: ignore[no-untyped-def]
+        """Write array[field, instance, ...] of eight instances from (field, first, ...) on."""
+        if not (isinstance(indices, types.BaseTuple) and _indexed(array, indices) and x == NUMBERS):
+            return None
+
+        def generate(context, builder, sig, arguments):  # type: ignore[no-untyped-def]
+            values = cgutils.unpack_tuple(builder, arguments[1])
+            values = _as_intp(context, builder, list(sig.args[1]), values)
+            for j, address in enumerate(_addresses(context, builder, sig.args[0], arguments[0], values)):
+                builder.store(builder.extract_element(arguments[2], ir.Constant(ir.IntType(32), j)), address)
+            return context.get_dummy_value()
+
+        return types.void(array, indices, x), generate
+
+    @intrinsic  # type: ignore[untyped-decorator]
+    def broadcast(typing_context, x):  # type: ignore[no-untyped-def]
+        """Give every lane the same number."""
+
+        def generate(context, builder, sig, arguments):  # type: ignore[no-untyped-def]
+            return _splat(builder, arguments[0])
+
+        return NUMBERS(types.float64), generate
+
+    @intrinsic  # type: ignore[untyped-decorator]
+    def select(typing_context, mask, x, y):  # type: ignore[no-untyped-def]
+        """Take x in the lanes of the mask and y in the others."""
+        if mask != MASK:
+            return None
+
+        def generate(context, builder, sig, arguments):  # type: ignore[no-untyped-def]
+            return builder.select(arguments[0], *_spread(builder, sig.args[1:], arguments[1:]))
+
+        return NUMBERS(mask, x, y), generate
+
+    def _extreme(order):  # type: ignore[no-untyped-def]
+        """Build the larger or the smaller of two, which the compiler makes one instruction; no NaN."""
+
+        def chosen(typing_context, x, y):  # type: ignore[no-untyped-def]
+            if (x, y) not in _PAIRS:
+                return None
+
+            def generate(context, builder, sig, arguments):  # type: ignore[no-untyped-def]
+                one, other = _spread(builder, sig.args, arguments)
+                return builder.select(builder.fcmp_ordered(order, one, other), one, other)
+
+            return NUMBERS(x, y), generate
+
+        return intrinsic(chosen)
+
+    larger, smaller = _extreme(">"), _extreme("<")
+
+    def _elementwise(name):  # type: ignore[no-untyped-def]
+        """Build a function of one number from an instruction of the compiler's."""
+
+        def computed(typing_context, x):  # type: ignore[no-untyped-def]
+            if x != NUMBERS:
+                return None
+
+            def generate(context, builder, sig, arguments):  # type: ignore[no-untyped-def]
+                vector = _VECTORS[NUMBERS]
+                kind = ir.FunctionType(vector, [vector])
+                function = cgutils.get_or_insert_function(builder.module, kind, f"{name}.v{LANES}f64")
+                return builder.call(function, arguments)
+
+            return NUMBERS(x), generate
+
+        return intrinsic(computed)
+
+    root, absolute = _elementwise("llvm.sqrt"), _elementwise("llvm.fabs")
+
+    @intrinsic  # type: ignore[untyped-decorator]
+    def any_lane(typing_context, mask):  # type: ignore[no-untyped-def]
+        """Whether the mask has any lane."""
+        if mask != MASK:
+            return None
+
+        def generate(context, builder, sig, arguments):  # type: ignore[no-untyped-def]
+            bits = builder.bitcast(arguments[0], ir.IntType(LANES))
+            return cgutils.is_not_null(builder, bits)
+
+        return types.boolean(mask), generate
