@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from dataclasses import field as declared
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -73,6 +74,7 @@ class ModelCatalogue:
     parameter_bits: Array
     own_accuracy: Array
     average_accuracy: Array
+    _block: Array = declared(init=False, repr=False)
 
     def __post_init__(self) -> None:
         names = [self.names] if isinstance(self.names, str) else list(self.names)
@@ -101,6 +103,9 @@ class ModelCatalogue:
                 raise ProblemError(f"{error}, model {wrong!r}{'' if large else hint}") from None
             numbers.flags.writeable = False
             object.__setattr__(self, field, numbers)
+        block = np.stack([getattr(self, field) for field in _FIELDS])
+        block.flags.writeable = False
+        object.__setattr__(self, "_block", block)
 
     @classmethod
     def from_frame(cls, frame: pd.DataFrame) -> ModelCatalogue:
@@ -132,12 +137,17 @@ class ModelCatalogue:
         >>> ModelCatalogue.from_frame(frame).cycles[1].item()
         8800000000.0
         """
-        columns = [str(column).strip() for column in frame.columns]
-        label = next((name for name in _NAMES if name in columns), None)
-        names = frame.iloc[:, columns.index(label)] if label else frame.index
+        columns = [(str(name).strip(), frame.iloc[:, i]) for i, name in enumerate(frame.columns)]
+        return cls._from_columns(columns, frame.index)
+
+    @classmethod
+    def _from_columns(cls, columns: list[tuple[str, Any]], index: Any) -> ModelCatalogue:
+        """Read named columns; the index has the names of the models if no column has."""
+        label = next((name for name in _NAMES if name in dict(columns)), None)
+        names = dict(columns)[label] if label else index
         found: dict[str, str] = {}
         values: dict[str, list[float]] = {}
-        for position, column in enumerate(columns):
+        for column, cells in columns:
             if column == label:
                 continue
             if column not in _COLUMNS:
@@ -152,7 +162,7 @@ class ModelCatalogue:
             found[field] = column
             values[field] = [
                 _cell(cell, column, row, str(name), factor, _FIELDS[field])
-                for row, (name, cell) in enumerate(zip(names, frame.iloc[:, position], strict=True))
+                for row, (name, cell) in enumerate(zip(names, cells, strict=True))
             ]
         for field in _FIELDS:
             if field not in found:
@@ -213,8 +223,6 @@ class ModelCatalogue:
         ProblemError
             If it is none of these, and as :meth:`from_frame` and :meth:`from_csv`.
         """
-        import pandas as pd
-
         if isinstance(given, ModelCatalogue):
             return given
         if isinstance(given, Mapping):
@@ -223,7 +231,10 @@ class ModelCatalogue:
                 raise ProblemError(
                     f"{_OWNER}: expected lists of the same length, one value per model, got {lengths}"
                 )
-            given = pd.DataFrame({"name" if k == "names" else k: list(v) for k, v in given.items()})
+            columns = [("name" if k == "names" else str(k).strip(), v) for k, v in given.items()]
+            return cls._from_columns(columns, range(max(lengths.values(), default=0)))
+        import pandas as pd
+
         if isinstance(given, pd.DataFrame):
             return cls.from_frame(given)
         if isinstance(given, (str, os.PathLike)):
@@ -267,7 +278,7 @@ class ModelCatalogue:
 
     def block(self) -> Array:
         """Rows cycles, parameter_bits, own_accuracy, average_accuracy, shape (4, M), for the kernels."""
-        return np.stack([getattr(self, field) for field in _FIELDS])
+        return self._block
 
     def __len__(self) -> int:
         return len(self.names)
