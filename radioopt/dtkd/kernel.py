@@ -329,18 +329,36 @@ def blocks_of(packed, count, users):
     return out_device, out_model, out_local, out_instance, out_counts
 
 
-@inner_kernel
-def worst(out_counts):
-    """Largest code of a status: 0 if every answer is proven."""
-    code = 0
-    for i in range(out_counts.shape[1]):
-        code = max(code, out_counts[STATUS, i])
-    return code
+@kernel
+def before(keys, j, k):
+    """Whether column j comes before column k in the order of the rows, the first of which counts most."""
+    for row in range(keys.shape[0]):
+        if keys[row, j] != keys[row, k]:
+            return keys[row, j] < keys[row, k]
+    return j < k
+
+
+@kernel
+def order_by(keys):
+    """Order the columns by their rows (Shell's sort: it is compiled in a tenth of the time of NumPy's)."""
+    size = keys.shape[1]
+    order, gap = np.arange(size), 1
+    while gap < size:
+        gap = 9 * gap // 4 + 1
+    while gap > 0:
+        for j in range(gap, size):
+            k, place = order[j], j
+            while place >= gap and before(keys, k, order[place - gap]):
+                order[place] = order[place - gap]
+                place -= gap
+            order[place] = k
+        gap = 4 * gap // 9
+    return order
 
 
 @kernel
 def conclude(instance, i, users, catalogue, feasible, tight, out_instance, out_counts):
-    """Replace the residual by the gap, and set the status.
+    """Replace the residual by the gap, and set the status, whose code is returned.
 
     Before, passes below 0 say that the instance is infeasible, and nodes below 0 that a limit ended the search.
     """
@@ -358,32 +376,4 @@ def conclude(instance, i, users, catalogue, feasible, tight, out_instance, out_c
     out_counts[STATUS, i] = status
     out_counts[PASSES, i] = abs(out_counts[PASSES, i])
     out_counts[NODES, i] = abs(out_counts[NODES, i])
-
-
-@kernel
-def allocate_one(device, instance, i, catalogue, out_device, out_model, out_local, out_instance, out_counts):
-    """Solve Problem 3: every model and place is fixed."""
-    alpha, beta, teacher, label = (
-        instance[ALPHA, i],
-        instance[BETA, i],
-        instance[TEACHER, i],
-        instance[LABEL, i],
-    )
-    per_cycle, per_bit = alpha / instance[SERVER, i], alpha / instance[BAND, i]
-    parts = np.empty((4, device.shape[2]))
-    for k in range(parts.shape[1]):
-        m, local = int(device[MODEL, i, k]), device[PLACE, i, k] > 0.5
-        out_model[i, k] = m
-        out_local[i, k] = local
-        student = catalogue[CYCLES, m]
-        cycles = teacher if local else teacher + student
-        bits = catalogue[BITS, m] + label if local else catalogue[BITS, m]
-        worth = instance[ETA_OWN, i] * catalogue[OWN, m] + instance[ETA_AVERAGE, i] * catalogue[AVERAGE, m]
-        parts[0, k] = beta * cycles - worth
-        parts[1, k] = student / device[LOCAL, i, k] if local else 0.0
-        parts[2, k] = math.sqrt(cycles * per_cycle)
-        parts[3, k] = math.sqrt(bits * per_bit / spectral_efficiency(device, instance, i, k))
-    tau = math.sqrt(instance[DELTA, i] * instance[BAND, i])
-    allocate(instance, i, tau, parts, out_device, out_instance)
-    out_counts[PASSES, i] = 1
-    out_counts[NODES, i] = 0
+    return status

@@ -27,13 +27,12 @@ from radioopt.dtkd.kernel import (
     OWN,
     PASSES,
     SERVER,
+    STATUS,
     TEACHER,
     blocks_of,
-    conclude,
-    worst,
 )
 from radioopt.dtkd.kernel_lanes import FIXED, ROOT_C, ROOT_D, SPAN, TIME, efficiency, share
-from radioopt.dtkd.kernel_search import SLACK, excess, solve_one
+from radioopt.dtkd.kernel_search import SLACK, excess
 from radioopt.numerics.jit import inner_kernel, kernel, parallel_kernel, prange
 from radioopt.numerics.lanes import (
     LANES,
@@ -57,6 +56,8 @@ R, W, LEAST, CHOICE, LEFT = range(5)
 # rows of an instance: the three old vertices of the hull, then what the dual and its best actions leave to the search
 DUAL, KNOWN, SLACK_SUM, G, LOW, SLOPE, TAU, CPU_SUM, WIDTH_SUM, PASSED, NODE = range(9, 20)
 CELL = 20
+#: status of an instance that is left to the search of one, beyond those of radioopt.base.status
+UNSETTLED = 6
 # vectors of actions that are tried one after the other, and the actions among them, one more than they can be
 MOST_VECTORS, LEVELS = 64, 80
 # rows of the marks of these actions and of the undecided users
@@ -79,10 +80,10 @@ def fill(device, instance, first, catalogue, actions, users):
         store(actions, 6 * a + U, root(cycles * per_cycle))
         store(actions, 6 * a + S, root(bits * per_bit))
         store(actions, 6 * a + T, alpha * (x * catalogue[CYCLES, m]))
-    noise = pick(instance, (NOISE, first))
+    per_noise = 1.0 / pick(instance, (NOISE, first))
     for k in range(device.shape[2]):
         store(users, 5 * k + R, 1.0 / pick(device, (LOCAL, first, k)))
-        store(users, 5 * k + W, 1.0 / root(efficiency(device, first, k, noise)))
+        store(users, 5 * k + W, 1.0 / root(efficiency(device, first, k, per_noise)))
 
 
 @inner_kernel
@@ -311,9 +312,8 @@ def rounding_up(actions, users):
 
 
 @inner_kernel
-def parts_of(instance, first, actions, users, rows):
+def parts_of(actions, users, per_alpha, rows):
     """Write what the chosen actions bring to the sums: k without the user's part, the time at the user, u and v."""
-    per_alpha = 1.0 / pick(instance, (ALPHA, first))
     for k in range(users.shape[0] // 5):
         choice = load(users, 5 * k + CHOICE)
         fixed, time, u, s = load(actions, K), load(actions, T), load(actions, U), load(actions, S)
@@ -420,20 +420,22 @@ def solve_block(
         if cell[NODE, j] > 0.0:
             nodes = try_few(actions, users, cell, j, level, marks)
             cell[NODE, j] = nodes if 0 < nodes <= node_limit else -1.0
-    for k in range(device.shape[2]):  # lanes that repeat the last instance follow it: all of them write its answer
+    for k in range(
+        device.shape[2]
+    ):  # lanes that repeat the last instance follow it: all of them write its answer
         for j in range(count, LANES):
             users[5 * k + CHOICE, j] = users[5 * k + CHOICE, count - 1]
-    parts_of(instance, first, actions, users, rows)
-    share(instance, first, rows, slack, catalogue, feasible, tight, out_device, out_instance, out_counts)
+    per_server, per_band = 1.0 / pick(instance, (SERVER, first)), 1.0 / pick(instance, (BAND, first))
+    per_alpha = 1.0 / pick(instance, (ALPHA, first))
+    parts_of(actions, users, per_alpha, rows)
+    share(
+        instance, first, rows, slack, per_server, per_band, per_alpha, catalogue, feasible, tight,
+        out_device, out_instance, out_counts,
+    )  # fmt: skip
     for j in range(count):
         i = first + j
         if cell[NODE, j] < 0.0:
-            solve_one(
-                device, instance, i, catalogue, most, node_limit,
-                out_device, out_model, out_local, out_instance, out_counts,
-            )  # fmt: skip
-            conclude(instance, i, device.shape[2], catalogue, feasible, tight, out_instance, out_counts)
-            continue
+            out_counts[STATUS, i] = UNSETTLED
         out_counts[PASSES, i], out_counts[NODES, i] = int(cell[PASSED, j]), int(cell[NODE, j])
         for k in range(device.shape[2]):
             a = int(users[5 * k + CHOICE, j])
@@ -442,8 +444,11 @@ def solve_block(
 
 @kernel
 def solve_span(device, instance, catalogue, most, node_limit, feasible, tight, begin, end, packed):
-    """Solve the whole problem for some instances, from a multiple of eight on."""
-    users = device.shape[2]
+    """Solve the whole problem for some instances, from a multiple of eight on; return the largest code of a status.
+
+    UNSETTLED says that an instance is to be searched for itself.
+    """
+    users, worst = device.shape[2], 0
     out_device, out_model, out_local, out_instance, out_counts = blocks_of(packed, device.shape[1], users)
     actions, numbers = scratch_rows(12 * catalogue.shape[1]), scratch_rows(5 * users)
     cell, rows = scratch_rows(CELL), scratch_rows(4 * users)
@@ -454,21 +459,19 @@ def solve_span(device, instance, catalogue, most, node_limit, feasible, tight, b
             actions, numbers, cell, rows, level, marks,
             out_device, out_model, out_local, out_instance, out_counts,
         )  # fmt: skip
-
-
-@kernel
-def solve_serial(device, instance, catalogue, most, node_limit, feasible, tight, packed):
-    """Solve every instance; return the largest code of their status."""
-    count = device.shape[1]
-    solve_span(device, instance, catalogue, most, node_limit, feasible, tight, 0, count, packed)
-    return worst(blocks_of(packed, count, device.shape[2])[4])
+    for i in range(begin, end):
+        worst = max(worst, out_counts[STATUS, i])
+    return worst
 
 
 @parallel_kernel
 def solve_parallel(device, instance, catalogue, most, node_limit, feasible, tight, packed):
     """Solve every instance, in parallel over spans; return the largest code of their status."""
-    count = device.shape[1]
+    count, worst = device.shape[1], 0
     for span in prange(-(-count // SPAN)):
         begin, end = span * SPAN, min(span * SPAN + SPAN, count)
-        solve_span(device, instance, catalogue, most, node_limit, feasible, tight, begin, end, packed)
-    return worst(blocks_of(packed, count, device.shape[2])[4])
+        worst = max(
+            worst,
+            solve_span(device, instance, catalogue, most, node_limit, feasible, tight, begin, end, packed),
+        )
+    return worst

@@ -21,7 +21,7 @@ from radioopt.dtkd.kernel import (
     SERVER,
     blocks_of,
     conclude,
-    worst,
+    order_by,
     write_choice,
 )
 from radioopt.dtkd.kernel_prices import (
@@ -282,10 +282,10 @@ def search(
         chosen[k] = order[k, 0]
     nodes, found, best_cpu, best_width = 0, math.inf, 0.0, 0.0
     # the undecided users, those with the dearest second choice last
-    second = np.empty(size)
+    seconds = np.empty((1, size))
     for k in range(size):
-        second[k] = above[k, 1] if count > 1 else math.inf
-    ranked = np.argsort(second, kind="mergesort")
+        seconds[0, k] = above[k, 1] if count > 1 else math.inf
+    second, ranked = seconds[0], order_by(seconds)
     finite = 0.0
     for k in range(size):
         for a in range(count):
@@ -334,29 +334,25 @@ def search(
 
 @kernel
 def solve_span(device, instance, catalogue, most, node_limit, feasible, tight, begin, end, packed):
-    """Solve some instances, one after the other."""
-    count, users = device.shape[1], device.shape[2]
-    out_device, out_model, out_local, out_instance, out_counts = blocks_of(packed, count, users)
+    """Solve some instances, one after the other; return the largest code of their status."""
+    users, worst = device.shape[2], 0
+    out_device, out_model, out_local, out_instance, out_counts = blocks_of(packed, device.shape[1], users)
     for i in range(begin, end):
         solve_one(
             device, instance, i, catalogue, most, node_limit,
             out_device, out_model, out_local, out_instance, out_counts,
         )  # fmt: skip
-        conclude(instance, i, users, catalogue, feasible, tight, out_instance, out_counts)
-
-
-@kernel
-def solve_serial(device, instance, catalogue, most, node_limit, feasible, tight, packed):
-    """Solve every instance; return the largest code of their status."""
-    count = device.shape[1]
-    solve_span(device, instance, catalogue, most, node_limit, feasible, tight, 0, count, packed)
-    return worst(blocks_of(packed, count, device.shape[2])[4])
+        worst = max(worst, conclude(instance, i, users, catalogue, feasible, tight, out_instance, out_counts))
+    return worst
 
 
 @parallel_kernel
 def solve_parallel(device, instance, catalogue, most, node_limit, feasible, tight, packed):
     """Solve every instance, in parallel over instances; return the largest code of their status."""
-    count = device.shape[1]
-    for i in prange(count):
-        solve_span(device, instance, catalogue, most, node_limit, feasible, tight, i, i + 1, packed)
-    return worst(blocks_of(packed, count, device.shape[2])[4])
+    worst = 0
+    for i in prange(device.shape[1]):
+        worst = max(
+            worst,
+            solve_span(device, instance, catalogue, most, node_limit, feasible, tight, i, i + 1, packed),
+        )
+    return worst

@@ -16,6 +16,7 @@ from radioopt.dtkd.kernel import (
     F_HIGH,
     F_LOW,
     GAIN,
+    LOCAL,
     MODEL,
     NOISE,
     PLACE,
@@ -23,18 +24,20 @@ from radioopt.dtkd.kernel import (
 )
 from radioopt.numerics.jit import kernel, shaped, vector_kernel
 
-#: Problem 3; all choices free; some of them; bounds, deadlines or a noise density; what cannot be asked
+#: Problem 3; all choices free; some of them, or extreme numbers; bounds, deadlines or a noise density; malformed
 GIVEN, FREE, MIXED, GENERAL, MALFORMED = range(5)
 #: least signal-to-noise ratio on the whole band that keeps its digits
 LEAST_SNR = math.ulp(0.0) / float(np.finfo(np.float64).eps)
-# sums over users: those with a bound or a deadline, with both choices made, with none; received power too low
-LIMITED, BOTH, NEITHER, WRONG, FAINT = range(5)
+# sums over users: those with a bound or a deadline, with both choices made, with none, with a choice that is none, and
+# with numbers so large or small that products of a few might leave float64
+LIMITED, BOTH, NEITHER, WRONG, EXTREME = range(5)
+SMALL, LARGE = 1e-60, 1e60
 
 
 @vector_kernel
-def count_users(device, begin, end, models, least, sums):
+def count_users(device, begin, end, models, sums):
     """Count users of each sort among those from ``begin`` to ``end`` of the flattened batch."""
-    limited, both, neither, wrong, faint = 0.0, 0.0, 0.0, 0.0, 0.0
+    limited, both, neither, wrong, extreme = 0.0, 0.0, 0.0, 0.0, 0.0
     for n in range(begin, end):
         low = (device[F_LOW, n] > 0.0) | (device[B_LOW, n] > 0.0)
         high = (device[F_HIGH, n] < math.inf) | (device[B_HIGH, n] < math.inf)
@@ -44,16 +47,20 @@ def count_users(device, begin, end, models, least, sums):
         neither += 1.0 if (model < 0.0) & (place < 0.0) else 0.0
         whole = (model == math.floor(model)) & (place == math.floor(place))
         wrong += 0.0 if whole & (model < models) & (place < 2.0) else 1.0
-        faint += 0.0 if device[POWER, n] * device[GAIN, n] >= least else 1.0
+        received, own = device[POWER, n] * device[GAIN, n], device[LOCAL, n]
+        ordinary = (received > SMALL) & (received < LARGE) & (own > SMALL) & (own < LARGE)
+        extreme += 0.0 if ordinary else 1.0
     sums[LIMITED], sums[BOTH], sums[NEITHER] = limited, both, neither
-    sums[WRONG], sums[FAINT] = wrong, faint
+    sums[WRONG], sums[EXTREME] = wrong, extreme
 
 
 @kernel
-def kind_of(sums, users, density):
+def kind_of(sums, users, density, extreme):
     """Kind of instances with so many users."""
     if density or sums[LIMITED] > 0.0:
         return GENERAL
+    if extreme or sums[EXTREME] > 0.0:
+        return MIXED
     if sums[BOTH] == users:
         return GIVEN
     return FREE if sums[NEITHER] == users else MIXED
@@ -67,26 +74,27 @@ def find_kinds(device, instance, models, kinds):
     """
     count, users = device.shape[1], device.shape[2]
     flat = shaped(device, (device.shape[0], count * users))
-    sums, noisiest, densities = np.empty(5), 0.0, 0
+    sums, densities, extremes = np.empty(5), 0, 0
     for i in range(count):
         power, density = instance[NOISE, i], instance[DENSITY, i]
         if (power > 0.0) == (density > 0.0):
             return MALFORMED
         densities += density > 0.0
-        noisiest = max(noisiest, power + density * instance[BAND, i])
-    count_users(flat, 0, count * users, float(models), max(LEAST_SNR * noisiest, 1e-300), sums)
+        extremes += not SMALL < power < LARGE
+    count_users(flat, 0, count * users, float(models), sums)
     if sums[WRONG] > 0.0:
         return MALFORMED
-    kind = kind_of(sums, count * users, densities > 0)
-    if sums[FAINT] == 0.0 and kind in (GIVEN, FREE):
+    kind = kind_of(sums, count * users, densities > 0, extremes > 0)
+    if kind in (GIVEN, FREE):
         return kind
     first = -1
     for i in range(count):
-        noise = instance[NOISE, i] + instance[DENSITY, i] * instance[BAND, i]
-        count_users(flat, i * users, (i + 1) * users, float(models), 0.0, sums)
-        kinds[i] = kind_of(sums, users, instance[DENSITY, i] > 0.0)
-        for k in range(users):
-            if not device[POWER, i, k] * device[GAIN, i, k] / noise >= LEAST_SNR:
-                return MALFORMED
+        power, density = instance[NOISE, i], instance[DENSITY, i]
+        count_users(flat, i * users, (i + 1) * users, float(models), sums)
+        kinds[i] = kind_of(sums, users, density > 0.0, not SMALL < power < LARGE)
         first = kinds[i] if i == 0 or kinds[i] == first else -1
+        for k in range(users):
+            snr = device[POWER, i, k] * device[GAIN, i, k] / (power + density * instance[BAND, i])
+            if not snr >= LEAST_SNR:
+                return MALFORMED
     return first

@@ -38,12 +38,9 @@ from radioopt.dtkd.kernel import (
     TEACHER,
     WIDTH,
     WIDTH_PRICE,
-    allocate_one,
     blocks_of,
-    conclude,
-    worst,
 )
-from radioopt.numerics.jit import inner_kernel, kernel, parallel_kernel, prange
+from radioopt.numerics.jit import inner_kernel, kernel, parallel_kernel, prange, shaped
 from radioopt.numerics.judge import FAILED, FEASIBLE, OPTIMAL
 from radioopt.numerics.lanes import (
     LANES,
@@ -69,9 +66,9 @@ SPAN = 256
 
 
 @inner_kernel
-def efficiency(device, first, k, noise):
+def efficiency(device, first, k, per_noise):
     """E = log2(1 + p h/n0) in bit/s/Hz, exact for a low SNR too."""
-    snr = pick(device, (POWER, first, k)) * pick(device, (GAIN, first, k)) / noise
+    snr = pick(device, (POWER, first, k)) * pick(device, (GAIN, first, k)) * per_noise
     return fast_log1p(snr) * 1.4426950408889634
 
 
@@ -85,8 +82,6 @@ def allocate_block(
     tight,
     rows,
     out_device,
-    out_model,
-    out_local,
     out_instance,
     out_counts,
 ):
@@ -95,8 +90,9 @@ def allocate_block(
     alpha, beta = pick(instance, (ALPHA, first)), pick(instance, (BETA, first))
     teacher, label = pick(instance, (TEACHER, first)), pick(instance, (LABEL, first))
     eta_own, eta_average = pick(instance, (ETA_OWN, first)), pick(instance, (ETA_AVERAGE, first))
-    noise = pick(instance, (NOISE, first))
-    per_cycle, per_bit = alpha / pick(instance, (SERVER, first)), alpha / pick(instance, (BAND, first))
+    per_noise, per_alpha = 1.0 / pick(instance, (NOISE, first)), 1.0 / alpha
+    per_server, per_band = 1.0 / pick(instance, (SERVER, first)), 1.0 / pick(instance, (BAND, first))
+    per_cycle, per_bit = alpha * per_server, alpha * per_band
     for k in range(users):
         m, local = pick(device, (MODEL, first, k)), pick(device, (PLACE, first, k)) > 0.5
         student, bits, own, average = broadcast(0.0), broadcast(0.0), broadcast(0.0), broadcast(0.0)
@@ -109,32 +105,22 @@ def allocate_block(
         cycles = teacher + select(local, 0.0, student)
         bits = bits + select(local, label, 0.0)
         store(rows, 4 * k + FIXED, beta * cycles - (eta_own * own + eta_average * average))
-        store(rows, 4 * k + TIME, select(local, student / pick(device, (LOCAL, first, k)), 0.0))
+        own_cpu, e = pick(device, (LOCAL, first, k)), efficiency(device, first, k, per_noise)
+        reciprocal = 1.0 / (own_cpu * e)
+        store(rows, 4 * k + TIME, select(local, student * (e * reciprocal), 0.0))
         store(rows, 4 * k + ROOT_C, root(cycles * per_cycle))
-        store(rows, 4 * k + ROOT_D, root(bits * per_bit / efficiency(device, first, k, noise)))
+        store(rows, 4 * k + ROOT_D, root(bits * per_bit * (own_cpu * reciprocal)))
     share(
-        instance,
-        first,
-        rows,
-        broadcast(0.0),
-        catalogue,
-        feasible,
-        tight,
-        out_device,
-        out_instance,
-        out_counts,
-    )
-    for i in range(first, min(first + LANES, device.shape[1])):
-        for k in range(users):
-            out_model[i, k] = int(device[MODEL, i, k])
-        for k in range(users):
-            out_local[i, k] = device[PLACE, i, k] > 0.5
-        out_counts[PASSES, i] = 1
-        out_counts[NODES, i] = 0
+        instance, first, rows, broadcast(0.0), per_server, per_band, per_alpha, catalogue, feasible, tight,
+        out_device, out_instance, out_counts,
+    )  # fmt: skip
 
 
 @inner_kernel
-def share(instance, first, rows, slack, catalogue, feasible, tight, out_device, out_instance, out_counts):
+def share(
+    instance, first, rows, slack, per_server, per_band, per_alpha, catalogue, feasible, tight,
+    out_device, out_instance, out_counts,
+):  # fmt: skip
     """Share F and B in the best way, measure and judge: ``allocate`` for eight instances.
 
     The bound is the objective less ``slack`` and what is rounded here: the chosen actions are proven already.
@@ -150,7 +136,6 @@ def share(instance, first, rows, slack, catalogue, feasible, tight, out_device, 
     full = larger(width, tau)
     per_u = select(cpu > 0.0, server / cpu, 0.0)
     per_v = select(full > 0.0, band / full, 0.0)
-    per_alpha = 1.0 / alpha
     objective, use_f, use_b = broadcast(0.0), broadcast(0.0), broadcast(0.0)
     for k in range(users):
         u, v = load(rows, 4 * k + ROOT_C), load(rows, 4 * k + ROOT_D)
@@ -162,8 +147,7 @@ def share(instance, first, rows, slack, catalogue, feasible, tight, out_device, 
         put(out_device, (CPU, first, k), f)
         put(out_device, (WIDTH, first, k), b)
         put(out_device, (DELAY, first, k), delay)
-        put(out_device, (DEADLINE_PRICE, first, k), broadcast(0.0))
-    residual = larger(use_f / server, use_b / band) - 1.0
+    residual = larger(use_f * per_server, use_b * per_band) - 1.0
     bound = objective - (slack + 4e-16 * absolute(objective))
     best_own, best_average = 0.0, 0.0
     for n in range(catalogue.shape[1]):
@@ -176,46 +160,44 @@ def share(instance, first, rows, slack, catalogue, feasible, tight, out_device, 
     put(out_instance, (OBJECTIVE, first), objective)
     put(out_instance, (BOUND, first), bound)
     put(out_instance, (RESIDUAL, first), gap)
-    put(out_instance, (CPU_PRICE, first), cpu * cpu / server)
-    put(out_instance, (WIDTH_PRICE, first), (full - tau) * (full + tau) / band)
+    put(out_instance, (CPU_PRICE, first), cpu * cpu * per_server)
+    put(out_instance, (WIDTH_PRICE, first), (full - tau) * (full + tau) * per_band)
     store(rows, 0, status)
     for j in range(min(LANES, instance.shape[1] - first)):
         out_counts[STATUS, first + j] = int(rows[0, j])
+        for k in range(users):
+            out_device[DEADLINE_PRICE, first + j, k] = 0.0
 
 
 @kernel
-def allocate_span(device, instance, catalogue, feasible, tight, begin, end, packed):
-    """Solve Problem 3 for some instances, from a multiple of eight on."""
-    count, users = device.shape[1], device.shape[2]
-    out_device, out_model, out_local, out_instance, out_counts = blocks_of(packed, count, users)
-    if users <= MOST_USERS:
-        rows = scratch_rows(4 * users)
-        for first in range(begin, end, LANES):
-            allocate_block(
-                device, instance, first, catalogue, feasible, tight, rows,
-                out_device, out_model, out_local, out_instance, out_counts,
-            )  # fmt: skip
-        return
-    for i in range(begin, end):
-        allocate_one(
-            device, instance, i, catalogue, out_device, out_model, out_local, out_instance, out_counts
+def solve_span(device, instance, catalogue, feasible, tight, begin, end, packed):
+    """Solve Problem 3 for some instances, from a multiple of eight on; return the largest code of their status."""
+    users, worst = device.shape[2], 0
+    out_device, out_model, out_local, out_instance, out_counts = blocks_of(packed, device.shape[1], users)
+    rows = scratch_rows(4 * users)
+    for first in range(begin, end, LANES):
+        allocate_block(
+            device, instance, first, catalogue, feasible, tight, rows, out_device, out_instance, out_counts
         )
-        conclude(instance, i, users, catalogue, feasible, tight, out_instance, out_counts)
-
-
-@kernel
-def solve_serial(device, instance, catalogue, feasible, tight, packed):
-    """Solve Problem 3 for every instance; return the largest code of their status."""
-    count = device.shape[1]
-    allocate_span(device, instance, catalogue, feasible, tight, 0, count, packed)
-    return worst(blocks_of(packed, count, device.shape[2])[4])
+    for i in range(begin, end):
+        worst = max(worst, out_counts[STATUS, i])
+        out_counts[PASSES, i] = 1
+        out_counts[NODES, i] = 0
+    users_of_all = device.shape[1] * users
+    fields = shaped(device, (device.shape[0], users_of_all))
+    model, local = shaped(out_model, (users_of_all,)), shaped(out_local, (users_of_all,))
+    for n in range(begin * users, end * users):
+        model[n] = int(fields[MODEL, n])
+    for n in range(begin * users, end * users):
+        local[n] = fields[PLACE, n] > 0.5
+    return worst
 
 
 @parallel_kernel
 def solve_parallel(device, instance, catalogue, feasible, tight, packed):
-    """Solve Problem 3 for every instance, in parallel over spans; return the largest code of their status."""
-    count = device.shape[1]
+    """Solve every instance, in parallel over spans; return the largest code of their status."""
+    count, worst = device.shape[1], 0
     for span in prange(-(-count // SPAN)):
-        begin = span * SPAN
-        allocate_span(device, instance, catalogue, feasible, tight, begin, min(begin + SPAN, count), packed)
-    return worst(blocks_of(packed, count, device.shape[2])[4])
+        begin, end = span * SPAN, min(span * SPAN + SPAN, count)
+        worst = max(worst, solve_span(device, instance, catalogue, feasible, tight, begin, end, packed))
+    return worst

@@ -32,9 +32,9 @@ from radioopt.dtkd.kernel import (
     fill_actions,
     fill_users,
     maximise_dual,
+    order_by,
     scan,
     score,
-    worst,
     write_choice,
 )
 from radioopt.numerics.jit import kernel, parallel_kernel, prange
@@ -43,8 +43,6 @@ from radioopt.numerics.jit import kernel, parallel_kernel, prange
 SLACK = 1e-13
 # columns of a level of the search, one for each action that a group may still choose
 COST, CPU, WIDTH, CPU_LEAST, CPU_MOST, WIDTH_LEAST, WIDTH_MOST = range(7)
-# undecided users up to which identical ones are found by comparing all
-FEW = 16
 # levels up to which the search is so short that growing g would only repeat it
 SHORT = 24
 
@@ -81,41 +79,31 @@ def undecided(actions, users, choices, g):
 
 
 @kernel
-def alike(users, choices, k, j):
-    """Whether two users are the same user twice."""
-    return (
-        users[R, k] == users[R, j]
-        and users[W, k] == users[W, j]
-        and choices[0, k] == choices[0, j]
-        and choices[1, k] == choices[1, j]
-        and choices[2, k] == choices[2, j]
-    )
+def alike(keys, j, k):
+    """Whether two columns are the same."""
+    same = True
+    for row in range(keys.shape[0]):
+        same = same and keys[row, j] == keys[row, k]
+    return same
 
 
 @kernel
 def arrange(users, choices, core):
     """Order the users so that identical ones are neighbours; return where each group begins."""
     size = core.size
-    order = core.copy()
-    if size > FEW:
-        order = order[np.argsort(choices[0, order] + 0.5 * choices[2, order], kind="mergesort")]
-        order = order[np.argsort(users[R, order], kind="mergesort")]
-        order = order[np.argsort(users[W, order], kind="mergesort")]
-    else:  # insert each behind one that is alike
-        for j in range(1, size):
-            k, place = order[j], j
-            while place > 0 and not alike(users, choices, k, order[place - 1]):
-                place -= 1
-            if place > 0:
-                order[place + 1 : j + 1] = order[place:j].copy()
-                order[place] = k
+    keys = np.empty((4, size))
+    for j in range(size):
+        k = core[j]
+        keys[0, j], keys[1, j] = users[W, k], users[R, k]
+        keys[2, j], keys[3, j] = choices[0, k], choices[1, k] + 0.5 * choices[2, k]
+    order = order_by(keys)
     begins, groups = np.empty(size + 1, np.int64), 0
     for j in range(size):
-        if j == 0 or not alike(users, choices, order[j], order[j - 1]):
+        if j == 0 or not alike(keys, order[j], order[j - 1]):
             begins[groups] = j
             groups += 1
     begins[groups] = size
-    return order, begins[: groups + 1]
+    return core[order], begins[: groups + 1]
 
 
 @kernel
@@ -368,29 +356,25 @@ def solve_one(
 
 @kernel
 def solve_span(device, instance, catalogue, most, node_limit, feasible, tight, begin, end, packed):
-    """Solve some instances, one after the other."""
-    count, users = device.shape[1], device.shape[2]
-    out_device, out_model, out_local, out_instance, out_counts = blocks_of(packed, count, users)
+    """Solve some instances, one after the other; return the largest code of their status."""
+    users, worst = device.shape[2], 0
+    out_device, out_model, out_local, out_instance, out_counts = blocks_of(packed, device.shape[1], users)
     for i in range(begin, end):
         solve_one(
             device, instance, i, catalogue, most, node_limit,
             out_device, out_model, out_local, out_instance, out_counts,
         )  # fmt: skip
-        conclude(instance, i, users, catalogue, feasible, tight, out_instance, out_counts)
-
-
-@kernel
-def solve_serial(device, instance, catalogue, most, node_limit, feasible, tight, packed):
-    """Solve every instance; return the largest code of their status."""
-    count = device.shape[1]
-    solve_span(device, instance, catalogue, most, node_limit, feasible, tight, 0, count, packed)
-    return worst(blocks_of(packed, count, device.shape[2])[4])
+        worst = max(worst, conclude(instance, i, users, catalogue, feasible, tight, out_instance, out_counts))
+    return worst
 
 
 @parallel_kernel
 def solve_parallel(device, instance, catalogue, most, node_limit, feasible, tight, packed):
     """Solve every instance, in parallel over instances; return the largest code of their status."""
-    count = device.shape[1]
-    for i in prange(count):
-        solve_span(device, instance, catalogue, most, node_limit, feasible, tight, i, i + 1, packed)
-    return worst(blocks_of(packed, count, device.shape[2])[4])
+    worst = 0
+    for i in prange(device.shape[1]):
+        worst = max(
+            worst,
+            solve_span(device, instance, catalogue, most, node_limit, feasible, tight, i, i + 1, packed),
+        )
+    return worst

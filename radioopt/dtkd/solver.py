@@ -9,8 +9,10 @@ import numpy as np
 
 from radioopt.base.errors import OptionError
 from radioopt.base.options import SolveOptions
-from radioopt.base.quantity import Array
+from radioopt.base.quantity import PER_INSTANCE, Array, BlockKey
 from radioopt.dtkd import kernel_cells, kernel_general, kernel_lanes, kernel_search
+from radioopt.dtkd.kernel import STATUS
+from radioopt.dtkd.kernel_cells import UNSETTLED
 from radioopt.dtkd.kernel_kinds import FREE, GENERAL, GIVEN, MIXED
 from radioopt.dtkd.problem import DistillationProblem
 from radioopt.dtkd.solution import DistillationSolution
@@ -18,6 +20,8 @@ from radioopt.dtkd.solution import DistillationSolution
 #: users in a batch from which threads pay for their start, by kind
 PARALLEL_FROM = {GIVEN: 100_000, FREE: 20_000, MIXED: 10_000, GENERAL: 10_000}
 NODE_LIMIT = 1_000_000
+
+_COUNTS: BlockKey = (PER_INSTANCE, np.dtype(np.int64).char)
 
 
 @DistillationProblem.method("exact", exact=True)
@@ -57,15 +61,25 @@ def run(
 ) -> DistillationSolution:
     """Let every instance be solved by the kernel for what it asks."""
     kinds = problem._kinds
+    split, sizes, count = DistillationSolution._layout.split, problem.sizes, math.prod(problem.batch_shape)
     if not kinds.ndim:
         packed, status = _solve(problem, int(kinds), options, node_limit)
-        return DistillationSolution.unpacked_later(problem, method, packed, status)
-    split, sizes = DistillationSolution._layout.split, problem.sizes
-    together = split(_room(problem), (kinds.size,), sizes)
-    for kind in np.unique(kinds):
+        if status == UNSETTLED and not problem.batch_shape:
+            packed, status = _solve(problem, MIXED, options, node_limit)
+        if status != UNSETTLED:
+            return DistillationSolution.unpacked_later(problem, method, packed, status)
+        together = split(packed, (count,), sizes)
+        kinds = np.where(together[_COUNTS][STATUS] == UNSETTLED, MIXED, -1)
+    else:
+        together = split(_room(problem), (count,), sizes)
+    for kind in np.unique(kinds[kinds >= 0]):
         positions = np.flatnonzero(kinds == kind)
-        packed, _ = _solve(problem._select(positions), int(kind), options, node_limit)
-        for key, block in split(packed, positions.shape, sizes).items():
+        part = problem._select(positions)
+        if kind == FREE:
+            found = run(method, part, options, node_limit)._blocks
+        else:
+            found = split(_solve(part, int(kind), options, node_limit)[0], positions.shape, sizes)
+        for key, block in found.items():
             together[key][:, positions] = block
     blocks = {
         key: block.reshape(len(block), *problem.batch_shape, *block.shape[2:])
@@ -90,12 +104,12 @@ def _solve(
     tolerances = options.feasibility_tol, options.gap_tol
     catalogue = problem.catalogue.block()
     if kind == GIVEN:
-        given = kernel_lanes.solve_parallel if parallel else kernel_lanes.solve_serial
-        return packed, given(device, instance, catalogue, *tolerances, packed)
-    if kind == GENERAL:
-        solve: Any = kernel_general.solve_parallel if parallel else kernel_general.solve_serial
-    elif kind == FREE and device.shape[2] <= kernel_lanes.MOST_USERS:
-        solve = kernel_cells.solve_parallel if parallel else kernel_cells.solve_serial
+        kernels: Any = kernel_lanes
+        arguments: tuple[Any, ...] = (device, instance, catalogue, *tolerances)
     else:
-        solve = kernel_search.solve_parallel if parallel else kernel_search.solve_serial
-    return packed, solve(device, instance, catalogue, options.max_iterations, node_limit, *tolerances, packed)
+        cells = kind == FREE and device.shape[2] <= kernel_lanes.MOST_USERS
+        kernels = kernel_general if kind == GENERAL else kernel_cells if cells else kernel_search
+        arguments = (device, instance, catalogue, options.max_iterations, node_limit, *tolerances)
+    if parallel:
+        return packed, kernels.solve_parallel(*arguments, packed)
+    return packed, kernels.solve_span(*arguments, 0, device.shape[1], packed)

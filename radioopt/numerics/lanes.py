@@ -210,61 +210,93 @@ else:
 
         return types.void(rows, row, x), generate
 
-    def _addresses(context, builder, kind, array, indices):  # type: ignore[no-untyped-def]
-        """Addresses of array[field, instance, ...] for eight instances, the last one again where there are fewer."""
-        ary = make_array(kind)(context, builder, array)
-        lengths = cgutils.unpack_tuple(builder, ary.shape)
+    def _addresses(builder, array, indices):  # type: ignore[no-untyped-def]
+        """Addresses of array[field, instance, ...] for eight instances, the last one again where there are fewer.
+
+        Also whether there are eight, one behind the other in memory.
+        """
+        lengths = cgutils.unpack_tuple(builder, array.shape)
         last = builder.sub(lengths[1], ir.Constant(lengths[1].type, 1))
         field, first, *core = indices
+        addresses = []
         for j in range(LANES):
             place = builder.add(first, ir.Constant(first.type, j))
-            place = builder.select(builder.icmp_signed("<", place, last), place, last)
-            at = builder.add(builder.mul(field, lengths[1]), place)
+            inside = builder.icmp_signed("<=", place, last)
+            at = builder.add(builder.mul(field, lengths[1]), builder.select(inside, place, last))
             for length, k in zip(lengths[2:], core, strict=True):
                 at = builder.add(builder.mul(at, length), k)
-            yield builder.gep(ary.data, [at])
+            addresses.append(builder.gep(array.data, [at]))
+        return addresses, ir.Constant(ir.IntType(1), 0) if core else inside
 
-    def _indexed(kind, indices):  # type: ignore[no-untyped-def]
+    def _vector_pointer(builder, address):  # type: ignore[no-untyped-def]
+        return builder.bitcast(address, _VECTORS[NUMBERS].as_pointer())
+
+    def _lane(j):  # type: ignore[no-untyped-def]
+        return ir.Constant(ir.IntType(32), j)
+
+    def _gather(builder, array, indices):  # type: ignore[no-untyped-def]
+        """Read eight instances."""
+        addresses, together = _addresses(builder, array, indices)
+        with builder.if_else(together) as (eight, fewer):
+            with eight:
+                whole = builder.load(_vector_pointer(builder, addresses[0]), align=8)
+                from_eight = builder.basic_block
+            with fewer:
+                parts = ir.Constant(_VECTORS[NUMBERS], ir.Undefined)
+                for j, address in enumerate(addresses):
+                    parts = builder.insert_element(parts, builder.load(address), _lane(j))
+                from_fewer = builder.basic_block
+        found = builder.phi(_VECTORS[NUMBERS])
+        found.add_incoming(whole, from_eight)
+        found.add_incoming(parts, from_fewer)
+        return found
+
+    def _scatter(builder, array, indices, lanes):  # type: ignore[no-untyped-def]
+        """Write eight instances."""
+        addresses, together = _addresses(builder, array, indices)
+        with builder.if_else(together) as (eight, fewer):
+            with eight:
+                builder.store(lanes, _vector_pointer(builder, addresses[0]), align=8)
+            with fewer:
+                for j, address in enumerate(addresses):
+                    builder.store(builder.extract_element(lanes, _lane(j)), address)
+
+    def _indexed(array, indices):  # type: ignore[no-untyped-def]
+        """Whether this is a field, an instance, and what else the array has axes for."""
         return (
-            isinstance(kind, types.Array)
-            and kind.layout == "C"
-            and kind.dtype == types.float64
-            and kind.ndim == len(indices)
+            isinstance(array, types.Array)
+            and array.layout == "C"
+            and array.dtype == types.float64
+            and isinstance(indices, types.BaseTuple)
+            and array.ndim == len(indices)
         )
 
-    def _as_intp(context, builder, kinds, values):  # type: ignore[no-untyped-def]
-        return [context.cast(builder, v, kind, types.intp) for kind, v in zip(kinds, values, strict=True)]
+    def _unpacked(context, builder, sig, arguments):  # type: ignore[no-untyped-def]
+        """Array and indices of a call."""
+        values = cgutils.unpack_tuple(builder, arguments[1])
+        kinds = zip(sig.args[1], values, strict=True)
+        indices = [context.cast(builder, value, kind, types.intp) for kind, value in kinds]
+        return make_array(sig.args[0])(context, builder, arguments[0]), indices
 
     @intrinsic  # type: ignore[untyped-decorator]
     def pick(typing_context, array, indices):  # type: ignore[no-untyped-def]
         """Read array[field, instance, ...] of eight instances from (field, first, ...) on."""
-        if not (isinstance(indices, types.BaseTuple) and _indexed(array, indices)):
-            return None
 
         def generate(context, builder, sig, arguments):  # type: ignore[no-untyped-def]
-            found = ir.Constant(_VECTORS[NUMBERS], ir.Undefined)
-            values = cgutils.unpack_tuple(builder, arguments[1])
-            values = _as_intp(context, builder, list(sig.args[1]), values)
-            for j, address in enumerate(_addresses(context, builder, sig.args[0], arguments[0], values)):
-                found = builder.insert_element(found, builder.load(address), ir.Constant(ir.IntType(32), j))
-            return found
+            return _gather(builder, *_unpacked(context, builder, sig, arguments))
 
-        return NUMBERS(array, indices), generate
+        return (NUMBERS(array, indices), generate) if _indexed(array, indices) else None
 
     @intrinsic  # type: ignore[untyped-decorator]
     def put(typing_context, array, indices, x):  # type: ignore[no-untyped-def]
         """Write array[field, instance, ...] of eight instances from (field, first, ...) on."""
-        if not (isinstance(indices, types.BaseTuple) and _indexed(array, indices) and x == NUMBERS):
-            return None
 
         def generate(context, builder, sig, arguments):  # type: ignore[no-untyped-def]
-            values = cgutils.unpack_tuple(builder, arguments[1])
-            values = _as_intp(context, builder, list(sig.args[1]), values)
-            for j, address in enumerate(_addresses(context, builder, sig.args[0], arguments[0], values)):
-                builder.store(builder.extract_element(arguments[2], ir.Constant(ir.IntType(32), j)), address)
+            _scatter(builder, *_unpacked(context, builder, sig, arguments), arguments[2])
             return context.get_dummy_value()
 
-        return types.void(array, indices, x), generate
+        fits = _indexed(array, indices) and x == NUMBERS
+        return (types.void(array, indices, x), generate) if fits else None
 
     @intrinsic  # type: ignore[untyped-decorator]
     def broadcast(typing_context, x):  # type: ignore[no-untyped-def]
