@@ -12,6 +12,7 @@ arrays of eight.
 from __future__ import annotations
 
 import operator
+from typing import Any
 
 import numpy as np
 from llvmlite import ir
@@ -56,28 +57,28 @@ if config.DISABLE_JIT:  # type: ignore[attr-defined]
         np.maximum, np.minimum, np.where, np.abs, np.any, np.sqrt,
     )  # fmt: skip
 
-    def broadcast(x):  # type: ignore[no-untyped-def]
+    def broadcast(x):
         """Give every lane the same number."""
         return np.full(LANES, x)
 
-    def load(rows, row):  # type: ignore[no-untyped-def]
+    def load(rows, row):
         """Read a row of scratch."""
         return rows[row].copy()
 
-    def store(rows, row, x):  # type: ignore[no-untyped-def]
+    def store(rows, row, x):
         """Write a row of scratch."""
         rows[row] = x
 
-    def _instances(array, indices):  # type: ignore[no-untyped-def]
+    def _instances(array, indices):
         """Index of eight instances, the last one again where there are fewer."""
         field, first, *core = indices
         return field, np.minimum(np.arange(first, first + LANES), array.shape[1] - 1), *core
 
-    def pick(array, indices):  # type: ignore[no-untyped-def]
+    def pick(array, indices):
         """Read array[field, instance, ...] of eight instances from (field, first, ...) on."""
         return array[_instances(array, indices)]
 
-    def put(array, indices, x):  # type: ignore[no-untyped-def]
+    def put(array, indices, x):
         """Write array[field, instance, ...] of eight instances from (field, first, ...) on."""
         array[_instances(array, indices)] = x
 
@@ -86,11 +87,19 @@ else:
     class Lanes(types.Type):
         """Type of a number per lane, of its bits, or of a yes or no per lane."""
 
-        #: what ``bits_of`` and ``float_of`` give
-        bits = property(lambda self: BITS)
-        numbers = property(lambda self: NUMBERS)
+        @property
+        def bits(self) -> types.Type:
+            """What ``bits_of`` gives."""
+            return BITS
 
-    NUMBERS, BITS, MASK = Lanes("lanes"), Lanes("lanes of bits"), Lanes("lanes of yes or no")
+        @property
+        def numbers(self) -> types.Type:
+            """What ``float_of`` gives."""
+            return NUMBERS
+
+    NUMBERS: Any = Lanes("lanes")
+    BITS: Any = Lanes("lanes of bits")
+    MASK: Any = Lanes("lanes of yes or no")
     _VECTORS = {
         NUMBERS: ir.VectorType(ir.DoubleType(), LANES),
         BITS: ir.VectorType(ir.IntType(64), LANES),
@@ -100,11 +109,11 @@ else:
     _FLAGS = ("nsz", "contract")
 
     @register_model(Lanes)
-    class _LanesModel(models.PrimitiveModel):  # type: ignore[misc]
-        def __init__(self, manager, lanes):  # type: ignore[no-untyped-def]
+    class _LanesModel(models.PrimitiveModel):
+        def __init__(self, manager, lanes):
             super().__init__(manager, lanes, _VECTORS[lanes])
 
-    def _splat(builder, number):  # type: ignore[no-untyped-def]
+    def _splat(builder, number):
         """One number in all lanes."""
         vector = ir.VectorType(number.type, LANES)
         one = builder.insert_element(
@@ -113,7 +122,7 @@ else:
         zeros = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
         return builder.shuffle_vector(one, ir.Constant(vector, ir.Undefined), zeros)
 
-    def _spread(builder, kinds, values):  # type: ignore[no-untyped-def]
+    def _spread(builder, kinds, values):
         """Arguments as lanes, numbers among them broadcast."""
         return [
             value if isinstance(kind, Lanes) else _splat(builder, value)
@@ -122,17 +131,17 @@ else:
 
     _PAIRS = ((NUMBERS, NUMBERS), (NUMBERS, types.float64), (types.float64, NUMBERS))
 
-    def _define(operation, result, pairs, generate):  # type: ignore[no-untyped-def]
+    def _define(operation, result, pairs, generate):
         """Teach the compiler a binary operator on lanes."""
 
         @infer_global(operation)
-        class _Template(ConcreteTemplate):  # type: ignore[misc]
+        class _Template(ConcreteTemplate):
             cases = tuple(signature(result, *pair) for pair in pairs)
 
         for pair in pairs:
 
             @lower_builtin(operation, *pair)
-            def _lower(context, builder, sig, arguments):  # type: ignore[no-untyped-def]
+            def _lower(context, builder, sig, arguments):
                 return generate(builder, *_spread(builder, sig.args, arguments))
 
     for _operation, _name in (
@@ -142,7 +151,7 @@ else:
         (operator.truediv, "fdiv"),
     ):
 
-        def _arithmetic(builder, x, y, name=_name):  # type: ignore[no-untyped-def]
+        def _arithmetic(builder, x, y, name=_name):
             return getattr(builder, name)(x, y, flags=_FLAGS)
 
         _define(_operation, NUMBERS, _PAIRS, _arithmetic)
@@ -155,7 +164,7 @@ else:
         (operator.eq, "=="),
     ):
 
-        def _compare(builder, x, y, name=_name):  # type: ignore[no-untyped-def]
+        def _compare(builder, x, y, name=_name):
             return builder.fcmp_ordered(name, x, y)
 
         _define(_operation, MASK, _PAIRS, _compare)
@@ -170,39 +179,39 @@ else:
         (operator.rshift, "ashr", BITS, _BIT_PAIRS),
     ):
 
-        def _combine(builder, x, y, name=_name):  # type: ignore[no-untyped-def]
+        def _combine(builder, x, y, name=_name):
             return getattr(builder, name)(x, y)
 
         _define(_operation, _result, _operands, _combine)
 
-    def _is_row(rows):  # type: ignore[no-untyped-def]
+    def _is_row(rows):
         return isinstance(rows, types.Array) and rows.ndim == 2 and rows.layout == "C"
 
-    def _pointer(context, builder, rows, array, row):  # type: ignore[no-untyped-def]
+    def _pointer(context, builder, rows, array, row):
         """Address of a row of scratch, as that of a vector."""
         data = make_array(rows)(context, builder, array).data
         first = builder.gep(data, [builder.mul(row, ir.Constant(row.type, LANES))])
         return builder.bitcast(first, _VECTORS[NUMBERS].as_pointer())
 
-    @intrinsic  # type: ignore[untyped-decorator]
-    def load(typing_context, rows, row):  # type: ignore[no-untyped-def]
+    @intrinsic
+    def load(typing_context, rows, row):
         """Read a row of scratch."""
         if not (_is_row(rows) and isinstance(row, types.Integer)):
             return None
 
-        def generate(context, builder, sig, arguments):  # type: ignore[no-untyped-def]
+        def generate(context, builder, sig, arguments):
             row = context.cast(builder, arguments[1], sig.args[1], types.intp)
             return builder.load(_pointer(context, builder, sig.args[0], arguments[0], row), align=8)
 
         return NUMBERS(rows, row), generate
 
-    @intrinsic  # type: ignore[untyped-decorator]
-    def store(typing_context, rows, row, x):  # type: ignore[no-untyped-def]
+    @intrinsic
+    def store(typing_context, rows, row, x):
         """Write a row of scratch."""
         if not (_is_row(rows) and isinstance(row, types.Integer) and x in (NUMBERS, types.float64)):
             return None
 
-        def generate(context, builder, sig, arguments):  # type: ignore[no-untyped-def]
+        def generate(context, builder, sig, arguments):
             row = context.cast(builder, arguments[1], sig.args[1], types.intp)
             (lanes,) = _spread(builder, sig.args[2:], arguments[2:])
             builder.store(lanes, _pointer(context, builder, sig.args[0], arguments[0], row), align=8)
@@ -210,7 +219,7 @@ else:
 
         return types.void(rows, row, x), generate
 
-    def _addresses(builder, array, indices):  # type: ignore[no-untyped-def]
+    def _addresses(builder, array, indices):
         """Addresses of array[field, instance, ...] for eight instances, the last one again where there are fewer.
 
         Also whether there are eight, one behind the other in memory.
@@ -228,13 +237,13 @@ else:
             addresses.append(builder.gep(array.data, [at]))
         return addresses, ir.Constant(ir.IntType(1), 0) if core else inside
 
-    def _vector_pointer(builder, address):  # type: ignore[no-untyped-def]
+    def _vector_pointer(builder, address):
         return builder.bitcast(address, _VECTORS[NUMBERS].as_pointer())
 
-    def _lane(j):  # type: ignore[no-untyped-def]
+    def _lane(j):
         return ir.Constant(ir.IntType(32), j)
 
-    def _gather(builder, array, indices):  # type: ignore[no-untyped-def]
+    def _gather(builder, array, indices):
         """Read eight instances."""
         addresses, together = _addresses(builder, array, indices)
         with builder.if_else(together) as (eight, fewer):
@@ -251,7 +260,7 @@ else:
         found.add_incoming(parts, from_fewer)
         return found
 
-    def _scatter(builder, array, indices, lanes):  # type: ignore[no-untyped-def]
+    def _scatter(builder, array, indices, lanes):
         """Write eight instances."""
         addresses, together = _addresses(builder, array, indices)
         with builder.if_else(together) as (eight, fewer):
@@ -261,7 +270,7 @@ else:
                 for j, address in enumerate(addresses):
                     builder.store(builder.extract_element(lanes, _lane(j)), address)
 
-    def _indexed(array, indices):  # type: ignore[no-untyped-def]
+    def _indexed(array, indices):
         """Whether this is a field, an instance, and what else the array has axes for."""
         return (
             isinstance(array, types.Array)
@@ -271,61 +280,62 @@ else:
             and array.ndim == len(indices)
         )
 
-    def _unpacked(context, builder, sig, arguments):  # type: ignore[no-untyped-def]
+    def _unpacked(context, builder, sig, arguments):
         """Array and indices of a call."""
         values = cgutils.unpack_tuple(builder, arguments[1])
         kinds = zip(sig.args[1], values, strict=True)
         indices = [context.cast(builder, value, kind, types.intp) for kind, value in kinds]
         return make_array(sig.args[0])(context, builder, arguments[0]), indices
 
-    @intrinsic  # type: ignore[untyped-decorator]
-    def pick(typing_context, array, indices):  # type: ignore[no-untyped-def]
+    @intrinsic
+    def pick(typing_context, array, indices):
         """Read array[field, instance, ...] of eight instances from (field, first, ...) on."""
 
-        def generate(context, builder, sig, arguments):  # type: ignore[no-untyped-def]
+        def generate(context, builder, sig, arguments):
             return _gather(builder, *_unpacked(context, builder, sig, arguments))
 
         return (NUMBERS(array, indices), generate) if _indexed(array, indices) else None
 
-    @intrinsic  # type: ignore[untyped-decorator]
-    def put(typing_context, array, indices, x):  # type: ignore[no-untyped-def]
+    @intrinsic
+    def put(typing_context, array, indices, x):
         """Write array[field, instance, ...] of eight instances from (field, first, ...) on."""
 
-        def generate(context, builder, sig, arguments):  # type: ignore[no-untyped-def]
-            _scatter(builder, *_unpacked(context, builder, sig, arguments), arguments[2])
+        def generate(context, builder, sig, arguments):
+            place, at = _unpacked(context, builder, sig, arguments)
+            _scatter(builder, place, at, arguments[2])
             return context.get_dummy_value()
 
         fits = _indexed(array, indices) and x == NUMBERS
         return (types.void(array, indices, x), generate) if fits else None
 
-    @intrinsic  # type: ignore[untyped-decorator]
-    def broadcast(typing_context, x):  # type: ignore[no-untyped-def]
+    @intrinsic
+    def broadcast(typing_context, x):
         """Give every lane the same number."""
 
-        def generate(context, builder, sig, arguments):  # type: ignore[no-untyped-def]
+        def generate(context, builder, sig, arguments):
             return _splat(builder, arguments[0])
 
         return NUMBERS(types.float64), generate
 
-    @intrinsic  # type: ignore[untyped-decorator]
-    def select(typing_context, mask, x, y):  # type: ignore[no-untyped-def]
+    @intrinsic
+    def select(typing_context, mask, x, y):
         """Take x in the lanes of the mask and y in the others."""
         if mask != MASK:
             return None
 
-        def generate(context, builder, sig, arguments):  # type: ignore[no-untyped-def]
+        def generate(context, builder, sig, arguments):
             return builder.select(arguments[0], *_spread(builder, sig.args[1:], arguments[1:]))
 
         return NUMBERS(mask, x, y), generate
 
-    def _extreme(order):  # type: ignore[no-untyped-def]
+    def _extreme(order):
         """Build the larger or the smaller of two, which the compiler makes one instruction; no NaN."""
 
-        def chosen(typing_context, x, y):  # type: ignore[no-untyped-def]
+        def chosen(typing_context, x, y):
             if (x, y) not in _PAIRS:
                 return None
 
-            def generate(context, builder, sig, arguments):  # type: ignore[no-untyped-def]
+            def generate(context, builder, sig, arguments):
                 one, other = _spread(builder, sig.args, arguments)
                 return builder.select(builder.fcmp_ordered(order, one, other), one, other)
 
@@ -335,14 +345,14 @@ else:
 
     larger, smaller = _extreme(">"), _extreme("<")
 
-    def _elementwise(name):  # type: ignore[no-untyped-def]
+    def _elementwise(name):
         """Build a function of one number from an instruction of the compiler's."""
 
-        def computed(typing_context, x):  # type: ignore[no-untyped-def]
+        def computed(typing_context, x):
             if x != NUMBERS:
                 return None
 
-            def generate(context, builder, sig, arguments):  # type: ignore[no-untyped-def]
+            def generate(context, builder, sig, arguments):
                 vector = _VECTORS[NUMBERS]
                 kind = ir.FunctionType(vector, [vector])
                 function = cgutils.get_or_insert_function(builder.module, kind, f"{name}.v{LANES}f64")
@@ -354,13 +364,13 @@ else:
 
     root, absolute = _elementwise("llvm.sqrt"), _elementwise("llvm.fabs")
 
-    @intrinsic  # type: ignore[untyped-decorator]
-    def any_lane(typing_context, mask):  # type: ignore[no-untyped-def]
+    @intrinsic
+    def any_lane(typing_context, mask):
         """Whether the mask has any lane."""
         if mask != MASK:
             return None
 
-        def generate(context, builder, sig, arguments):  # type: ignore[no-untyped-def]
+        def generate(context, builder, sig, arguments):
             bits = builder.bitcast(arguments[0], ir.IntType(LANES))
             return cgutils.is_not_null(builder, bits)
 
