@@ -204,7 +204,10 @@ def require_flat(model: nn.Module) -> None:
         what, advice = "draws one noise for the samples of all devices", "set its probability to 0"
     else:
         return
-    raise ProblemError(f"model: {found} {what} when they form one batch: {advice}")
+    raise ProblemError(
+        f"model: {found} {what} when they form one batch: {advice}, or take a scheme that trains a model per device, "
+        "as fedavg"
+    )
 
 
 def stateful_layer(model: nn.Module) -> str:
