@@ -125,7 +125,9 @@ class Scheme(ABC, Generic[StateT]):
         """
         given = scenario.to_dict().get("feel")
         if given is None:
-            raise ProblemError("compute: the scenario has no table [feel] to put measured times into: add one")
+            raise ProblemError(
+                "compute: the scenario has no table [feel] to put measured times into: add one"
+            )
         dropped = {f"feel.{name}": None for name in ("cycles_per_sample", "update_cycles") if name in given}
         measured = {f"feel.{name}": value for name, value in times.to_dict().items()}
         return scenario.replace({"feel.compute": "gpu", **dropped, **measured})

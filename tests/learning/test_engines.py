@@ -404,6 +404,20 @@ def test_an_average_lies_between_the_devices_and_does_not_depend_on_their_order(
     assert mean == pytest.approx(np.average(rows, weights=given_), rel=1e-12, abs=1e-9)
 
 
+@settings(max_examples=60, deadline=None)
+@given(held=st.lists(st.integers(1, 9), min_size=1, max_size=5), seed=st.integers(0, 99), data=st.data())
+def test_the_samples_of_a_batch_differ_and_are_the_devices_own(held, seed, data):
+    parts = parts_of(held)
+    batchsize = data.draw(st.lists(st.integers(0, 12), min_size=len(held), max_size=len(held)))
+    for draw in (epochs, iterations):
+        drawn = draw(parts, batchsize, 3, np.random.default_rng(seed))
+        for device, part in enumerate(parts):
+            for row, size in zip(drawn.index[:, device], drawn.size[:, device].tolist(), strict=True):
+                batch = row[:size].tolist()
+                assert len(set(batch)) == size <= min(batchsize[device], len(part))
+                assert set(batch) <= set(part.tolist())
+
+
 @pytest.mark.parametrize("batchsize", [1, 4, [40, 1, 2, 100, 3]])
 def test_an_epoch_uses_every_sample_once(batchsize):
     parts = parts_of(SIZES)
