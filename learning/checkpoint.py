@@ -64,7 +64,8 @@ class Checkpoint:
     -----
     The file is a ``.npz`` of a JSON header and two blocks of bytes, without pickle: reading it runs nothing
     that it contains. It holds the ledger, the state of the scheme, the channel of the devices, the states of all
-    random streams and of torch's own, the settings with their SHA-256, and the versions of the packages.
+    random streams and of torch's own, the settings with their SHA-256, and the versions of the packages. It holds
+    the account of all rounds, and is written anew each time: long runs of many devices want a larger `every`.
     """
 
     def __init__(
@@ -127,7 +128,10 @@ class Checkpoint:
             for name, drawn in left["streams"].items():
                 set_generator_state(getattr(self._streams, name), drawn)
             torch.random.set_rng_state(left["torch"])
-        except (LookupError, ValueError, TypeError, AttributeError, ImportError) as error:
+            for name, fresh in (("devices", devices), ("state", state)):
+                if type(left[name]) is not type(fresh):
+                    raise TypeError(f"{name} is a {type(left[name]).__name__}, not a {type(fresh).__name__}")
+        except (LookupError, ValueError, TypeError, AttributeError, ImportError, RuntimeError) as error:
             raise ProblemError(f"checkpoint {self.path}: cannot be read by this version: {error}") from error
         return left["devices"], left["state"], ledger
 
@@ -180,7 +184,7 @@ class Checkpoint:
 
     def _refuse_other_settings(self, header: Mapping[str, Any]) -> None:
         there, here = header["manifest"], self._manifest
-        if there["config_sha256"] != here["config_sha256"]:
+        if there.get("config_sha256") != here["config_sha256"]:
             found = list(differences(there["config"], here["config"]))
             more = f", and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
             raise OptionError(
@@ -192,7 +196,7 @@ class Checkpoint:
             for name in PACKAGES
             if there["versions"].get(name) != here["versions"][name]
         ]
-        found += differences(there["hardware"]["processor"], here["hardware"]["processor"], "processor")
+        found += differences(there["hardware"].get("processor"), here["hardware"]["processor"], "processor")
         if found:
             warnings.warn(
                 f"checkpoint {self.path} was written elsewhere ({'; '.join(found)}): numbers may differ in their last "
@@ -209,6 +213,11 @@ def _read(path: Path) -> tuple[dict[str, Any], bytes, bytes]:
         read = json.loads(header)
         if read["format"] != FORMAT:
             raise ValueError(f"format {read['format']!r}")
+        manifest = read["manifest"]
+        if not all(isinstance(manifest[key], dict) for key in ("config", "versions", "hardware")):
+            raise ValueError("no settings in it")
+        if not (isinstance(read["entries"], list) and isinstance(read["now"], dict)):
+            raise ValueError("no rounds in it")
     except OSError as error:
         if error.filename is not None:
             raise

@@ -120,11 +120,11 @@ def train(
         samples only), "mnist:FOLDER", "cifar10:FOLDER"; arrays, or data of torch; see
         :func:`learning.sources.load`.
     partition : str or callable, default "iid"
-        "iid", "shards", "dirichlet", with a number after a colon if wanted ("dirichlet:0.3"); see
-        :func:`learning.partition.partition`.
+        "iid", "shards", "dirichlet", "balanced", "rare-labels", "few-labels", with numbers after a colon if wanted
+        ("dirichlet:0.3"); see :func:`learning.partition.partition`.
     model : str, torch.nn.Module or callable, default "mlp"
-        "softmax", "mlp", "cnn", a function ``(sample_shape, num_classes) -> Module``, or a module that brings
-        its initial weights.
+        "softmax", "mlp", "cnn", "mix2fld-cnn" or "vgg9", with a size after a colon if wanted ("mlp:200"); a function
+        ``(sample_shape, num_classes) -> Module``; or a module that brings its initial weights.
     rounds : int, optional
         Largest number of rounds >= 1; 200 if neither this nor `seconds` nor `joules` is given.
     seconds : float, optional

@@ -23,6 +23,8 @@ from radioopt.cli.scenario import add_scenario_arguments, read_scenario, setting
 if TYPE_CHECKING:
     from radioopt.scenario import Scenario
 
+#: names of ``learning.SCHEMES``, which would have to import torch
+SCHEMES = ("feel", "fedavg", "fedprox", "individual", "fl", "fd", "fld", "mixfld", "mix2fld")
 #: arguments that say how it is done and shown, not what: a run may go on with others
 FREE = ("scenario", "set", "devices", "jobs", "every", "name", "folder", "resume", "json", "csv", "run")
 
@@ -31,7 +33,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     add_scenario_arguments(parser, optional=True)
     what = parser.add_argument_group("what is trained")
-    what.add_argument("--scheme", default="feel", metavar="A,B", help="federated scheme (default: feel)")
+    what.add_argument(
+        "--scheme",
+        default="feel",
+        metavar="A,B",
+        help=f"federated scheme: {', '.join(SCHEMES)} (default: feel)",
+    )
     what.add_argument(
         "--option",
         action="append",

@@ -211,3 +211,10 @@ def test_energy_ends_a_run(capsys):
     result = json.loads(Path("runs/a/manifest.json").read_text())["result"]
     assert result["stopped"] == "joules"
     assert 0 < result["energy_j"] <= 500
+
+
+def test_help_names_every_scheme():
+    import learning
+    from radioopt.cli import train
+
+    assert set(train.SCHEMES) == set(learning.SCHEMES)

@@ -23,12 +23,12 @@ SEEDED = {"server_iterations": 20, "seed_samples": 4}
 KILLED = {
     "feel": {"policy": "random"},
     "fedavg": {"scheme": "fedavg"},
-    "individual": {"scheme": "individual"},
     "mix2fld": {"scheme": "mix2fld", **DISTILLED, **SEEDED},
 }
 #: every scheme; those above are killed in earnest too
 ALL = KILLED | {
     "fedprox": {"scheme": "fedprox", "model": "cnn:4"},
+    "individual": {"scheme": "individual"},
     "fl": {"scheme": "fl", **DISTILLED},
     "fd": {"scheme": "fd", **DISTILLED},
     "fld": {"scheme": "fld", **DISTILLED, **SEEDED},
@@ -304,6 +304,33 @@ def test_a_hostile_checkpoint_runs_nothing(cell, file, tree, message):
     ):
         train(cell, rounds=2, checkpoint=file)
     assert "antigravity" not in sys.modules
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda header: header.pop("manifest"),
+        lambda header: header.update(manifest=[]),
+        lambda header: header["manifest"].update(config=None),
+        lambda header: header.update(entries="none"),
+        lambda header: header.pop("now"),
+    ],
+)
+def test_a_checkpoint_with_something_missing_is_refused(cell, file, change):
+    rewritten(file, change)
+    with pytest.raises(ProblemError, match="not a checkpoint that radioopt wrote"):
+        train(cell, rounds=2, checkpoint=file)
+
+
+def test_a_state_of_another_kind_is_refused(cell, file):
+    def exchange(header):
+        for pair in header["now"]["dict"]:
+            if pair[0] == "state":
+                pair[1] = 3
+
+    rewritten(file, exchange)
+    with pytest.raises(ProblemError, match="cannot be read by this version: state is a int, not a State"):
+        train(cell, rounds=2, checkpoint=file)
 
 
 def test_a_checkpoint_of_other_versions_is_continued_with_a_warning(cell, file):
