@@ -142,6 +142,15 @@ def test_devices_train_for_the_epochs_or_iterations_that_are_asked_for():
 
 
 @pytest.mark.parametrize("scheme", [FedAvg, FedProx, Individual])
+@pytest.mark.parametrize("options", [{"batchsize": 7, "epochs": 2}, {"batchsize": 15, "iterations": 3}])
+def test_the_clock_charges_for_the_samples_that_are_trained_with(cell, scheme, options):
+    result = train(cell, scheme=scheme(**options), rounds=1, partition="dirichlet:0.3", seed=8)
+    job, made = result.state.task, result.ledger.entries[0].plan
+    trained = scheme(**options).local(scheme(**options).start(job), made)
+    np.testing.assert_array_equal(trained.samples, made.batchsize)
+
+
+@pytest.mark.parametrize("scheme", [FedAvg, FedProx, Individual])
 def test_all_engines_make_the_same_round(scheme):
     results = [a_round(scheme(batchsize=2, engine=engine), task())[1] for engine in ("stacked", "plain")]
     torch.testing.assert_close(*(flat(r.parameters) for r in results), rtol=1e-10, atol=1e-13)
