@@ -362,11 +362,30 @@ def test_the_local_models_do_not_depend_on_how_devices_are_numbered():
         ("mixfld", {"augmentation": 2}, "unknown option augmentation"),
         ("mix2fld", {"labels": "any"}, "unknown labels 'any', choose from assigned, random"),
         ("mix2fld", {"augmentation": 0}, "augmentation: expected a whole number >= 1"),
+        (
+            "mix2fld",
+            {"augmentation": 2, "ratio": [0.2, 0.3, 0.5]},
+            "augmentation: expected 1 for 3 ratios, got 2",
+        ),
     ],
 )
 def test_bad_options_are_named(name, option, message):
     with pytest.raises(OptionError, match=message):
         train(name, **option)
+
+
+@pytest.mark.parametrize("ratio", [[0.5, 0.5], [0.2, 0.9], [0.25] * 4, [1.0], 0.4999999999999])
+def test_ratios_that_cannot_be_inverted_are_refused_before_any_training(ratio):
+    with pytest.raises(ProblemError, match="ratios"):
+        Mix2Fld(ratio=ratio)
+
+
+def test_three_samples_can_be_mixed():
+    options = {"ratio": [0.1, 0.2, 0.7], "seed_samples": 6}
+    states = [play(quick(made, **options), task_of(6), [1] * 6)[-1] for made in (MixFld, Mix2Fld)]
+    assert sorted(set(states[0].seeds.y.flatten().tolist())) == pytest.approx([0.0, 0.1, 0.2, 0.7])
+    assert len(states[1].seeds) == 36
+    assert states[1].seeds.y.sum() == 36
 
 
 def test_a_plan_without_seeds_is_refused():
