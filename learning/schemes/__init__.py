@@ -1,7 +1,8 @@
 """Schemes: what devices and server do with data and model, one small object each."""
 
 from learning.schemes.base import Scheme
-from learning.schemes.distillation import Fd, Fl, Fld
+from learning.schemes.distillation import Fd, Fld
+from learning.schemes.fading import Fl
 from learning.schemes.fedavg import FedAvg, FedProx
 from learning.schemes.fedsgd import FedSgd
 from learning.schemes.individual import Individual

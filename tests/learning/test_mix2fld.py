@@ -16,7 +16,8 @@ from learning.data import Dataset, digits
 from learning.fading_link import FadingSent
 from learning.partition import partition
 from learning.schemes import SCHEMES
-from learning.schemes.distillation import Fd, Fl, Fld, LocalUpdates, average_outputs, outputs_change
+from learning.schemes.distillation import Fd, Fld, average_outputs, outputs_change
+from learning.schemes.fading import Fl, LocalUpdates
 from learning.schemes.mix2fld import Mix2Fld, MixFld
 from learning.task import Task
 from radioopt import Scenario

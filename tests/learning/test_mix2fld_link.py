@@ -6,7 +6,8 @@ import pytest
 from learning.fading_link import FadingLink
 from learning.plan import Payload
 from learning.round_plan import PAPER_STEPS, RoundAllocator
-from learning.schemes.distillation import Fd, Fl, Fld
+from learning.schemes.distillation import Fd, Fld
+from learning.schemes.fading import Fl
 from radioopt import Scenario
 from radioopt.base.errors import OptionError, ProblemError, SolveError
 from radioopt.mix2fld import Payload as Law
