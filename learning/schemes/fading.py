@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from learning.batches import iterations as draw_iterations
-from learning.engines import Loss, average, cross_entropy, stack, train_devices
+from learning.engines import Loss, average, cross_entropy, evaluate_each, stack, train_devices
 from learning.fading_link import FadingLink
 from learning.names import real, whole
 from learning.plan import Payload
@@ -258,12 +258,11 @@ class FadingScheme(Scheme[FadingState]):
 
     def figures(self, state: FadingState) -> Mapping[str, float]:
         """Return accuracies after the local training: of the reference device, and mean and deviation over all."""
-        count = len(state.task.parts)
-        accuracy = [state.task.evaluate(of_device(state.trained, device))[0] for device in range(count)]
+        accuracy, _ = evaluate_each(state.task, state.trained)
         return {
-            "local_accuracy": accuracy[state.reference],
-            "mean_local_accuracy": float(np.mean(accuracy)),
-            "std_local_accuracy": float(np.std(accuracy)),
+            "local_accuracy": float(accuracy[state.reference]),
+            "mean_local_accuracy": float(accuracy.mean()),
+            "std_local_accuracy": float(accuracy.std(correction=0)),
             "server_loss": state.server_loss,
         }
 
