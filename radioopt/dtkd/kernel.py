@@ -24,8 +24,10 @@ import math
 
 import numpy as np
 
-from radioopt.numerics.jit import inner_kernel, kernel, shaped, vector_kernel
+from radioopt.numerics.jit import inner_kernel, kernel, shaped
 from radioopt.numerics.judge import FEASIBLE, INFEASIBLE, NODE_LIMIT, judge
+from radioopt.numerics.lanes import LANES, any_lane, broadcast, lane_sum, pick, put, root, select
+from radioopt.numerics.vmath import fast_log1p
 
 # rows of the problem's per-user block and of its per-instance block
 GAIN, LOCAL, POWER, F_LOW, F_HIGH, B_LOW, B_HIGH, DEADLINE, MODEL, PLACE = range(10)
@@ -39,8 +41,8 @@ PASSES, STATUS, NODES = range(3)
 # rows of an action: k without the user's part, u, s, the user's part alpha x mu, and at prices the score without the
 # user's part and its slope in w
 K, U, S, T, BASE, STEEP = range(6)
-# rows of a user: 1/f_loc, w, and the least score at prices
-R, W, LEAST = range(3)
+# rows of a user: 1/f_loc, w, the least score at prices, and its action
+R, W, LEAST, CHOICE = range(4)
 # users whose sums are taken together before they are added: rounding grows with the number of such groups
 CHUNK = 128
 
@@ -69,17 +71,32 @@ def fill_actions(instance, i, catalogue, actions):
 
 @kernel
 def fill_users(device, instance, i, actions, users, choices):
-    """Write the numbers of every user, and which actions it may choose: first, end, step; return if all are free."""
-    free = True
-    for k in range(users.shape[1]):
-        users[R, k] = 1.0 / device[LOCAL, i, k]
-        users[W, k] = 1.0 / math.sqrt(spectral_efficiency(device, instance, i, k))
-        model, place = int(device[MODEL, i, k]), int(device[PLACE, i, k])
-        choices[0, k] = 2 * max(model, 0) + max(place, 0)
-        choices[1, k] = actions.shape[1] if model < 0 else 2 * model + (2 if place < 0 else place + 1)
-        choices[2, k] = 1 if place < 0 else 2
-        free = free and model < 0 and place < 0
+    """Write the numbers of every user, and return whether all are free to choose; if not, what each may choose."""
+    free, size = True, users.shape[1]
+    fields = shaped(device, (device.shape[0] * device.shape[1], size))
+    count = device.shape[1]
+    local, power, gain = LOCAL * count + i, POWER * count + i, GAIN * count + i
+    for begin in range(0, size, LANES):
+        snr = pick(fields, (power, begin)) * pick(fields, (gain, begin)) / instance[NOISE, i]
+        put(users, (R, begin), 1.0 / pick(fields, (local, begin)))
+        put(users, (W, begin), 1.0 / root(fast_log1p(snr) * 1.4426950408889634))
+        if any_lane(snr < 1e-300) or any_lane(snr > 1e300):
+            for k in range(begin, min(begin + LANES, size)):
+                users[W, k] = 1.0 / math.sqrt(spectral_efficiency(device, instance, i, k))
+    for k in range(size):
+        free = free and device[MODEL, i, k] < 0.0 and device[PLACE, i, k] < 0.0
+    for k in range(size - size % LANES if free else 0, size):
+        fill_choice(device, i, k, actions, choices)
     return free
+
+
+@kernel
+def fill_choice(device, i, k, actions, choices):
+    """Write which actions a user may choose: first, end, step."""
+    model, place = int(device[MODEL, i, k]), int(device[PLACE, i, k])
+    choices[0, k] = 2 * max(model, 0) + max(place, 0)
+    choices[1, k] = actions.shape[1] if model < 0 else 2 * model + (2 if place < 0 else place + 1)
+    choices[2, k] = 1 if place < 0 else 2
 
 
 @kernel
@@ -90,63 +107,75 @@ def price(actions, low, slope):
         actions[STEEP, a] = 2.0 * slope * actions[S, a]
 
 
-@kernel
-def score(actions, users, a, k):
-    """Score of action a for user k at the prices written last."""
-    return actions[BASE, a] + actions[T, a] * users[R, k] + actions[STEEP, a] * users[W, k]
-
-
-@vector_kernel
-def choose_any(actions, users, begin, end, chosen):
-    """Choose among all actions for some users: an action at a time, users in vector lanes."""
-    for k in range(begin, end):
-        users[LEAST, k] = actions[BASE, 0] + actions[T, 0] * users[R, k] + actions[STEEP, 0] * users[W, k]
-        chosen[k] = 0
-    for a in range(1, actions.shape[1]):
-        base, local, steep = actions[BASE, a], actions[T, a], actions[STEEP, a]
-        for k in range(begin, end):
-            here = base + local * users[R, k] + steep * users[W, k]
-            better = here < users[LEAST, k]
-            users[LEAST, k] = here if better else users[LEAST, k]
-            chosen[k] = a if better else chosen[k]
+@inner_kernel
+def score(actions, a, r, w):
+    """Score of action a at the prices written last, for a user with these numbers or for eight."""
+    return actions[BASE, a] + actions[T, a] * r + actions[STEEP, a] * w
 
 
 @kernel
-def choose_allowed(actions, users, begin, end, choices, chosen):
-    """Choose for some users among the actions that each may choose."""
-    for k in range(begin, end):
-        least = math.inf
-        for a in range(choices[0, k], choices[1, k], choices[2, k]):
-            here = score(actions, users, a, k)
-            if here < least:
-                chosen[k], least = a, here
-        users[LEAST, k] = least
+def scan_eights(actions, users, count, note):
+    """Choose among all actions at the prices written last, eight users at a time, for the first ``count`` users.
+
+    Returns the sum of their scores, and of u and v; who takes which action is written only if it is to be noted, since
+    very many users take as long to write as to scan.
+    """
+    scores, cpu, width = 0.0, 0.0, 0.0
+    for begin in range(0, count, CHUNK):
+        part_scores, part_cpu, part_width = broadcast(0.0), broadcast(0.0), broadcast(0.0)
+        for k in range(begin, min(begin + CHUNK, count), LANES):
+            r, w = pick(users, (R, k)), pick(users, (W, k))
+            least, choice = score(actions, 0, r, w), broadcast(0.0)
+            u, s = broadcast(actions[U, 0]), broadcast(actions[S, 0])
+            for a in range(1, actions.shape[1]):
+                here = score(actions, a, r, w)
+                better = here < least
+                least = select(better, here, least)
+                choice = select(better, float(a), choice)
+                u = select(better, actions[U, a], u)
+                s = select(better, actions[S, a], s)
+            if note:
+                put(users, (LEAST, k), least)
+                put(users, (CHOICE, k), choice)
+            part_scores = part_scores + least
+            part_cpu = part_cpu + u
+            part_width = part_width + s * w
+        scores += lane_sum(part_scores)
+        cpu += lane_sum(part_cpu)
+        width += lane_sum(part_width)
+    return scores, cpu, width
 
 
 @kernel
-def scan(actions, users, choices, free, low, slope, chosen):
+def choose_allowed(actions, users, choices, k):
+    """Choose for a user among the actions that it may choose; return the action."""
+    least, choice = math.inf, 0
+    for a in range(choices[0, k], choices[1, k], choices[2, k]):
+        here = score(actions, a, users[R, k], users[W, k])
+        if here < least:
+            choice, least = a, here
+    users[LEAST, k], users[CHOICE, k] = least, choice
+    return choice
+
+
+@kernel
+def scan(actions, users, choices, free, low, slope, note):
     """Choose the best action of every user at (L, S); return the sum of their scores, and of k, u and v."""
     count = users.shape[1]
     price(actions, low, slope)
-    scores, fixed, cpu, width = 0.0, 0.0, 0.0, 0.0
-    for begin in range(0, count, CHUNK):
-        end = min(begin + CHUNK, count)
-        if free:
-            choose_any(actions, users, begin, end, chosen)
-        else:
-            choose_allowed(actions, users, begin, end, choices, chosen)
-        part_scores, part_fixed, part_cpu, part_width = 0.0, 0.0, 0.0, 0.0
-        for k in range(begin, end):
-            a = chosen[k]
+    whole = count - count % LANES if free else 0
+    scores, cpu, width = scan_eights(actions, users, whole, note)
+    for begin in range(whole, count, CHUNK):
+        part_scores, part_cpu, part_width = 0.0, 0.0, 0.0
+        for k in range(begin, min(begin + CHUNK, count)):
+            a = choose_allowed(actions, users, choices, k)
             part_scores += users[LEAST, k]
-            part_fixed += actions[K, a] + actions[T, a] * users[R, k]
             part_cpu += actions[U, a]
             part_width += actions[S, a] * users[W, k]
         scores += part_scores
-        fixed += part_fixed
         cpu += part_cpu
         width += part_width
-    return scores, fixed, cpu, width
+    return scores, scores - 2.0 * (low * cpu + slope * width), cpu, width
 
 
 @kernel
@@ -233,7 +262,7 @@ def correct(hull, size, tau):
 
 
 @kernel
-def maximise_dual(actions, users, choices, free, tau, most, chosen):
+def maximise_dual(actions, users, choices, free, tau, most):
     """Maximise D by fully corrective steps over at most four vertices.
 
     Returns D, what it is at most, L and S, the least cost of the actions met with the L and S that chose them, how
@@ -255,7 +284,7 @@ def maximise_dual(actions, users, choices, free, tau, most, chosen):
     at_slope = max(at_slope * per_user, tau)
     while passes < most:
         passes += 1
-        scores, fixed, cpu, width = scan(actions, users, choices, free, at_low, at_slope, chosen)
+        scores, fixed, cpu, width = scan(actions, users, choices, free, at_low, at_slope, False)
         value = scores - at_low * at_low - at_slope * at_slope + tau * tau
         if value > bound:
             bound, low, slope = value, at_low, at_slope
@@ -275,25 +304,37 @@ def maximise_dual(actions, users, choices, free, tau, most, chosen):
 
 
 @kernel
-def allocate(instance, i, tau, parts, out_device, out_instance):
+def write_parts(instance, i, actions, users, out_device):
+    """Write what the users' actions bring to the sums, for ``allocate``."""
+    for k in range(users.shape[1]):
+        a = int(users[CHOICE, k])
+        out_device[CPU, i, k] = actions[U, a]
+        out_device[WIDTH, i, k] = actions[S, a] * users[W, k]
+        out_device[DELAY, i, k] = actions[T, a] * users[R, k] / instance[ALPHA, i]
+        out_device[DEADLINE_PRICE, i, k] = actions[K, a]
+
+
+@kernel
+def allocate(instance, i, tau, out_device, out_instance):
     """Share F and B in the best way for chosen actions, and measure: cost, residual, prices.
 
-    ``parts`` holds per user k without the user's part, the time at the user, u and v.
+    ``out_device`` holds per user u, v, the time at the user, and k without the user's part (``write_parts``), where f,
+    b, the delay and the price of the deadline will stand.
     """
     alpha, cpu, width = instance[ALPHA, i], 0.0, 0.0
-    for k in range(parts.shape[1]):
-        cpu += parts[2, k]
-        width += parts[3, k]
+    for k in range(out_device.shape[2]):
+        cpu += out_device[CPU, i, k]
+        width += out_device[WIDTH, i, k]
     full = max(width, tau)  # less than the whole band where it costs more than the time it saves
     per_u = instance[SERVER, i] / cpu if cpu > 0.0 else 0.0
     per_v = instance[BAND, i] / full if full > 0.0 else 0.0
     objective, use_f, use_b = 0.0, 0.0, 0.0
     per_alpha, delta = 1.0 / alpha, instance[DELTA, i]
-    for k in range(parts.shape[1]):
-        u, v = parts[2, k], parts[3, k]
+    for k in range(out_device.shape[2]):
+        u, v = out_device[CPU, i, k], out_device[WIDTH, i, k]
         f, b = per_u * u, per_v * v
-        delay = parts[1, k] + (u * cpu + v * full) * per_alpha
-        objective += parts[0, k] + alpha * delay + delta * b
+        delay = out_device[DELAY, i, k] + (u * cpu + v * full) * per_alpha
+        objective += out_device[DEADLINE_PRICE, i, k] + alpha * delay + delta * b
         use_f += f
         use_b += b
         out_device[CPU, i, k] = f
@@ -310,10 +351,11 @@ def allocate(instance, i, tau, parts, out_device, out_instance):
 
 @kernel
 def write_choice(i, chosen, out_model, out_local):
-    """Write models and places."""
+    """Write models and places of chosen actions."""
     for k in range(chosen.size):
-        out_model[i, k] = chosen[k] >> 1
-        out_local[i, k] = chosen[k] & 1 == 1
+        a = int(chosen[k])
+        out_model[i, k] = a >> 1
+        out_local[i, k] = a & 1 == 1
 
 
 @inner_kernel

@@ -12,32 +12,33 @@ import math
 import numpy as np
 
 from radioopt.dtkd.kernel import (
-    ALPHA,
     BAND,
     BOUND,
+    CHOICE,
     DELTA,
     LEAST,
     NODES,
     OBJECTIVE,
     PASSES,
-    K,
     R,
     S,
-    T,
     U,
     W,
     allocate,
     blocks_of,
     conclude,
     fill_actions,
+    fill_choice,
     fill_users,
     maximise_dual,
     order_by,
     scan,
     score,
     write_choice,
+    write_parts,
 )
 from radioopt.numerics.jit import kernel, parallel_kernel, prange
+from radioopt.numerics.lanes import LANES, any_lane, broadcast, pick, select
 
 # relative rounding error allowed for in pruning and in the bound
 SLACK = 1e-13
@@ -63,18 +64,28 @@ def beyond(cpu_low, cpu_high, width_low, width_high, low, slope, tau):
 
 
 @kernel
-def undecided(actions, users, choices, g):
+def undecided(device, i, actions, users, choices, free, g):
     """Find the users with more than one action of reduced cost at most g; return them and how many actions."""
-    core, levels = np.empty(users.shape[1], np.int64), 0
-    size = 0
-    for k in range(users.shape[1]):
-        within, left = users[LEAST, k] + g, 0
-        for a in range(choices[0, k], choices[1, k], choices[2, k]):
-            left += score(actions, users, a, k) <= within
-        if left > 1:
-            core[size] = k
-            size += 1
-            levels += left
+    count = users.shape[1]
+    core, size, levels = np.empty(count, np.int64), 0, 0
+    for begin in range(0, count, LANES):
+        end = min(begin + LANES, count)
+        if free and end - begin == LANES:
+            r, w, within = pick(users, (R, begin)), pick(users, (W, begin)), pick(users, (LEAST, begin)) + g
+            left = broadcast(0.0)
+            for a in range(actions.shape[1]):
+                left = left + select(score(actions, a, r, w) <= within, 1.0, 0.0)
+            if not any_lane(left > 1.0):
+                continue
+        for k in range(begin, end):
+            fill_choice(device, i, k, actions, choices)
+            within, left = users[LEAST, k] + g, 0
+            for a in range(choices[0, k], choices[1, k], choices[2, k]):
+                left += score(actions, a, users[R, k], users[W, k]) <= within
+            if left > 1:
+                core[size] = k
+                size += 1
+                levels += left
     return core[:size], levels
 
 
@@ -113,7 +124,7 @@ def lay_out(actions, users, choices, g, order, begins, level, action, group):
     for j in range(begins.size - 1):
         k, first = order[begins[j]], at
         for a in range(choices[0, k], choices[1, k], choices[2, k]):
-            above = score(actions, users, a, k) - users[LEAST, k]
+            above = score(actions, a, users[R, k], users[W, k]) - users[LEAST, k]
             if above <= g:
                 place = at
                 while place > first and level[COST, place - 1] > above:
@@ -255,8 +266,8 @@ def spread(actions, users):
 
 
 @kernel
-def decide(actions, users, choices, core, levels, cpu, width, low, slope, tau, g, slack, node_limit, chosen):
-    """Search the undecided users and write what is best for them into ``chosen``.
+def decide(actions, users, choices, core, levels, cpu, width, low, slope, tau, g, slack, node_limit):
+    """Search the undecided users and write the actions that are best for them.
 
     Returns the least cost - D (inf if nothing was found), the nodes used, and whether the search ended by itself.
     """
@@ -277,8 +288,9 @@ def decide(actions, users, choices, core, levels, cpu, width, low, slope, tau, g
                 one, level[CPU_MOST + 2 * kind, e]
             )
     for k in core:  # their part of U and V is to be decided
-        cpu -= actions[U, chosen[k]]
-        width -= actions[S, chosen[k]] * users[W, k]
+        a = int(users[CHOICE, k])
+        cpu -= actions[U, a]
+        width -= actions[S, a] * users[W, k]
     best, used = np.zeros(levels, np.int64), 0
     reach = g if levels <= SHORT else g / 512.0
     while True:
@@ -295,7 +307,7 @@ def decide(actions, users, choices, core, levels, cpu, width, low, slope, tau, g
             if group[e] != j:
                 j, member = group[e], begins[group[e]]
             for _ in range(best[e]):
-                chosen[order[member]] = action[e]
+                users[CHOICE, order[member]] = action[e]
                 member += 1
     return found, min(used, node_limit), used <= node_limit
 
@@ -316,37 +328,30 @@ def solve_one(
 ):
     """Solve instance ``i``; a negative number of nodes says that the node limit ended the search."""
     size, count = device.shape[2], 2 * catalogue.shape[1]
-    actions, users = np.empty((6, count)), np.empty((3, size))
-    choices, chosen = np.empty((3, size), np.int64), np.empty(size, np.int64)
+    actions, users, choices = np.empty((6, count)), np.empty((4, size)), np.empty((3, size), np.int64)
     fill_actions(instance, i, catalogue, actions)
     free = fill_users(device, instance, i, actions, users, choices)
     tau = math.sqrt(instance[DELTA, i] * instance[BAND, i])
     bound, within, low, slope, least, least_low, least_slope, gross, passes = maximise_dual(
-        actions, users, choices, free, tau, most, chosen
+        actions, users, choices, free, tau, most
     )
     slack = SLACK * gross
     spread_u, spread_v = spread(actions, users)
     rounding_up = 0.5 * (spread_u * spread_u + spread_v * spread_v)  # Shapley and Folkman, on top of max D
     g = min(least, within + rounding_up) - bound + slack
-    _, _, cpu, width = scan(actions, users, choices, free, low, slope, chosen)
-    core, levels = undecided(actions, users, choices, g)
+    _, _, cpu, width = scan(actions, users, choices, free, low, slope, True)
+    core, levels = undecided(device, i, actions, users, choices, free, g)
     found, nodes, ended = beyond(cpu, cpu, width, width, low, slope, tau), 0, True
     if core.size > 0:
         found, nodes, ended = decide(
-            actions, users, choices, core, levels, cpu, width, low, slope, tau, g, slack, node_limit, chosen
+            actions, users, choices, core, levels, cpu, width, low, slope, tau, g, slack, node_limit
         )
     if least < bound + found - slack:  # cut before anything as good was found
-        scan(actions, users, choices, free, least_low, least_slope, chosen)
+        scan(actions, users, choices, free, least_low, least_slope, True)
         ended = ended and found < math.inf
-    write_choice(i, chosen, out_model, out_local)
-    parts = np.empty((4, size))
-    for k in range(size):
-        a = chosen[k]
-        parts[0, k] = actions[K, a]
-        parts[1, k] = actions[T, a] * users[R, k] / instance[ALPHA, i]
-        parts[2, k] = actions[U, a]
-        parts[3, k] = actions[S, a] * users[W, k]
-    allocate(instance, i, tau, parts, out_device, out_instance)
+    write_choice(i, users[CHOICE], out_model, out_local)
+    write_parts(instance, i, actions, users, out_device)
+    allocate(instance, i, tau, out_device, out_instance)
     if ended:
         bound = max(bound, out_instance[OBJECTIVE, i])
     out_instance[BOUND, i] = min(bound, out_instance[OBJECTIVE, i]) - slack

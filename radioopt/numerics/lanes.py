@@ -29,6 +29,7 @@ __all__ = [
     "absolute",
     "any_lane",
     "broadcast",
+    "lane_sum",
     "larger",
     "load",
     "pick",
@@ -53,8 +54,8 @@ def scratch_rows(count):
 
 
 if config.DISABLE_JIT:  # type: ignore[attr-defined]
-    larger, smaller, select, absolute, any_lane, root = (
-        np.maximum, np.minimum, np.where, np.abs, np.any, np.sqrt,
+    larger, smaller, select, absolute, any_lane, lane_sum, root = (
+        np.maximum, np.minimum, np.where, np.abs, np.any, np.sum, np.sqrt,
     )  # fmt: skip
 
     def broadcast(x):
@@ -375,3 +376,17 @@ else:
             return cgutils.is_not_null(builder, bits)
 
         return types.boolean(mask), generate
+
+    @intrinsic
+    def lane_sum(typing_context, x):
+        """Sum over the lanes, always in the same order."""
+        if x != NUMBERS:
+            return None
+
+        def generate(context, builder, sig, arguments):
+            parts = [builder.extract_element(arguments[0], _lane(j)) for j in range(LANES)]
+            while len(parts) > 1:  # in pairs
+                parts = [builder.fadd(one, other) for one, other in zip(parts[::2], parts[1::2], strict=True)]
+            return parts[0]
+
+        return types.float64(x), generate
