@@ -78,26 +78,26 @@ def _batch(path: Path, key: bytes, classes: int) -> tuple[NDArray[np.uint8], NDA
         try:
             content = _Plain(file, encoding="bytes").load()
         except pickle.UnpicklingError as error:
-            raise ProblemError(f"{path}: {error}") from error
+            raise ProblemError(f"{path}: {error}: get it again") from error
         except Exception as error:  # a damaged pickle can raise whatever its opcodes stumble over
             raise ProblemError(
                 f"{path}: no python batch of CIFAR, or damaged ({error}): get it again"
             ) from error
     if not isinstance(content, dict) or not {b"data", key} <= content.keys():
         raise ProblemError(f"{path}: expected a python batch of CIFAR with data and {key.decode()}")
-    pixels, given = content[b"data"], np.asarray(content[key])
+    pixels, given = (_numbers(content[name]) for name in (b"data", key))
     size = int(np.prod(_SHAPE))
-    if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8 or pixels.shape[1:] != (size,):
-        got = (
-            f"{pixels.dtype} of shape {pixels.shape}"
-            if isinstance(pixels, np.ndarray)
-            else type(pixels).__name__
-        )
+    if (
+        pixels is None
+        or pixels.dtype != np.uint8
+        or pixels.ndim != 2
+        or pixels.shape[1] != size
+        or not pixels.size
+    ):
+        got = "something else" if pixels is None else f"{pixels.dtype} of shape {pixels.shape}"
         raise ProblemError(f"{path}: expected data of {size} bytes per image, got {got}")
-    if given.shape != (len(pixels),) or given.dtype.kind not in "iu":
-        raise ProblemError(
-            f"{path}: expected {len(pixels)} whole {key.decode()}, one per image, got {given.shape}"
-        )
+    if given is None or given.shape != (len(pixels),) or given.dtype.kind not in "iu":
+        raise ProblemError(f"{path}: expected {len(pixels)} whole numbers as {key.decode()}, one per image")
     if given.min() < 0 or given.max() >= classes:
         raise ProblemError(
             f"{path}: expected {key.decode()} from 0 to {classes - 1}, got {given.min()} to {given.max()}"
@@ -105,36 +105,84 @@ def _batch(path: Path, key: bytes, classes: int) -> tuple[NDArray[np.uint8], NDA
     return pixels, given.astype(np.int64)
 
 
-def _array(subtype: Any, shape: tuple[int, ...], kind: Any) -> NDArray[Any]:
-    """Begin an array of the plain kind, as pickles of arrays do."""
-    return np.empty(0, np.int8)
+def _numbers(value: Any) -> NDArray[Any] | None:
+    """Return an array as it was pickled, or one of a list of whole numbers."""
+    if isinstance(value, _Array):
+        return value.array
+    if isinstance(value, list) and all(type(number) is int and abs(number) < 2**31 for number in value):
+        return np.array(value, np.int64)
+    return None
 
 
-def _dtype(name: Any, *_: Any) -> np.dtype[Any]:
-    """Name a type of numbers; one with Python objects inside is refused."""
-    made = np.dtype(name.decode() if isinstance(name, bytes) else name, copy=True)
-    if made.kind not in "biuf":
-        raise pickle.UnpicklingError(f"expected arrays of numbers, got {made}")
-    return made
+class _Kind:
+    """Stands for a numpy.dtype in a pickle: the name of a type of numbers."""
+
+    __slots__ = ("dtype",)
+
+    def __init__(self, name: Any, *_: Any) -> None:
+        self.dtype = np.dtype(name.decode() if isinstance(name, bytes) else name)
+        if self.dtype.kind not in "biuf":
+            raise pickle.UnpicklingError(f"expected arrays of numbers, got {self.dtype}")
+
+    def __setstate__(self, state: Any) -> None:
+        """Take the order of bytes; whatever else a pickle says of a dtype does not matter for numbers."""
+        order: Any = state[1].decode() if isinstance(state[1], bytes) else state[1]
+        self.dtype = self.dtype.newbyteorder(order)
 
 
-def _text(text: str, encoding: Any) -> bytes:
+class _Array:
+    """Stands for a numpy.ndarray in a pickle, made of its bytes without what NumPy itself would believe."""
+
+    __slots__ = ("array",)
+
+    def __init__(self, *_: Any) -> None:
+        self.array: NDArray[Any] | None = None
+
+    def __setstate__(self, state: Any) -> None:
+        """Take shape, type, order and bytes."""
+        _, shape, kind, by_column, data = state
+        if not isinstance(kind, _Kind) or not isinstance(data, bytes):
+            raise pickle.UnpicklingError("expected arrays of numbers")
+        self.array = np.frombuffer(data, kind.dtype).reshape(shape, order="F" if by_column else "C")
+
+
+class _Function:
+    """A function that a pickle may call and not change."""
+
+    __slots__ = ("_call",)
+
+    def __init__(self, call: Any) -> None:
+        self._call = call
+
+    def __call__(self, *arguments: Any) -> Any:
+        return self._call(*arguments)
+
+    def __setstate__(self, state: Any) -> None:
+        raise pickle.UnpicklingError("refused: the file changes a function")
+
+
+def _bytes_of(text: Any, encoding: Any) -> bytes:
     """Give back bytes that a protocol without them has written as text."""
+    if not isinstance(text, str):
+        raise pickle.UnpicklingError("expected text")
     return text.encode("latin-1")
 
 
 #: all that a batch may name; in its place stand functions that can do nothing else
 _ALLOWED = {
-    ("numpy.core.multiarray", "_reconstruct"): _array,
-    ("numpy._core.multiarray", "_reconstruct"): _array,
+    ("numpy.core.multiarray", "_reconstruct"): _Array,
+    ("numpy._core.multiarray", "_reconstruct"): _Array,
     ("numpy", "ndarray"): None,
-    ("numpy", "dtype"): _dtype,
-    ("_codecs", "encode"): _text,
+    ("numpy", "dtype"): _Kind,
+    ("_codecs", "encode"): _bytes_of,
 }
 
 
-class _Plain(pickle.Unpickler):
-    """Reads numbers, text, containers and arrays; refuses everything else by name."""
+class _Plain(pickle._Unpickler):
+    """Reads numbers, text, containers and arrays of numbers; refuses everything else by name.
+
+    It is Python's own reader in Python: the one in C is faster, but a hostile file can break it.
+    """
 
     def find_class(self, module: str, name: str) -> Any:
         """Return what stands for a name, if it is one that arrays need."""
@@ -142,7 +190,7 @@ class _Plain(pickle.Unpickler):
             raise pickle.UnpicklingError(
                 f"refused: the file asks for {module}.{name}, which no batch of CIFAR contains"
             )
-        return _ALLOWED[module, name]
+        return _Function(_ALLOWED[module, name])
 
     def persistent_load(self, identifier: Any) -> Any:
         """Refuse references to elsewhere."""
