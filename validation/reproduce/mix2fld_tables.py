@@ -39,6 +39,15 @@ from validation.reproduce.mix2fld_claims import MAX_SLOTS
 CHANNELS = {"asymmetric": 23.0, "symmetric": 40.0}
 PARTITIONS = ("IID", "non-IID")
 EPSILON = 0.05
+#: decimals of the columns of the report
+PLACES = {
+    "after_download": 3,
+    "after_local": 3,
+    "mean_of_devices": 3,
+    "std_of_devices": 3,
+    "slots": 1,
+    "round_s": 3,
+}
 #: rounds of communication that a device's accuracy is a mean over, the last ones
 LAST = 3
 
@@ -329,24 +338,19 @@ def shown(table: pd.DataFrame) -> str:
     text["N_S, N_I"] = [f"{up}, {made}" if made else f"{up}" if up else "" for up, made in pairs]
     if (table["max_slots"] != MAX_SLOTS).any():
         text["T_max"] = table["max_slots"]
-    digits = {
-        "after_download": 3,
-        "after_local": 3,
-        "mean_of_devices": 3,
-        "std_of_devices": 3,
-        "slots": 1,
-        "round_s": 3,
-    }
-    for name, places in (digits | {"target_s": 2, "converged_s": 2}).items():
-        spread = table[f"{name} ±"]
+    for name, places in PLACES.items():
         text[name] = [
-            ""
-            if math.isnan(mean)
-            else f"{mean:.{places}f}" + ("" if math.isnan(half) else f" ± {half:.{places}f}")
-            for mean, half in zip(table[name], spread, strict=True)
+            f"{mean:.{places}f}" + ("" if math.isnan(half) else f" ± {half:.{places}f}")
+            for mean, half in zip(table[name], table[f"{name} ±"], strict=True)
         ]
     for name in ("target", "converged"):
-        text[name] = [f"{n} of {of}" for n, of in zip(table[name], table["runs"], strict=True)]
+        columns = (table[column] for column in (f"{name}_s", f"{name}_s ±", name, "runs"))
+        text[f"{name}_s"] = [
+            ("" if math.isnan(mean) else f"{mean:.2f} ")
+            + ("" if math.isnan(half) else f"± {half:.2f} ")
+            + f"({count} of {runs})"
+            for mean, half, count, runs in zip(*columns, strict=True)
+        ]
     text["arrived"] = table["arrived"].map("{:.0%}".format)
     return f"```\n{text.to_string(index=False)}\n```"
 
@@ -360,8 +364,8 @@ def report(runs: pd.DataFrame, setting: Setting, kind: str, privacy: str) -> str
         f"Accuracies are those of the reference device, means over the last {LAST} rounds, after the download and\n"
         "after the local training before it; mean_of_devices and std_of_devices are over all devices after the local\n"
         "training. ± is half of a 95 % interval over seeds. slots: up and down, the slowest device, per round.\n"
-        f"target: an accuracy of {setting.target} after the local training. converged: the first round that changed\n"
-        f"less than {EPSILON}. Their times are over the runs that got there.",
+        f"target_s: until an accuracy of {setting.target} after the local training. converged_s: until the first\n"
+        f"round that changed less than {EPSILON}. Both over the runs that got there.",
     ]
     for title, chosen in (
         ("Fig. 2: ten devices", ~table["few"] & (table["max_slots"] == MAX_SLOTS)),

@@ -50,7 +50,7 @@ def test_a_tiny_table_is_kept_and_goes_on(tmp_path, monkeypatch):
     assert (table["runs"] == 2).all()
     assert table["slots ±"].notna().all()
     text = mix2fld_tables.report(again, TINY, "tiny", "")
-    for part in ("FL with other limits", "Fig. 3: ten and fifty", "outputs and 50 samples", "±", "0 of 2"):
+    for part in ("FL with other limits", "Fig. 3: ten and fifty", "outputs and 50 samples", "±", "(0 of 2)"):
         assert part in text, part
 
 
