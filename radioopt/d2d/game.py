@@ -24,9 +24,9 @@ class Game(NamedTuple):
     points : ndarray (N + 3, 6, L)
         Of a device and class: held, to spare, lacking, from which on it is met; and of the graph: asked of the device
         as a transmitter, and then held. Three rows more are for trials, the first of them holds the ideal distribution.
-    device : ndarray (N, 7)
+    device : ndarray (N, 9)
         Of a device: its points, its distance from the ideal, its score, its points that count towards a budget. Of the
-        cluster of that number: its budget, its devices, its points.
+        cluster of that number: its budget, its devices, its points in two parts, how many devices these belong to.
     links : ndarray of int (N, 5)
         Transmitter of a device, -1 for none; its receivers as a doubly linked list: first, next, previous; its cluster.
     trust : ndarray of bool (N, N, L)
@@ -55,7 +55,7 @@ class Game(NamedTuple):
         points[:count, kernel.DEFICIT] = problem.deficit
         points[:count, kernel.NEEDED] = problem.gate * problem.thresholds - SLACK
         points[count, kernel.COUNTS] = ideal
-        device = np.zeros((count, 7))
+        device = np.zeros((count, 9))
         device[:, kernel.TOTAL] = counts.sum(-1)
         device[:, kernel.BEFORE] = distance(problem.metric, counts, ideal)
         device[:, kernel.BUDGET] = np.inf

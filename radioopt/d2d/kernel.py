@@ -19,7 +19,7 @@ SHARE, SHARE_NOW = SURPLUS, DEFICIT
 #: least divisor
 TINY = 1e-300
 # device[device, column], then device[cluster, column]; SCORE, OUTSIDE and LOAD are the graph's
-TOTAL, BEFORE, SCORE, OUTSIDE, BUDGET, MEMBERS, LOAD = range(7)
+TOTAL, BEFORE, SCORE, OUTSIDE, BUDGET, MEMBERS, LOAD, LOAD_LOW, CROSSING = range(9)
 # links[device, column]: transmitter, receivers as a doubly linked list, cluster
 SOURCE, HEAD, FOLLOWING, PREVIOUS, CLUSTER = range(5)
 # numbers[...]
@@ -78,17 +78,6 @@ def request_factor(outage, numbers, i, j):
 
 
 @kernel
-def is_useful(points, trust, outage, numbers, i, j):
-    """Whether i could ask j for anything."""
-    if i == j or request_factor(outage, numbers, i, j) == 0.0:
-        return False
-    for m in range(points.shape[2]):
-        if points[i, DEFICIT, m] > 0.0 and points[j, SURPLUS, m] > 0.0 and trust[j, i, m]:
-            return True
-    return False
-
-
-@kernel
 def refresh(points, device, links, trust, outage, numbers, k):
     """Bring points and score of device k up to date with the demands; return its points towards a budget."""
     for m in range(points.shape[2]):
@@ -112,16 +101,26 @@ def refresh(points, device, links, trust, outage, numbers, k):
 
 
 @kernel
+def count(device, cluster, points):
+    """Add to the points of a cluster, or take away; in two parts, so that rounding does not pile up."""
+    load = device[cluster, LOAD] + points
+    part = load - device[cluster, LOAD]
+    low = device[cluster, LOAD_LOW] + ((device[cluster, LOAD] - (load - part)) + (points - part))
+    device[cluster, CROSSING] += (1.0 if points > 0.0 else 0.0) - (1.0 if points < 0.0 else 0.0)
+    if device[cluster, CROSSING] == 0.0:
+        load, low = 0.0, 0.0
+    device[cluster, LOAD] = load + low
+    device[cluster, LOAD_LOW] = low - (device[cluster, LOAD] - load)
+
+
+@kernel
 def update(points, device, links, trust, outage, numbers, k):
     """Bring device k and the points of its cluster up to date."""
     counted = refresh(points, device, links, trust, outage, numbers, k)
     if counted != device[k, OUTSIDE]:
+        count(device, links[k, CLUSTER], -device[k, OUTSIDE])
+        count(device, links[k, CLUSTER], counted)
         device[k, OUTSIDE] = counted
-        cluster, load = links[k, CLUSTER], 0.0
-        for other in range(device.shape[0]):  # anew, so that rounding does not pile up
-            if links[other, CLUSTER] == cluster:
-                load += device[other, OUTSIDE]
-        device[cluster, LOAD] = load
 
 
 @kernel
@@ -137,7 +136,7 @@ def ask(points, trust, outage, numbers, i, j):
 def play(points, device, links, trust, outage, numbers):
     """Exchange over the graph of ``links[:, SOURCE]``, without the lists of receivers."""
     for j in range(device.shape[0]):
-        device[j, LOAD] = 0.0
+        device[j, LOAD], device[j, LOAD_LOW], device[j, CROSSING] = 0.0, 0.0, 0.0
         for m in range(points.shape[2]):
             points[j, DEMAND, m] = 0.0
     for i in range(device.shape[0]):
@@ -145,7 +144,7 @@ def play(points, device, links, trust, outage, numbers):
             ask(points, trust, outage, numbers, i, links[i, SOURCE])
     for k in range(device.shape[0]):
         device[k, OUTSIDE] = refresh(points, device, links, trust, outage, numbers, k)
-        device[links[k, CLUSTER], LOAD] += device[k, OUTSIDE]
+        count(device, links[k, CLUSTER], device[k, OUTSIDE])
 
 
 @kernel

@@ -4,9 +4,9 @@ Local search is coordinate ascent on F: a device at a time gets the transmitter 
 rises with every move and there are finitely many graphs, so it ends, where no device alone can do better. Selfish
 devices may go in circles instead, and F is neither submodular nor monotone, so that no greedy order is safe.
 
-What a link would gain depends on its transmitter, on that one's receivers and on what the receiver itself gives, so it
-is kept until one of these changes. ``clock`` counts moves; ``stamp`` says when a transmitter or a receiver of its was
-last concerned, ``given`` when a device's own giving was.
+What a link would gain depends on its transmitter, on what the receiver itself gives and, if the transmitter would run
+short, on its receivers; it is kept until one of these changes, and a device for which nothing has changed stays as it
+is. ``clock`` counts moves, and the stamps of a device say at which it last was concerned.
 """
 
 import math
@@ -14,94 +14,150 @@ import math
 import numpy as np
 
 from radioopt.d2d.kernel import (
+    AFTER,
     ALPHA,
     BETA,
     BUDGET,
+    CLUSTER,
+    DEFICIT,
     FOLLOWING,
     GAMMA,
     HEAD,
     RECEIVED,
     SOURCE,
+    SURPLUS,
     attach,
     begin,
     budget_gain,
     detach,
     gain,
-    is_useful,
     objective,
+    request_factor,
 )
+from radioopt.d2d.kernel_trials import LANES, room, try_links
 from radioopt.numerics.jit import kernel
 
+# stamps[what, device]: when what is asked of it changed, when what it has did, when what is asked of a receiver of its
+# did; when it last chose; and stamps[LOADED, cluster], when requests of that did
+ASKED_OF, HOLDING, SHARING, SETTLED, LOADED = range(5)
+#: relative difference of points that counts as none
+UNCHANGED = 1e-13
+
 
 @kernel
-def fill_candidates(points, trust, outage, numbers, allowed, candidates):
-    """List the useful transmitters of least outage of every device, -1 behind them; return the number of links.
+def fill_candidates(game, allowed, nearest, candidates, asks):
+    """List the first useful ones of the ``nearest`` transmitters of every device, -1 behind them; return the fewest.
 
-    A heap with the worst on top, so that a device looks at every other one once.
+    Devices that lack nothing do not count. ``asks`` gets whether the receiver may ask for anything, for each of these
+    links and each class.
     """
+    points, _, _, trust, outage, numbers = game
     devices, most = candidates.shape
-    total = 0
+    fewest = most
     for i in range(devices):
-        heap, size = candidates[i], 0
-        for j in range(devices):
-            lost = outage[i, j]
-            if size == most and lost >= outage[i, heap[0]]:
+        size, lacking = 0, False
+        for m in range(points.shape[2]):
+            lacking |= points[i, DEFICIT, m] > 0.0
+        for j in nearest[i]:
+            if size == most:
+                break
+            if i == j or not allowed[i, j] or request_factor(outage, numbers, i, j) == 0.0:
                 continue
-            if not (allowed[i, j] and is_useful(points, trust, outage, numbers, i, j)):
-                continue
-            if size < most:
-                at = size
+            useful = False
+            for m in range(points.shape[2]):
+                asks[i, size, m] = (points[j, SURPLUS, m] > 0.0) & trust[j, i, m]
+                useful |= asks[i, size, m] & (points[i, DEFICIT, m] > 0.0)
+            if useful:
+                candidates[i, size] = j
                 size += 1
-                while at > 0 and outage[i, heap[(at - 1) // 2]] < lost:
-                    heap[at] = heap[(at - 1) // 2]
-                    at = (at - 1) // 2
-            else:
-                at = 0
-                while True:
-                    child = 2 * at + 1
-                    if child >= size:
-                        break
-                    if child + 1 < size and outage[i, heap[child + 1]] > outage[i, heap[child]]:
-                        child += 1
-                    if outage[i, heap[child]] <= lost:
-                        break
-                    heap[at] = heap[child]
-                    at = child
-            heap[at] = j
-        total += size
-        for at in range(size, most):
-            heap[at] = -1
-    return total
+        fewest = min(fewest, size) if lacking else fewest
+        for c in range(size, most):
+            candidates[i, c] = -1
+    return fewest
 
 
 @kernel
-def mark(links, i, old, new, stamp, given, clock):
+def mark(points, links, i, old, new, known, stamps, clock):
     """Note whom a move of i from transmitter ``old`` to ``new`` concerns."""
-    stamp[i] = clock
+    stamps[LOADED, links[i, CLUSTER]] = clock
+    stamps[HOLDING, i], known[i] = clock, points[i, AFTER]
     for j in (old, new):
         if j >= 0:
-            stamp[j], given[j] = clock, clock
+            stamps[ASKED_OF, j], known[j] = clock, points[j, AFTER]
             if links[j, SOURCE] >= 0:
-                stamp[links[j, SOURCE]] = clock
+                stamps[SHARING, links[j, SOURCE]] = clock
             k = links[j, HEAD]
             while k >= 0:
-                stamp[k] = clock
+                for m in range(points.shape[2]):
+                    if abs(points[k, AFTER, m] - known[k, m]) > UNCHANGED * (1.0 + known[k, m]):
+                        known[k, m] = points[k, AFTER, m]
+                        stamps[HOLDING, k] = clock
                 k = links[k, FOLLOWING]
 
 
 @kernel
-def climb(game, candidates, order, max_passes, gains, times, stamp, given, clock):
+def climb(game, candidates, asks, order, max_passes, trials, stamps, clock):
     """Let devices choose in order until none moves; return the clock and the passes, negative if cut short."""
     points, device, links, trust, outage, numbers = game
+    gains, theirs, times, short = trials
+    lanes, work = room(points.shape[2]), np.empty((3, LANES), np.int64)
+    slots, waiting = np.empty((2, LANES), np.int64), np.empty(2, np.int64)
     tolerance = 1e-12 * (1.0 + numbers[GAMMA]) * (numbers[ALPHA] + numbers[BETA])
     received = numbers[RECEIVED] > 0.0
     budgeted = received or device[:, BUDGET].min() < math.inf
+    known = points[: device.shape[0], AFTER].copy()
     clock += 1
-    stamp[:] = clock
+    stamps[:] = clock
+    stamps[SETTLED] = 0
     for passed in range(max_passes):
         moved = False
         for i in order:
-            old = detach(points, device, links, trust, outage, numbers, i)
+            settled, old = stamps[SETTLED, i], links[i, SOURCE]
+            again = received or max(stamps[ASKED_OF, i], stamps[LOADED, links[i, CLUSTER]]) > settled
+            if old >= 0:
+                changed = max(stamps[ASKED_OF, old], stamps[HOLDING, old])
+                again = again or max(changed, stamps[SHARING, old]) > settled
+            detached = False
+            waiting[:] = 0
+            for c in range(candidates.shape[1]):
+                j, since = candidates[i, c], times[i, c]
+                if j < 0:
+                    break
+                anew = since < stamps[ASKED_OF, j] or since < stamps[ASKED_OF, i]
+                anew = anew or (short[i, c] and since < stamps[SHARING, j])
+                if j == old or not (anew or since < stamps[HOLDING, j]):
+                    continue
+                if not detached:
+                    detach(points, device, links, trust, outage, numbers, i)
+                    detached = True
+                kind = 1 if anew else 0
+                times[i, c], slots[kind, waiting[kind]] = clock, c
+                waiting[kind] += 1
+                if waiting[kind] == LANES:
+                    try_links(
+                        game, i, candidates, asks, slots[kind], LANES, anew, work, lanes, gains, theirs, short
+                    )
+                    waiting[kind] = 0
+            for kind in range(2):
+                if waiting[kind] > 0:
+                    try_links(
+                        game,
+                        i,
+                        candidates,
+                        asks,
+                        slots[kind],
+                        waiting[kind],
+                        kind == 1,
+                        work,
+                        lanes,
+                        gains,
+                        theirs,
+                        short,
+                    )
+            if not (detached or again):
+                continue
+            if not detached:
+                detach(points, device, links, trust, outage, numbers, i)
             best, value = old, 0.0
             if old >= 0:
                 value = gain(points, device, links, trust, outage, numbers, i, old)
@@ -112,14 +168,8 @@ def climb(game, candidates, order, max_passes, gains, times, stamp, given, clock
                 j = candidates[i, c]
                 if j < 0:
                     break
-                if j == old:
-                    continue
-                if times[i, c] < stamp[j] or times[i, c] < given[i]:
-                    gains[i, c] = gain(points, device, links, trust, outage, numbers, i, j)
-                    times[i, c] = clock
-                if (
-                    gains[i, c] > value + tolerance or received
-                ):  # more requests cost, but less may be received
+                # more requests cost, but less may be received
+                if j != old and (gains[i, c] > value + tolerance or received):
                     found = gains[i, c]
                     if budgeted:
                         found += budget_gain(points, device, links, trust, outage, numbers, i, j)
@@ -128,14 +178,15 @@ def climb(game, candidates, order, max_passes, gains, times, stamp, given, clock
             attach(points, device, links, trust, outage, numbers, i, best)
             if best != old:
                 moved, clock = True, clock + 1
-                mark(links, i, old, best, stamp, given, clock)
+                mark(points, links, i, old, best, known, stamps, clock)
+            stamps[SETTLED, i] = clock
         if not moved:
             return clock, passed + 1
     return clock, -max_passes
 
 
 @kernel
-def local_search(game, candidates, initial, orders, max_passes, best):
+def local_search(game, candidates, asks, initial, orders, max_passes, best):
     """Climb from every row of ``initial`` in its order; ``best`` gets the best graph.
 
     Returns
@@ -147,14 +198,14 @@ def local_search(game, candidates, initial, orders, max_passes, best):
     finished : bool
         Whether every climb ended by itself.
     """
-    devices, width = candidates.shape
     points, device, links, trust, outage, numbers = game
-    gains, times = np.empty((devices, width)), np.zeros((devices, width), np.int64)
-    stamp, given = np.zeros(devices, np.int64), np.zeros(devices, np.int64)
+    shape = candidates.shape
+    trials = np.zeros(shape), np.zeros(shape), np.zeros(shape, np.int64), np.zeros(shape, np.bool_)
+    stamps = np.zeros((5, candidates.shape[0]), np.int64)
     value, passes, finished, clock = -math.inf, 0, True, 0
     for start in range(initial.shape[0]):
         begin(points, device, links, trust, outage, numbers, initial[start])
-        clock, used = climb(game, candidates, orders[start], max_passes, gains, times, stamp, given, clock)
+        clock, used = climb(game, candidates, asks, orders[start], max_passes, trials, stamps, clock)
         passes += abs(used)
         finished = finished and used > 0
         found = objective(device, links, outage, numbers)

@@ -57,11 +57,11 @@ def local_search(
     at_least("local-search", starts=(starts, 1), candidates=(candidates, 0), seed=(seed, 0))
     source, passes, finished = _room(problem)
     for index, one in instances(problem):
-        game, links, _ = prepare(one, candidates)
+        game, links, asks = prepare(one, candidates)
         rng = np.random.default_rng([seed, *index])
         orders, initial = _starts(rng, links, starts)
         _, passes[index], finished[index] = kernel_search.local_search(
-            game, links, initial, orders, options.max_iterations, source[index]
+            game, links, asks, initial, orders, options.max_iterations, source[index]
         )
     return GraphSolution.judged(problem, "local-search", source, passes, options, stopped=finished == 0)
 
@@ -93,7 +93,9 @@ def enumerate_graphs(
     """
     source, count, _ = _room(problem)
     for index, one in instances(problem):
-        game, links, graphs = prepare(one, one.sizes["device"])
+        game, links, _ = prepare(one, one.sizes["device"])
+        with np.errstate(over="ignore"):
+            graphs = float(np.prod(1.0 + (links >= 0).sum(-1)))
         if graphs > max_graphs:
             raise OptionError(
                 f"enumerate: {graphs:.3g} graphs of useful links, more than max_graphs = {max_graphs}: "
@@ -103,15 +105,36 @@ def enumerate_graphs(
     return GraphSolution.judged(problem, "enumerate", source, count, options, proven=True)
 
 
-def prepare(problem: GraphProblem, candidates: int) -> tuple[Game, Array, float]:
-    """Arrays for the kernels: the instance with room for a graph, the links to try, and the number of their graphs."""
+def prepare(problem: GraphProblem, candidates: int) -> tuple[Game, Array, Array]:
+    """Arrays for the kernels: the instance with room for a graph; the links to try, and the classes each may ask for.
+
+    These are the useful transmitters of least outage of every device. Few of the nearest are useless, so half as many
+    again are looked at first.
+    """
     devices = problem.sizes["device"]
-    few = candidates or (devices if devices < MANY_DEVICES else FEW_LINKS)
-    game, links = Game.of(problem), np.empty((devices, min(few, devices)), np.int64)
-    kernel_search.fill_candidates(game.points, game.trust, game.outage, game.numbers, problem.allowed, links)
-    with np.errstate(over="ignore"):
-        graphs = float(np.prod(1.0 + (links >= 0).sum(-1)))
-    return game, links, graphs
+    most = min(candidates or (devices if devices < MANY_DEVICES else FEW_LINKS), devices)
+    game, links = Game.of(problem), np.empty((devices, most), np.int64)
+    asks = np.zeros((*links.shape, problem.sizes["class"]), np.bool_)
+    looked_at = min(most + most // 2, devices)
+    while True:
+        in_any_order = np.broadcast_to(np.arange(devices), (devices, devices))
+        nearest = in_any_order if most == devices else _nearest(problem, looked_at)
+        fewest = kernel_search.fill_candidates(game, problem.allowed, nearest, links, asks)
+        if fewest == most or looked_at == devices:
+            return game, links, asks
+        looked_at = min(4 * looked_at, devices)
+
+
+def _nearest(problem: GraphProblem, count: int) -> Array:
+    """So many transmitters of least outage that each device may have, in their order."""
+    outage = problem.outage_probability
+    if not problem.allowed.all():
+        outage = np.where(problem.allowed, outage, np.inf)
+    if count == len(outage):
+        return np.asarray(outage.argsort(1))
+    nearest = np.argpartition(outage, count - 1, axis=1)[:, :count]
+    order = np.take_along_axis(outage, nearest, 1).argsort(1)
+    return np.take_along_axis(nearest, order, 1)
 
 
 def at_least(method: str, **given: tuple[float, float]) -> None:
