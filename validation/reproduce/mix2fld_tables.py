@@ -101,14 +101,14 @@ _DIGITS: dict[str, Any] = {
     "few_iid": "balanced:20",
     "few_rare": "rare-labels:2,1,2",
 }
-_FASHION: dict[str, Any] = {"data": "fashion-mnist@32000+1000", "target": 0.7} | {
+_FASHION: dict[str, Any] = {"data": "fashion-mnist@32000+1000", "target": 0.6} | {
     name: "balanced:500" if "iid" in name else "rare-labels:2,2,62"
     for name in ("iid", "rare", "few_iid", "few_rare")
 }
 SETTINGS: dict[tuple[str, bool], Setting] = {
     ("digits", False): Setting(**_DIGITS, **_REDUCED, model="mlp"),
     ("digits", True): Setting(**_DIGITS, **_FULL, model="mix2fld-cnn"),
-    ("fashion-mnist", False): Setting(**_FASHION, **_REDUCED, model="mlp:16"),
+    ("fashion-mnist", False): Setting(**_FASHION, **_REDUCED | {"learning_rate": 0.01}, model="mlp"),
     ("fashion-mnist", True): Setting(**_FASHION, **_FULL, model="mix2fld-cnn"),
 }
 
