@@ -284,7 +284,7 @@ def maximise_dual(actions, users, choices, free, tau, most):
     at_slope = max(at_slope * per_user, tau)
     while passes < most:
         passes += 1
-        scores, fixed, cpu, width = scan(actions, users, choices, free, at_low, at_slope, False)
+        scores, fixed, cpu, width = scan(actions, users, choices, free, at_low, at_slope, np.bool_(False))
         value = scores - at_low * at_low - at_slope * at_slope + tau * tau
         if value > bound:
             bound, low, slope = value, at_low, at_slope

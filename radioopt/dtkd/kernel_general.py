@@ -41,6 +41,8 @@ from radioopt.numerics.jit import kernel, parallel_kernel, prange
 SLACK = 1e-12
 # evaluations of the dual in one box, and how often the box may grow
 CUTS, GROWTHS = 90, 30
+# directions of prices in which a feasible vector is looked for where the search was cut before it met one
+DIRECTIONS = 16
 
 
 @kernel
@@ -166,6 +168,41 @@ def may_fit(user, table, alpha, server, band, guess_cpu, guess_width, chosen):
 
 
 @kernel
+def rescue(
+    user, table, alpha, delta, server, band, coupled, cpu_price, nu, guess_cpu, guess_width, chosen, best
+):
+    """Find a feasible vector where the search was cut before it met one: best actions at prices of all directions.
+
+    Returns its value (inf if there is none), lambda and kappa.
+    """
+    found, best_cpu, best_width = math.inf, 0.0, 0.0
+    big = HUGE * (guess_cpu * server + guess_width * band)
+    for turn in range(-1, DIRECTIONS + 1):
+        if turn < 0:
+            price_all(user, table, alpha, delta, server, band, cpu_price, nu, chosen)
+        else:
+            t = turn / DIRECTIONS
+            price_all(user, table, alpha, 0.0, server, band, big * t / server, big * (1.0 - t) / band, chosen)
+        price, width_price, dual = clear(
+            user,
+            table,
+            chosen,
+            alpha,
+            delta,
+            server,
+            band,
+            coupled,
+            found,
+            cpu_price,
+            max(delta + nu, guess_width),
+        )
+        if price < math.inf and dual < found:
+            found, best_cpu, best_width = dual, price, width_price
+            best[:] = chosen
+    return found, best_cpu, best_width
+
+
+@kernel
 def same(user, table, k, j):
     """Whether two users are the same user twice."""
     for row in range(user.shape[0]):
@@ -203,7 +240,7 @@ def solve_one(
     user, table = np.empty((5, size)), np.empty((4, size, count))
     fill(device, instance, i, catalogue, user, table)
     chosen, best = np.empty(size, np.int64), np.empty(size, np.int64)
-    roots_c, roots_d, coupled = 0.0, 0.0, False
+    roots_c, roots_d, tightest = 0.0, 0.0, math.inf
     for k in range(size):
         work, load = 0.0, 0.0
         for a in range(count):
@@ -212,7 +249,8 @@ def solve_one(
         rate = math.log1p(user[SIGNAL, k] * size / band) if user[SIGNAL, k] > 0.0 else 1.0
         roots_c += math.sqrt(work)
         roots_d += math.sqrt(load / rate)
-        coupled = coupled or device[DEADLINE, i, k] < math.inf
+        tightest = min(tightest, device[DEADLINE, i, k])
+    coupled = tightest < math.inf  # not from a literal, for which all callees would be compiled once more
     guess_cpu = max(alpha * (roots_c / server) ** 2, 1e-300)
     guess_width = max(alpha * (roots_d / band) ** 2, delta, 1e-300)
     out_counts[NODES, i] = 0
@@ -226,7 +264,7 @@ def solve_one(
     if not -math.inf < bound < math.inf:  # float64 is too narrow for the instance
         no_answer(i, passes, out_device, out_model, out_local, out_instance, out_counts)
         return
-    value, cpu_price, width_price, nodes = search(
+    value, cpu_of_best, width_price, nodes = search(
         user,
         table,
         alpha,
@@ -244,12 +282,28 @@ def solve_one(
     )
     ended = nodes <= node_limit
     out_counts[NODES, i] = nodes if ended else -node_limit
+    if value == math.inf and not ended:
+        value, cpu_of_best, width_price = rescue(
+            user,
+            table,
+            alpha,
+            delta,
+            server,
+            band,
+            coupled,
+            cpu_price,
+            nu,
+            guess_cpu,
+            guess_width,
+            chosen,
+            best,
+        )
     if value == math.inf:
         no_answer(i, -1 if ended else passes, out_device, out_model, out_local, out_instance, out_counts)
         return
     write_choice(i, best, out_model, out_local)
     write_shares(
-        device, instance, i, catalogue, user, table, best, cpu_price, width_price, out_device, out_instance
+        device, instance, i, catalogue, user, table, best, cpu_of_best, width_price, out_device, out_instance
     )
     if ended:
         bound = max(bound, value)

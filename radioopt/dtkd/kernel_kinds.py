@@ -81,7 +81,7 @@ def find_kinds(device, instance, models, kinds):
             return MALFORMED
         densities += density > 0.0
         extremes += not SMALL < power < LARGE
-    count_users(flat, 0, count * users, float(models), sums)
+    count_users(flat, np.int64(0), count * users, float(models), sums)  # a literal would be a type of its own
     if sums[WRONG] > 0.0:
         return MALFORMED
     kind = kind_of(sums, count * users, densities > 0, extremes > 0)

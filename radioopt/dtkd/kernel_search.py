@@ -339,7 +339,7 @@ def solve_one(
     spread_u, spread_v = spread(actions, users)
     rounding_up = 0.5 * (spread_u * spread_u + spread_v * spread_v)  # Shapley and Folkman, on top of max D
     g = min(least, within + rounding_up) - bound + slack
-    _, _, cpu, width = scan(actions, users, choices, free, low, slope, True)
+    _, _, cpu, width = scan(actions, users, choices, free, low, slope, np.bool_(True))
     core, levels = undecided(device, i, actions, users, choices, free, g)
     found, nodes, ended = beyond(cpu, cpu, width, width, low, slope, tau), 0, True
     if core.size > 0:
@@ -347,7 +347,7 @@ def solve_one(
             actions, users, choices, core, levels, cpu, width, low, slope, tau, g, slack, node_limit
         )
     if least < bound + found - slack:  # cut before anything as good was found
-        scan(actions, users, choices, free, least_low, least_slope, True)
+        scan(actions, users, choices, free, least_low, least_slope, np.bool_(True))
         ended = ended and found < math.inf
     write_choice(i, users[CHOICE], out_model, out_local)
     write_parts(instance, i, actions, users, out_device)

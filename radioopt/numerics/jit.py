@@ -26,6 +26,8 @@ Flags used
     ``bits_of`` and ``float_of`` reinterpret a float64 as an int64 and back, one instruction or none. ``shaped`` is
     ``reshape`` without its checks, a tenth of a microsecond each.
 
+A call with a literal argument (0, True) compiles the callee once more, for that literal; ``np.int64(0)`` does not.
+
 Flags not used
     ``fastmath=True`` lets the compiler assume there is no NaN and folds ``isnan`` to false, so a failed instance
     would look solved.

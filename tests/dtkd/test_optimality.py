@@ -147,6 +147,18 @@ def test_hard_instances_end_at_the_node_limit_with_a_true_gap(users):
         problem.solve(node_limit=10_000)
 
 
+def test_a_search_that_is_cut_at_once_has_a_feasible_point():
+    """Where not even one vector of actions was reached, prices of some direction give one."""
+    for seed in range(2 if INTERPRETED else 20):
+        rng, users = np.random.default_rng(seed), 3 if INTERPRETED else 8 + seed
+        problem = zoo.draw(users, seed=seed)
+        problem = problem.replace(max_delay_s=problem.solve().delay_s * rng.uniform(0.85, 0.95, users))
+        cut, best = problem.solve(throw=False, node_limit=1), problem.solve(throw=False, node_limit=10_000)
+        assert cut.status in (Status.OPTIMAL, Status.NODE_LIMIT)
+        assert cut.verify().residual <= 1e-11
+        assert cut.bound <= best.objective <= cut.objective + 1e-12 * abs(cut.objective)
+
+
 @compiled
 def test_bounds_and_deadlines_with_many_users():
     problem = zoo.draw(500, seed=2)

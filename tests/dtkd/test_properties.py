@@ -165,6 +165,41 @@ def test_a_batch_is_its_instances_bit_for_bit(extended):
         assert together[i] == alone
 
 
+def test_a_batch_may_mix_what_its_instances_ask():
+    """Bounds, given choices, some of them, extreme numbers: each instance is solved as it is alone."""
+    plain = zoo.draw(3)
+    mixed = [
+        plain,
+        plain.replace(max_bandwidth_hz=2.6e6),
+        plain.fix(1, 0),
+        plain.fix([-1, 2, -1]),
+        plain.replace(channel_gain=plain.channel_gain * 1e-70, noise_power_w=1e-82),
+        plain.replace(noise_power_w=0.0, noise_psd_w_per_hz=1e-19),
+        plain.replace(max_delay_s=1.0),
+        plain,
+    ]
+    kinds = [int(problem._kinds) for problem in mixed]
+    assert kinds == [
+        kernel_kinds.FREE, kernel_kinds.GENERAL, kernel_kinds.GIVEN, kernel_kinds.MIXED, kernel_kinds.MIXED,
+        kernel_kinds.GENERAL, kernel_kinds.GENERAL, kernel_kinds.FREE,
+    ]  # fmt: skip
+    together = batch_of(mixed)
+    assert together._kinds.tolist() == kinds
+    answers = together.solve()
+    for i, problem in enumerate(mixed):
+        assert answers[i] == problem.solve(throw=False)
+    assert answers.objective[4] == pytest.approx(answers.objective[0], rel=1e-12)
+
+
+def test_hard_instances_of_a_batch_are_searched_alone():
+    """Too many vectors are left to be tried one by one, among easy instances and alone."""
+    hard, easy = zoo.subset_sum(9), zoo.draw(9, catalogue=zoo.subset_sum(9).catalogue)
+    answers = batch_of([easy, hard, easy]).solve()
+    assert answers[1] == hard.solve()
+    assert answers[0] == answers[2] == easy.solve()
+    assert hard.solve().nodes > 64
+
+
 @pytest.mark.skipif(INTERPRETED, reason="there are no threads without the compiler")
 def test_threads_give_the_same_bits():
     users, start = 5, solver.PARALLEL_FROM
