@@ -9,6 +9,8 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
+import pytest
 from hypothesis import HealthCheck, settings
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -63,3 +65,10 @@ interpreted = os.environ.get("NUMBA_DISABLE_JIT", "0") != "0"
 settings.register_profile("repeatable", common, derandomize=True, max_examples=15 if interpreted else 40)
 settings.register_profile("explore", common, max_examples=1000)
 settings.load_profile("repeatable")
+
+
+@pytest.fixture(autouse=interpreted)
+def quiet_scalars():
+    """Without the compiler kernels compute with NumPy's scalars, which warn where compiled code does not."""
+    with np.errstate(all="ignore"):
+        yield
