@@ -21,6 +21,10 @@ from radioopt.base.record import Record
 OWN = ("learning", "radioopt")
 
 
+#: generators that one may have spawned: each takes memory when it is brought to that state again
+MOST_SPAWNED = 1_000_000
+
+
 class Writer:
     """Turns values into trees of JSON, with the bytes of their arrays side by side in one block.
 
@@ -161,11 +165,8 @@ class Reader:
             return array if kind == "array" else array[()]
         if kind == "tensor":
             name, shape, start, length = content
-            flat = (
-                torch.frombuffer(bytearray(self._bytes(start, length)), dtype=torch.uint8) if length else None
-            )
-            dtype = getattr(torch, name)
-            return torch.empty(shape, dtype=dtype) if flat is None else flat.view(dtype).reshape(shape)
+            data = np.frombuffer(bytearray(self._bytes(start, length)), np.uint8)
+            return torch.from_numpy(data).view(getattr(torch, name)).reshape(shape)
         if kind == "generator":
             state = self.value(content)
             generator = np.random.Generator(getattr(np.random, state["state"]["bit_generator"])())
@@ -206,6 +207,8 @@ def set_generator_state(generator: np.random.Generator, state: Mapping[str, Any]
     """Bring a generator that has the same seed, and is not ahead, to a state of :func:`generator_state`."""
     generator.bit_generator.state = state["state"]
     missing = state["spawned"] - getattr(generator.bit_generator.seed_seq, "n_children_spawned", 0)
+    if missing > MOST_SPAWNED:
+        raise ValueError(f"a generator that spawned {missing} others")
     if missing > 0:
         generator.spawn(missing)
 
