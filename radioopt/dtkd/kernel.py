@@ -117,33 +117,38 @@ def score(actions, a, r, w):
 def scan_eights(actions, users, count, note):
     """Choose among all actions at the prices written last, eight users at a time, for the first ``count`` users.
 
-    Returns the sum of their scores, and of u and v; who takes which action is written only if it is to be noted, since
+    Returns the sum of their scores, and of k, u and v. Who takes which action is written only if it is to be noted:
     very many users take as long to write as to scan.
     """
-    scores, cpu, width = 0.0, 0.0, 0.0
+    scores, fixed, cpu, width = 0.0, 0.0, 0.0, 0.0
     for begin in range(0, count, CHUNK):
-        part_scores, part_cpu, part_width = broadcast(0.0), broadcast(0.0), broadcast(0.0)
+        part_scores, part_fixed, part_cpu, part_width = (
+            broadcast(0.0), broadcast(0.0), broadcast(0.0), broadcast(0.0)
+        )  # fmt: skip
         for k in range(begin, min(begin + CHUNK, count), LANES):
             r, w = pick(users, (R, k)), pick(users, (W, k))
             least, choice = score(actions, 0, r, w), broadcast(0.0)
-            u, s = broadcast(actions[U, 0]), broadcast(actions[S, 0])
+            own, u, s = actions[K, 0] + actions[T, 0] * r, broadcast(actions[U, 0]), broadcast(actions[S, 0])
             for a in range(1, actions.shape[1]):
                 here = score(actions, a, r, w)
                 better = here < least
                 least = select(better, here, least)
                 choice = select(better, float(a), choice)
+                own = select(better, actions[K, a] + actions[T, a] * r, own)
                 u = select(better, actions[U, a], u)
                 s = select(better, actions[S, a], s)
             if note:
                 put(users, (LEAST, k), least)
                 put(users, (CHOICE, k), choice)
             part_scores = part_scores + least
+            part_fixed = part_fixed + own
             part_cpu = part_cpu + u
             part_width = part_width + s * w
         scores += lane_sum(part_scores)
+        fixed += lane_sum(part_fixed)
         cpu += lane_sum(part_cpu)
         width += lane_sum(part_width)
-    return scores, cpu, width
+    return scores, fixed, cpu, width
 
 
 @kernel
@@ -164,18 +169,20 @@ def scan(actions, users, choices, free, low, slope, note):
     count = users.shape[1]
     price(actions, low, slope)
     whole = count - count % LANES if free else 0
-    scores, cpu, width = scan_eights(actions, users, whole, note)
+    scores, fixed, cpu, width = scan_eights(actions, users, whole, note)
     for begin in range(whole, count, CHUNK):
-        part_scores, part_cpu, part_width = 0.0, 0.0, 0.0
+        part_scores, part_fixed, part_cpu, part_width = 0.0, 0.0, 0.0, 0.0
         for k in range(begin, min(begin + CHUNK, count)):
             a = choose_allowed(actions, users, choices, k)
             part_scores += users[LEAST, k]
+            part_fixed += actions[K, a] + actions[T, a] * users[R, k]
             part_cpu += actions[U, a]
             part_width += actions[S, a] * users[W, k]
         scores += part_scores
+        fixed += part_fixed
         cpu += part_cpu
         width += part_width
-    return scores, scores - 2.0 * (low * cpu + slope * width), cpu, width
+    return scores, fixed, cpu, width
 
 
 @kernel

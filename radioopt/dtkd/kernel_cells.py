@@ -108,17 +108,18 @@ def scan(actions, users, low, slope):
     for k in range(users.shape[0] // 5):
         r, w = load(users, 5 * k + R), load(users, 5 * k + W)
         least, u, s = score(actions, 0, r, w), load(actions, U), load(actions, S)
+        own = load(actions, K) + load(actions, T) * r
         for a in range(1, actions.shape[0] // 6):
             here = score(actions, a, r, w)
             better = here < least
             least = select(better, here, least)
+            own = select(better, load(actions, 6 * a + K) + load(actions, 6 * a + T) * r, own)
             u = select(better, load(actions, 6 * a + U), u)
             s = select(better, load(actions, 6 * a + S), s)
-        v = s * w
         scores = scores + least
-        fixed = fixed + (least - 2.0 * (low * u + slope * v))
+        fixed = fixed + own
         cpu = cpu + u
-        width = width + v
+        width = width + s * w
     return scores, fixed, cpu, width
 
 
@@ -359,7 +360,7 @@ def try_few(actions, users, cell, j, level, marks):
             vectors *= at - begin
             size += 1
             marks[BEGIN, size] = at
-    if at == LEVELS:
+    if size == 0 or at == LEVELS:
         return 0
     low, slope, tau, found, nodes = cell[LOW, j], cell[SLOPE, j], cell[TAU, j], math.inf, 0
     depth, marks[SPOT, 0] = 0, -1
