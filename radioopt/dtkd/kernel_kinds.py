@@ -38,7 +38,7 @@ SMALL, LARGE = 1e-60, 1e60
 def count_users(device, begin, end, models, sums):
     """Count users of each sort among those from ``begin`` to ``end`` of the flattened batch."""
     limited, both, neither, wrong, extreme = 0.0, 0.0, 0.0, 0.0, 0.0
-    for n in range(begin, end):
+    for n in range(np.uint64(begin), np.uint64(end)):  # unsigned: no index counts from the end
         low = (device[F_LOW, n] > 0.0) | (device[B_LOW, n] > 0.0)
         high = (device[F_HIGH, n] < math.inf) | (device[B_HIGH, n] < math.inf)
         model, place = device[MODEL, n], device[PLACE, n]

@@ -6,6 +6,8 @@ instances, one in each lane of the registers. The last block repeats its last in
 
 import math
 
+import numpy as np
+
 from radioopt.dtkd.kernel import (
     ALPHA,
     AVERAGE,
@@ -186,9 +188,10 @@ def solve_span(device, instance, catalogue, feasible, tight, begin, end, packed)
     users_of_all = device.shape[1] * users
     fields = shaped(device, (device.shape[0], users_of_all))
     model, local = shaped(out_model, (users_of_all,)), shaped(out_local, (users_of_all,))
-    for n in range(begin * users, end * users):
+    start, stop = np.uint64(begin * users), np.uint64(end * users)  # unsigned: no index counts from the end
+    for n in range(start, stop):
         model[n] = int(fields[MODEL, n])
-    for n in range(begin * users, end * users):
+    for n in range(start, stop):
         local[n] = fields[PLACE, n] > 0.5
     return worst
 
