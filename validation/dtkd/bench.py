@@ -29,7 +29,7 @@ NOTES = (
     "radioopt's times of a batch are per instance and on all threads where nothing else is said; SCIP's are of single "
     "instances, modelling included.",
     "The normal form holds three numbers per user and action; radioopt's search works on two per user and four per "
-    "action instead, so that it may take less than building what it replaces.",
+    "action instead, eight cells at a time, so that it may take less than building what it replaces one cell at a time.",
 )
 
 
@@ -123,7 +123,14 @@ def _goals(count: int, sizes: tuple[int, ...], crowds: tuple[int, ...]) -> tuple
     versus = (given, "cvxpy reused", "parameters + solve")
     goals = [
         Goal("CVXPY reused, Problem 3 in a batch, kernel", (given, EXACT, "kernel"), versus, 57_000, 80_000),
-        Goal("CVXPY reused, Problem 3 in a batch, solve", (given, EXACT, "solve"), versus, 20_000, 40_000),
+        Goal(
+            "CVXPY reused, Problem 3 in a batch, construct + solve",
+            (given, EXACT, "construct + solve"),
+            versus,
+            20_000,
+            40_000,
+            also=((given, EXACT, "solve"),),
+        ),
     ]
     for users in sizes:
         batch = f"{count:,} x K={users}"
