@@ -141,7 +141,7 @@ class Comparison:
         ]
         for policy, row in self.table().iterrows():
             sign = "≥ " if row.lower_bound else ""
-            seconds = f"{sign}{row.seconds:.0f}" + _half_width(row.seconds, row.seconds_low, ".0f")
+            seconds = sign + with_width(row.seconds, row.seconds - row.seconds_low)
             ratio = f"{sign}{row.ratio:.3g}" if math.isfinite(row.ratio) else "-"
             if math.isfinite(row.ratio_low) and policy != first:
                 ratio += f" [{row.ratio_low:.3g}, {row.ratio_high:.3g}]"
@@ -296,5 +296,15 @@ def _measured(result: TrainingResult, target_accuracy: float) -> dict[str, Any]:
     }
 
 
-def _half_width(mean: float, low: float, style: str) -> str:
-    return f" ± {mean - low:{style}}" if math.isfinite(low) else ""
+def with_width(mean: float, half: float) -> str:
+    """Write a mean with the half width of its interval: two digits of the width, else four of the mean."""
+    digits, given = 4, math.isfinite(half)
+    if given and half > 0 and mean > 0:
+        digits = min(_exponent(mean) - _exponent(half) + 2, 6)
+    places = max(digits - 1 - _exponent(mean), 0) if mean > 0 else 0
+    return f"{mean:.{places}f}" + (f" ± {half:.{places}f}" if given else "")
+
+
+def _exponent(value: float) -> int:
+    """Return the power of ten of the first digit."""
+    return math.floor(math.log10(value))

@@ -23,7 +23,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
 
 def plot_training(result: TrainingResult) -> Figure:
-    """Draw accuracy, loss and energy of one run over simulated time.
+    """Draw accuracy and loss of one run over simulated time.
 
     Parameters
     ----------
@@ -33,7 +33,8 @@ def plot_training(result: TrainingResult) -> Figure:
     Returns
     -------
     matplotlib.figure.Figure
-        Not shown; call ``figure.savefig(path)``.
+        With the accuracy before the download beside that after it, where the scheme reports ``local_accuracy``. Not
+        shown; call ``figure.savefig(path)``.
 
     Raises
     ------
@@ -43,7 +44,12 @@ def plot_training(result: TrainingResult) -> Figure:
     figure = _figure(figsize=(10.0, 4.0))
     frame, config = result.to_frame(), result.config
     accuracy, loss = figure.subplots(1, 2)
-    accuracy.plot(frame["seconds"], frame["test_accuracy"], color=COLORS[0])
+    (judged,) = accuracy.plot(frame["seconds"], frame["test_accuracy"], color=COLORS[0])
+    if "local_accuracy" in frame:
+        before = {"color": COLORS[1], "linewidth": 1.0, "label": "after local training", "zorder": 1}
+        accuracy.plot(frame["seconds"], frame["local_accuracy"], **before)
+        judged.set_label("after the download")
+        accuracy.legend(frameon=False, loc="lower right")
     accuracy.set(xlabel="simulated time [s]", ylabel="accuracy on test samples", ylim=(0.0, 1.0))
     if config["target_accuracy"] is not None:
         _target_line(accuracy, config["target_accuracy"])

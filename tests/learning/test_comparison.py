@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 
 from learning import Comparison, compare, run_folder, save_run, train
-from learning.comparison import t_interval
+from learning.comparison import t_interval, with_width
 from learning.runs import manifest_of
 from radioopt import OptionError
 
@@ -116,6 +116,30 @@ def test_a_single_seed_has_no_interval():
     full = made({"optimal": [10.0], "full": [20.0]}).table().loc["full"]
     assert full["ratio"] == pytest.approx(2.0)
     assert full[["ratio_low", "ratio_high", "seconds_low"]].isna().all()
+
+
+@pytest.mark.parametrize(
+    ("mean", "half", "text"),
+    [
+        (1234.5, 78.9, "1234 ± 79"),
+        (0.41234, 0.0567, "0.412 ± 0.057"),
+        (0.41234, math.nan, "0.4123"),
+        (98765.4, math.nan, "98765"),
+        (0.5, 2.25, "0.5 ± 2.2"),
+        (12.5, 0.0, "12.50 ± 0.00"),
+        (3.0, 1e-16, "3.00000 ± 0.00000"),
+        (0.0, 0.0, "0 ± 0"),
+        (0.0000312, 0.0000041, "0.0000312 ± 0.0000041"),
+    ],
+)
+def test_times_of_any_magnitude_keep_their_digits(mean, half, text):
+    assert with_width(mean, half) == text
+
+
+def test_times_below_a_second_are_told_apart():
+    text = str(made({"optimal": [0.41, 0.43], "full": [0.12, 0.13]}, budget=1.0))
+    assert "0.42 ± 0.13" in text
+    assert "0.125 ± 0.064" in text
 
 
 def test_the_interval_covers_as_often_as_it_says():
@@ -230,6 +254,17 @@ def test_the_picture_of_a_run_shows_accuracy_and_losses(cell):
     accuracy, loss = result.plot().axes
     np.testing.assert_array_equal(accuracy.lines[0].get_xdata(), result.to_frame()["seconds"])
     assert [text.get_text() for text in loss.get_legend().get_texts()] == ["train loss", "test loss"]
+
+
+def test_the_picture_of_a_run_shows_the_accuracy_before_the_download_too():
+    result = train("mix2fld", scheme="fd", iterations=5, rounds=3)
+    accuracy, _ = result.plot().axes
+    drawn = {line.get_label(): line.get_ydata() for line in accuracy.lines}
+    for label, column in (
+        ("after local training", "local_accuracy"),
+        ("after the download", "test_accuracy"),
+    ):
+        np.testing.assert_array_equal(drawn[label], result.to_frame()[column])
 
 
 def test_unknown_energy_is_said_to_be_unknown(cell):
