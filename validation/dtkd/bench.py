@@ -29,7 +29,7 @@ NOTES = (
     "radioopt's times of a batch are per instance and on all threads where nothing else is said; SCIP's are of single "
     "instances, modelling included.",
     "The normal form holds three numbers per user and action; radioopt's search works on two per user and four per "
-    "action instead, eight cells at a time, so that it may take less than building what it replaces one cell at a time.",
+    "action instead, eight cells at a time, so that it may take less than building what it replaces, cell by cell.",
 )
 
 
