@@ -30,6 +30,7 @@ strong = scenario.replace({"devices.transmit_power_dbm": 40.0})
 print("\nat 40 dBm:", learning.train(strong, scheme="fl", **options))
 
 # Bands, slots and seed samples can be chosen instead: the certified optimum of the expected time.
+del options["max_slots"]
 options |= {"policy": "optimal", "rounds": 2}
 result = learning.train(scenario, scheme="mix2fld", server_iterations=100, **options)
 plan = result.ledger.entries[0].plan

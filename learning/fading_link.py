@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from learning.link import Floats, Sent
-from learning.plan import Payload
+from learning.plan import Payload, Plan
 from learning.round_plan import FadingPlan
 
 
@@ -48,7 +48,7 @@ class FadingLink:
     Section II-C, (4). The paper counts no energy.
     """
 
-    def transmit(self, payload: Payload, plan: FadingPlan, rng: np.random.Generator) -> FadingSent:
+    def transmit(self, payload: Payload, plan: Plan, rng: np.random.Generator) -> FadingSent:
         """Send an update from every device, and the server's answer to all; if nobody arrived, there is none.
 
         Parameters
@@ -64,7 +64,13 @@ class FadingLink:
         -------
         FadingSent
             Who arrived, who received, times and energies.
+
+        Raises
+        ------
+        OptionError
+            If it is a plan for another link.
         """
+        plan = plan.spent_by(self, FadingPlan)
         devices, limit = plan.devices, plan.max_slots
         up = plan.uplink.slots(payload.uplink_bits).sample(rng)
         down = plan.downlink.slots(payload.downlink_bits).sample(rng)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from learning.allocators import LocalPlan, TdmaPlan
 from learning.names import real
-from learning.plan import Payload
+from learning.plan import Payload, Plan
 from radioopt.base.errors import OptionError
 from radioopt.scenario import Devices
 
@@ -128,7 +128,7 @@ class TdmaLink:
             0.0 if loss_probability == 0 else real("loss_probability", loss_probability, high=1.0)
         )
 
-    def transmit(self, payload: Payload, plan: TdmaPlan, rng: np.random.Generator) -> Sent:
+    def transmit(self, payload: Payload, plan: Plan, rng: np.random.Generator) -> Sent:
         """Send an update from every device, and the average back.
 
         Parameters
@@ -136,7 +136,7 @@ class TdmaLink:
         payload : Payload
             Another one than planned for takes longer or shorter in the same slots.
         plan : TdmaPlan
-            Batch sizes and slots.
+            Batch sizes and slots; others are refused.
         rng : numpy.random.Generator
             Source of slowdowns and losses; two numbers per device are drawn in any case, so that paired runs stay
             paired.
@@ -145,7 +145,13 @@ class TdmaLink:
         -------
         Sent
             Who arrived, times and energies as above.
+
+        Raises
+        ------
+        OptionError
+            If it is a plan for another link.
         """
+        plan = plan.spent_by(self, TdmaPlan)
         solution, devices = plan.solution, plan.devices
         update = solution.problem.update_time_s
         drawn = rng.random((2, *solution.compute_time_s.shape))
@@ -171,7 +177,7 @@ class TdmaLink:
 class NoLink:
     """No link: devices train by themselves, nothing is sent, nobody arrives."""
 
-    def transmit(self, payload: Payload, plan: LocalPlan, rng: np.random.Generator) -> Sent:
+    def transmit(self, payload: Payload, plan: Plan, rng: np.random.Generator) -> Sent:
         """Let the devices compute.
 
         Parameters
@@ -195,7 +201,7 @@ class NoLink:
         """
         if payload != (0.0, 0.0):
             raise OptionError(f"link: NoLink cannot send {payload}: give a link that does, as TdmaLink()")
-        compute = plan.compute_time_s
+        compute = plan.spent_by(self, LocalPlan).compute_time_s
         nothing = np.zeros(compute.shape)
         return Sent(
             arrived=np.zeros(compute.shape, np.bool_),

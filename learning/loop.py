@@ -27,6 +27,7 @@ from learning.progress import Report, progress_bar
 from learning.schemes import SCHEMES, Scheme
 from learning.task import State, Streams, Task
 from radioopt.base.errors import OptionError
+from radioopt.base.quantity import shorten
 from radioopt.scenario import Scenario
 
 if TYPE_CHECKING:
@@ -58,9 +59,13 @@ class TrainingResult:
     config: dict[str, Any]
 
     def model(self) -> nn.Module:
-        """Return the trained model: a copy of the architecture with the final weights."""
+        """Return the trained model: a copy of the architecture with the weights that were evaluated last.
+
+        Those are the global ones; over block fading the reference device's; of devices that learn individually the
+        average of their models.
+        """
         trained = copy.deepcopy(self.state.task.model)
-        trained.load_state_dict(dict(self.state.parameters), strict=False)
+        trained.load_state_dict(dict(self.state.judged), strict=False)
         return trained
 
     def to_frame(self) -> pd.DataFrame:
@@ -208,7 +213,10 @@ def train(
     if (times := _measured(compute, task)) is not None:
         scenario = chosen.timed(scenario, times)
     allocator = chosen.allocator(policy, task, bits_per_parameter)
-    link = link or chosen.link()
+    if link is None:
+        link = chosen.link()
+    elif isinstance(link, type) or not callable(getattr(link, "transmit", None)):
+        raise OptionError(f"link: expected a link, as learning.TdmaLink(), got {shorten(link)}")
     config = {
         "scenario": scenario.to_dict(),
         "scheme": {"name": label(scheme), **chosen.settings()},

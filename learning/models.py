@@ -148,6 +148,10 @@ def build(
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(rng.integers(2**63)))
             made = builder(sample_shape, num_classes)
+        if not isinstance(made, nn.Module):
+            raise ProblemError(
+                f"model: expected a function that returns a torch.nn.Module, got {type(made).__name__}"
+            )
     if not any(parameter.requires_grad for parameter in made.parameters()):
         raise ProblemError("model: expected a torch.nn.Module with parameters to train")
     training = made.training

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from radioopt.base.errors import OptionError
 from radioopt.scenario import Devices
 
 Batchsizes = NDArray[np.int64]
@@ -27,6 +28,9 @@ class Payload(NamedTuple):
 
     uplink_bits: float
     downlink_bits: float
+
+
+PlanT = TypeVar("PlanT", bound="Plan")
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +59,15 @@ class Plan:
     def figures(self) -> Mapping[str, float]:
         """Return numbers of the plan worth a column in the table of rounds; none unless overridden."""
         return {}
+
+    def spent_by(self, link: object, kind: type[PlanT]) -> PlanT:
+        """Return this plan as the kind that a link spends, or raise the ``OptionError`` that says it cannot."""
+        if isinstance(self, kind):
+            return self
+        raise OptionError(
+            f"link: {type(link).__name__} spends a {kind.__name__}, and the rounds of this scheme are planned as "
+            f"{type(self).__name__}: leave the link out, or take another scheme"
+        )
 
 
 class Allocator(Protocol):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, cast
 
 import numpy as np
 
 from learning.names import choose, label
 from learning.plan import Payload, Plan
-from radioopt.base.errors import ProblemError
+from radioopt.base.errors import OptionError, ProblemError
 from radioopt.base.quantity import shorten
 from radioopt.channel import BlockFadingLink
 from radioopt.mix2fld import RoundPlanProblem, RoundPlanSolution
@@ -19,8 +20,8 @@ from radioopt.scenario import Devices
 #: bands, slots and seed samples, from the problem that has candidates for them
 Policy = Callable[[RoundPlanProblem, np.random.Generator], tuple[int, int, int]]
 
-#: what the paper has: bands, slots, seed samples
-PAPER = (2, 100, 10)
+#: what the paper has
+PAPER = {"num_channels": 2, "max_slots": 100, "seed_samples": 10}
 #: steps of devices and server that a scenario's compute time is of
 PAPER_STEPS = 6_400 + 3_200
 
@@ -93,7 +94,7 @@ class RoundAllocator:
     ----------
     policy : str or callable
         "optimal": the candidates of the scenario with least expected time to convergence, proven. "paper": the
-        values given as `fixed`. Or a function ``(problem, rng) -> (num_channels, max_slots, seed_samples)``.
+        paper's, or what `fixed` says. Or a function ``(problem, rng) -> (num_channels, max_slots, seed_samples)``.
     uplink, downlink : {"model_bits", "output_bits"}
         What a scheme sends: weights or outputs.
     seeded : bool
@@ -102,20 +103,21 @@ class RoundAllocator:
         Local steps per device and round, and steps of the server, 0 if it does not train.
     batchsize : int
         Samples per local step.
-    fixed : tuple of int, default (2, 100, 10)
-        The values of the policy "paper".
+    fixed : mapping of str to int, optional
+        Values of the policy "paper" to use instead of :data:`PAPER`.
     sizes : mapping of str to float, optional
         ``model_bits`` and ``output_bits`` to use instead of the scenario's.
 
     Raises
     ------
     OptionError
-        If there is no policy of that name.
+        If there is no policy of that name, or values are fixed for one that chooses them.
 
     Notes
     -----
     The scenario's ``compute_time_s`` is that of the paper's 6,400 local steps and 3,200 steps of the server, one after
-    the other and all equally long; other numbers of steps take in proportion. [reconstructed: the paper measured]
+    the other, all of one sample and equally long; other numbers of samples take in proportion. [reconstructed: the
+    paper measured]
 
     Examples
     --------
@@ -136,16 +138,24 @@ class RoundAllocator:
         iterations: int,
         server_iterations: int,
         batchsize: int,
-        fixed: tuple[int, int, int] = PAPER,
+        fixed: Mapping[str, int] = MappingProxyType({}),
         sizes: dict[str, float] | None = None,
     ) -> None:
         self.policy: Policy | None = policy if callable(policy) else None
         if not callable(policy):
-            table: dict[str, Policy | None] = {"optimal": None, "paper": lambda problem, rng: fixed}
+            bands, slots, seeds = (PAPER | dict(fixed)).values()
+            table: dict[str, Policy | None] = {
+                "optimal": None,
+                "paper": lambda problem, rng: (bands, slots, seeds),
+            }
             self.policy = choose("policy", policy, table, "a function (problem, rng)")
         self.uplink, self.downlink, self.seeded = uplink, downlink, seeded
-        self.iterations, self.server_iterations = iterations, server_iterations
-        self.batchsize, self.sizes = batchsize, sizes or {}
+        if fixed and policy != "paper":
+            raise OptionError(
+                f"{', '.join(fixed)}: policy {label(policy)} chooses: leave out, or take policy paper"
+            )
+        self.server_iterations, self.sizes = server_iterations, sizes or {}
+        self.samples = iterations * batchsize
         self._solved: RoundPlanSolution | None = None
 
     def __call__(self, devices: Devices, rng: np.random.Generator) -> FadingPlan:
@@ -183,13 +193,13 @@ class RoundAllocator:
         bands, slots, seeds = values if self.seeded else (*values[:2], 0)
         return FadingPlan(
             devices=devices,
-            batchsize=np.full(posed.sizes["device"], self.iterations * self.batchsize),
+            batchsize=np.full(posed.sizes["device"], self.samples),
             problem=posed,
             num_channels=bands,
             max_slots=slots,
             seed_samples=seeds,
             payload=Payload(float(posed.output_bits), float(posed.model_bits)),
-            compute_time_s=step_s * self.iterations,
+            compute_time_s=step_s * self.samples,
             server_time_s=step_s * self.server_iterations,
             solution=solution,
         )
@@ -207,14 +217,14 @@ class RoundAllocator:
         problem : RoundPlanProblem
             Its ``output_bits`` are what goes up in every round, its ``model_bits`` what comes down.
         step_s : float
-            Of a local step, and of one of the server's.
+            Of a step of one sample, on a device or at the server.
         """
         posed = cast(RoundPlanProblem, devices.problem("mix2fld").replace(**self.sizes))
         step_s = float(posed.compute_time_s) / PAPER_STEPS
         changes: dict[str, Any] = {
             "output_bits": getattr(posed, self.uplink),
             "model_bits": getattr(posed, self.downlink),
-            "compute_time_s": step_s * (self.iterations + self.server_iterations),
+            "compute_time_s": step_s * (self.samples + self.server_iterations),
         }
         if not self.seeded:
             changes |= {"seed_samples": [0], "rounds": posed.rounds[:1]}

@@ -96,6 +96,11 @@ class Task:
         """Number of parameters that are trained."""
         return sum(value.numel() for value in self.initial_parameters().values())
 
+    @cached_property
+    def num_values(self) -> int:
+        """Number of values in a message of weights: all parameters, and the averages of batch normalisation."""
+        return sum(value.numel() for value in self.initial_values().values() if value.is_floating_point())
+
     def initial_parameters(self) -> dict[str, Tensor]:
         """Return copies of the initial weights by name."""
         named = self.model.named_parameters()
@@ -244,6 +249,11 @@ class State:
     task: Task
     parameters: Parameters
     train_loss: float = math.nan
+
+    @property
+    def judged(self) -> Parameters:
+        """Weights of the model that is evaluated: of the global one unless overridden."""
+        return self.parameters
 
 
 def digest_of(parameters: Parameters) -> str:

@@ -123,11 +123,7 @@ class Scheme(ABC, Generic[StateT]):
         ProblemError
             If the scenario has no such table.
         """
-        given = scenario.to_dict().get("feel")
-        if given is None:
-            raise ProblemError(
-                "compute: the scenario has no table [feel] to put measured times into: add one"
-            )
+        given = table_of(scenario, "feel")
         dropped = {f"feel.{name}": None for name in ("cycles_per_sample", "update_cycles") if name in given}
         measured = {f"feel.{name}": value for name, value in times.to_dict().items()}
         return scenario.replace({"feel.compute": "gpu", **dropped, **measured})
@@ -208,7 +204,7 @@ class Scheme(ABC, Generic[StateT]):
         """
 
     def evaluate(self, state: StateT) -> tuple[float, float]:
-        """Judge the global model on the test samples.
+        """Judge a model on the test samples: the one that the state names, unless overridden.
 
         Parameters
         ----------
@@ -222,7 +218,7 @@ class Scheme(ABC, Generic[StateT]):
         loss : float
             Mean cross-entropy [nat].
         """
-        return state.task.evaluate(state.parameters)
+        return state.task.evaluate(state.judged)
 
     def change(self, before: StateT, after: StateT) -> float:
         r"""Measure the relative change over a round: of the weights, :math:`|G - G'| / |G'|`, unless overridden.
@@ -264,3 +260,13 @@ class Scheme(ABC, Generic[StateT]):
     def settings(self) -> dict[str, Any]:
         """Return the scheme's attributes, for the manifest of a run."""
         return dict(vars(self))
+
+
+def table_of(scenario: Scenario, family: str) -> dict[str, Any]:
+    """Return the table of a scenario that measured times go into, or refuse one without it."""
+    found: dict[str, Any] | None = scenario.to_dict().get(family)
+    if found is None:
+        raise ProblemError(
+            f"compute: the scenario has no table [{family}] to put measured times into: add one"
+        )
+    return found

@@ -15,7 +15,7 @@ from learning.batches import iterations as draw_iterations
 from learning.engines import Loss, distillation, stack, train_devices
 from learning.names import real, whole
 from learning.plan import Payload
-from learning.round_plan import PAPER, FadingPlan
+from learning.round_plan import FadingPlan
 from learning.schemes.fading import FadingScheme, FadingState, LocalUpdates, of_device
 from learning.schemes.mix2fld_seeds import Seeds, raw
 from learning.task import Task
@@ -78,8 +78,9 @@ class Fld(FadingScheme):
 
     Parameters
     ----------
-    seed_samples : int, default 10
-        Samples :math:`N_S` per device that it uploads in the first round, under the policy "paper".
+    seed_samples : int, optional
+        Samples :math:`N_S` per device that it uploads in the first round, under the policy "paper" 10 by default; other
+        policies choose them.
     server_iterations : int, default 3200
         Steps :math:`K_s` of the server, one sample each.
     distillation_weight : float, default 0.01
@@ -104,14 +105,13 @@ class Fld(FadingScheme):
 
     uplink, downlink, seeded = "output_bits", "model_bits", True
 
-    seed_samples: int = PAPER[2]
+    seed_samples: int | None = None
     server_iterations: int = 3200
     distillation_weight: float = 0.01
     restart: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.seed_samples = whole("seed_samples", self.seed_samples)
         self.server_iterations = whole("server_iterations", self.server_iterations)
         self.distillation_weight = _nonnegative("distillation_weight", self.distillation_weight)
 

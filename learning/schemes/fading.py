@@ -19,7 +19,7 @@ from learning.fading_link import FadingLink
 from learning.names import real, whole
 from learning.plan import Payload
 from learning.round_plan import PAPER, PAPER_STEPS, FadingPlan, RoundAllocator
-from learning.schemes.base import Scheme
+from learning.schemes.base import Scheme, table_of
 from learning.schemes.mix2fld_seeds import Seeds
 from learning.task import Parameters, State, Task
 from radioopt.base.errors import OptionError
@@ -61,6 +61,11 @@ class FadingState(State):
     seeds: Seeds | None = None
     server_loss: float = math.nan
 
+    @property
+    def judged(self) -> Parameters:
+        """Weights of the reference device."""
+        return of_device(self.devices, self.reference)
+
 
 @dataclass(frozen=True, eq=False)
 class LocalUpdates:
@@ -98,13 +103,13 @@ class FadingScheme(Scheme[FadingState]):
         Samples per local step; the paper has one.
     reference : int, optional
         Device whose accuracy is reported. By default one is drawn by the seed, as in the paper.
-    num_channels, max_slots : int, default 2 and 100
-        Bands and slots of the policy "paper".
+    num_channels, max_slots : int, optional
+        Bands and slots of the policy "paper", 2 and 100 by default; other policies choose them.
 
     Raises
     ------
     OptionError
-        If a number is outside its range.
+        If a number is outside its range, or given where the policy chooses it.
 
     Notes
     -----
@@ -120,21 +125,25 @@ class FadingScheme(Scheme[FadingState]):
     downlink: ClassVar[str]
     seeded: ClassVar[bool] = False
     server_iterations = 0
-    seed_samples = 0
 
     iterations: int = 6400
     learning_rate: float = 0.01
     batchsize: int = 1
     reference: int | None = None
-    num_channels: int = PAPER[0]
-    max_slots: int = PAPER[1]
+    num_channels: int | None = None
+    max_slots: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("iterations", "batchsize", "num_channels", "max_slots"):
+        for name in ("iterations", "batchsize", *self.fixed()):
             setattr(self, name, whole(name, getattr(self, name)))
         self.learning_rate = real("learning_rate", self.learning_rate)
         if self.reference is not None:
             self.reference = whole("reference", self.reference, low=0)
+
+    def fixed(self) -> dict[str, int]:
+        """Return what is given of bands, slots and seed samples."""
+        given = {name: getattr(self, name, None) for name in PAPER}
+        return {name: value for name, value in given.items() if value is not None}
 
     def start(self, task: Task) -> FadingState:
         """Return the initial state: the same model everywhere; see :meth:`Scheme.start`."""
@@ -162,7 +171,7 @@ class FadingScheme(Scheme[FadingState]):
         sizes = {}
         if bits_per_parameter is not None:
             sizes = {
-                "model_bits": bits_per_parameter * task.num_parameters,
+                "model_bits": bits_per_parameter * task.num_values,
                 "output_bits": bits_per_parameter * task.data.num_classes**2,
             }
         return RoundAllocator(
@@ -173,14 +182,15 @@ class FadingScheme(Scheme[FadingState]):
             self.iterations,
             self.server_iterations,
             self.batchsize,
-            (self.num_channels, self.max_slots, self.seed_samples),
+            self.fixed(),
             sizes,
         )
 
     def timed(self, scenario: Scenario, times: StepTimes) -> Scenario:
-        """Put the measured time of a step into ``[mix2fld]``; see :meth:`Scheme.timed`."""
+        """Put the measured time of a sample into ``[mix2fld]``; see :meth:`Scheme.timed`."""
+        table_of(scenario, "mix2fld")
         step_s = float(times.training_time(self.batchsize)) + times.update_time_s
-        return scenario.replace({"mix2fld.compute_time_s": PAPER_STEPS * step_s})
+        return scenario.replace({"mix2fld.compute_time_s": PAPER_STEPS * step_s / self.batchsize})
 
     def link(self) -> FadingLink:
         """Return the link of these schemes."""
@@ -251,10 +261,6 @@ class FadingScheme(Scheme[FadingState]):
                 for name, own in state.devices.items()
             },
         )
-
-    def evaluate(self, state: FadingState) -> tuple[float, float]:
-        """Judge the model of the reference device on the test samples."""
-        return state.task.evaluate(of_device(state.devices, state.reference))
 
     def figures(self, state: FadingState) -> Mapping[str, float]:
         """Return accuracies after the local training: of the reference device, and mean and deviation over all."""

@@ -76,8 +76,7 @@ class LocalTraining(Scheme[StateT]):
         """Return the bits of all weights, and of what a model keeps beside them, each way."""
         if bits_per_parameter is None:
             return None
-        held = task.initial_values().values()
-        bits = bits_per_parameter * sum(value.numel() for value in held if value.is_floating_point())
+        bits = bits_per_parameter * task.num_values
         return Payload(bits, bits)
 
     def allocator(self, policy: Any, task: Task, bits_per_parameter: float | None) -> Allocator:

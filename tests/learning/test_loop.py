@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from learning import POLICIES, Dataset, FedSgd, StepTimes, train
+from learning import POLICIES, Dataset, FadingLink, FedSgd, StepTimes, TdmaLink, train
 from learning.ledger import Ledger
 from radioopt import OptionError, ProblemError, Scenario
 from radioopt.feel import TrainingTime
@@ -261,6 +261,16 @@ def test_nothing_is_printed_where_there_is_no_terminal(cell, capfd):
         (
             {"momentum": 0.9},
             r"unknown option momentum, scheme 'feel' takes: learning_rate, reference_batch, weights",
+        ),
+        ({"link": "tdma"}, r"link: expected a link, as learning.TdmaLink\(\), got 'tdma'"),
+        ({"link": TdmaLink}, r"link: expected a link, as learning.TdmaLink\(\), got"),
+        (
+            {"link": FadingLink()},
+            r"link: FadingLink spends a FadingPlan, and .* are planned as TdmaPlan: leave",
+        ),
+        (
+            {"link": TdmaLink(), "scheme": "individual"},
+            r"TdmaLink spends a TdmaPlan, and .* as LocalPlan",
         ),
         ({"scheme": FedSgd(), "learning_rate": 0.1}, r"learning_rate: set it on the scheme that is given"),
     ],

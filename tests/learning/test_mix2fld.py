@@ -15,6 +15,7 @@ from learning import models
 from learning.data import Dataset, digits
 from learning.fading_link import FadingSent
 from learning.partition import partition
+from learning.round_plan import PAPER
 from learning.schemes import SCHEMES
 from learning.schemes.distillation import Fd, Fld, average_outputs, outputs_change
 from learning.schemes.fading import Fl, LocalUpdates
@@ -100,6 +101,13 @@ def test_runs_send_what_the_payload_laws_say_and_seeds_only_once(name):
     assert frame["server_loss"].notna().all() == NAMES[name].seeded
 
 
+def test_the_model_of_a_run_is_the_one_that_was_evaluated():
+    for name in NAMES:
+        result = train(name, max_slots=100)  # too few for weights to go up
+        model = result.model()
+        assert result.state.task.evaluate(dict(model.named_parameters()))[0] == result.ledger.accuracy
+
+
 def test_equal_seeds_give_equal_runs_and_others_do_not():
     one, two, other = train(seed=3), train(seed=3), train(seed=4)
     assert one.ledger.to_csv() == two.ledger.to_csv()
@@ -165,10 +173,12 @@ def test_unreachable_uplink_leaves_federated_learning_to_the_devices():
     assert others.to_frame()["arrived"].iloc[1] == 10  # what distillation sends fits
 
 
-def test_measured_compute_times_are_those_of_a_step():
-    times = learning.time_training("softmax", batchsizes=[1, 2, 4], repeats=1, progress=False)
-    timed = Fl(batchsize=2).timed(SCENARIO, times).to_dict()["mix2fld"]["compute_time_s"]
-    assert timed == pytest.approx(9_600 * (float(times.training_time(2)) + times.update_time_s))
+def test_weights_are_sent_with_the_averages_of_batch_normalisation():
+    def normalised(shape, classes):
+        return nn.Sequential(nn.Flatten(), nn.Linear(64, classes), nn.BatchNorm1d(classes))
+
+    frame = train("fl", model=normalised, batchsize=4, rounds=1, bits_per_parameter=16).to_frame()
+    assert frame["uplink_bits"][1] == 16 * (64 * 10 + 10 + 4 * 10)
 
 
 # -- what each scheme does --------------------------------------------------------------------
@@ -390,13 +400,16 @@ def test_three_samples_can_be_mixed():
 
 
 def test_a_plan_without_seeds_is_refused():
+    scheme, task = Fld(), task_of()
+    plan = plan_of(scheme, task, policy=lambda problem, rng: (2, 100, 0))
     with pytest.raises(ProblemError, match="seed_samples: expected at least 1 for Fld, got 0"):
-        train("fld", policy=lambda problem, rng: (2, 100, 0))
+        scheme.prepare(scheme.start(task), plan)
 
 
 def test_the_paper_s_settings_are_the_defaults():
     defaults = {name: p.default for name, p in inspect.signature(Mix2Fld).parameters.items()}
-    assert defaults["iterations"], defaults["server_iterations"] == (6_400, 3_200)
+    assert (defaults["iterations"], defaults["server_iterations"]) == (6_400, 3_200)
     assert defaults["learning_rate"] == defaults["distillation_weight"] == 0.01
-    assert (defaults["ratio"], defaults["batchsize"], defaults["seed_samples"]) == (0.1, 1, 10)
+    assert (defaults["ratio"], defaults["batchsize"]) == (0.1, 1)
+    assert PAPER == {"num_channels": 2, "max_slots": 100, "seed_samples": 10}
     assert {name: SCHEMES[name] for name in NAMES} == NAMES

@@ -8,8 +8,10 @@ from learning.plan import Payload
 from learning.round_plan import PAPER_STEPS, RoundAllocator
 from learning.schemes.distillation import Fd, Fld
 from learning.schemes.fading import Fl
+from learning.timing import StepTimes
 from radioopt import Scenario
 from radioopt.base.errors import OptionError, ProblemError, SolveError
+from radioopt.feel import TrainingTime
 from radioopt.mix2fld import Payload as Law
 from radioopt.mix2fld.plan import laws
 
@@ -76,7 +78,28 @@ def test_compute_time_follows_the_steps_of_each_scheme():
     assert (fl.compute_time_s, fl.server_time_s) == (pytest.approx(100 * step), 0.0)
     assert (fld.compute_time_s, fld.server_time_s) == (pytest.approx(6.4), pytest.approx(3.2))
     assert (fl.batchsize == 100).all()
-    assert (plan_of(Fl(iterations=100, batchsize=4)).batchsize == 400).all()
+    four = plan_of(Fld(iterations=100, batchsize=4), devices=devices)
+    assert (four.batchsize == 400).all()
+    assert (four.compute_time_s, four.server_time_s) == (pytest.approx(400 * step), pytest.approx(3.2))
+    assert float(four.problem.compute_time_s) == pytest.approx(3_600 * step)
+
+
+def test_a_measured_batch_takes_what_was_measured():
+    times = StepTimes(TrainingTime(0.004, 0.001, 0), 0.002, 1, "here")
+    for size in (1, 4):
+        scheme = Fl(iterations=10, batchsize=size)
+        plan = plan_of(scheme, devices=scheme.timed(SCENARIO, times).draw(seed=0))
+        assert plan.compute_time_s == pytest.approx(10 * (0.004 + 0.001 * size + 0.002))
+    with pytest.raises(ProblemError, match=r"compute: the scenario has no table \[mix2fld\]"):
+        Fl().timed(Scenario.load("feel-cpu"), times)
+
+
+def test_what_a_policy_chooses_cannot_be_given():
+    for policy in ("optimal", lambda problem, rng: (1, 25, 7)):
+        with pytest.raises(
+            OptionError, match=r"max_slots, seed_samples: policy .* chooses: leave out, or take"
+        ):
+            plan_of(Fld(max_slots=77, seed_samples=4), policy)
 
 
 def test_slots_follow_the_laws_of_the_plan():
@@ -151,7 +174,7 @@ def test_more_power_loses_fewer():
 
 def test_sizes_of_the_model_trained_here():
     class Task:
-        num_parameters = 650
+        num_values = 650
 
         class data:
             num_classes = 10

@@ -69,6 +69,11 @@ def test_a_module_keeps_its_weights_and_mode():
         ("softmax:3", OptionError, r"model 'softmax:3': expected mlp:SIZE"),
         ("mlp:1e9", OptionError, r"model 'mlp:1e9': expected mlp:SIZE"),
         (nn.Flatten(), ProblemError, r"expected a torch.nn.Module with parameters to train"),
+        (
+            lambda shape, classes: None,
+            ProblemError,
+            r"a function that returns a torch.nn.Module, got NoneType",
+        ),
         (nn.Linear(3, 10), ProblemError, r"does not take samples of shape \(1, 8, 8\)"),
         (
             nn.Sequential(nn.Flatten(), nn.Linear(64, 7)),

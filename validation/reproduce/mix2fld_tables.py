@@ -97,7 +97,7 @@ _DIGITS: dict[str, Any] = {
     "data": "digits",
     "target": 0.8,
     "iid": "balanced:120",
-    "rare": "rare-labels:2,1,14",
+    "rare": "rare-labels:2,1,13",
     "few_iid": "balanced:20",
     "few_rare": "rare-labels:2,1,2",
 }
