@@ -18,7 +18,7 @@ from radioopt.dtkd.problem import DistillationProblem
 from radioopt.dtkd.solution import DistillationSolution
 
 #: users in a batch from which threads pay for their start, by kind
-PARALLEL_FROM = {GIVEN: 100_000, FREE: 20_000, MIXED: 10_000, GENERAL: 10_000}
+PARALLEL_FROM = {GIVEN: 40_000, FREE: 20_000, MIXED: 10_000, GENERAL: 10_000}
 NODE_LIMIT = 1_000_000
 
 _COUNTS: BlockKey = (PER_INSTANCE, np.dtype(np.int64).char)

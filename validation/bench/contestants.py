@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
+import numpy as np
+
 from radioopt.base.problem import Problem
 from validation.bench.suite import Timed
 
@@ -34,13 +36,23 @@ def construct_and_solve(problems: Problems) -> Timed:
 
 
 def makers(problems: Problems) -> list[Callable[[], Problem[Any]]]:
-    """Functions that construct each problem from its numbers."""
+    """Functions that construct each problem from its numbers; what is the same everywhere is one number."""
 
     def maker(problem: Problem[Any]) -> Callable[[], Problem[Any]]:
         cls, fields = type(problem), problem.to_dict() | problem.settings
+        written = {name: as_written(value) for name, value in fields.items()}
+        if cls(**written) == problem:  # nothing says how many there are if all numbers are the same
+            fields = written
         return lambda: cls(**fields)
 
     return [maker(problem) for problem in problems]
+
+
+def as_written(value: Any) -> Any:
+    """Return the number that an array holds everywhere, or the value as it is."""
+    if isinstance(value, np.ndarray) and value.dtype.kind == "f" and (value == value.flat[0]).all():
+        return float(value.flat[0])
+    return value
 
 
 def ours(problems: Problems, call: Callable[[int], Any]) -> Timed:
