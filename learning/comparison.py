@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 ALL_POLICIES = ("optimal", "online", "full", "random")
 
+#: settings that policies cannot have of their own
+SHARED = {"target_accuracy", "seconds", "seed", "data", "checkpoint", "every", "progress"}
 #: settings that differ from run to run of a comparison
 OF_ONE_RUN = ("seed", "fingerprints")
 
@@ -204,7 +206,8 @@ def compare(
     Raises
     ------
     OptionError
-        As :func:`learning.loop.train`; or if there is no policy, no seed, or one of them twice.
+        As :func:`learning.loop.train`; or if there is no policy, no seed, or one of them twice, or one has a
+        target, a budget, a seed or data of its own.
     ProblemError
         As :func:`learning.loop.train`.
 
@@ -235,6 +238,11 @@ def compare(
     for option, given in (("policies", [name for name, _ in named]), ("seeds", chosen)):
         if not given or len(set(given)) < len(given):
             raise OptionError(f"{option}: expected at least one and none twice, got {given}")
+    for name, own in variants.items():
+        if shared_by_all := sorted(SHARED & own.keys()):
+            raise OptionError(
+                f"policies: {name}: {', '.join(shared_by_all)} must be the same for all: leave out"
+            )
     options = {**train_options, "target_accuracy": target_accuracy, "seconds": seconds, "progress": False}
     keys = [(name, seed) for seed in chosen for name in variants]
     work = [{**options, **variants[name], "seed": seed} for name, seed in keys]

@@ -27,7 +27,7 @@ class Sent:
     arrived : ndarray of bool, shape (K,)
         Whose update reached the server in time.
     seconds : float
-        Duration of the round until the last device is ready for the next [s].
+        Duration of the round until the last device is ready for the next, late ones aside [s].
     uplink_bits, downlink_bits : float
         Sent by each device, and to each device [bit].
     compute_time_s, upload_time_s, download_time_s, update_time_s : ndarray, shape (K,)
@@ -109,8 +109,8 @@ class TdmaLink:
 
     Notes
     -----
-    A late device computes to the end and radiates until the deadline. A slower one spends the same energy to
-    compute, as it takes the same cycles. All devices receive the download.
+    A late device computes to the end, for which the next round does not wait, and radiates until the deadline. A slower
+    one spends the same energy to compute, as it takes the same cycles. All devices receive the download.
 
     References
     ----------

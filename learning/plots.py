@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 #: colours that stay apart in print and for the colour-blind (P. Tol's "bright" scheme)
 COLORS = ("#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#bbbbbb")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+LINES = ("-", "--", ":", "-.")
 
 
 def plot_training(result: TrainingResult) -> Figure:
@@ -96,35 +97,18 @@ def plot_comparison(comparison: Comparison) -> Figure:
     runs = comparison.runs
     _target_line(axes, target)
     for i, policy in enumerate(comparison.policies):
-        color = COLORS[i % len(COLORS)]
+        color, marker, line = _style(i)
         mine = runs[runs["policy"] == policy]
         for seed in mine["seed"]:
             curve = comparison.curves[policy, seed]
-            axes.plot(
-                curve["seconds"][1:], curve["test_accuracy"][1:], color=color, alpha=0.45, linewidth=0.9
-            )
+            thin = {"color": color, "linestyle": line, "alpha": 0.45, "linewidth": 0.9}
+            axes.plot(curve["seconds"][1:], curve["test_accuracy"][1:], **thin)
         label = f"{policy} ({mine['reached'].sum()} of {len(mine)} reach it)"
         median = float(np.median(mine["seconds_to_target"].fillna(np.inf)))
         shown = [median] if np.isfinite(median) else []
-        axes.plot(
-            shown,
-            [target] * len(shown),
-            MARKERS[i % len(MARKERS)],
-            color=color,
-            markeredgecolor="black",
-            markersize=9,
-            zorder=5,
-            linestyle="none",
-        )
-        axes.plot(
-            [],
-            [],
-            MARKERS[i % len(MARKERS)],
-            color=color,
-            markeredgecolor="black",
-            linestyle="-",
-            label=label,
-        )
+        drawn = {"marker": marker, "color": color, "markeredgecolor": "black"}
+        axes.plot(shown, [target] * len(shown), markersize=9, zorder=5, linestyle="none", **drawn)
+        axes.plot([], [], linestyle=line, label=label, **drawn)
     axes.set_xscale("log")
     axes.set(xlabel="simulated time [s]", ylabel="accuracy on test samples", ylim=(0.0, 1.0))
     axes.set_xlim(None, budget)
@@ -173,13 +157,14 @@ def plot_runs(comparison: RunComparison, targets: Sequence[float]) -> Figure:
         ends = [x[-1] for x in spent.values() if np.isfinite(x[-1]) and x[-1] > 0]
         logarithmic = bool(ends) and max(ends) > 10 * min(ends)
         for i, (name, runs) in enumerate(comparison.variants.items()):
-            color, marker = COLORS[i % len(COLORS)], MARKERS[i % len(MARKERS)]
+            color, marker, line = _style(i)
             label: str | None = f"{name} ({len(runs)} runs)" if len(runs) > 1 else name
             for run in runs:
                 x, y = spent[id(run)], run.curve["test_accuracy"].to_numpy()
                 begin = int(logarithmic)  # the start, at 0, has no place on a logarithmic axis
                 alpha = 0.9 if len(runs) == 1 else 0.5
-                axes.plot(x[begin:], y[begin:], color=color, linewidth=1.4, alpha=alpha, label=label)
+                thin = {"color": color, "linestyle": line, "linewidth": 1.4, "alpha": alpha}
+                axes.plot(x[begin:], y[begin:], label=label, **thin)
                 label = None
                 first = [int(np.argmax(y >= target)) for target in targets if (y >= target).any()]
                 style = {"color": color, "markeredgecolor": "black", "markersize": 6, "linestyle": "none"}
@@ -203,6 +188,12 @@ def plot_runs(comparison: RunComparison, targets: Sequence[float]) -> Figure:
         title="a marker where a run first reaches a target",
     )
     return figure
+
+
+def _style(i: int) -> tuple[str, str, str]:
+    """Return colour, marker and line of the i-th of several; lines are dashed when the colours begin again."""
+    count = len(COLORS)
+    return COLORS[i % count], MARKERS[i % count], LINES[i // count % len(LINES)]
 
 
 def _target_line(axes: Axes, target: float, *, named: bool = True) -> None:

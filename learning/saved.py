@@ -224,6 +224,12 @@ class RunComparison:
         if len({tuple(found) for found in seeds.values()}) > 1:
             listed = "; ".join(f"{name}: {', '.join(map(str, found))}" for name, found in seeds.items())
             said.append(f"not paired: the seeds differ ({listed}), so do split, places and initial weights")
+        else:
+            said += self._unpaired()
+        configs = [runs[0].config for runs in self.variants.values()]
+        cells = dict.fromkeys(str((config.get("scenario") or {}).get("name", "-")) for config in configs)
+        if len(cells) > 1:
+            said.append(f"not the same scenario ({'; '.join(cells)}): nor are seconds and joules")
         unknown = [
             name for name, runs in self.variants.items() if any(math.isnan(run.joules[-1]) for run in runs)
         ]
@@ -232,6 +238,19 @@ class RunComparison:
                 f"energy unknown of {', '.join(unknown)}: their scenario gives no devices.energy_coefficient"
             )
         return said
+
+    def _unpaired(self) -> list[str]:
+        """Say in what runs of equal seeds begin differently, as far as their folders tell."""
+        found: dict[str, dict[Any, set[str]]] = {"partition": {}, "initial_weights": {}}
+        for run in self.runs:
+            for name, digests in found.items():
+                digest = (run.config.get("fingerprints") or {}).get(name)
+                digests.setdefault(run.config["seed"], set()).update([digest] if digest else [])
+        differ = [
+            name for name, seeds in found.items() if any(len(digests) > 1 for digests in seeds.values())
+        ]
+        listed = " and ".join(name.replace("_", " ") for name in differ)
+        return [f"not paired: with the same seed {listed} are not the same in all runs"] if differ else []
 
     def plot(self, targets: Sequence[float] | None = None) -> Figure:
         """Draw accuracy over seconds and over joules; see :func:`learning.plots.plot_runs`."""

@@ -158,6 +158,10 @@ def test_the_interval_covers_as_often_as_it_says():
         ({"seeds": [1, 1]}, r"seeds: expected at least one and none twice, got \[1, 1\]"),
         ({"policies": []}, r"policies: expected at least one and none twice, got \[\]"),
         ({"policies": ["best"]}, r"unknown policy 'best'"),
+        (
+            {"policies": {"a": {"policy": "full", "seconds": 5.0, "data": "digits"}}},
+            r"policies: a: data, seconds must be the same for all: leave out",
+        ),
         ({"target_accuracy": 2}, r"target_accuracy: expected a number > 0 and <= 1, got 2"),
         ({"seconds": 0}, r"seconds: expected a number > 0, got 0"),
     ],

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from learning import compare, compare_runs, read_runs, save_run, train
 from learning.plots import plot_runs
-from radioopt import OptionError, ProblemError
+from radioopt import OptionError, ProblemError, Scenario
 from radioopt.cli import main
 
 OPTIONS = {"data": "digits@300+100", "model": "softmax", "progress": False}
@@ -108,6 +108,27 @@ def test_targets_are_those_of_the_runs_or_what_they_reach(saved):
 def test_runs_of_other_seeds_are_said_not_to_be_paired(saved):
     (note,) = compare_runs([saved / "full-1", saved / "online-2"]).notes()
     assert note.startswith("not paired: the seeds differ (")
+
+
+def test_runs_that_begin_or_live_elsewhere_are_said_to(tmp_path):
+    other = Scenario.load("feel-cpu").replace({"name": "another cell"})
+    for name, scenario, own in (("a", "feel-cpu", {}), ("b", other, {"model": "mlp"}), ("c", other, {})):
+        save_run(train(scenario, scheme="individual", rounds=1, **OPTIONS | own), name, tmp_path)
+    paired, cells = compare_runs([tmp_path / "a", tmp_path / "b"]).notes()
+    assert paired == "not paired: with the same seed initial weights are not the same in all runs"
+    assert cells.startswith("not the same scenario (")
+    assert cells.endswith("(feel-cpu); another cell): nor are seconds and joules")
+    (note,) = compare_runs([tmp_path / "a", tmp_path / "c"]).notes()
+    assert note == cells
+
+
+def test_more_variants_than_colours_can_be_told_apart(tmp_path):
+    for rate in range(1, 9):
+        run = train("feel-cpu", scheme="individual", rounds=1, learning_rate=rate / 10, **OPTIONS)
+        save_run(run, f"r{rate}", tmp_path)
+    figure = compare_runs([tmp_path / f"r{rate}" for rate in range(1, 9)]).plot()
+    lines = [line for line in figure.axes[0].lines if not line.get_label().startswith("_")]
+    assert len({(line.get_color(), line.get_linestyle()) for line in lines}) == 8
 
 
 def test_unknown_energy_is_said_and_not_drawn(tmp_path):
