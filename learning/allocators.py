@@ -259,6 +259,11 @@ def pose(
     payload : Payload
         What it is for.
 
+    Raises
+    ------
+    ProblemError
+        If nothing goes one way, for which there are no slots.
+
     Notes
     -----
     The problem has one payload s for both ways. A download of other size takes as long as one of size s at a rate
@@ -268,6 +273,8 @@ def pose(
         posed = cast(BatchsizeProblem, devices.problem("feel", **overrides))
         return posed, Payload(float(posed.payload_bits), float(posed.payload_bits))
     up, down = payload
+    if not (up > 0 and down > 0):
+        raise ProblemError(f"payload: slots are for bits both ways, got {up:g} up and {down:g} down")
     posed = cast(BatchsizeProblem, devices.problem("feel", payload_bits=up, **overrides))
     if up != down:
         posed = cast(BatchsizeProblem, posed.replace(downlink_rate_bps=posed.downlink_rate_bps * (up / down)))

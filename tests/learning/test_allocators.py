@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from learning import POLICIES, BatchsizeAllocator, Payload, TdmaLink
+from learning import POLICIES, BatchsizeAllocator, Payload, TdmaLink, WorkAllocator
 from radioopt import OptionError, ProblemError, Scenario, SolveError, Status
 
 HELD = np.array([5, 120, 70, 300])
@@ -119,6 +119,12 @@ def test_the_link_spends_power_in_its_own_slots_and_cycles_at_their_price():
     np.testing.assert_allclose(
         sent.upload_energy_j, cell.transmit_power_w * sent.upload_time_s * share, rtol=1e-12
     )
+
+
+@pytest.mark.parametrize("payload", [Payload(1e6, 0.0), Payload(0.0, 1e6)])
+def test_slots_need_bits_both_ways(payload):
+    with pytest.raises(ProblemError, match=r"payload: slots are for bits both ways, got .* up and .* down"):
+        WorkAllocator([np.array([10])] * 4, payload)(devices(), rng())
 
 
 def test_twice_the_payload_takes_twice_as_long_in_the_same_slots():
