@@ -58,7 +58,7 @@ class FadingLink:
         plan : FadingPlan
             Links, slots and what comes down.
         rng : numpy.random.Generator
-            Source of the slots.
+            Source of the slots; two numbers are drawn in any case, so that paired runs stay paired.
 
         Returns
         -------
@@ -72,8 +72,11 @@ class FadingLink:
         """
         plan = plan.spent_by(self, FadingPlan)
         devices, limit = plan.devices, plan.max_slots
-        up = plan.uplink.slots(payload.uplink_bits).sample(rng)
-        down = plan.downlink.slots(payload.downlink_bits).sample(rng)
+        ways = map(np.random.default_rng, rng.integers(2**63, size=2))
+        up, down = (
+            link.slots(bits).sample(luck)
+            for link, bits, luck in zip((plan.uplink, plan.downlink), payload, ways, strict=True)
+        )
         arrived = up <= limit
         answered = bool(arrived.any() and payload.downlink_bits > 0)
         upload_slots, download_slots = np.minimum(up, limit), answered * np.minimum(down, limit)

@@ -82,6 +82,9 @@ class Ledger:
     initial_loss: float
     entries: list[Entry] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        self._spent = 0, 0.0  # rounds counted, and their energy [J]
+
     def record(self, plan: Plan, sent: Sent, **learnt: Any) -> None:
         """Add a round: its duration to the clock, its energies to the account.
 
@@ -114,7 +117,11 @@ class Ledger:
     @property
     def energy_j(self) -> float:
         """Energy of all devices so far [J]; NaN where the scenario does not give their hardware."""
-        return sum(entry.energy_j for entry in self.entries)
+        count, total = self._spent
+        for entry in self.entries[count:]:
+            total += entry.energy_j
+        self._spent = len(self.entries), total
+        return total
 
     @property
     def accuracy(self) -> float:

@@ -238,13 +238,13 @@ def outputs_change(before: FadingState, after: FadingState) -> float:
     Returns
     -------
     float
-        Over the labels known before; NaN if there is none, or nothing arrived.
+        Over the labels that are known; NaN if one of them was not before, or nothing arrived.
     """
     if after.outputs is before.outputs:
         return math.nan
+    known = ~after.outputs.isnan().any(1)
     change = (after.outputs - before.outputs).norm(dim=1) / before.outputs.norm(dim=1)
-    known = change[~change.isnan()]
-    return float(known.max()) if len(known) else math.nan
+    return float(change[known].max())  # NaN if any is
 
 
 def _nonnegative(option: str, given: Any) -> float:

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from learning import POLICIES, Dataset, FadingLink, FedSgd, StepTimes, TdmaLink, train
-from learning.ledger import Ledger
+from learning.ledger import Entry, Ledger
 from radioopt import OptionError, ProblemError, Scenario
 from radioopt.feel import TrainingTime
 
@@ -134,6 +134,15 @@ def test_no_round_exceeds_the_budget_of_joules(cell):
     assert (len(cut.ledger), cut.stopped) == (3, "joules")
     assert cut.ledger.energy_j == pytest.approx(energy[2], rel=1e-12)
     assert len(train(cell, joules=energy[2] * (1 + 1e-9), rounds=9, seed=7).ledger) == 3
+
+
+def test_joules_are_summed_once_not_anew_in_every_round(cell, monkeypatch):
+    asked = []
+    energy = Entry.energy_j.fget
+    monkeypatch.setattr(Entry, "energy_j", property(lambda entry: asked.append(entry) or energy(entry)))
+    result = train(cell, joules=1e9, rounds=20)
+    assert len(asked) <= 21
+    assert result.ledger.energy_j == pytest.approx(result.to_frame()["energy_j"].sum(), rel=1e-12)
 
 
 def test_a_budget_of_joules_needs_to_know_them():

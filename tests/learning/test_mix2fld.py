@@ -240,7 +240,9 @@ def test_outputs_are_averaged_over_who_arrived_and_drew_the_label():
     )  # nobody drew anything: the old ones
     third = average_outputs(first, output, np.array([False, False, True]))
     assert third.outputs[0].argmax() == 2
-    assert outputs_change(first, third) == pytest.approx(
+    assert math.isnan(outputs_change(first, third))  # a label that is new
+    two = replace(third, outputs=torch.where(first.outputs.isnan(), first.outputs, third.outputs))
+    assert outputs_change(first, two) == pytest.approx(
         max(math.sqrt(1.5) / math.sqrt(0.5), math.sqrt(9 * 0.01 + 0.81) / math.sqrt(0.1))
     )
     assert average_outputs(state, output, np.array([False] * 3)) is None

@@ -144,6 +144,16 @@ def test_hardware_in_the_scenario_gives_energies():
     np.testing.assert_allclose(sent.compute_energy_j, 0.1 * plan.compute_time_s)
 
 
+def test_rounds_of_the_same_payload_have_the_same_luck_whatever_was_sent_before():
+    plan, later = plan_of(Fld()), []
+    for first in (plan.payload, plan.first_payload, plan.payload._replace(downlink_bits=0.0)):
+        rng = np.random.default_rng(4)
+        FadingLink().transmit(first, plan, rng)
+        sent = FadingLink().transmit(plan.payload, plan, rng)
+        later.append((sent.upload_slots.tolist(), sent.download_slots.tolist()))
+    assert later[0] == later[1] == later[2]
+
+
 def test_without_an_upload_there_is_no_answer():
     plan = plan_of(Fl(max_slots=100))  # 101 good slots are needed
     sent = FadingLink().transmit(plan.payload, plan, RNG)
