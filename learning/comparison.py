@@ -18,6 +18,7 @@ from learning.loop import TrainingResult, train
 from learning.names import label, real, whole
 from learning.progress import progress_bar
 from radioopt.base.errors import OptionError, require
+from radioopt.base.quantity import shorten
 from radioopt.scenario import Scenario
 
 if TYPE_CHECKING:
@@ -207,7 +208,7 @@ def compare(
     ------
     OptionError
         As :func:`learning.loop.train`; or if there is no policy, no seed, or one of them twice, or one has a
-        target, a budget, a seed or data of its own.
+        target, a budget, a seed or data of its own; or if `jobs` is neither positive nor -1.
     ProblemError
         As :func:`learning.loop.train`.
 
@@ -217,6 +218,10 @@ def compare(
     larger one, so a comparison of policies each at its best takes a mapping::
 
         compare(..., policies={"optimal": {"learning_rate": 0.2}, "online": {"learning_rate": 1.6}})
+
+    and so does a comparison of schemes, whose policy then has to be said::
+
+        compare(..., policies={name: {"scheme": name, "policy": "optimal"} for name in ("feel", "fedavg")})
 
     Examples
     --------
@@ -229,8 +234,15 @@ def compare(
         scenario = Scenario.load(scenario)
     real("target_accuracy", target_accuracy, high=1.0, closed=True)
     real("seconds", seconds)
+    if jobs != -1:
+        whole("jobs", jobs)
+    if isinstance(policies, str) or not isinstance(policies, (Mapping, Sequence)):
+        raise OptionError(f"policies: expected a list or a mapping, got {shorten(policies)}")
     chosen = list(range(whole("seeds", seeds))) if not isinstance(seeds, Sequence) else list(seeds)
     if isinstance(policies, Mapping):
+        for name, own in policies.items():
+            if not isinstance(own, Mapping):
+                raise OptionError(f"policies: {name}: expected a mapping of options, got {shorten(own)}")
         named = [(name, {"policy": name, **own}) for name, own in policies.items()]
     else:
         named = [(label(policy), {"policy": policy}) for policy in policies]
@@ -310,7 +322,9 @@ def with_width(mean: float, half: float) -> str:
     if given and half > 0 and mean > 0:
         digits = min(_exponent(mean) - _exponent(half) + 2, 6)
     places = max(digits - 1 - _exponent(mean), 0) if mean > 0 else 0
-    return f"{mean:.{places}f}" + (f" ± {half:.{places}f}" if given else "")
+    if given:
+        return f"{mean:.{places}f} ± {half:.{places}f}"
+    return f"{mean:.{places}f}".rstrip("0").rstrip(".") if places else f"{mean:.0f}"
 
 
 def _exponent(value: float) -> int:

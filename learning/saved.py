@@ -275,7 +275,7 @@ def compare_runs(paths: Sequence[str | os.PathLike[str]]) -> RunComparison:
     Raises
     ------
     OptionError
-        If there is none, or one twice.
+        If it is no list, there is none in it, or one twice.
     ProblemError
         If a folder cannot be read, see :func:`read_runs`; or if the runs were judged on other data, so that their
         accuracies say nothing about each other.
@@ -292,6 +292,8 @@ def compare_runs(paths: Sequence[str | os.PathLike[str]]) -> RunComparison:
     >>> found.settings().loc["policy"].tolist(), found.table()["rounds"].tolist()
     (['optimal', 'full'], [2.0, 2.0])
     """
+    if isinstance(paths, (str, os.PathLike)):
+        raise OptionError(f"compare: expected a list of folders, got {str(paths)!r}")
     if not paths:
         raise OptionError("compare: expected at least one folder of a run")
     resolved = [Path(path).resolve() for path in paths]

@@ -125,6 +125,7 @@ def test_a_single_seed_has_no_interval():
         (0.41234, 0.0567, "0.412 ± 0.057"),
         (0.41234, math.nan, "0.4123"),
         (98765.4, math.nan, "98765"),
+        (200.0, math.nan, "200"),
         (0.5, 2.25, "0.5 ± 2.2"),
         (12.5, 0.0, "12.50 ± 0.00"),
         (3.0, 1e-16, "3.00000 ± 0.00000"),
@@ -157,6 +158,9 @@ def test_the_interval_covers_as_often_as_it_says():
         ({"seeds": 0}, r"seeds: expected a whole number >= 1, got 0"),
         ({"seeds": [1, 1]}, r"seeds: expected at least one and none twice, got \[1, 1\]"),
         ({"policies": []}, r"policies: expected at least one and none twice, got \[\]"),
+        ({"policies": "optimal"}, r"policies: expected a list or a mapping, got 'optimal'"),
+        ({"policies": {"full": None}}, r"policies: full: expected a mapping of options, got None"),
+        ({"jobs": 0}, r"jobs: expected a whole number >= 1, got 0"),
         ({"policies": ["best"]}, r"unknown policy 'best'"),
         (
             {"policies": {"a": {"policy": "full", "seconds": 5.0, "data": "digits"}}},

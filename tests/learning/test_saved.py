@@ -221,6 +221,8 @@ def test_folders_given_twice_or_not_at_all(saved):
         compare_runs([saved / "full-1", f"{saved}/full-1/../full-1"])
     with pytest.raises(OptionError, match="expected at least one folder"):
         compare_runs([])
+    with pytest.raises(OptionError, match="expected a list of folders, got 'runs/a'"):
+        compare_runs("runs/a")
 
 
 # -- the command -----------------------------------------------------------------------------------------------
