@@ -81,7 +81,8 @@ class Mix2Fld(MixFld):
     Notes
     -----
     Only seeds of different devices are combined; two of one device would give raw samples away. Ratios that cannot be
-    inverted, as equal ones, are refused.
+    inverted, as equal ones, are refused. Should seeds arrive of which no two can be combined, the server has no model,
+    and that first round is charged for its time and for a download all the same.
 
     References
     ----------
