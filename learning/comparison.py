@@ -14,6 +14,7 @@ import numpy as np
 
 from learning.allocators import Policy
 from learning.checkpoint import EVERY
+from learning.ledger import HARDWARE
 from learning.loop import TrainingResult, train
 from learning.names import label, real, whole
 from learning.progress import progress_bar
@@ -154,7 +155,7 @@ class Comparison:
             reached = f"{row.reached} of {row.runs}"
             lines.append(f"{policy!s:<12}{reached:>9}{seconds:>22}{ratio:>24}{rounds:>9}{energy:>9}")
         if (self.runs["reached"] & self.runs["energy_to_target_j"].isna()).any():
-            lines.append("energy unknown (give devices.energy_coefficient)")
+            lines.append(f"energy unknown (give {HARDWARE})")
         return "\n".join(lines)
 
 

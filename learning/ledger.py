@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from learning.link import Sent
     from learning.plan import Plan
 
+#: what a scenario has to say for the energy of computing to be known
+HARDWARE = "devices.cpu_frequency_hz and devices.energy_coefficient"
+
 PER_DEVICE = (
     "compute_time_s",
     "upload_time_s",
@@ -107,7 +110,7 @@ class Ledger:
     def energy_text(self) -> str:
         """Energy of all devices so far in words, which say what is missing where it is unknown."""
         energy = self.energy_j
-        return f"{energy:.6g} J" if energy == energy else "energy unknown (give devices.energy_coefficient)"
+        return f"{energy:.6g} J" if energy == energy else f"energy unknown (give {HARDWARE})"
 
     @property
     def seconds(self) -> float:

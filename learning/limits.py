@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from learning.ledger import Ledger
+from learning.ledger import HARDWARE, Ledger
 from learning.link import Sent
 from learning.names import real, whole
 from radioopt.base.errors import ProblemError
@@ -65,8 +65,8 @@ class Limits:
         energy = ledger.energy_j + sent.energy_j
         if math.isnan(energy):
             raise ProblemError(
-                "joules: the energy of computing is unknown: give devices.energy_coefficient and "
-                "devices.cpu_frequency_hz in the scenario, or limit rounds or seconds"
+                f"joules: the energy of computing is unknown: give {HARDWARE} in the scenario, or limit rounds or "
+                "seconds"
             )
         return "joules" if energy > self.joules else None
 

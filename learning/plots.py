@@ -64,7 +64,8 @@ def plot_training(result: TrainingResult) -> Figure:
     ledger = result.ledger
     figure.suptitle(
         f"{config['scheme']['name']}, policy {config['policy']}, {config['data']} ({config['partition']}), "
-        f"seed {config['seed']}: {len(ledger)} rounds, {ledger.seconds:.5g} s, {ledger.energy_text}",
+        f"seed {config['seed']}: {len(ledger)} rounds, {ledger.seconds:.5g} s, "
+        f"{ledger.energy_text.partition(' (')[0]}",
         fontsize="medium",
     )
     return figure

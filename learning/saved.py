@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from learning.ledger import HARDWARE
 from learning.names import real
 from learning.runs import CURVES, MANIFEST, METRICS, is_unfinished
 from radioopt.base.errors import OptionError, ProblemError
@@ -234,9 +235,7 @@ class RunComparison:
             name for name, runs in self.variants.items() if any(math.isnan(run.joules[-1]) for run in runs)
         ]
         if unknown:
-            said.append(
-                f"energy unknown of {', '.join(unknown)}: their scenario gives no devices.energy_coefficient"
-            )
+            said.append(f"energy unknown of {', '.join(unknown)}: their scenarios do not give {HARDWARE}")
         return said
 
     def _unpaired(self) -> list[str]:

@@ -277,9 +277,10 @@ def test_the_picture_of_a_run_shows_the_accuracy_before_the_download_too():
 
 def test_unknown_energy_is_said_to_be_unknown(cell):
     bare = cell.replace({"devices.energy_coefficient": None})
-    assert "energy unknown (give devices.energy_coefficient); stopped" in repr(train(bare, rounds=1))
+    missing = "energy unknown (give devices.cpu_frequency_hz and devices.energy_coefficient)"
+    assert f"{missing}; stopped" in repr(train(bare, rounds=1))
     assert " J; stopped" in repr(train(cell, rounds=1))
     runs = made({"optimal": [1.0, None]})
     assert "energy unknown" not in str(runs)
     runs.runs["energy_to_target_j"] = math.nan
-    assert str(runs).endswith("\nenergy unknown (give devices.energy_coefficient)")
+    assert str(runs).endswith(f"\n{missing}")

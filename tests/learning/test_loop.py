@@ -147,7 +147,8 @@ def test_joules_are_summed_once_not_anew_in_every_round(cell, monkeypatch):
 
 def test_a_budget_of_joules_needs_to_know_them():
     with pytest.raises(
-        ProblemError, match=r"joules: the energy of computing is unknown: give devices.energy_c"
+        ProblemError,
+        match=r"joules: the energy of computing is unknown: give devices.cpu_frequency_hz and devices.energy_c",
     ):
         train("feel-gpu", joules=1e3)
 
