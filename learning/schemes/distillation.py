@@ -199,6 +199,7 @@ class Fld(FadingScheme):
             draw_iterations([np.arange(len(seeds))], 1, self.server_iterations, rng),
             learning_rate=self.learning_rate,
             loss=distillation(state.outputs, self.distillation_weight),
+            seed=int(rng.integers(2**63)),
         )
         weights = {name: value[0] for name, value in trained.parameters.items()}
         return replace(state, parameters=weights, server_loss=float(trained.loss[0]))

@@ -215,6 +215,7 @@ class FadingScheme(Scheme[FadingState]):
             learning_rate=self.learning_rate,
             loss=self.loss(state),
             collect=True,
+            seed=int(rng.integers(2**63)),
         )
         assert trained.output is not None
         return LocalUpdates(trained.parameters, trained.output, float(trained.loss.mean()), rng)

@@ -16,7 +16,7 @@ from learning.data import Dataset, digits
 from learning.fading_link import FadingSent
 from learning.partition import partition
 from learning.round_plan import PAPER
-from learning.schemes import SCHEMES
+from learning.schemes import SCHEMES, distillation, fading
 from learning.schemes.distillation import Fd, Fld, average_outputs, outputs_change
 from learning.schemes.fading import Fl, LocalUpdates
 from learning.schemes.mix2fld import Mix2Fld, MixFld
@@ -106,6 +106,19 @@ def test_the_model_of_a_run_is_the_one_that_was_evaluated():
         result = train(name, max_slots=100)  # too few for weights to go up
         model = result.model()
         assert result.state.task.evaluate(dict(model.named_parameters()))[0] == result.ledger.accuracy
+
+
+def test_the_noise_of_dropout_is_another_in_every_round_and_at_the_server(monkeypatch):
+    seeds = []
+    for module in (distillation, fading):
+
+        def recorded(*args, train_devices=module.train_devices, seed=0, **options):
+            seeds.append(seed)
+            return train_devices(*args, seed=seed, **options)
+
+        monkeypatch.setattr(module, "train_devices", recorded)
+    train("mix2fld")
+    assert len(seeds) == len(set(seeds)) == 6
 
 
 def test_equal_seeds_give_equal_runs_and_others_do_not():
