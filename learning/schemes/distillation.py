@@ -13,6 +13,7 @@ from torch import Tensor
 
 from learning.batches import iterations as draw_iterations
 from learning.engines import Loss, distillation, stack, train_devices
+from learning.models import stateful_layer
 from learning.names import real, whole
 from learning.plan import Payload
 from learning.round_plan import FadingPlan
@@ -114,6 +115,14 @@ class Fld(FadingScheme):
         super().__post_init__()
         self.server_iterations = whole("server_iterations", self.server_iterations)
         self.distillation_weight = _nonnegative("distillation_weight", self.distillation_weight)
+
+    def start(self, task: Task) -> FadingState:
+        """Return the initial state; refuse batch normalisation, as the server trains with single samples."""
+        if found := stateful_layer(task.model):
+            raise ProblemError(
+                f"model: {found} cannot train with the server's single samples: use GroupNorm or LayerNorm"
+            )
+        return super().start(task)
 
     def payload(self, state: FadingState, plan: FadingPlan) -> Payload:
         """Return what is sent in this round; a server without seeds never has a model to send."""

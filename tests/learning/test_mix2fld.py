@@ -190,6 +190,10 @@ def test_weights_are_sent_with_the_averages_of_batch_normalisation():
     def normalised(shape, classes):
         return nn.Sequential(nn.Flatten(), nn.Linear(64, classes), nn.BatchNorm1d(classes))
 
+    with pytest.raises(
+        ProblemError, match=r"BatchNorm1d \('2'\) cannot train with the server's single samples"
+    ):
+        train("fld", model=normalised, batchsize=4)
     frame = train("fl", model=normalised, batchsize=4, rounds=1, bits_per_parameter=16).to_frame()
     assert frame["uplink_bits"][1] == 16 * (64 * 10 + 10 + 4 * 10)
 
