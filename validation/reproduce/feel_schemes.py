@@ -128,11 +128,13 @@ def run(
 
 def run_all(work: list[tuple[Any, ...]], jobs: int, title: str, *, progress: bool = True) -> pd.DataFrame:
     """Run in so many processes."""
+    from validation.reproduce import feel_schemes  # by its name: workers know no __main__
+
     joblib = require("joblib", "learning")
     rows = []
     with progress_bar(title, len(work), enabled=progress) as bar:
         parallel = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")
-        for row in parallel(joblib.delayed(run)(*options) for options in work):
+        for row in parallel(joblib.delayed(feel_schemes.run)(*options) for options in work):
             rows.append(row)
             bar(len(rows), f"{len(rows)} of {len(work)} runs")
     keys = ["scheme", "devices", "partition", "rate", "seed"]
