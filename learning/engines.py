@@ -149,7 +149,8 @@ def evaluate_each(task: Task, stacked: Parameters) -> tuple[Tensor, Tensor]:
     """
     count = len(next(iter(stacked.values())))
     judged = [task.evaluate({name: value[k] for name, value in stacked.items()}) for k in range(count)]
-    return torch.tensor(judged, dtype=torch.float64).unbind(1)  # type: ignore[return-value]
+    accuracy, loss = torch.tensor(judged, dtype=torch.float64).unbind(1)
+    return accuracy, loss
 
 
 def train_devices(

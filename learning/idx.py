@@ -125,7 +125,7 @@ def read_idx(path: str | os.PathLike[str], axes: int) -> Bytes:
             if not compressed:
                 return _content(plain, path, axes)
             with gzip.GzipFile(fileobj=plain) as packed:
-                return _content(packed, path, axes)  # type: ignore[arg-type]
+                return _content(packed, path, axes)
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             raise ProblemError(
                 f"{path}: the compressed file is damaged or cut off ({error}): get it again"
@@ -137,7 +137,7 @@ def scaled(pixels: Bytes) -> NDArray[np.float32]:
     return np.divide(pixels, np.float32(255.0), dtype=np.float32)
 
 
-def _content(file: BinaryIO, path: Path, axes: int) -> Bytes:
+def _content(file: BinaryIO | gzip.GzipFile, path: Path, axes: int) -> Bytes:
     head = file.read(4 + 4 * axes)
     if head[:2] != b"\0\0" or len(head) < 4 + 4 * axes:
         raise ProblemError(f"{path}: no IDX file: expected it to start with two zero bytes, a type and sizes")
