@@ -43,6 +43,8 @@ LIMITS = (
     "One machine, one run: ratios move with caches, memory and compilers. They are not constants of nature.",
     "Instances were drawn from one distribution, given above; harder ones are in the tests, not here.",
     "Peers were set up by us, with what their documentation advises; their authors may do better.",
+    "`construct` is given as one number what is the same for all instances and devices, as one would write it; arrays "
+    "take the time to copy and to check them.",
 )
 
 
