@@ -247,7 +247,7 @@ class Problem(Record, Generic[SolutionT]):
         ProblemError
             If a name is not a field, or a value is refused.
         """
-        known_fields = self.to_dict() | self.settings
+        known_fields = self._given() | self.settings
         for name in changes:
             if name not in known_fields:
                 known = ", ".join(known_fields)

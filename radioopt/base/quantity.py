@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NoReturn, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -34,6 +34,14 @@ _FLOAT64 = np.dtype(np.float64)
 #: numbers in a block from which they are checked a quantity at a time
 _MANY = 20_000
 _LARGEST = float(np.finfo(np.float64).max)
+
+
+class BlockKey(NamedTuple):
+    """What the quantities of a block have in common: core axes, dtype, and whether they are mostly one number each."""
+
+    axes: Axes
+    char: str = "d"
+    common: bool = False
 
 
 @dataclass(frozen=True)
@@ -92,6 +100,7 @@ class Quantity:
         symbol: str = "",
         default: float | None = None,
         dtype: type = np.float64,
+        common: bool = False,
     ) -> None:
         self.unit = unit
         self.domain = domain
@@ -100,6 +109,7 @@ class Quantity:
         self.symbol = symbol
         self.default = default
         self.dtype = np.dtype(dtype)
+        self.key = BlockKey(axes, self.dtype.char, common)
         self.name = ""
 
     def __set_name__(self, owner: type, name: str) -> None:
@@ -138,6 +148,7 @@ def quantity(
     symbol: str = "",
     default: float | None = None,
     dtype: type = np.float64,
+    common: bool = False,
 ) -> Any:
     """Declare a field of a record.
 
@@ -157,13 +168,18 @@ def quantity(
         Value if the caller gives none; a field without a default is required.
     dtype : type, optional
         ``np.float64`` (default), ``np.int64`` or ``np.bool_``; the last two refuse what they cannot hold.
+    common : bool, default False
+        Whether it mostly is one number for a whole batch, as constants of a system and limits that are not set are:
+        such fields have a block of their own, which holds each number once, unless one of them is given an array.
 
     Returns
     -------
     Quantity
         The descriptor (typed ``Any`` so that it can stand as the default of a dataclass field).
     """
-    return Quantity(unit, domain, axes, description, symbol=symbol, default=default, dtype=dtype)
+    return Quantity(
+        unit, domain, axes, description, symbol=symbol, default=default, dtype=dtype, common=common
+    )
 
 
 def check(owner: str, name: str, value: ArrayLike, domain: Domain) -> NDArray[np.float64]:
@@ -270,7 +286,7 @@ def refuse(owner: str, name: str, values: Array, invalid: Array, expected: str |
 
 @dataclass
 class Layout:
-    """Where each quantity of a class lives: one array (block) per core axes and dtype, one row per quantity.
+    """Where each quantity of a class lives: one array (block) per :class:`BlockKey`, one row per quantity.
 
     Fields that share axes share memory: a kernel takes a whole block, validation is two comparisons a block,
     and an attribute is a view of its row.
@@ -286,8 +302,8 @@ class Layout:
         rows: dict[str, tuple[BlockKey, int]] = {}
         blocks: dict[BlockKey, list[Quantity]] = {}
         for name, declared in quantities.items():
-            block = blocks.setdefault((declared.axes, declared.dtype.char), [])
-            rows[name] = ((declared.axes, declared.dtype.char), len(block))
+            block = blocks.setdefault(declared.key, [])
+            rows[name] = (declared.key, len(block))
             block.append(declared)
         return cls(rows, blocks)
 
@@ -317,8 +333,14 @@ class Layout:
         return blocks
 
 
-BlockKey = tuple[Axes, str]
 Blocks = dict[BlockKey, Array]
+
+
+def columns(block: Array) -> Array:
+    """Return a block as (rows, n): with a column for everything, or one column where every number is held once."""
+    if not any(block.strides[1:]):
+        block = block[(slice(None), *[slice(1)] * (block.ndim - 1))]
+    return np.ascontiguousarray(block.reshape(len(block), math.prod(block.shape[1:])))
 
 
 def read_quantities(
@@ -338,7 +360,8 @@ def read_quantities(
     Returns
     -------
     blocks : dict
-        Read-only, C-contiguous arrays of shape ``(rows, *batch, *core)``.
+        Read-only arrays of shape ``(rows, *batch, *core)``; C-contiguous, apart from blocks of common quantities, which
+        hold one number each, seen everywhere, where nothing else was given.
     batch_shape : tuple of int
         The common leading axes; ``()`` for a single instance.
     sizes : dict of str to int
@@ -354,7 +377,7 @@ def read_quantities(
     origin: dict[str, str] = {}
     batch_shape: tuple[int, ...] = ()
     for name, value in given.items():
-        (axes, kind), _ = layout.rows[name]
+        (axes, kind, _), _ = layout.rows[name]
         if kind != "d":
             values[name] = array = as_exact(owner, name, value, np.dtype(kind))
         elif type(value) is float or type(value) is np.float64:
@@ -394,10 +417,14 @@ def read_quantities(
         shape = batch_shape
         for axis in key[0]:
             shape += (sizes.setdefault(axis, 1),)
+        whole = (len(declared), *shape)
+        alike = key.common and not any(np.ndim(values[q.name]) for q in declared)
+        if alike:
+            shape = (1,) * len(shape)
         if shape:
-            block = np.empty((len(declared), *shape), key[1])
+            block = np.empty((len(declared), *shape), key.char)
         else:
-            block = np.array([values[q.name] for q in declared], key[1])
+            block = np.array([values[q.name] for q in declared], key.char)
         if block.size >= _MANY:
             good = True
             for row, q in enumerate(declared):  # copied and looked at while it is in the cache
@@ -414,5 +441,5 @@ def read_quantities(
             for q in declared:  # say which, on the caller's own array and indices
                 check(owner, q.name, values[q.name], q.domain)
         block.flags.writeable = False
-        blocks[key] = block
+        blocks[key] = np.broadcast_to(block, whole) if alike else block
     return blocks, batch_shape, sizes

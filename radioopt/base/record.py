@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 
 from radioopt.base.errors import ProblemError
 from radioopt.base.files import write_whole
-from radioopt.base.quantity import Array, Axes, Blocks, Layout, Quantity, read_quantities
+from radioopt.base.quantity import Array, Axes, BlockKey, Blocks, Layout, Quantity, columns, read_quantities
 
 if TYPE_CHECKING:
     import os
@@ -27,6 +27,7 @@ FORMAT = "radioopt/1"
 class Record:
     """Quantities stored as read-only blocks ``(rows, *batch, *core)``, one block per core axes and dtype.
 
+    Those that are mostly common to a whole batch have blocks of their own, whose numbers are held once if they are.
     Subclasses declare fields with :func:`~radioopt.base.quantity.quantity`; everything here reads those
     declarations: attributes, tables, equality, indexing into a batch, files.
     """
@@ -101,9 +102,9 @@ class Record:
         key, row = self._layout.rows[name]
         return self._blocks[key][row]
 
-    def block(self, axes: Axes = (), dtype: type = np.float64) -> Array:
+    def block(self, axes: Axes = (), dtype: type = np.float64, *, common: bool = False) -> Array:
         """Return the read-only block of all quantities with these core axes, ``(rows, *batch, *core)``."""
-        return self._blocks[axes, np.dtype(dtype).char]
+        return self._blocks[BlockKey(axes, np.dtype(dtype).char, common)]
 
     # -- batches --------------------------------------------------------------------------------------------
 
@@ -159,6 +160,15 @@ class Record:
     def to_dict(self) -> dict[str, Any]:
         """Return every quantity by name: read-only arrays, or NumPy scalars."""
         return {name: self._value(name) for name in self.quantities}
+
+    def _given(self) -> dict[str, Any]:
+        """Return every quantity as :meth:`to_dict`, but one number for what is held once."""
+        given = self.to_dict()
+        for key, declared in self._layout.blocks.items():
+            block = self._blocks[key]
+            if key.common and columns(block).shape[1] < block[0].size:
+                given |= {q.name: float(self._value(q.name).flat[0]) for q in declared}
+        return given
 
     def to_frame(self, axes: Axes = ("device",)) -> pd.DataFrame:
         """Tabulate the quantities along some core axes.

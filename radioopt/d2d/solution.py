@@ -125,11 +125,11 @@ class GraphSolution(Solution):
         )
         whole = np.dtype(np.int64).char
         blocks: dict[BlockKey, Array] = {
-            (DEVICE, "d"): device,
-            (DEVICE, whole): np.array(source, np.int64).reshape(1, *shape),
-            (POINTS, "d"): points,
-            (PER_INSTANCE, "d"): np.stack([objective, bound, gap]),
-            (PER_INSTANCE, whole): np.stack([np.broadcast_to(iterations, shape[:-1]), status]).astype(
+            BlockKey(DEVICE): device,
+            BlockKey(DEVICE, whole): np.array(source, np.int64).reshape(1, *shape),
+            BlockKey(POINTS): points,
+            BlockKey(PER_INSTANCE): np.stack([objective, bound, gap]),
+            BlockKey(PER_INSTANCE, whole): np.stack([np.broadcast_to(iterations, shape[:-1]), status]).astype(
                 np.int64
             ),
         }

@@ -29,8 +29,9 @@ from radioopt.numerics.judge import FEASIBLE, INFEASIBLE, NODE_LIMIT, judge
 from radioopt.numerics.lanes import LANES, any_lane, broadcast, lane_sum, pick, put, root, select
 from radioopt.numerics.vmath import fast_log1p
 
-# rows of the problem's per-user block and of its per-instance block
-GAIN, LOCAL, POWER, F_LOW, F_HIGH, B_LOW, B_HIGH, DEADLINE, MODEL, PLACE = range(10)
+# rows of the problem's per-user blocks, the second of them of limits, and of its per-instance block
+GAIN, LOCAL, POWER, MODEL, PLACE = range(5)
+F_LOW, F_HIGH, B_LOW, B_HIGH, DEADLINE = range(5)
 BAND, SERVER, TEACHER, LABEL, ALPHA, BETA, DELTA, ETA_OWN, ETA_AVERAGE, NOISE, DENSITY = range(11)
 # rows of the catalogue
 CYCLES, BITS, OWN, AVERAGE = range(4)

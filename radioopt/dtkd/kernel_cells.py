@@ -430,7 +430,7 @@ def solve_block(
     per_alpha = 1.0 / pick(instance, (ALPHA, first))
     parts_of(actions, users, per_alpha, rows)
     share(
-        instance, first, rows, slack, per_server, per_band, per_alpha, catalogue, feasible, tight,
+        instance, first, first, rows, slack, per_server, per_band, per_alpha, catalogue, feasible, tight,
         out_device, out_instance, out_counts,
     )  # fmt: skip
     for j in range(count):

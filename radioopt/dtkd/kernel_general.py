@@ -218,6 +218,7 @@ def same(user, table, k, j):
 @kernel
 def solve_one(
     device,
+    limits,
     instance,
     i,
     catalogue,
@@ -238,7 +239,7 @@ def solve_one(
         instance[BAND, i],
     )
     user, table = np.empty((5, size)), np.empty((4, size, count))
-    fill(device, instance, i, catalogue, user, table)
+    fill(device, limits, instance, i, catalogue, user, table)
     chosen, best = np.empty(size, np.int64), np.empty(size, np.int64)
     roots_c, roots_d, tightest = 0.0, 0.0, math.inf
     for k in range(size):
@@ -249,7 +250,7 @@ def solve_one(
         rate = math.log1p(user[SIGNAL, k] * size / band) if user[SIGNAL, k] > 0.0 else 1.0
         roots_c += math.sqrt(work)
         roots_d += math.sqrt(load / rate)
-        tightest = min(tightest, device[DEADLINE, i, k])
+        tightest = min(tightest, limits[DEADLINE, i, k])
     coupled = tightest < math.inf  # not from a literal, for which all callees would be compiled once more
     guess_cpu = max(alpha * (roots_c / server) ** 2, 1e-300)
     guess_width = max(alpha * (roots_d / band) ** 2, delta, 1e-300)
@@ -303,7 +304,18 @@ def solve_one(
         return
     write_choice(i, best, out_model, out_local)
     write_shares(
-        device, instance, i, catalogue, user, table, best, cpu_of_best, width_price, out_device, out_instance
+        device,
+        limits,
+        instance,
+        i,
+        catalogue,
+        user,
+        table,
+        best,
+        cpu_of_best,
+        width_price,
+        out_device,
+        out_instance,
     )
     if ended:
         bound = max(bound, value)
@@ -387,13 +399,13 @@ def search(
 
 
 @kernel
-def solve_span(device, instance, catalogue, most, node_limit, feasible, tight, begin, end, packed):
+def solve_span(device, limits, instance, catalogue, most, node_limit, feasible, tight, begin, end, packed):
     """Solve some instances, one after the other; return the largest code of their status."""
     users, worst = device.shape[2], 0
     out_device, out_model, out_local, out_instance, out_counts = blocks_of(packed, device.shape[1], users)
     for i in range(begin, end):
         solve_one(
-            device, instance, i, catalogue, most, node_limit,
+            device, limits, instance, i, catalogue, most, node_limit,
             out_device, out_model, out_local, out_instance, out_counts,
         )  # fmt: skip
         worst = max(worst, conclude(instance, i, users, catalogue, feasible, tight, out_instance, out_counts))
@@ -401,12 +413,14 @@ def solve_span(device, instance, catalogue, most, node_limit, feasible, tight, b
 
 
 @parallel_kernel
-def solve_parallel(device, instance, catalogue, most, node_limit, feasible, tight, packed):
+def solve_parallel(device, limits, instance, catalogue, most, node_limit, feasible, tight, packed):
     """Solve every instance, in parallel over instances; return the largest code of their status."""
     worst = 0
     for i in prange(device.shape[1]):
         worst = max(
             worst,
-            solve_span(device, instance, catalogue, most, node_limit, feasible, tight, i, i + 1, packed),
+            solve_span(
+                device, limits, instance, catalogue, most, node_limit, feasible, tight, i, i + 1, packed
+            ),
         )
     return worst

@@ -79,6 +79,7 @@ def allocate_block(
     device,
     instance,
     first,
+    at,
     catalogue,
     feasible,
     tight,
@@ -87,13 +88,13 @@ def allocate_block(
     out_instance,
     out_counts,
 ):
-    """Solve Problem 3 for eight instances."""
+    """Solve Problem 3 for eight instances, from ``first`` on; what their users share is from column ``at`` on."""
     users = device.shape[2]
-    alpha, beta = pick(instance, (ALPHA, first)), pick(instance, (BETA, first))
-    teacher, label = pick(instance, (TEACHER, first)), pick(instance, (LABEL, first))
-    eta_own, eta_average = pick(instance, (ETA_OWN, first)), pick(instance, (ETA_AVERAGE, first))
-    per_noise, per_alpha = 1.0 / pick(instance, (NOISE, first)), 1.0 / alpha
-    per_server, per_band = 1.0 / pick(instance, (SERVER, first)), 1.0 / pick(instance, (BAND, first))
+    alpha, beta = pick(instance, (ALPHA, at)), pick(instance, (BETA, at))
+    teacher, label = pick(instance, (TEACHER, at)), pick(instance, (LABEL, at))
+    eta_own, eta_average = pick(instance, (ETA_OWN, at)), pick(instance, (ETA_AVERAGE, at))
+    per_noise, per_alpha = 1.0 / pick(instance, (NOISE, at)), 1.0 / alpha
+    per_server, per_band = 1.0 / pick(instance, (SERVER, at)), 1.0 / pick(instance, (BAND, at))
     per_cycle, per_bit = alpha * per_server, alpha * per_band
     for k in range(users):
         m, local = pick(device, (MODEL, first, k)), pick(device, (PLACE, first, k)) > 0.5
@@ -113,14 +114,14 @@ def allocate_block(
         store(rows, 4 * k + ROOT_C, root(cycles * per_cycle))
         store(rows, 4 * k + ROOT_D, root(bits * per_bit * (own_cpu * reciprocal)))
     share(
-        instance, first, rows, broadcast(0.0), per_server, per_band, per_alpha, catalogue, feasible, tight,
+        instance, first, at, rows, broadcast(0.0), per_server, per_band, per_alpha, catalogue, feasible, tight,
         out_device, out_instance, out_counts,
     )  # fmt: skip
 
 
 @inner_kernel
 def share(
-    instance, first, rows, slack, per_server, per_band, per_alpha, catalogue, feasible, tight,
+    instance, first, at, rows, slack, per_server, per_band, per_alpha, catalogue, feasible, tight,
     out_device, out_instance, out_counts,
 ):  # fmt: skip
     """Share F and B in the best way, measure and judge: ``allocate`` for eight instances.
@@ -128,8 +129,8 @@ def share(
     The bound is the objective less ``slack`` and what is rounded here: the chosen actions are proven already.
     """
     users = out_device.shape[2]
-    alpha, delta = pick(instance, (ALPHA, first)), pick(instance, (DELTA, first))
-    server, band = pick(instance, (SERVER, first)), pick(instance, (BAND, first))
+    alpha, delta = pick(instance, (ALPHA, at)), pick(instance, (DELTA, at))
+    server, band = pick(instance, (SERVER, at)), pick(instance, (BAND, at))
     tau = root(delta * band)
     cpu, width = broadcast(0.0), broadcast(0.0)
     for k in range(users):
@@ -154,7 +155,7 @@ def share(
     best_own, best_average = 0.0, 0.0
     for n in range(catalogue.shape[1]):
         best_own, best_average = max(best_own, catalogue[OWN, n]), max(best_average, catalogue[AVERAGE, n])
-    worth = pick(instance, (ETA_OWN, first)) * best_own + pick(instance, (ETA_AVERAGE, first)) * best_average
+    worth = pick(instance, (ETA_OWN, at)) * best_own + pick(instance, (ETA_AVERAGE, at)) * best_average
     gap = (objective - bound) / larger(float(users) * worth, absolute(objective))
     gap = select(objective == bound, 0.0, gap)
     good = (absolute(objective) < math.inf) & (residual <= feasible) & (gap >= -feasible)
@@ -165,7 +166,7 @@ def share(
     put(out_instance, (CPU_PRICE, first), cpu * cpu * per_server)
     put(out_instance, (WIDTH_PRICE, first), (full - tau) * (full + tau) * per_band)
     store(rows, 0, status)
-    for j in range(min(LANES, instance.shape[1] - first)):
+    for j in range(min(LANES, out_device.shape[1] - first)):
         out_counts[STATUS, first + j] = int(rows[0, j])
         for k in range(users):
             out_device[DEADLINE_PRICE, first + j, k] = 0.0
@@ -173,13 +174,27 @@ def share(
 
 @kernel
 def solve_span(device, instance, catalogue, feasible, tight, begin, end, packed):
-    """Solve Problem 3 for some instances, from a multiple of eight on; return the largest code of their status."""
+    """Solve Problem 3 for some instances, from a multiple of eight on; return the largest code of their status.
+
+    ``instance`` has a column for each of them or, where all are alike, LANES columns.
+    """
     users, worst = device.shape[2], 0
     out_device, out_model, out_local, out_instance, out_counts = blocks_of(packed, device.shape[1], users)
     rows = scratch_rows(4 * users)
     for first in range(begin, end, LANES):
+        at = first if instance.shape[1] == device.shape[1] else 0
         allocate_block(
-            device, instance, first, catalogue, feasible, tight, rows, out_device, out_instance, out_counts
+            device,
+            instance,
+            first,
+            at,
+            catalogue,
+            feasible,
+            tight,
+            rows,
+            out_device,
+            out_instance,
+            out_counts,
         )
     for i in range(begin, end):
         worst = max(worst, out_counts[STATUS, i])

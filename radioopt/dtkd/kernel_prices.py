@@ -168,13 +168,13 @@ def respond(user, k, table, a, alpha, cpu_price, width_price):
 
 
 @kernel
-def fill(device, instance, i, catalogue, user, table):
+def fill(device, limits, instance, i, catalogue, user, table):
     """Write the numbers of every user and of each of its actions, 2m for model m at the server, 2m + 1 locally."""
     alpha, density = instance[ALPHA, i], instance[DENSITY, i] > 0.0
     for k in range(user.shape[1]):
         received = device[POWER, i, k] * device[GAIN, i, k]
-        user[FL, k], user[FH, k] = device[F_LOW, i, k], device[F_HIGH, i, k]
-        user[BL, k], user[BH, k] = device[B_LOW, i, k], device[B_HIGH, i, k]
+        user[FL, k], user[FH, k] = limits[F_LOW, i, k], limits[F_HIGH, i, k]
+        user[BL, k], user[BH, k] = limits[B_LOW, i, k], limits[B_HIGH, i, k]
         user[SIGNAL, k] = received / instance[DENSITY, i] if density else 0.0
         per_bit = 1.0 if density else 1.0 / math.log1p(received / instance[NOISE, i])
         for a in range(table.shape[2]):
@@ -186,7 +186,7 @@ def fill(device, instance, i, catalogue, user, table):
             )
             model, place = device[MODEL, i, k], device[PLACE, i, k]
             allowed = (model < 0.0 or model == m) and (place < 0.0 or place == x)
-            spare = device[DEADLINE, i, k] - local
+            spare = limits[DEADLINE, i, k] - local
             table[FIXED, k, a] = math.inf
             if allowed and spare > 0.0:
                 table[FIXED, k, a] = instance[BETA, i] * cycles - worth + alpha * local
@@ -295,7 +295,18 @@ def clear(user, table, chosen, alpha, delta, server, band, coupled, enough, gues
 
 @kernel
 def write_shares(
-    device, instance, i, catalogue, user, table, best, cpu_price, width_price, out_device, out_instance
+    device,
+    limits,
+    instance,
+    i,
+    catalogue,
+    user,
+    table,
+    best,
+    cpu_price,
+    width_price,
+    out_device,
+    out_instance,
 ):
     """Write the shares of the best actions at their prices, and measure them."""
     alpha, server, band = instance[ALPHA, i], instance[SERVER, i], instance[BAND, i]
@@ -308,7 +319,7 @@ def write_shares(
         use_f += f
         use_b += b
         local = (best[k] & 1) * catalogue[CYCLES, best[k] >> 1] / device[LOCAL, i, k]
-        residual = max(residual, (delay + local) / device[DEADLINE, i, k] - 1.0)
+        residual = max(residual, (delay + local) / limits[DEADLINE, i, k] - 1.0)
         out_device[CPU, i, k] = f
         out_device[WIDTH, i, k] = b
         out_device[DELAY, i, k] = delay + local

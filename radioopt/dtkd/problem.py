@@ -16,8 +16,10 @@ from radioopt.base.quantity import (
     DEVICE,
     PER_INSTANCE,
     Array,
+    Axes,
     Quantity,
     at_least,
+    columns,
     nonnegative,
     optional_limit,
     positive,
@@ -132,44 +134,66 @@ class DistillationProblem(Problem["DistillationSolution"], family="dtkd", sense=
         "Hz", positive, DEVICE, "the user's own CPU", symbol="f_loc,i"
     )
     transmit_power_w: Quantity = quantity("W", positive, DEVICE, "transmit power", symbol="p_i")
-    bandwidth_hz: Quantity = quantity("Hz", positive, PER_INSTANCE, "bandwidth shared", symbol="b_max")
+    bandwidth_hz: Quantity = quantity(
+        "Hz", positive, PER_INSTANCE, "bandwidth shared", symbol="b_max", common=True
+    )
     server_cpu_frequency_hz: Quantity = quantity(
-        "Hz", positive, PER_INSTANCE, "server CPU shared", symbol="f_ser"
+        "Hz", positive, PER_INSTANCE, "server CPU shared", symbol="f_ser", common=True
     )
     teacher_cycles: Quantity = quantity(
-        "cycles", nonnegative, PER_INSTANCE, "teacher's cycles", symbol="mu_t"
+        "cycles", nonnegative, PER_INSTANCE, "teacher's cycles", symbol="mu_t", common=True
     )
-    label_bits: Quantity = quantity("bit", nonnegative, PER_INSTANCE, "teacher's outputs", symbol="theta_l")
+    label_bits: Quantity = quantity(
+        "bit", nonnegative, PER_INSTANCE, "teacher's outputs", symbol="theta_l", common=True
+    )
     delay_weight_per_s: Quantity = quantity(
-        "1/s", positive, PER_INSTANCE, "cost of a second of delay", symbol="alpha"
+        "1/s", positive, PER_INSTANCE, "cost of a second of delay", symbol="alpha", common=True
     )
     cpu_price_per_cycle: Quantity = quantity(
-        "1/cycle", nonnegative, PER_INSTANCE, "price of a server cycle", symbol="beta"
+        "1/cycle", nonnegative, PER_INSTANCE, "price of a server cycle", symbol="beta", common=True
     )
     bandwidth_price_per_hz: Quantity = quantity(
-        "1/Hz", nonnegative, PER_INSTANCE, "price of bandwidth", symbol="delta"
+        "1/Hz", nonnegative, PER_INSTANCE, "price of bandwidth", symbol="delta", common=True
     )
     own_accuracy_weight: Quantity = quantity(
-        "1", nonnegative, PER_INSTANCE, "worth of accuracy on own data", symbol="eta_o", default=1.0
+        "1",
+        nonnegative,
+        PER_INSTANCE,
+        "worth of accuracy on own data",
+        symbol="eta_o",
+        default=1.0,
+        common=True,
     )
     average_accuracy_weight: Quantity = quantity(
-        "1", nonnegative, PER_INSTANCE, "worth of accuracy on all data", symbol="eta_a", default=1.0
+        "1",
+        nonnegative,
+        PER_INSTANCE,
+        "worth of accuracy on all data",
+        symbol="eta_a",
+        default=1.0,
+        common=True,
     )
     noise_power_w: Quantity = quantity(
-        "W", nonnegative, PER_INSTANCE, "noise power", symbol="n_0", default=0.0
+        "W", nonnegative, PER_INSTANCE, "noise power", symbol="n_0", default=0.0, common=True
     )
     noise_psd_w_per_hz: Quantity = quantity(
-        "W/Hz", nonnegative, PER_INSTANCE, "noise density", symbol="N_0", default=0.0
+        "W/Hz", nonnegative, PER_INSTANCE, "noise density", symbol="N_0", default=0.0, common=True
     )
     min_server_cpu_frequency_hz: Quantity = quantity(
-        "Hz", nonnegative, DEVICE, "least share of the server", default=0.0
+        "Hz", nonnegative, DEVICE, "least share of the server", default=0.0, common=True
     )
     max_server_cpu_frequency_hz: Quantity = quantity(
-        "Hz", optional_limit, DEVICE, "largest share of the server", default=math.inf
+        "Hz", optional_limit, DEVICE, "largest share of the server", default=math.inf, common=True
     )
-    min_bandwidth_hz: Quantity = quantity("Hz", nonnegative, DEVICE, "least bandwidth", default=0.0)
-    max_bandwidth_hz: Quantity = quantity("Hz", optional_limit, DEVICE, "largest bandwidth", default=math.inf)
-    max_delay_s: Quantity = quantity("s", optional_limit, DEVICE, "deadline of the delay", default=math.inf)
+    min_bandwidth_hz: Quantity = quantity(
+        "Hz", nonnegative, DEVICE, "least bandwidth", default=0.0, common=True
+    )
+    max_bandwidth_hz: Quantity = quantity(
+        "Hz", optional_limit, DEVICE, "largest bandwidth", default=math.inf, common=True
+    )
+    max_delay_s: Quantity = quantity(
+        "s", optional_limit, DEVICE, "deadline of the delay", default=math.inf, common=True
+    )
     fixed_model: Quantity = quantity(
         "1", at_least(FREE), DEVICE, "position of the model, if fixed", default=FREE
     )
@@ -254,16 +278,16 @@ class DistillationProblem(Problem["DistillationSolution"], family="dtkd", sense=
     @cached_property
     def _kinds(self) -> Array:
         """What each instance asks, shape (...), or what all of them ask, shape (); see ``kernel_kinds``."""
-        device, instance = self._flat_blocks()
+        device = self._flat(DEVICE)
+        limits, instance = (columns(self.block(axes, common=True)) for axes in (DEVICE, PER_INSTANCE))
         kinds = np.empty(device.shape[1], np.int64)
-        kind = kernel_kinds.find_kinds(device, instance, len(self.catalogue), kinds)
+        kind = kernel_kinds.find_kinds(device, limits, instance, len(self.catalogue), kinds)
         return kinds if kind < 0 else np.array(kind)
 
-    def _flat_blocks(self) -> tuple[Array, Array]:
-        """Return the blocks with the batch axes as one, (rows, instances, K) and (rows, instances)."""
-        device, instance = self.block(DEVICE), self.block(PER_INSTANCE)
-        count = math.prod(self.batch_shape)
-        return device.reshape(len(device), count, -1), instance.reshape(len(instance), count)
+    def _flat(self, axes: Axes, *, common: bool = False) -> Array:
+        """Return a block with the batch axes as one, (rows, instances, K) or (rows, instances)."""
+        block = np.ascontiguousarray(self.block(axes, common=common))
+        return block.reshape(len(block), math.prod(self.batch_shape), *block.shape[block.ndim - len(axes) :])
 
     @property
     def is_plain(self) -> bool:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from radioopt.base.certify import certify
 from radioopt.base.errors import OptionError, require
 from radioopt.base.options import DEFAULT_OPTIONS, SolveOptions
-from radioopt.base.quantity import DEVICE, PER_INSTANCE, Array
+from radioopt.base.quantity import DEVICE, PER_INSTANCE, Array, BlockKey
 from radioopt.base.status import Status
 from radioopt.dtkd import kernel, kernel_learning
 from radioopt.dtkd.certificate import delays
@@ -353,8 +353,7 @@ def _check(problem: DistillationProblem) -> None:
 def _numbers(problem: DistillationProblem) -> tuple[Array, Array, Array]:
     """Numbers of the actions (instances, 4, A), of the users (instances, 2, users), and tau, for the kernels."""
     users, count = problem.sizes["device"], math.prod(problem.batch_shape)
-    device, instance = problem.block(DEVICE), problem.block(PER_INSTANCE)
-    device, instance = device.reshape(len(device), count, users), instance.reshape(len(instance), count)
+    device, instance = problem._flat(DEVICE), problem._flat(PER_INSTANCE, common=True)
     actions, numbers = np.empty((count, 6, 2 * len(problem.catalogue))), np.empty((count, 3, users))
     choices, catalogue = np.empty((3, users), np.int64), problem.catalogue.block()
     for i in range(count):
@@ -405,10 +404,10 @@ def _answer(
         for part, total in zip(parts, totals, strict=True)
     )
     blocks = {key: block.copy() for key, block in solution._blocks.items()}
-    device, instance = blocks[DEVICE, "d"], blocks[PER_INSTANCE, "d"]
+    device, instance = blocks[BlockKey(DEVICE)], blocks[BlockKey(PER_INSTANCE)]
     device[kernel.CPU], device[kernel.WIDTH], device[kernel.DELAY] = f, b, delays(problem, action, f, b)
     solution = DistillationSolution(problem, "q-learning-only", blocks)
-    instance = blocks[PER_INSTANCE, "d"] = blocks[PER_INSTANCE, "d"].copy()
+    instance = blocks[BlockKey(PER_INSTANCE)] = instance.copy()
     parts_of = solution.delay_cost + solution.cpu_cost + solution.bandwidth_cost - solution.accuracy_credit
     instance[kernel.OBJECTIVE] = parts_of.sum(-1)
     return _judged(problem, "q-learning-only", DistillationSolution(problem, "exact", blocks), options)
@@ -419,8 +418,9 @@ def _judged(
 ) -> DistillationSolution:
     """Judge an answer by the bound that the exact method proves."""
     proven = run("exact", problem, options, NODE_LIMIT)
-    blocks: dict[Any, Array] = {key: block.copy() for key, block in solution._blocks.items()}
-    instance, counts = blocks[PER_INSTANCE, "d"], blocks[PER_INSTANCE, np.dtype(np.int64).char]
+    blocks = {key: block.copy() for key, block in solution._blocks.items()}
+    counts = blocks[BlockKey(PER_INSTANCE, np.dtype(np.int64).char)]
+    instance = blocks[BlockKey(PER_INSTANCE)]
     instance[kernel.BOUND] = proven.bound
     gap, status = certify(
         instance[kernel.OBJECTIVE], proven.bound, np.zeros(problem.batch_shape), sense=problem.sense,

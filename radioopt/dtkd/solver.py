@@ -9,19 +9,20 @@ import numpy as np
 
 from radioopt.base.errors import OptionError
 from radioopt.base.options import SolveOptions
-from radioopt.base.quantity import PER_INSTANCE, Array, BlockKey
+from radioopt.base.quantity import DEVICE, PER_INSTANCE, Array, BlockKey, columns
 from radioopt.dtkd import kernel_cells, kernel_general, kernel_lanes, kernel_search
 from radioopt.dtkd.kernel import STATUS
 from radioopt.dtkd.kernel_cells import UNSETTLED
 from radioopt.dtkd.kernel_kinds import FREE, GENERAL, GIVEN, MIXED
 from radioopt.dtkd.problem import DistillationProblem
 from radioopt.dtkd.solution import DistillationSolution
+from radioopt.numerics.lanes import LANES
 
 #: users in a batch from which threads pay for their start, by kind
 PARALLEL_FROM = {GIVEN: 40_000, FREE: 20_000, MIXED: 10_000, GENERAL: 10_000}
 NODE_LIMIT = 1_000_000
 
-_COUNTS: BlockKey = (PER_INSTANCE, np.dtype(np.int64).char)
+_COUNTS = BlockKey(PER_INSTANCE, np.dtype(np.int64).char)
 
 
 @DistillationProblem.method("exact", exact=True)
@@ -99,17 +100,25 @@ def _solve(
     problem: DistillationProblem, kind: int, options: SolveOptions, node_limit: int
 ) -> tuple[Array, int]:
     """Return the packed answers to instances of one kind, and the largest code of their status."""
-    device, instance = problem._flat_blocks()
+    device, catalogue = problem._flat(DEVICE), problem.catalogue.block()
     packed, parallel = _room(problem), device.shape[1] > 1 and device[0].size >= PARALLEL_FROM[kind]
     tolerances = options.feasibility_tol, options.gap_tol
-    catalogue = problem.catalogue.block()
     if kind == GIVEN:
         kernels: Any = kernel_lanes
-        arguments: tuple[Any, ...] = (device, instance, catalogue, *tolerances)
+        arguments: tuple[Any, ...] = (device, instance_lanes(problem), catalogue, *tolerances)
     else:
         cells = kind == FREE and device.shape[2] <= kernel_lanes.MOST_USERS
         kernels = kernel_general if kind == GENERAL else kernel_cells if cells else kernel_search
+        instance = problem._flat(PER_INSTANCE, common=True)
         arguments = (device, instance, catalogue, options.max_iterations, node_limit, *tolerances)
+        if kind == GENERAL:
+            arguments = (device, problem._flat(DEVICE, common=True), *arguments[1:])
     if parallel:
         return packed, kernels.solve_parallel(*arguments, packed)
     return packed, kernels.solve_span(*arguments, 0, device.shape[1], packed)
+
+
+def instance_lanes(problem: DistillationProblem) -> Array:
+    """Return what the users of an instance have in common, for the kernel of Problem 3: once where all are alike."""
+    instance = columns(problem.block(PER_INSTANCE, common=True))
+    return instance.repeat(LANES, 1) if instance.shape[1] == 1 else instance

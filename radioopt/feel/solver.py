@@ -23,9 +23,9 @@ PARALLEL_FROM = 20_000
 #: devices of one instance from which streaming passes pay for their subsample
 STREAM_FROM = 100_000
 
-_DEVICES: BlockKey = (DEVICE, "d")
-_INSTANCES: BlockKey = (PER_INSTANCE, "d")
-_COUNTS: BlockKey = (PER_INSTANCE, np.dtype(np.int64).char)
+_DEVICES = BlockKey(DEVICE)
+_INSTANCES = BlockKey(PER_INSTANCE)
+_COUNTS = BlockKey(PER_INSTANCE, np.dtype(np.int64).char)
 
 
 @BatchsizeProblem.method("newton", exact=True)

@@ -22,9 +22,9 @@ PARALLEL_FROM = 2_000
 #: devices of one instance from which they are worth dividing among threads, and sampling first
 STREAM_FROM = 20_000
 
-_DEVICES: BlockKey = (DEVICE, "d")
-_INSTANCES: BlockKey = (PER_INSTANCE, "d")
-_COUNTS: BlockKey = (PER_INSTANCE, np.dtype(np.int64).char)
+_DEVICES = BlockKey(DEVICE)
+_INSTANCES = BlockKey(PER_INSTANCE)
+_COUNTS = BlockKey(PER_INSTANCE, np.dtype(np.int64).char)
 
 
 @SynthesisProblem.method("newton", exact=True)

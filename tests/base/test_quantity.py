@@ -12,6 +12,7 @@ from radioopt.base.quantity import (
     PER_INSTANCE,
     at_least,
     check,
+    columns,
     finite,
     fraction,
     nonnegative,
@@ -27,10 +28,25 @@ class Link(Record):
     share = quantity("1", fraction, DEVICE, "share of the frame")
     budget = quantity("J", nonnegative, PER_INSTANCE, "energy")
     trust = quantity("1", fraction, ("receiver", "transmitter"), "trust")
+    limit = quantity("bit/s", at_least(0, math.inf), DEVICE, "most", default=math.inf, common=True)
+    floor = quantity("bit/s", nonnegative, DEVICE, "least", default=0.0, common=True)
 
 
 def link(**changes):
-    return Link.of("Link", **({"rate": [1e6, 2e6, 3e6], "share": 0.5, "budget": 1.0, "trust": 1.0} | changes))
+    return Link.of(
+        "Link",
+        **(
+            {
+                "rate": [1e6, 2e6, 3e6],
+                "share": 0.5,
+                "budget": 1.0,
+                "trust": 1.0,
+                "limit": math.inf,
+                "floor": 0.0,
+            }
+            | changes
+        ),
+    )
 
 
 @pytest.mark.parametrize(
@@ -127,6 +143,24 @@ def test_the_arrays_are_read_only_copies():
         assert later.block(DEVICE).flags.c_contiguous
         with pytest.raises(ValueError, match="read-only"):
             later.rate[0] = 5.0
+
+
+def test_common_quantities_are_held_once_unless_one_is_given_an_array():
+    batch = link(rate=np.full((4, 3), 1e6), limit=2e6)
+    block = batch.block(DEVICE, common=True)
+    assert block.shape == (2, 4, 3)
+    assert not any(block.strides[1:])
+    assert columns(block).tolist() == [[2e6], [0.0]]
+    np.testing.assert_array_equal(batch.limit, np.full((4, 3), 2e6))
+    with pytest.raises(ValueError, match="read-only"):
+        batch.limit[0, 0] = 5.0
+    spelled_out = link(rate=np.full((4, 3), 1e6), limit=np.full(3, 2e6))
+    assert spelled_out.block(DEVICE, common=True).flags.c_contiguous
+    assert columns(spelled_out.block(DEVICE, common=True)).shape == (2, 12)
+    for same in (spelled_out, pickle.loads(pickle.dumps(batch)), batch[:]):
+        assert same == batch
+    with pytest.raises(ProblemError, match=r"Link\.limit: expected >= 0, got -1\.0"):
+        link(rate=np.full((4, 3), 1e6), limit=-1.0)
 
 
 def test_a_quantity_describes_itself():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -39,7 +40,8 @@ def makers(problems: Problems) -> list[Callable[[], Problem[Any]]]:
     """Functions that construct each problem from its numbers; what is the same everywhere is one number."""
 
     def maker(problem: Problem[Any]) -> Callable[[], Problem[Any]]:
-        cls, fields = type(problem), problem.to_dict() | problem.settings
+        cls = type(problem)
+        fields = {f.name: getattr(problem, f.name) for f in dataclasses.fields(problem)}  # type: ignore[arg-type]
         written = {name: as_written(value) for name, value in fields.items()}
         if cls(**written) == problem:  # nothing says how many there are if all numbers are the same
             fields = written

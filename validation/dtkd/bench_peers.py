@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from radioopt.base.errors import require
+from radioopt.base.quantity import DEVICE, PER_INSTANCE
 from radioopt.dtkd import kernel, kernel_lanes
 from radioopt.dtkd.problem import DistillationProblem
-from radioopt.dtkd.solver import _room
+from radioopt.dtkd.solver import _room, instance_lanes
 from radioopt.numerics.jit import parallel_kernel, prange
 from validation.bench.contestants import first
 from validation.bench.suite import Timed
@@ -30,9 +31,7 @@ Setup = Callable[[Problems], Timed]
 def closed_form_kernel(problems: Problems) -> Timed:
     """Call the kernel of Problem 3 alone: arrays in, arrays out."""
     (batch,) = problems
-    device, instance = batch._flat_blocks()
-    catalogue, packed = batch.catalogue.block(), _room(batch)
-    arguments = device, instance, catalogue, 1e-9, 1e-9, packed
+    arguments = batch._flat(DEVICE), instance_lanes(batch), batch.catalogue.block(), 1e-9, 1e-9, _room(batch)
     return Timed(lambda i: kernel_lanes.solve_parallel(*arguments), problems)
 
 
@@ -55,7 +54,7 @@ def _normal_forms(device, instance, catalogue, out):  # type: ignore[no-untyped-
 def normal_form(problems: Problems) -> Timed:
     """Build the normal form of a batch: what a method has to do before it can begin."""
     (batch,) = problems
-    device, instance = batch._flat_blocks()
+    device, instance = batch._flat(DEVICE), batch._flat(PER_INSTANCE, common=True)
     catalogue = batch.catalogue.block()
     out = np.empty((len(batch), 3, batch.sizes["device"], 2 * len(batch.catalogue)))
     return Timed(lambda i: _normal_forms(device, instance, catalogue, out), problems)
