@@ -191,6 +191,31 @@ def test_a_batch_may_mix_what_its_instances_ask():
     assert answers.objective[4] == pytest.approx(answers.objective[0], rel=1e-12)
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"fixed_model": 2.0, "fixed_place": 1.0},
+        {"fixed_model": 1.0},
+        {"max_bandwidth_hz": 4e6},
+        {"max_delay_s": 60.0, "noise_power_w": 0.0, "noise_psd_w_per_hz": 1e-19},
+        {"max_bandwidth_hz": 4e6, "max_delay_s": 1.0},
+    ],
+    ids=["free", "given", "partly given", "bounds", "density and deadlines", "infeasible"],
+)
+@pytest.mark.parametrize("count", [1, 3, 8, 19])
+def test_a_number_means_the_same_as_an_array_of_it(changes, count):
+    """Numbers common to a batch are held once, and some kernels read them so."""
+    fields = zoo.draw(3, count).replace(**changes)._given()
+    once = DistillationProblem(catalogue=zoo.catalogue(), **fields)
+    spelled_out = DistillationProblem(catalogue=zoo.catalogue(), **once.to_dict())
+    assert once == spelled_out
+    answers = once.solve()
+    assert answers == spelled_out.solve()
+    for i in range(count):
+        assert answers[i] == once[i].solve(throw=False)
+
+
 def test_hard_instances_of_a_batch_are_searched_alone():
     """Too many vectors are left to be tried one by one, among easy instances and alone."""
     hard, easy = zoo.subset_sum(9), zoo.draw(9, catalogue=zoo.subset_sum(9).catalogue)
