@@ -19,6 +19,10 @@ Flags used
     ``inner_kernel`` puts a function into its caller: every array argument of a call is a dozen words to push,
     which for twenty devices takes longer than the work. It divides as ``vector_kernel`` does.
 
+    ``lean_kernel`` makes no array and keeps none, so it counts no references either (``_nrt=False``). Counting is two
+    locked instructions per array and call, which for what a device or two have takes longer than the work. It divides
+    as ``vector_kernel`` does.
+
     ``inline_kernel`` is for the few functions of :mod:`radioopt.numerics.vmath` that vector kernels call. It is always
     inlined, else no loop around it is vectorised. ``reassoc`` is missing on purpose: these functions round by adding
     a large number and subtracting it again, which reassociation would cancel. Their arguments are finite.
@@ -55,6 +59,7 @@ __all__ = [
     "inline_kernel",
     "inner_kernel",
     "kernel",
+    "lean_kernel",
     "parallel_kernel",
     "prange",
     "shaped",
@@ -71,6 +76,7 @@ kernel = njit(cache=True)
 parallel_kernel = njit(cache=True, parallel=True)
 vector_kernel = _quiet(njit(cache=True, error_model="numpy", fastmath={"reassoc", "nsz", "contract"}))
 inner_kernel = _quiet(njit(cache=True, forceinline=True, error_model="numpy"))
+lean_kernel = _quiet(njit(cache=True, error_model="numpy", _nrt=False))  # type: ignore[call-overload]
 inline_kernel = njit(
     cache=True, forceinline=True, error_model="numpy", fastmath={"nnan", "ninf", "nsz", "contract"}
 )

@@ -5,8 +5,8 @@ in lanes it need not be a loop: ``x`` holds the number of eight instances, ``x *
 ``select`` stands for a branch, and loops over users or actions are those of a single instance. Every lane is computed
 alike, whatever its neighbours hold, so that a batch gives the digits of its instances.
 
-Scratch is a two-dimensional array with a lane to each column (:func:`scratch_rows`). Without the compiler lanes are
-arrays of eight.
+Scratch is an array with a lane to each column (:func:`scratch_rows`), or of another shape and read by eights; of
+float64, or of int64 for lanes that say where to :func:`gather`. Without the compiler lanes are arrays of eight.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ __all__ = [
     "absolute",
     "any_lane",
     "broadcast",
+    "gather",
     "lane_sum",
     "larger",
     "load",
@@ -63,12 +64,16 @@ if config.DISABLE_JIT:  # type: ignore[attr-defined]
         return np.full(LANES, x)
 
     def load(rows, row):
-        """Read a row of scratch."""
-        return rows[row].copy()
+        """Read a row of scratch, which is eight numbers of an array of any shape."""
+        return rows.reshape((-1, LANES))[row].copy()
 
     def store(rows, row, x):
         """Write a row of scratch."""
-        rows[row] = x
+        rows.reshape((-1, LANES))[row] = x
+
+    def gather(array, indices):
+        """Read array[indices], some of which are lanes."""
+        return array[indices]
 
     def _instances(array, indices):
         """Index of eight instances, the last one again where there are fewer."""
@@ -185,18 +190,21 @@ else:
 
         _define(_operation, _result, _operands, _combine)
 
+    # what eight elements of an array are
+    _KINDS = {types.float64: NUMBERS, types.int64: BITS, types.boolean: MASK}
+
     def _is_row(rows):
-        return isinstance(rows, types.Array) and rows.ndim == 2 and rows.layout == "C"
+        return isinstance(rows, types.Array) and rows.layout == "C"
 
     def _pointer(context, builder, rows, array, row):
         """Address of a row of scratch, as that of a vector."""
         data = make_array(rows)(context, builder, array).data
         first = builder.gep(data, [builder.mul(row, ir.Constant(row.type, LANES))])
-        return builder.bitcast(first, _VECTORS[NUMBERS].as_pointer())
+        return builder.bitcast(first, _VECTORS[_KINDS[rows.dtype]].as_pointer())
 
     @intrinsic
     def load(typing_context, rows, row):
-        """Read a row of scratch."""
+        """Read a row of scratch, which is eight numbers of an array of any shape."""
         if not (_is_row(rows) and isinstance(row, types.Integer)):
             return None
 
@@ -204,7 +212,7 @@ else:
             row = context.cast(builder, arguments[1], sig.args[1], types.intp)
             return builder.load(_pointer(context, builder, sig.args[0], arguments[0], row), align=8)
 
-        return NUMBERS(rows, row), generate
+        return _KINDS[rows.dtype](rows, row), generate
 
     @intrinsic
     def store(typing_context, rows, row, x):
@@ -308,6 +316,35 @@ else:
 
         fits = _indexed(array, indices) and x == NUMBERS
         return (types.void(array, indices, x), generate) if fits else None
+
+    @intrinsic
+    def gather(typing_context, array, indices):
+        """Read array[indices], some of which are lanes."""
+        whole = all(kind == BITS or isinstance(kind, types.Integer) for kind in indices)
+        if not (
+            isinstance(array, types.Array) and array.layout == "C" and array.ndim == len(indices) and whole
+        ):
+            return None
+        kind = _KINDS[array.dtype]
+
+        def generate(context, builder, sig, arguments):
+            place = make_array(array)(context, builder, arguments[0])
+            lengths = cgutils.unpack_tuple(builder, place.shape)
+            given = list(zip(indices, cgutils.unpack_tuple(builder, arguments[1]), strict=True))
+            parts = ir.Constant(ir.VectorType(place.data.type.pointee, LANES), ir.Undefined)
+            for j in range(LANES):
+                at = ir.Constant(lengths[0].type, 0)
+                for length, (one, k) in zip(lengths, given, strict=True):
+                    if one == BITS:
+                        index = builder.extract_element(k, _lane(j))
+                    else:
+                        index = context.cast(builder, k, one, types.intp)
+                    at = builder.add(builder.mul(at, length), index)
+                part = builder.load(builder.gep(place.data, [at]))
+                parts = builder.insert_element(parts, part, _lane(j))
+            return cgutils.is_not_null(builder, parts) if kind == MASK else parts
+
+        return kind(array, indices), generate
 
     @intrinsic
     def broadcast(typing_context, x):

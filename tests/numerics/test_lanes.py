@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 
-from radioopt.numerics.jit import kernel
+from radioopt.numerics.jit import kernel, lean_kernel
 from radioopt.numerics.lanes import (
     LANES,
     absolute,
     any_lane,
     broadcast,
+    gather,
     larger,
     load,
     pick,
@@ -83,6 +84,25 @@ def test_blocks_of_eight_cover_any_number_of_instances(count):
     _copy(device, instance, *outputs)
     np.testing.assert_array_equal(outputs[0], device)
     np.testing.assert_array_equal(outputs[1], instance)
+
+
+@lean_kernel
+def _read(numbers, flags, first, second, out):
+    for row in range(out.shape[0]):
+        i, j = load(first, row), load(second, row)
+        found = gather(numbers, (i, 1, j)) + gather(numbers, (2, 0, j)) + gather(numbers, (0, 1, 2))
+        store(out, row, select(gather(flags, (j, i)), found, load(out, row)))
+
+
+def test_lanes_are_read_from_where_lanes_say():
+    rng = np.random.default_rng(0)
+    numbers, flags = rng.random((4, 2, 3)), rng.random((3, 4)) < 0.5
+    first, second = rng.integers(0, 4, 16), rng.integers(0, 3, (2, LANES))
+    out = rng.random((2, LANES))
+    i, j = first.reshape(2, LANES), second
+    expected = np.where(flags[j, i], numbers[i, 1, j] + numbers[2, 0, j] + numbers[0, 1, 2], out)
+    _read(numbers, flags, first, second, out)
+    np.testing.assert_array_equal(out, expected)
 
 
 @kernel
