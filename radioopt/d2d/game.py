@@ -21,12 +21,14 @@ class Game(NamedTuple):
 
     Parameters
     ----------
-    points : ndarray (N + 3, 6, L)
-        Of a device and class: held, to spare, lacking, from which on it is met; and of the graph: asked of the device
-        as a transmitter, and then held. Three rows more are for trials, the first of them holds the ideal distribution.
-    device : ndarray (N, 9)
-        Of a device: its points, its distance from the ideal, its score, its points that count towards a budget. Of the
-        cluster of that number: its budget, its devices, its points in two parts, how many devices these belong to.
+    points : ndarray (N + 3, 7, L)
+        Of a device and class: held, lacking, from which on it is met, to spare; and of the graph: asked of its
+        transmitter, asked of it as a transmitter, and then held. Three rows more are for trials, the first of them
+        holds the ideal distribution.
+    device : ndarray (N, 10)
+        Of a device: its points, its distance from the ideal, its score, the share that arrives of what it is sent,
+        its points that count towards a budget. Of the cluster of that number: its budget, its devices, its points in
+        two parts, how many devices these belong to.
     links : ndarray of int (N, 5)
         Transmitter of a device, -1 for none; its receivers as a doubly linked list: first, next, previous; its cluster.
     trust : ndarray of bool (N, N, L)
@@ -49,13 +51,13 @@ class Game(NamedTuple):
         """Prepare a single instance; a kernel enters the graph."""
         count, counts = problem.sizes["device"], problem.class_counts
         ideal = problem.ideal_distribution / problem.ideal_distribution.sum()
-        points = np.zeros((count + 3, 6, problem.sizes["class"]))
+        points = np.zeros((count + 3, 7, problem.sizes["class"]))
         points[:count, kernel.COUNTS] = counts
         points[:count, kernel.SURPLUS] = problem.surplus
         points[:count, kernel.DEFICIT] = problem.deficit
         points[:count, kernel.NEEDED] = problem.gate * problem.thresholds - SLACK
         points[count, kernel.COUNTS] = ideal
-        device = np.zeros((count, 9))
+        device = np.zeros((count, 10))
         device[:, kernel.TOTAL] = counts.sum(-1)
         device[:, kernel.BEFORE] = distance(problem.metric, counts, ideal)
         device[:, kernel.BUDGET] = np.inf

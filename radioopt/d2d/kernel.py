@@ -10,66 +10,53 @@ for trials; COUNTS of the first is the ideal distribution.
 
 import math
 
-from radioopt.numerics.jit import kernel, vector_kernel
+from radioopt.numerics.jit import kernel, lean_kernel
 
-# points[device, row, class]; the last two rows are the graph's
-COUNTS, SURPLUS, DEFICIT, NEEDED, DEMAND, AFTER = range(6)
+# points[device, row, class]; ASKED (of its transmitter), DEMAND (on it) and AFTER are the graph's
+COUNTS, DEFICIT, ASKED, NEEDED, SURPLUS, DEMAND, AFTER = range(7)
 # of a row for trials: share of what is asked that a transmitter sends, with a link more and now
 SHARE, SHARE_NOW = SURPLUS, DEFICIT
 #: least divisor
 TINY = 1e-300
-# device[device, column], then device[cluster, column]; SCORE, OUTSIDE and LOAD are the graph's
-TOTAL, BEFORE, SCORE, OUTSIDE, BUDGET, MEMBERS, LOAD, LOAD_LOW, CROSSING = range(9)
+# device[device, column], then device[cluster, column]; SCORE, ARRIVES, OUTSIDE and LOAD are the graph's
+TOTAL, BEFORE, SCORE, ARRIVES, OUTSIDE, BUDGET, MEMBERS, LOAD, LOAD_LOW, CROSSING = range(10)
 # links[device, column]: transmitter, receivers as a doubly linked list, cluster
 SOURCE, HEAD, FOLLOWING, PREVIOUS, CLUSTER = range(5)
 # numbers[...]
 ALPHA, BETA, GAMMA, PENALTY, KAPPA, METRIC, CHANGE, RECEIVED, COMPENSATED = range(9)
 
 
-@vector_kernel
-def distance(points, metric, at, total, other, other_total):
-    """Distance of the points AFTER of one row from the COUNTS of another; without data the largest there is."""
-    size = points.shape[2]
-    if total <= 0.0 or other_total <= 0.0:
-        if total <= 0.0 and other_total <= 0.0:
-            return 0.0
-        return size - 1.0 if metric == 0.0 else 1.0
-    a, b = 1.0 / total, 1.0 / other_total
-    found, gap = 0.0, 0.0
+@lean_kernel
+def score(points, device, numbers, k, at):
+    """Score S of device k with the points AFTER of row ``at``: by how much its distance changes, if the gate is met."""
+    size, met, total, change = points.shape[2], 0, 0.0, numbers[CHANGE] > 0.0
+    for m in range(size):
+        total += points[at, AFTER, m]
+        met += points[at, AFTER, m] >= points[k, NEEDED, m]
+    other, other_total = (k, device[k, TOTAL]) if change else (device.shape[0], 1.0)
+    a, b = 1.0 / max(total, TINY), 1.0 / max(other_total, TINY)
+    found, gap, metric, largest = 0.0, 0.0, numbers[METRIC], 1.0
     if metric == 0.0:
+        largest = size - 1.0
         for m in range(size - 1):
             gap += points[at, AFTER, m] * a - points[other, COUNTS, m] * b
             found += abs(gap)
-        return found
-    if metric == 1.0:
+    else:
         for m in range(size):
-            found += abs(points[at, AFTER, m] * a - points[other, COUNTS, m] * b)
-        return 0.5 * found
-    for m in range(size):
-        x, y = points[at, AFTER, m] * a, points[other, COUNTS, m] * b
-        if x > 0.0:
-            found += x * math.log(2.0 * x / (x + y))
-        if y > 0.0:
-            found += y * math.log(2.0 * y / (x + y))
-    return 0.5 * found / math.log(2.0)
+            x, y = points[at, AFTER, m] * a, points[other, COUNTS, m] * b
+            if metric == 1.0:
+                found += 0.5 * abs(x - y)
+            else:
+                each = x * math.log(2.0 * x / (x + y)) if x > 0.0 else 0.0
+                each += y * math.log(2.0 * y / (x + y)) if y > 0.0 else 0.0
+                found += each * (0.5 / math.log(2.0))
+    if total <= 0.0 or other_total <= 0.0:  # without data the largest distance there is
+        found = largest if total > 0.0 or other_total > 0.0 else 0.0
+    found = found if change else max(0.0, device[k, BEFORE] - found)
+    return found if met >= numbers[KAPPA] else 0.0
 
 
-@vector_kernel
-def score(points, device, numbers, k, at):
-    """Score S of device k with the points AFTER of row ``at``."""
-    met, total = 0, 0.0
-    for m in range(points.shape[2]):
-        total += points[at, AFTER, m]
-        met += points[at, AFTER, m] >= points[k, NEEDED, m]
-    if met < numbers[KAPPA]:
-        return 0.0
-    if numbers[CHANGE] > 0.0:
-        return distance(points, numbers[METRIC], at, total, k, device[k, TOTAL])
-    ideal = device.shape[0]
-    return max(0.0, device[k, BEFORE] - distance(points, numbers[METRIC], at, total, ideal, 1.0))
-
-
-@kernel
+@lean_kernel
 def request_factor(outage, numbers, i, j):
     """Points that i asks of j for each that it lacks."""
     if numbers[COMPENSATED] == 0.0:
@@ -77,30 +64,25 @@ def request_factor(outage, numbers, i, j):
     return 1.0 / (1.0 - outage[i, j]) if outage[i, j] < 1.0 else 0.0
 
 
-@kernel
-def refresh(points, device, links, trust, outage, numbers, k):
+@lean_kernel
+def refresh(points, device, links, numbers, k):
     """Bring points and score of device k up to date with the demands; return its points towards a budget."""
     for m in range(points.shape[2]):
         points[k, AFTER, m] = points[k, COUNTS, m] - min(points[k, DEMAND, m], points[k, SURPLUS, m])
-    j, counted = links[k, SOURCE], 0.0
+    j, arrives, counted = links[k, SOURCE], device[k, ARRIVES], 0.0
     if j >= 0:
-        arrives, factor = 1.0 - outage[k, j], request_factor(outage, numbers, k, j)
         for m in range(points.shape[2]):
-            spare = points[j, SURPLUS, m]
-            if points[k, DEFICIT, m] > 0.0 and spare > 0.0 and trust[j, k, m]:
-                asked = points[k, DEFICIT, m] * factor
-                sent = asked
-                if points[j, DEMAND, m] > spare:
-                    sent = asked / points[j, DEMAND, m] * spare
-                points[k, AFTER, m] += arrives * sent
-                counted += arrives * sent if numbers[RECEIVED] > 0.0 else asked
+            asked, demand, spare = points[k, ASKED, m], points[j, DEMAND, m], points[j, SURPLUS, m]
+            sent = asked / demand * spare if demand > spare else asked
+            points[k, AFTER, m] += arrives * sent
+            counted += arrives * sent if numbers[RECEIVED] > 0.0 else asked
         if links[j, CLUSTER] == links[k, CLUSTER]:
             counted = 0.0
     device[k, SCORE] = score(points, device, numbers, k, k)
     return counted
 
 
-@kernel
+@lean_kernel
 def count(device, cluster, points):
     """Add to the points of a cluster, or take away; in two parts, so that rounding does not pile up."""
     load = device[cluster, LOAD] + points
@@ -113,23 +95,32 @@ def count(device, cluster, points):
     device[cluster, LOAD_LOW] = low - (device[cluster, LOAD] - load)
 
 
-@kernel
-def update(points, device, links, trust, outage, numbers, k):
-    """Bring device k and the points of its cluster up to date."""
-    counted = refresh(points, device, links, trust, outage, numbers, k)
+@lean_kernel
+def update(points, device, links, numbers, k):
+    """Bring device k and the points of its cluster up to date; return by how much its score rises."""
+    before = device[k, SCORE]
+    counted = refresh(points, device, links, numbers, k)
     if counted != device[k, OUTSIDE]:
         count(device, links[k, CLUSTER], -device[k, OUTSIDE])
         count(device, links[k, CLUSTER], counted)
         device[k, OUTSIDE] = counted
+    return device[k, SCORE] - before
 
 
-@kernel
-def ask(points, trust, outage, numbers, i, j):
-    """Add what i asks to the demand on j."""
-    factor = request_factor(outage, numbers, i, j)
+@lean_kernel
+def ask(points, device, trust, outage, numbers, i, j):
+    """Note what i asks of j, and how much of what is sent arrives."""
+    factor, device[i, ARRIVES] = request_factor(outage, numbers, i, j), 1.0 - outage[i, j]
     for m in range(points.shape[2]):
-        if points[i, DEFICIT, m] > 0.0 and points[j, SURPLUS, m] > 0.0 and trust[j, i, m]:
-            points[j, DEMAND, m] += points[i, DEFICIT, m] * factor
+        shared = trust[j, i, m] & (points[j, SURPLUS, m] > 0.0)
+        points[i, ASKED, m] = points[i, DEFICIT, m] * factor if shared else 0.0
+
+
+@lean_kernel
+def add_demand(points, i, j):
+    """Add what i asks to the demand on j."""
+    for m in range(points.shape[2]):
+        points[j, DEMAND, m] += points[i, ASKED, m]
 
 
 @kernel
@@ -141,9 +132,10 @@ def play(points, device, links, trust, outage, numbers):
             points[j, DEMAND, m] = 0.0
     for i in range(device.shape[0]):
         if links[i, SOURCE] >= 0:
-            ask(points, trust, outage, numbers, i, links[i, SOURCE])
+            ask(points, device, trust, outage, numbers, i, links[i, SOURCE])
+            add_demand(points, i, links[i, SOURCE])
     for k in range(device.shape[0]):
-        device[k, OUTSIDE] = refresh(points, device, links, trust, outage, numbers, k)
+        device[k, OUTSIDE] = refresh(points, device, links, numbers, k)
         count(device, links[k, CLUSTER], device[k, OUTSIDE])
 
 
@@ -158,7 +150,7 @@ def begin(points, device, links, trust, outage, numbers, source):
     play(points, device, links, trust, outage, numbers)
 
 
-@kernel
+@lean_kernel
 def enter(links, i, j):
     """Enter i among the receivers of j >= 0."""
     links[i, SOURCE], links[i, PREVIOUS], links[i, FOLLOWING] = j, -1, links[j, HEAD]
@@ -167,36 +159,46 @@ def enter(links, i, j):
     links[j, HEAD] = i
 
 
-@kernel
-def touch(points, device, links, trust, outage, numbers, j):
-    """Bring transmitter j and its receivers up to date after a change among them."""
+@lean_kernel
+def touch(points, device, links, numbers, i, j):
+    """Bring up to date whom a change of i's link from j concerns; return by how much their scores rise.
+
+    Besides the two that is who else receives from j, if j runs short before or after.
+    """
+    short = False
     for m in range(points.shape[2]):
+        short |= points[j, DEMAND, m] > points[j, SURPLUS, m]
         points[j, DEMAND, m] = 0.0
     k = links[j, HEAD]
     while k >= 0:
-        ask(points, trust, outage, numbers, k, j)
+        add_demand(points, k, j)
         k = links[k, FOLLOWING]
-    update(points, device, links, trust, outage, numbers, j)
-    k = links[j, HEAD]
+    for m in range(points.shape[2]):
+        short |= points[j, DEMAND, m] > points[j, SURPLUS, m]
+    risen = update(points, device, links, numbers, j) + update(points, device, links, numbers, i)
+    k = links[j, HEAD] if short else -1
     while k >= 0:
-        update(points, device, links, trust, outage, numbers, k)
+        if k != i:
+            risen += update(points, device, links, numbers, k)
         k = links[k, FOLLOWING]
+    return risen
 
 
-@kernel
+@lean_kernel
 def attach(points, device, links, trust, outage, numbers, i, j):
     """Let i, which has no transmitter, receive from j; -1 does nothing."""
     if j >= 0:
         enter(links, i, j)
-        touch(points, device, links, trust, outage, numbers, j)
+        ask(points, device, trust, outage, numbers, i, j)
+        touch(points, device, links, numbers, i, j)
 
 
-@kernel
-def detach(points, device, links, trust, outage, numbers, i):
-    """Take i's transmitter away and return it; -1 if it had none."""
+@lean_kernel
+def detach(points, device, links, numbers, i):
+    """Take i's transmitter away, if it has one; return by how much scores rise."""
     j = links[i, SOURCE]
     if j < 0:
-        return j
+        return 0.0
     before, behind = links[i, PREVIOUS], links[i, FOLLOWING]
     if before >= 0:
         links[before, FOLLOWING] = behind
@@ -205,12 +207,10 @@ def detach(points, device, links, trust, outage, numbers, i):
     if behind >= 0:
         links[behind, PREVIOUS] = before
     links[i, SOURCE] = -1
-    touch(points, device, links, trust, outage, numbers, j)
-    update(points, device, links, trust, outage, numbers, i)
-    return j
+    return touch(points, device, links, numbers, i, j)
 
 
-@vector_kernel
+@lean_kernel
 def gain(points, device, links, trust, outage, numbers, i, j):
     """Objective gained if i, which has no transmitter, received from j, without the cost of budgets."""
     mine, theirs, own = device.shape[0], device.shape[0] + 1, device.shape[0] + 2
@@ -229,17 +229,15 @@ def gain(points, device, links, trust, outage, numbers, i, j):
     if crowded > 0:
         k = links[j, HEAD]
         while k >= 0:
-            arrives, factor = 1.0 - outage[k, j], request_factor(outage, numbers, k, j)
             for m in range(points.shape[2]):
-                asked = points[k, DEFICIT, m] * factor if trust[j, k, m] else 0.0
                 less = points[theirs, SHARE, m] - points[theirs, SHARE_NOW, m]
-                points[own, AFTER, m] = points[k, AFTER, m] + arrives * asked * less
+                points[own, AFTER, m] = points[k, AFTER, m] + device[k, ARRIVES] * points[k, ASKED, m] * less
             gained += score(points, device, numbers, k, own) - device[k, SCORE]
             k = links[k, FOLLOWING]
     return (1.0 + numbers[GAMMA]) * (numbers[ALPHA] * gained - numbers[BETA] * outage[i, j])
 
 
-@kernel
+@lean_kernel
 def excess(device, cluster, load):
     """How much a cluster costs for exceeding its budget: |H| (b/B - 1)_+, infinite where the budget is 0."""
     if load <= device[cluster, BUDGET]:
@@ -249,7 +247,7 @@ def excess(device, cluster, load):
     return device[cluster, MEMBERS] * (load / device[cluster, BUDGET] - 1.0)
 
 
-@kernel
+@lean_kernel
 def total_excess(device):
     """Sum of what the clusters cost."""
     found = 0.0
@@ -258,7 +256,7 @@ def total_excess(device):
     return found
 
 
-@kernel
+@lean_kernel
 def objective(device, links, outage, numbers):
     """F of the graph; -inf where a budget of 0 is exceeded."""
     found = 0.0
@@ -272,14 +270,14 @@ def objective(device, links, outage, numbers):
     return (1.0 + numbers[GAMMA]) * found - numbers[GAMMA] * numbers[PENALTY] * over
 
 
-@kernel
+@lean_kernel
 def budget_gain(points, device, links, trust, outage, numbers, i, j):
     """Objective gained by what a link from j to i, which has none, does to the budgets; -inf if it is forbidden."""
     if numbers[RECEIVED] > 0.0:  # every receiver of j gets something else
         before = total_excess(device)
         attach(points, device, links, trust, outage, numbers, i, j)
         after = total_excess(device)
-        detach(points, device, links, trust, outage, numbers, i)
+        detach(points, device, links, numbers, i)
     else:
         cluster = links[i, CLUSTER]
         if links[j, CLUSTER] == cluster or device[cluster, BUDGET] == math.inf:

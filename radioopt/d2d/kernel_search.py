@@ -4,9 +4,13 @@ Local search is coordinate ascent on F: a device at a time gets the transmitter 
 rises with every move and there are finitely many graphs, so it ends, where no device alone can do better. Selfish
 devices may go in circles instead, and F is neither submodular nor monotone, so that no greedy order is safe.
 
+Once round, selfishness is a good start: in turn each takes what is best for itself of what those before it left, so
+that nobody's share shrinks. That is one score per link where a trial of F takes three, and leaves few moves to do.
+
 What a link would gain depends on its transmitter, on what the receiver itself gives and, if the transmitter would run
 short, on its receivers; it is kept until one of these changes, and a device for which nothing has changed stays as it
-is. ``clock`` counts moves, and the stamps of a device say at which it last was concerned.
+is. ``clock`` counts moves, and the stamps of a device say at which it last was concerned, and at which it last tried
+all links that were.
 """
 
 import math
@@ -17,7 +21,6 @@ from radioopt.d2d.kernel import (
     AFTER,
     ALPHA,
     BETA,
-    BUDGET,
     CLUSTER,
     DEFICIT,
     FOLLOWING,
@@ -34,22 +37,22 @@ from radioopt.d2d.kernel import (
     objective,
     request_factor,
 )
-from radioopt.d2d.kernel_trials import LANES, room, try_links
-from radioopt.numerics.jit import kernel
+from radioopt.d2d.kernel_trials import room, room_for_list, try_alone, try_links
+from radioopt.numerics.jit import kernel, lean_kernel
 
-# stamps[what, device]: when what is asked of it changed, when what it has did, when what is asked of a receiver of its
-# did; when it last chose; and stamps[LOADED, cluster], when requests of that did
-ASKED_OF, HOLDING, SHARING, SETTLED, LOADED = range(5)
+# stamps[what, device]: when what is asked of it changed, when that or what it has did, when what is asked of a receiver
+# of its did; when it last tried its links; and stamps[LOADED, cluster], when requests of that did
+ASKED_OF, CHANGED, SHARING, TRIED, LOADED = range(5)
 #: relative difference of points that counts as none
 UNCHANGED = 1e-13
 
 
 @kernel
-def fill_candidates(game, allowed, nearest, candidates, asks):
+def fill_candidates(game, allowed, nearest, candidates, asks, losses):
     """List the first useful ones of the ``nearest`` transmitters of every device, -1 behind them; return the fewest.
 
     Devices that lack nothing do not count. ``asks`` gets whether the receiver may ask for anything, for each of these
-    links and each class.
+    links and each class, and ``losses`` the outage of the links.
     """
     points, _, _, trust, outage, numbers = game
     devices, most = candidates.shape
@@ -68,7 +71,7 @@ def fill_candidates(game, allowed, nearest, candidates, asks):
                 asks[i, size, m] = (points[j, SURPLUS, m] > 0.0) & trust[j, i, m]
                 useful |= asks[i, size, m] & (points[i, DEFICIT, m] > 0.0)
             if useful:
-                candidates[i, size] = j
+                candidates[i, size], losses[i, size] = j, outage[i, j]
                 size += 1
         fewest = min(fewest, size) if lacking else fewest
         for c in range(size, most):
@@ -76,118 +79,125 @@ def fill_candidates(game, allowed, nearest, candidates, asks):
     return fewest
 
 
-@kernel
+@lean_kernel
+def remember(points, known, k):
+    """Enter what device k has among what is ``known``; return whether that differs."""
+    differs = False
+    for m in range(points.shape[2]):
+        if abs(points[k, AFTER, m] - known[k, m]) > UNCHANGED * (1.0 + known[k, m]):
+            known[k, m], differs = points[k, AFTER, m], True
+    return differs
+
+
+@lean_kernel
 def mark(points, links, i, old, new, known, stamps, clock):
     """Note whom a move of i from transmitter ``old`` to ``new`` concerns."""
-    stamps[LOADED, links[i, CLUSTER]] = clock
-    stamps[HOLDING, i], known[i] = clock, points[i, AFTER]
+    stamps[LOADED, links[i, CLUSTER]] = stamps[CHANGED, i] = clock
+    remember(points, known, i)
     for j in (old, new):
         if j >= 0:
-            stamps[ASKED_OF, j], known[j] = clock, points[j, AFTER]
+            stamps[ASKED_OF, j] = stamps[CHANGED, j] = clock
+            remember(points, known, j)
             if links[j, SOURCE] >= 0:
                 stamps[SHARING, links[j, SOURCE]] = clock
             k = links[j, HEAD]
             while k >= 0:
-                for m in range(points.shape[2]):
-                    if abs(points[k, AFTER, m] - known[k, m]) > UNCHANGED * (1.0 + known[k, m]):
-                        known[k, m] = points[k, AFTER, m]
-                        stamps[HOLDING, k] = clock
+                if remember(points, known, k):
+                    stamps[CHANGED, k] = clock
                 k = links[k, FOLLOWING]
 
 
-@kernel
-def climb(game, candidates, asks, order, max_passes, trials, stamps, clock):
+@lean_kernel
+def list_due(candidates, stamps, i, old, short, slots):
+    """List the links of i whose gains may have changed since they were tried; return how many."""
+    due, tried = 0, stamps[TRIED, i]
+    every = stamps[ASKED_OF, i] > tried
+    for c in range(candidates.shape[1]):
+        j = candidates[i, c]
+        if j < 0:
+            break
+        slots[due] = c
+        changed = every | (stamps[CHANGED, j] > tried) | (short[i, c] & (stamps[SHARING, j] > tried))
+        due += changed & (j != old)
+    return due
+
+
+@lean_kernel
+def choose(points, device, links, trust, outage, numbers, i, candidates, gains, best, value, tolerance):
+    """Return the best transmitter of i, which has none, and what it gains, ``best`` and ``value`` if no other is."""
+    received, old = numbers[RECEIVED] > 0.0, best
+    for c in range(candidates.shape[1]):
+        j = candidates[i, c]
+        if j < 0:
+            break
+        # more requests cost, but less may be received
+        if j != old and (gains[i, c] > value + tolerance or received):
+            found = gains[i, c] + budget_gain(points, device, links, trust, outage, numbers, i, j)
+            if found > value + tolerance:
+                best, value = j, found
+    return best, value
+
+
+@lean_kernel
+def serve(
+    points, device, links, trust, outage, numbers, candidates, asks, losses, order, gains, slots, scratch, tolerance
+):  # fmt: skip
+    """Let devices choose in order, each what is best for itself of what those before it left."""
+    for i in order:
+        count = 0
+        while count < candidates.shape[1] and candidates[i, count] >= 0:
+            slots[count], count = count, count + 1
+        try_alone(points, device, numbers, i, candidates, asks, losses, slots, count, scratch, gains)
+        j, _ = choose(points, device, links, trust, outage, numbers, i, candidates, gains, -1, 0.0, tolerance)
+        attach(points, device, links, trust, outage, numbers, i, j)
+
+
+@lean_kernel
+def climb(
+    points, device, links, trust, outage, numbers, candidates, asks, losses, order, max_passes, gains, short, known,
+    stamps, slots, scratch, tolerance, clock,
+):  # fmt: skip
     """Let devices choose in order until none moves; return the clock and the passes, negative if cut short."""
-    points, device, links, trust, outage, numbers = game
-    gains, theirs, times, short = trials
-    lanes, work = room(points.shape[2]), np.empty((3, LANES), np.int64)
-    slots, waiting = np.empty((2, LANES), np.int64), np.empty(2, np.int64)
-    tolerance = 1e-12 * (1.0 + numbers[GAMMA]) * (numbers[ALPHA] + numbers[BETA])
-    received = numbers[RECEIVED] > 0.0
-    budgeted = received or device[:, BUDGET].min() < math.inf
-    known = points[: device.shape[0], AFTER].copy()
+    weight, dearness = (1.0 + numbers[GAMMA]) * numbers[ALPHA], (1.0 + numbers[GAMMA]) * numbers[BETA]
     clock += 1
-    stamps[:] = clock
-    stamps[SETTLED] = 0
+    for k in range(device.shape[0]):
+        remember(points, known, k)
+        for what in range(stamps.shape[0]):
+            stamps[what, k] = 0 if what == TRIED else clock
     for passed in range(max_passes):
         moved = False
         for i in order:
-            settled, old = stamps[SETTLED, i], links[i, SOURCE]
-            again = received or max(stamps[ASKED_OF, i], stamps[LOADED, links[i, CLUSTER]]) > settled
-            if old >= 0:
-                changed = max(stamps[ASKED_OF, old], stamps[HOLDING, old])
-                again = again or max(changed, stamps[SHARING, old]) > settled
-            detached = False
-            waiting[:] = 0
-            for c in range(candidates.shape[1]):
-                j, since = candidates[i, c], times[i, c]
-                if j < 0:
-                    break
-                anew = since < stamps[ASKED_OF, j] or since < stamps[ASKED_OF, i]
-                anew = anew or (short[i, c] and since < stamps[SHARING, j])
-                if j == old or not (anew or since < stamps[HOLDING, j]):
-                    continue
-                if not detached:
-                    detach(points, device, links, trust, outage, numbers, i)
-                    detached = True
-                kind = 1 if anew else 0
-                times[i, c], slots[kind, waiting[kind]] = clock, c
-                waiting[kind] += 1
-                if waiting[kind] == LANES:
-                    try_links(
-                        game, i, candidates, asks, slots[kind], LANES, anew, work, lanes, gains, theirs, short
-                    )
-                    waiting[kind] = 0
-            for kind in range(2):
-                if waiting[kind] > 0:
-                    try_links(
-                        game,
-                        i,
-                        candidates,
-                        asks,
-                        slots[kind],
-                        waiting[kind],
-                        kind == 1,
-                        work,
-                        lanes,
-                        gains,
-                        theirs,
-                        short,
-                    )
-            if not (detached or again):
+            tried, old = stamps[TRIED, i], links[i, SOURCE]
+            due = list_due(candidates, stamps, i, old, short, slots)
+            again = due > 0 or max(stamps[ASKED_OF, i], stamps[LOADED, links[i, CLUSTER]]) > tried
+            again = again or (old >= 0 and max(stamps[CHANGED, old], stamps[SHARING, old]) > tried)
+            if not again and numbers[RECEIVED] == 0.0:
                 continue
-            if not detached:
-                detach(points, device, links, trust, outage, numbers, i)
-            best, value = old, 0.0
+            stamps[TRIED, i] = clock
+            value, best = -weight * detach(points, device, links, numbers, i), old
+            try_links(
+                points, device, links, numbers, i, candidates, asks, losses, slots, due, scratch, gains, short
+            )
             if old >= 0:
-                value = gain(points, device, links, trust, outage, numbers, i, old)
+                value -= dearness * outage[i, old]
                 value += budget_gain(points, device, links, trust, outage, numbers, i, old)
-                if value < -tolerance:
-                    best, value = -1, 0.0
-            for c in range(candidates.shape[1]):
-                j = candidates[i, c]
-                if j < 0:
-                    break
-                # more requests cost, but less may be received
-                if j != old and (gains[i, c] > value + tolerance or received):
-                    found = gains[i, c]
-                    if budgeted:
-                        found += budget_gain(points, device, links, trust, outage, numbers, i, j)
-                    if found > value + tolerance:
-                        best, value = j, found
+            if value < -tolerance:
+                best, value = -1, 0.0
+            best, value = choose(
+                points, device, links, trust, outage, numbers, i, candidates, gains, best, value, tolerance
+            )
             attach(points, device, links, trust, outage, numbers, i, best)
             if best != old:
                 moved, clock = True, clock + 1
                 mark(points, links, i, old, best, known, stamps, clock)
-            stamps[SETTLED, i] = clock
         if not moved:
             return clock, passed + 1
     return clock, -max_passes
 
 
 @kernel
-def local_search(game, candidates, asks, initial, orders, max_passes, best):
-    """Climb from every row of ``initial`` in its order; ``best`` gets the best graph.
+def local_search(game, candidates, asks, losses, initial, orders, max_passes, best):
+    """Climb from every row of ``initial`` in its order, from the first once served; ``best`` gets the best graph.
 
     Returns
     -------
@@ -199,13 +209,22 @@ def local_search(game, candidates, asks, initial, orders, max_passes, best):
         Whether every climb ended by itself.
     """
     points, device, links, trust, outage, numbers = game
-    shape = candidates.shape
-    trials = np.zeros(shape), np.zeros(shape), np.zeros(shape, np.int64), np.zeros(shape, np.bool_)
-    stamps = np.zeros((5, candidates.shape[0]), np.int64)
+    gains, short = np.zeros(candidates.shape), np.zeros(candidates.shape, np.bool_)
+    stamps, known = np.zeros((5, device.shape[0]), np.int64), np.zeros((device.shape[0], points.shape[2]))
+    slots, scratch = room_for_list(candidates.shape[1]), room(candidates, points.shape[2])
+    tolerance = 1e-12 * (1.0 + numbers[GAMMA]) * (numbers[ALPHA] + numbers[BETA])
     value, passes, finished, clock = -math.inf, 0, True, 0
     for start in range(initial.shape[0]):
         begin(points, device, links, trust, outage, numbers, initial[start])
-        clock, used = climb(game, candidates, asks, orders[start], max_passes, trials, stamps, clock)
+        if start == 0:
+            serve(
+                points, device, links, trust, outage, numbers, candidates, asks, losses, orders[0], gains, slots,
+                scratch, tolerance,
+            )  # fmt: skip
+        clock, used = climb(
+            points, device, links, trust, outage, numbers, candidates, asks, losses, orders[start], max_passes, gains,
+            short, known, stamps, slots, scratch, tolerance, clock,
+        )  # fmt: skip
         passes += abs(used)
         finished = finished and used > 0
         found = objective(device, links, outage, numbers)
@@ -250,6 +269,6 @@ def enumerate_graphs(game, candidates, best):
         if i < 0:
             return value, count
         at[i] += step[i]
-        detach(points, device, links, trust, outage, numbers, i)
+        detach(points, device, links, numbers, i)
         if at[i] > 0:
             attach(points, device, links, trust, outage, numbers, i, candidates[i, at[i] - 1])

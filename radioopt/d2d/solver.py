@@ -37,7 +37,8 @@ def local_search(
     options : SolveOptions
         ``max_iterations`` limits the passes over all devices from each start.
     starts : int, default 1
-        The first start has no links, the others random ones. 20 find the optimum of small instances.
+        From the first on, devices first choose once in turn, each for itself of what those before it left; the others
+        have random links. 20 find the optimum of small instances.
     candidates : int, default 0
         Links tried per device, those of least outage that could move anything; 0 tries all, or 64 from 500 devices on.
     seed : int, default 0
@@ -46,8 +47,8 @@ def local_search(
     Returns
     -------
     GraphSolution
-        ``iterations`` counts passes over all devices. No device alone could do better by a candidate; there is no
-        bound, so the gap is infinite.
+        ``iterations`` counts passes of the ascent over all devices. No device alone could do better by a candidate;
+        there is no bound, so the gap is infinite.
 
     Raises
     ------
@@ -57,11 +58,11 @@ def local_search(
     at_least("local-search", starts=(starts, 1), candidates=(candidates, 0), seed=(seed, 0))
     source, passes, finished = _room(problem)
     for index, one in instances(problem):
-        game, links, asks = prepare(one, candidates)
+        game, links, asks, losses = prepare(one, candidates)
         rng = np.random.default_rng([seed, *index])
         orders, initial = _starts(rng, links, starts)
         _, passes[index], finished[index] = kernel_search.local_search(
-            game, links, asks, initial, orders, options.max_iterations, source[index]
+            game, links, asks, losses, initial, orders, options.max_iterations, source[index]
         )
     return GraphSolution.judged(problem, "local-search", source, passes, options, stopped=finished == 0)
 
@@ -93,7 +94,7 @@ def enumerate_graphs(
     """
     source, count, _ = _room(problem)
     for index, one in instances(problem):
-        game, links, _ = prepare(one, one.sizes["device"])
+        game, links, _, _ = prepare(one, one.sizes["device"])
         with np.errstate(over="ignore"):
             graphs = float(np.prod(1.0 + (links >= 0).sum(-1)))
         if graphs > max_graphs:
@@ -105,8 +106,8 @@ def enumerate_graphs(
     return GraphSolution.judged(problem, "enumerate", source, count, options, proven=True)
 
 
-def prepare(problem: GraphProblem, candidates: int) -> tuple[Game, Array, Array]:
-    """Arrays for the kernels: the instance with room for a graph; the links to try, and the classes each may ask for.
+def prepare(problem: GraphProblem, candidates: int) -> tuple[Game, Array, Array, Array]:
+    """Arrays for the kernels: the instance with room for a graph; links to try, the classes each may ask for, outages.
 
     These are the useful transmitters of least outage of every device. Few of the nearest are useless, so half as many
     again are looked at first.
@@ -114,14 +115,14 @@ def prepare(problem: GraphProblem, candidates: int) -> tuple[Game, Array, Array]
     devices = problem.sizes["device"]
     most = min(candidates or (devices if devices < MANY_DEVICES else FEW_LINKS), devices)
     game, links = Game.of(problem), np.empty((devices, most), np.int64)
-    asks = np.zeros((*links.shape, problem.sizes["class"]), np.bool_)
+    asks, losses = np.zeros((*links.shape, problem.sizes["class"]), np.bool_), np.ones(links.shape)
     looked_at = min(most + most // 2, devices)
     while True:
         in_any_order = np.broadcast_to(np.arange(devices), (devices, devices))
         nearest = in_any_order if most == devices else _nearest(problem, looked_at)
-        fewest = kernel_search.fill_candidates(game, problem.allowed, nearest, links, asks)
+        fewest = kernel_search.fill_candidates(game, problem.allowed, nearest, links, asks, losses)
         if fewest == most or looked_at == devices:
-            return game, links, asks
+            return game, links, asks, losses
         looked_at = min(4 * looked_at, devices)
 
 
@@ -152,7 +153,7 @@ def _room(problem: GraphProblem) -> tuple[Array, Array, Array]:
 
 
 def _starts(rng: np.random.Generator, links: Array, starts: int) -> tuple[Array, Array]:
-    """Orders of the devices and graphs to start from, each (starts, N); the first has no links."""
+    """Orders of the devices and graphs to start from, each (starts, N); the first has no links yet."""
     devices = len(links)
     orders = rng.random((starts, devices)).argsort(-1)
     pick = (rng.random((starts, devices)) * (1 + (links >= 0).sum(-1))).astype(np.int64)
