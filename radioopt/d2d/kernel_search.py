@@ -123,9 +123,12 @@ def list_due(candidates, stamps, i, old, short, slots):
 
 
 @lean_kernel
-def choose(points, device, links, trust, outage, numbers, i, candidates, gains, best, value, tolerance):
-    """Return the best transmitter of i, which has none, and what it gains, ``best`` and ``value`` if no other is."""
-    received, old = numbers[RECEIVED] > 0.0, best
+def choose(points, device, links, trust, outage, numbers, i, candidates, gains, old, best, value, tolerance):
+    """Return the best transmitter of i, which has none now, and what it gains.
+
+    That is ``best``, which gains ``value``, if no other than ``old`` gains more: to keep that one is not a trial.
+    """
+    received = numbers[RECEIVED] > 0.0
     for c in range(candidates.shape[1]):
         j = candidates[i, c]
         if j < 0:
@@ -148,7 +151,9 @@ def serve(
         while count < candidates.shape[1] and candidates[i, count] >= 0:
             slots[count], count = count, count + 1
         try_alone(points, device, numbers, i, candidates, asks, losses, slots, count, scratch, gains)
-        j, _ = choose(points, device, links, trust, outage, numbers, i, candidates, gains, -1, 0.0, tolerance)
+        j, _ = choose(
+            points, device, links, trust, outage, numbers, i, candidates, gains, -1, -1, 0.0, tolerance
+        )
         attach(points, device, links, trust, outage, numbers, i, j)
 
 
@@ -184,8 +189,8 @@ def climb(
             if value < -tolerance:
                 best, value = -1, 0.0
             best, value = choose(
-                points, device, links, trust, outage, numbers, i, candidates, gains, best, value, tolerance
-            )
+                points, device, links, trust, outage, numbers, i, candidates, gains, old, best, value, tolerance,
+            )  # fmt: skip
             attach(points, device, links, trust, outage, numbers, i, best)
             if best != old:
                 moved, clock = True, clock + 1

@@ -76,6 +76,20 @@ def test_no_device_alone_can_do_better(devices):
         assert rewards(problem, others).objective.max() <= solution.objective + 1e-9
 
 
+@pytest.mark.parametrize("starts", [1, 4])
+def test_no_device_alone_can_do_better_in_any_setting(starts):
+    from radioopt.d2d import rewards
+
+    for seed in range(200):
+        problem = zoo.random(seed, 9)
+        solution = problem.solve(starts=starts)
+        devices = problem.sizes["device"]
+        others = np.repeat(solution.source[None], devices * devices, 0)
+        receiver, transmitter = np.divmod(np.arange(devices * devices), devices)
+        others[np.arange(devices * devices), receiver] = np.where(receiver == transmitter, -1, transmitter)
+        assert rewards(problem, others).objective.max() <= solution.objective + 1e-9, seed
+
+
 @pytest.mark.parametrize("budgeted", ["requested", "received"])
 @pytest.mark.parametrize("request_", ["deficit", "compensated"])
 def test_the_kernel_agrees_with_the_certificate_at_every_size(budgeted, request_):
