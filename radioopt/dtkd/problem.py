@@ -17,6 +17,7 @@ from radioopt.base.quantity import (
     PER_INSTANCE,
     Array,
     Axes,
+    Domain,
     Quantity,
     at_least,
     columns,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 #: what a user's model or place is fixed to if it is not: free to choose
 FREE = -1.0
+_place = Domain("1 (local), 0 (server) or -1 (free)", FREE, 1.0)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -197,9 +199,7 @@ class DistillationProblem(Problem["DistillationSolution"], family="dtkd", sense=
     fixed_model: Quantity = quantity(
         "1", at_least(FREE), DEVICE, "position of the model, if fixed", default=FREE
     )
-    fixed_place: Quantity = quantity(
-        "1", at_least(FREE, 1.0), DEVICE, "1 local, 0 server, if fixed", default=FREE
-    )
+    fixed_place: Quantity = quantity("1", _place, DEVICE, "1 local, 0 server, if fixed", default=FREE)
 
     def _check(self) -> None:
         object.__setattr__(self, "catalogue", ModelCatalogue.read(self.catalogue))
@@ -214,15 +214,11 @@ class DistillationProblem(Problem["DistillationSolution"], family="dtkd", sense=
         """Say what cannot be asked: which field, instance and user."""
         name = type(self).__name__
         power, psd = np.broadcast_arrays(self.noise_power_w, self.noise_psd_w_per_hz)
-        if ((power > 0) == (psd > 0)).any():
-            what = "one of the two > 0: noise_power_w, or noise_psd_w_per_hz"
-            refuse(
-                name,
-                "noise_power_w",
-                power,
-                (power > 0) == (psd > 0),
-                f"{what}, got {float(psd.flat[0])!r} for it;",
-            )
+        wrong = (power > 0) == (psd > 0)
+        if wrong.any():
+            other = float(psd.flat[np.argmax(wrong)])
+            what = f"one of the two > 0: noise_power_w, or noise_psd_w_per_hz, which is {other!r}"
+            refuse(name, "noise_power_w", power, wrong, what)
         faint = ~(self.full_band_snr >= kernel_kinds.LEAST_SNR)
         if faint.any():
             refuse(
@@ -318,9 +314,10 @@ class DistillationProblem(Problem["DistillationSolution"], family="dtkd", sense=
         """
         changes: dict[str, Any] = {}
         if model is not None:
-            changes["fixed_model"] = np.asarray(model, np.float64)
+            changes["fixed_model"] = model
         if trains_locally is not None:
-            changes["fixed_place"] = np.asarray(trains_locally, np.float64)
+            places = np.asarray(trains_locally)
+            changes["fixed_place"] = places.astype(np.float64) if places.dtype.kind == "b" else places
         fixed: DistillationProblem = self.replace(**changes)
         return fixed
 

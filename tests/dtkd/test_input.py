@@ -130,6 +130,10 @@ def test_models_by_name():
         ({"noise_power_w": 0.0}, r"noise_power_w: expected one of the two > 0: noise_power_w, or noise_psd_w_per_hz"),
         ({"noise_psd_w_per_hz": 1e-19}, r"noise_power_w: expected one of the two > 0"),
         (
+            {"noise_power_w": [1e-12, 2e-12], "noise_psd_w_per_hz": [0.0, 1e-19]},
+            r"noise_power_w: .* noise_psd_w_per_hz, which is 1e-19, got 2e-12 at index 1 \(1 of 2 invalid\)$",
+        ),
+        (
             {"min_bandwidth_hz": 2e6, "max_bandwidth_hz": [3e6, 1e6, 3e6]},
             r"min_bandwidth_hz: expected <= max_bandwidth_hz, got 2000000.0 at index 1",
         ),
@@ -141,12 +145,27 @@ def test_models_by_name():
         ({"fixed_model": [0, 4, 0]}, r"fixed_model: expected a whole number from -1 \(free\) to 3, got 4.0 at index 1"),
         ({"fixed_model": [0, 0.5, 0]}, r"fixed_model: expected a whole number .* got 0.5 at index 1"),
         ({"fixed_place": [0, 1, 0.5]}, r"fixed_place: expected a whole number .* to 1, got 0.5 at index 2"),
+        ({"fixed_place": [0, 1, 2]}, r"fixed_place: expected 1 \(local\), 0 \(server\) or -1 \(free\), got 2.0"),
         ({"channel_gain": [[1e-8] * 3] * 2, "fixed_model": [1, 2]}, r"fixed_model: expected 3 values along the device"),
     ],
 )  # fmt: skip
 def test_bad_problems_name_field_user_and_value(changes, message):
     with pytest.raises(ProblemError, match=rf"DistillationProblem\.{message}"):
         zoo.draw(3).replace(**changes)
+
+
+@pytest.mark.parametrize(
+    ("choices", "message"),
+    [
+        ({"model": "VGG-8"}, r"fixed_model: expected real numbers, got 'VGG-8'"),
+        ({"model": [True, False, True]}, r"fixed_model: expected real numbers, got \[True"),
+        ({"trains_locally": ["yes", "no", "no"]}, r"fixed_place: expected real numbers, got "),
+        ({"trains_locally": [0, 1, 2]}, r"fixed_place: expected 1 \(local\), 0 .* got 2.0 at index 2"),
+    ],
+)
+def test_bad_choices_are_named(choices, message):
+    with pytest.raises(ProblemError, match=rf"DistillationProblem\.{message}"):
+        zoo.draw(3).fix(**choices)
 
 
 def test_missing_and_unknown_fields():
