@@ -241,7 +241,8 @@ def _plain_bound(problem: DistillationProblem, action: Array, objective: float) 
         ]
     total_k, total_u, total_v = sums
     phi = np.where(total_v >= tau, total_v**2 + tau**2, 2 * tau * total_v)
-    return max(value, float((total_k + total_u**2 + phi).min())) - slack
+    # the others cost more than the point, which itself may cost less than it should: by what residuals are allowed
+    return max(value, float((total_k + total_u**2 + phi).min(initial=objective))) - slack
 
 
 def _left(reduced: Array, allowance: float, most: int) -> Any:

@@ -63,6 +63,19 @@ def test_bounds_deadlines_and_fixed_choices_are_looked_at():
     )
 
 
+@pytest.mark.parametrize("excess", [1e-9, 8e-7])
+def test_a_point_that_shares_out_a_bit_too_much_still_has_a_bound(excess):
+    for name, problem in NAMED.items():
+        solution = problem.solve()
+        point = decisions(solution)
+        for share in ("server_cpu_frequency_hz", "bandwidth_hz"):
+            point[share] = point[share] * (1 + excess)
+        certificate = problem.certificate(**point)
+        assert certificate.residual <= 1e-6, name
+        assert np.isfinite(certificate.bound), name
+        assert certificate.bound <= solution.objective + 1e-10 * abs(solution.objective), name
+
+
 def test_a_worse_point_has_an_honest_gap():
     problem = NAMED["paper"]
     best = float(problem.solve().objective)
