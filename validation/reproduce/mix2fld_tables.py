@@ -28,14 +28,13 @@ import pandas as pd
 import learning
 from learning import sources
 from learning.comparison import t_interval
-from learning.data import Dataset
 from learning.progress import progress_bar
 from radioopt import Scenario
 from radioopt.base.errors import OptionError, require
 from radioopt.base.files import write_whole
 from radioopt.channel import BlockFadingLink
 from radioopt.mix2fld import Payload
-from validation.reproduce import mix2fld_claims, mix2fld_privacy
+from validation.reproduce import mix2fld_claims, mix2fld_privacy, shared_data
 from validation.reproduce.mix2fld_claims import MAX_SLOTS
 
 CHANNELS = {"asymmetric": 23.0, "symmetric": 40.0}
@@ -174,21 +173,6 @@ def scenario_of(cell: Cell, setting: Setting) -> Scenario:
     )
 
 
-@functools.lru_cache(maxsize=1)
-def _read_once(name: str) -> Dataset:
-    """Read files that hold the same for every run: a tenth of its time."""
-    return sources.load(name, np.random.default_rng(0))
-
-
-def source_of(setting: Setting) -> sources.Source:
-    """Return the data of a setting as :func:`learning.train` takes them; digits are split anew by every seed."""
-    name, _, parts = setting.data.partition("@")
-    if not parts:
-        return name
-    train, test = map(int, parts.split("+"))
-    return lambda rng: _read_once(name).subsample(train, test, rng)
-
-
 def run(cell: Cell, setting: Setting, seed: int) -> dict[str, Any]:
     """Train once, and condense what is reported of it.
 
@@ -217,7 +201,7 @@ def run(cell: Cell, setting: Setting, seed: int) -> dict[str, Any]:
         scenario_of(cell, setting),
         scheme=cell.scheme,
         policy="paper",
-        data=source_of(setting),
+        data=functools.partial(shared_data.load, setting.data),
         partition=getattr(setting, names[PARTITIONS.index(cell.partition)]),
         model=setting.model,
         rounds=setting.rounds,

@@ -1,6 +1,7 @@
 """The tables of the paper: a tiny instance, runs that are kept, and verdicts on numbers made up for them."""
 
 import dataclasses
+import subprocess
 import sys
 
 import numpy as np
@@ -8,7 +9,7 @@ import pandas as pd
 import pytest
 
 from learning import sources
-from validation.reproduce import mix2fld_claims, mix2fld_privacy, mix2fld_tables
+from validation.reproduce import mix2fld_claims, mix2fld_privacy, mix2fld_tables, shared_data
 from validation.reproduce.mix2fld_tables import SETTINGS, Cell, cells, run_all, summarise
 
 TINY = dataclasses.replace(
@@ -52,6 +53,33 @@ def test_a_tiny_table_is_kept_and_goes_on(tmp_path, monkeypatch):
     text = mix2fld_tables.report(again, TINY, "tiny", "")
     for part in ("FL with other limits", "Fig. 3: ten and fifty", "outputs and 50 samples", "±", "(0 of 2)"):
         assert part in text, part
+
+
+@pytest.mark.slow
+def test_the_module_runs_in_two_processes(tmp_path):
+    """What joblib sends to its workers is another thing where the module is the script that is run."""
+    module = [sys.executable, "-m", "validation.reproduce.mix2fld_tables", "--folder", str(tmp_path)]
+    options = "--jobs 2 --seeds 2 --rounds 1 --only fd-symmetric-IID"
+    done = subprocess.run([*module, *options.split()], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert len(list(tmp_path.glob("*/cells/*.json"))) == 2
+
+
+def test_the_files_of_many_runs_are_read_once(monkeypatch):
+    whole = sources.load("digits", np.random.default_rng(0))
+    read = []
+    monkeypatch.setitem(sources.DATASETS, "fashion-mnist", lambda folder, rng: read.append(folder) or whole)
+    shared_data._whole.cache_clear()
+    for seed in (0, 1, 0):
+        shared = shared_data.load("fashion-mnist@300+100", np.random.default_rng(seed))
+        alone = whole.subsample(300, 100, np.random.default_rng(seed))
+        np.testing.assert_array_equal(shared.train_x, alone.train_x)
+        np.testing.assert_array_equal(shared.test_y, alone.test_y)
+    assert read == [None]
+    shared_data._whole.cache_clear()
+    for name in ("digits", "digits@300+100"):
+        here, there = (load(name, np.random.default_rng(3)) for load in (shared_data.load, sources.load))
+        np.testing.assert_array_equal(here.train_x, there.train_x)
 
 
 def test_the_command_writes_its_files(tmp_path, monkeypatch, capsys):
