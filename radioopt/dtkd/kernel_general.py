@@ -304,19 +304,8 @@ def solve_one(
         return
     write_choice(i, best, out_model, out_local)
     write_shares(
-        device,
-        limits,
-        instance,
-        i,
-        catalogue,
-        user,
-        table,
-        best,
-        cpu_of_best,
-        width_price,
-        out_device,
-        out_instance,
-    )
+        device, limits, instance, i, catalogue, user, table, best, cpu_of_best, width_price, out_device, out_instance
+    )  # fmt: skip
     if ended:
         bound = max(bound, value)
     out_instance[BOUND, i] = min(bound, out_instance[OBJECTIVE, i]) - slack

@@ -76,18 +76,8 @@ def efficiency(device, first, k, per_noise):
 
 @kernel
 def allocate_block(
-    device,
-    instance,
-    first,
-    at,
-    catalogue,
-    feasible,
-    tight,
-    rows,
-    out_device,
-    out_instance,
-    out_counts,
-):
+    device, instance, first, at, catalogue, feasible, tight, rows, out_device, out_instance, out_counts
+):  # fmt: skip
     """Solve Problem 3 for eight instances, from ``first`` on; what their users share is from column ``at`` on."""
     users = device.shape[2]
     alpha, beta = pick(instance, (ALPHA, at)), pick(instance, (BETA, at))
@@ -184,18 +174,8 @@ def solve_span(device, instance, catalogue, feasible, tight, begin, end, packed)
     for first in range(begin, end, LANES):
         at = first if instance.shape[1] == device.shape[1] else 0
         allocate_block(
-            device,
-            instance,
-            first,
-            at,
-            catalogue,
-            feasible,
-            tight,
-            rows,
-            out_device,
-            out_instance,
-            out_counts,
-        )
+            device, instance, first, at, catalogue, feasible, tight, rows, out_device, out_instance, out_counts
+        )  # fmt: skip
     for i in range(begin, end):
         worst = max(worst, out_counts[STATUS, i])
         out_counts[PASSES, i] = 1

@@ -295,19 +295,8 @@ def clear(user, table, chosen, alpha, delta, server, band, coupled, enough, gues
 
 @kernel
 def write_shares(
-    device,
-    limits,
-    instance,
-    i,
-    catalogue,
-    user,
-    table,
-    best,
-    cpu_price,
-    width_price,
-    out_device,
-    out_instance,
-):
+    device, limits, instance, i, catalogue, user, table, best, cpu_price, width_price, out_device, out_instance
+):  # fmt: skip
     """Write the shares of the best actions at their prices, and measure them."""
     alpha, server, band = instance[ALPHA, i], instance[SERVER, i], instance[BAND, i]
     objective, residual, use_f, use_b = 0.0, 0.0, 0.0, 0.0

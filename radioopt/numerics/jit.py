@@ -19,9 +19,9 @@ Flags used
     ``inner_kernel`` puts a function into its caller: every array argument of a call is a dozen words to push,
     which for twenty devices takes longer than the work. It divides as ``vector_kernel`` does.
 
-    ``lean_kernel`` makes no array and keeps none, so it counts no references either (``_nrt=False``). Counting is two
-    locked instructions per array and call, which for what a device or two have takes longer than the work. It divides
-    as ``vector_kernel`` does.
+    ``lean_kernel`` makes no array and keeps none, so it counts no references either (``_nrt=False``, which Numba uses
+    itself but does not document). Counting is two locked instructions per array and call, which for what a device or
+    two have takes longer than the work. It divides as ``vector_kernel`` does.
 
     ``inline_kernel`` is for the few functions of :mod:`radioopt.numerics.vmath` that vector kernels call. It is always
     inlined, else no loop around it is vectorised. ``reassoc`` is missing on purpose: these functions round by adding

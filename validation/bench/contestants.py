@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -41,7 +40,8 @@ def makers(problems: Problems) -> list[Callable[[], Problem[Any]]]:
 
     def maker(problem: Problem[Any]) -> Callable[[], Problem[Any]]:
         cls = type(problem)
-        fields = {f.name: getattr(problem, f.name) for f in dataclasses.fields(problem)}  # type: ignore[arg-type]
+        # what is no number is given as it stands, a catalogue for one
+        fields = problem.to_dict() | {name: getattr(problem, name) for name in problem.settings}
         written = {name: as_written(value) for name, value in fields.items()}
         if cls(**written) == problem:  # nothing says how many there are if all numbers are the same
             fields = written

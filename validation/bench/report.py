@@ -44,7 +44,7 @@ LIMITS = (
     "Instances were drawn from one distribution, given above; harder ones are in the tests, not here.",
     "Peers were set up by us, with what their documentation advises; their authors may do better.",
     "`construct` is given as one number what is the same for all instances and devices, as one would write it; arrays "
-    "take the time to copy and to check them.",
+    "take the time to copy and to check them. A catalogue of models is made once and not timed.",
 )
 
 

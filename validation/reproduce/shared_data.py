@@ -1,4 +1,4 @@
-"""Data of many runs: files are read once a process, which is a tenth of the time of a short run.
+"""Data of many runs: files are read once a process, which takes half a second.
 
 A module of its own, since joblib's workers do not share what a script that is run as a module keeps.
 """
