@@ -146,14 +146,15 @@ def all_at_once(
     own = copy.deepcopy(model).train()
     trained = [name for name, value in own.named_parameters() if value.requires_grad]
     order = torch.argsort(count_steps(batches), descending=True, stable=True)
-    begin = {name: value[order] for name, value in start.items()}
-    ended = {name: value.clone() for name, value in begin.items()}
+    ended = {name: value[order] for name, value in start.items()}
+    begin = {name: value.clone() for name, value in ended.items()} if proximal else {}
     sizes, indices = batches.size[:, order], batches.index[:, order]
     account = Account(len(order), y, collect)
     active = (count_steps(batches)[order] > torch.arange(len(sizes))[:, None]).sum(1).tolist()
     widths = sizes.amax(1).tolist() if len(sizes) else []
     padded = (sizes != sizes.amax(1, keepdim=True)).any(1).tolist() if len(sizes) else []
     forward = vmap(lambda values, x: functional_call(own, values, (x,)))
+    laid_out = False
     for index, size, count, width, ragged in zip(indices, sizes, active, widths, padded, strict=True):
         if width == 0:
             continue
@@ -174,10 +175,16 @@ def all_at_once(
         gradients = torch.autograd.grad(
             (weight * losses).sum(), list(leaves.values()), materialize_grads=True
         )
+        if not laid_out:
+            for name, gradient in zip(trained, gradients, strict=True):
+                ended[name] = lay_out(ended[name], gradient)
+                if proximal:
+                    begin[name] = lay_out(begin[name], gradient)
+            laid_out = True
         moves = (size > 0).to(losses.dtype) if ragged else None
         with torch.no_grad():
             for name, gradient in zip(trained, gradients, strict=True):
-                value = values[name]
+                value = ended[name][:count]
                 if proximal:
                     pull = value - begin[name][:count]
                     if moves is not None:
@@ -185,7 +192,16 @@ def all_at_once(
                     gradient = gradient + proximal * pull
                 value.sub_(gradient, alpha=learning_rate)
     back = torch.argsort(order)
-    return account.close({name: value[back] for name, value in ended.items()}, batches.samples)
+    return account.close({name: value[back].contiguous() for name, value in ended.items()}, batches.samples)
+
+
+def lay_out(value: Tensor, pattern: Tensor) -> Tensor:
+    """Put a tensor into the order in memory of another: a step that walks both alike is several times as fast.
+
+    The gradient of a stacked linear layer comes out of torch transposed.
+    """
+    order = sorted(range(value.dim()), key=pattern.stride, reverse=True)
+    return value.permute(order).contiguous().permute([order.index(axis) for axis in range(value.dim())])
 
 
 def count_steps(batches: Batches) -> Tensor:

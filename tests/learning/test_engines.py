@@ -89,6 +89,15 @@ def test_stacked_equals_plain(model, batchsize, draw, proximal):
         assert same == rests[device]
 
 
+def test_the_order_of_weights_in_memory_stays_inside_the_engine():
+    # a checkpoint does not keep it, and another order rounds differently
+    made, batches = model_of("mlp"), iterations(parts_of(SIZES), 2, 3, np.random.default_rng(0))
+    trained = train_devices(
+        made, samples_of(28), start_of(made, 5), batches, learning_rate=0.1, engine="stacked"
+    )
+    assert all(value.is_contiguous() for value in trained.parameters.values())
+
+
 @settings(max_examples=15, deadline=None)
 @given(
     held=st.lists(st.integers(1, 7), min_size=1, max_size=6),
