@@ -65,5 +65,5 @@ lock:
 
 # Caches and build products; .venv and the results in runs/ stay.
 clean:
-	rm -rf build dist .numba_cache .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find radioopt learning validation tests examples -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true

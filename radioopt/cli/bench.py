@@ -11,11 +11,7 @@ Every answer is measured by the same certificate; the exit code is 1 if one of r
 from __future__ import annotations
 
 import argparse
-import os
 import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -58,17 +54,16 @@ def measure(args: argparse.Namespace) -> int:
     """Run the benchmark and show what it measured."""
     from radioopt.base.errors import require
 
-    with fresh_cache():
-        bench = require("validation.bench", "validation")
-        machine = require("validation.bench.machine", "validation")
-        families = [args.problem] if args.problem else bench.timed_families()
-        with output.progress() as bars:
-            task = bars.add_task("starting", total=None)
+    bench = require("validation.bench", "validation")
+    machine = require("validation.bench.machine", "validation")
+    families = [args.problem] if args.problem else bench.timed_families()
+    with output.progress() as bars:
+        task = bars.add_task("starting", total=None)
 
-            def step(done: int, total: int, text: str) -> None:
-                bars.update(task, completed=done, total=total, description=text)
+        def step(done: int, total: int, text: str) -> None:
+            bars.update(task, completed=done, total=total, description=text)
 
-            results = bench.run(families, quick=args.quick, only=args.only, progress=step)
+        results = bench.run(families, quick=args.quick, only=args.only, progress=step)
     if args.save is not None:
         results.save(args.save)
     if args.json:
@@ -86,23 +81,6 @@ def measure(args: argparse.Namespace) -> int:
     for row in uncertified:
         print(f"not certified: {row.label}: {row.note or row.claim}", file=sys.stderr)
     return 1 if uncertified else 0
-
-
-@contextmanager
-def fresh_cache() -> Iterator[None]:
-    """Have the kernels compiled anew: Numba does not notice an edited helper in another file.
-
-    It reads the environment when it is imported; where that has happened, its cache stays as it is.
-    """
-    if "numba" in sys.modules or "NUMBA_CACHE_DIR" in os.environ:
-        yield
-        return
-    with tempfile.TemporaryDirectory() as cache:
-        os.environ["NUMBA_CACHE_DIR"] = cache
-        try:
-            yield
-        finally:
-            del os.environ["NUMBA_CACHE_DIR"]
 
 
 def show(results: Any) -> None:

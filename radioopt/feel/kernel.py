@@ -5,9 +5,9 @@ import math
 import numpy as np
 
 from radioopt.feel.kernel_point import certify_point, finish, no_answer
+from radioopt.feel.kernel_rows import BOUND, OBJECTIVE, RESIDUAL, TOTAL
 from radioopt.feel.kernel_search import least_download_phase, newton, newton_fixed, prepare
 from radioopt.feel.kernel_vector import solve_vector
-from radioopt.feel.rows import BOUND, OBJECTIVE, RESIDUAL, TOTAL
 from radioopt.numerics.jit import kernel, parallel_kernel, prange, shaped
 from radioopt.numerics.judge import FEASIBLE, INFEASIBLE, ITERATION_LIMIT, judge
 

@@ -13,16 +13,7 @@ import math
 import numpy as np
 
 from radioopt.feel.kernel_point import certify_point, fill_slots, no_answer, scale_slots
-from radioopt.feel.kernel_search import (
-    in_time,
-    least_download_phase,
-    meet_total,
-    newton,
-    newton_fixed,
-    prepare,
-    share_frame,
-)
-from radioopt.feel.rows import (
+from radioopt.feel.kernel_rows import (
     BATCH,
     BOUND,
     DEADLINE,
@@ -37,6 +28,15 @@ from radioopt.feel.rows import (
     TOTAL,
     A,
     P,
+)
+from radioopt.feel.kernel_search import (
+    in_time,
+    least_download_phase,
+    meet_total,
+    newton,
+    newton_fixed,
+    prepare,
+    share_frame,
 )
 from radioopt.numerics.jit import kernel, parallel_kernel, prange
 

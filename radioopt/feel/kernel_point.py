@@ -2,8 +2,7 @@
 
 import math
 
-from radioopt.feel.kernel_search import fill_frame, in_time, share_frame
-from radioopt.feel.rows import (
+from radioopt.feel.kernel_rows import (
     BATCH,
     BOUND,
     DEADLINE,
@@ -31,6 +30,7 @@ from radioopt.feel.rows import (
     C,
     P,
 )
+from radioopt.feel.kernel_search import fill_frame, in_time, share_frame
 from radioopt.numerics.jit import kernel
 
 

@@ -17,7 +17,7 @@ when one device's compute time dwarfs every upload. A work array holds one row p
 
 import math
 
-from radioopt.feel.rows import (
+from radioopt.feel.kernel_rows import (
     BASE,
     DOWNLINK_RATE,
     HIGH,

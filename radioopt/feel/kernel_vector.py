@@ -17,7 +17,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from radioopt.feel.rows import (
+from radioopt.feel.kernel_rows import (
     BASE,
     BATCH,
     BOUND,

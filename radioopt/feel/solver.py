@@ -13,9 +13,9 @@ from radioopt.base.errors import OptionError
 from radioopt.base.options import SolveOptions
 from radioopt.base.quantity import DEVICE, PER_INSTANCE, Array, BlockKey, refuse
 from radioopt.base.status import Status
-from radioopt.feel import bisection, kernel, kernel_integer, kernel_vector
+from radioopt.feel import kernel, kernel_bisection, kernel_integer, kernel_vector
+from radioopt.feel.kernel_rows import RESIDUAL
 from radioopt.feel.problem import BatchsizeProblem
-from radioopt.feel.rows import RESIDUAL
 from radioopt.feel.solution import BatchsizeSolution
 
 #: devices in a batch from which threads pay for their start
@@ -90,14 +90,16 @@ def paper_bisection(problem: BatchsizeProblem, options: SolveOptions) -> Batchsi
     Notes
     -----
     Three nested bisections, of total batch, latency and price, each until floating point ends it: about 1e5
-    passes over the devices. What was corrected in the paper is listed in :mod:`radioopt.feel.bisection`.
+    passes over the devices. What was corrected in the paper is listed in :mod:`radioopt.feel.kernel_bisection`.
 
     References
     ----------
     J. Ren, G. Yu, G. Ding, "Accelerating DNN Training in Wireless Federated Edge Learning Systems",
     Algorithm 1, Theorem 1 (22), Corollaries 1 (23) and 2 (24), Theorem 2 (26).
     """
-    return _run("bisection", bisection.solve_serial, bisection.solve_parallel, problem, options, ())
+    return _run(
+        "bisection", kernel_bisection.solve_serial, kernel_bisection.solve_parallel, problem, options, ()
+    )
 
 
 def check_integer(problem: BatchsizeProblem) -> None:

@@ -6,8 +6,8 @@ decorators return the plain Python function, which is how coverage and a debugge
 
 Flags used
     ``cache=True``: a compiled kernel is kept on disk, so only the first process of an installation pays for the
-    compiler. Numba looks at the file of the kernel itself, not at the helpers it calls in other files: after
-    editing a helper clear the cache, or set ``NUMBA_CACHE_DIR`` by a hash of the sources as the tests do.
+    compiler. Numba looks for changes at the file of the kernel alone, and would go on using a kernel whose helpers
+    in other files have changed since. So the stamp of every kernel covers all files that kernels are made of.
 
     ``parallel=True``: ``prange`` loops run on all threads. For batches and for chunks of 1e4 devices or more
     only: a launch costs microseconds, and partial sums must be added in a fixed order to stay reproducible.
@@ -43,7 +43,9 @@ Flags not used
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -67,19 +69,46 @@ __all__ = [
 ]
 
 
+def _hash_sources(package: Path) -> str:
+    """Hash what kernels are made of: by contract they call nothing but kernels of their family and numerics."""
+    digest = hashlib.sha256()
+    for file in sorted([*package.glob("numerics/*.py"), *package.glob("*/kernel*.py")]):
+        digest.update(file.relative_to(package).as_posix().encode() + b"\0" + file.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+_SOURCES = _hash_sources(Path(__file__).resolve().parent.parent)
+
+
+def _compiled(**flags: Any) -> Callable[..., Any]:
+    """Have functions compiled with these flags, and compiled anew if any kernel has changed.
+
+    Numba has no public way to say what a function depends on. Should a later Numba keep its stamp elsewhere, kernels
+    are cached as Numba does by itself, and a test of this module fails.
+    """
+    decorator = njit(cache=True, **flags)
+
+    def decorate(function: Callable[..., Any]) -> Any:
+        dispatcher = decorator(function)
+        index: Any = getattr(getattr(dispatcher, "_cache", None), "_cache_file", None)
+        if hasattr(index, "_source_stamp"):
+            index._source_stamp = (index._source_stamp, _SOURCES)
+        return dispatcher
+
+    return decorate
+
+
 def _quiet(decorator: Callable[..., Any]) -> Callable[..., Any]:
     """Let NumPy's scalars overflow in silence where there is no compiler, as floats do where there is one."""
     return np.errstate(all="ignore") if config.DISABLE_JIT else decorator  # type: ignore[attr-defined]
 
 
-kernel = njit(cache=True)
-parallel_kernel = njit(cache=True, parallel=True)
-vector_kernel = _quiet(njit(cache=True, error_model="numpy", fastmath={"reassoc", "nsz", "contract"}))
-inner_kernel = _quiet(njit(cache=True, forceinline=True, error_model="numpy"))
-lean_kernel = _quiet(njit(cache=True, error_model="numpy", _nrt=False))  # type: ignore[call-overload]
-inline_kernel = njit(
-    cache=True, forceinline=True, error_model="numpy", fastmath={"nnan", "ninf", "nsz", "contract"}
-)
+kernel = _compiled()
+parallel_kernel = _compiled(parallel=True)
+vector_kernel = _quiet(_compiled(error_model="numpy", fastmath={"reassoc", "nsz", "contract"}))
+inner_kernel = _quiet(_compiled(forceinline=True, error_model="numpy"))
+lean_kernel = _quiet(_compiled(error_model="numpy", _nrt=False))
+inline_kernel = _compiled(forceinline=True, error_model="numpy", fastmath={"nnan", "ninf", "nsz", "contract"})
 
 if config.DISABLE_JIT:  # type: ignore[attr-defined]
 

@@ -5,7 +5,8 @@ import pytest
 
 from radioopt import Status
 from radioopt.base.quantity import DEVICE, PER_INSTANCE
-from radioopt.feel import kernel, rows
+from radioopt.feel import kernel
+from radioopt.feel import kernel_rows as rows
 from validation.feel import zoo
 
 DECISIONS = ("batchsize", "uplink_slot_s", "downlink_slot_s")

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from radioopt.base.quantity import DEVICE, PER_INSTANCE
-from radioopt.feel import BatchsizeProblem, BatchsizeSolution, rows
+from radioopt.feel import BatchsizeProblem, BatchsizeSolution
+from radioopt.feel import kernel_rows as rows
 from validation.feel import zoo
 
 INTERPRETED = os.environ.get("NUMBA_DISABLE_JIT", "0") != "0"

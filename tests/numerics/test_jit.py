@@ -1,5 +1,6 @@
 """The decorators: nothing is compiled at import, and kernels mean the same with JIT disabled."""
 
+import importlib.util
 import math
 import os
 import subprocess
@@ -7,7 +8,9 @@ import sys
 
 import numpy as np
 import pytest
+from numba import config
 
+from radioopt.numerics import jit
 from radioopt.numerics.jit import kernel, parallel_kernel, prange
 
 REPORT = """
@@ -62,3 +65,40 @@ def test_parallel_loop_fills_every_element():
     out = np.full(1000, -1.0)
     squares(out)
     np.testing.assert_array_equal(out, np.arange(1000.0) ** 2)
+
+
+def package_in(folder, helper):
+    (folder / "numerics").mkdir(parents=True, exist_ok=True)
+    (folder / "family").mkdir(exist_ok=True)
+    (folder / "numerics" / "helper.py").write_text(helper)
+    (folder / "family" / "kernel_search.py").write_text("from numerics.helper import helper\n")
+    (folder / "family" / "solver.py").write_text(f"# not a kernel, and after {helper!r}\n")
+    return folder
+
+
+def test_a_changed_helper_changes_the_stamp_of_all_kernels_and_other_files_do_not(tmp_path):
+    before = jit._hash_sources(package_in(tmp_path, "helper = 1\n"))
+    assert jit._hash_sources(package_in(tmp_path, "helper = 2\n")) != before
+    assert jit._hash_sources(package_in(tmp_path, "helper = 1\n")) == before
+    (tmp_path / "family" / "solver.py").write_text("# edited\n")
+    assert jit._hash_sources(tmp_path) == before
+    (tmp_path / "family" / "kernel_search.py").rename(tmp_path / "family" / "kernel.py")
+    assert jit._hash_sources(tmp_path) != before
+
+
+@pytest.mark.skipif(config.DISABLE_JIT, reason="nothing is compiled")
+def test_a_kernel_is_compiled_anew_when_what_it_calls_has_changed(tmp_path, monkeypatch):
+    file = tmp_path / "kept.py"
+    file.write_text(
+        "from radioopt.numerics.jit import kernel\n\n\n@kernel\ndef twice(x):\n    return 2 * x\n"
+    )
+
+    def compilations(stamp):
+        monkeypatch.setattr(jit, "_SOURCES", stamp)
+        spec = importlib.util.spec_from_file_location("kept", file)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        assert module.twice(2.0) == 4.0
+        return sum(module.twice.stats.cache_misses.values())
+
+    assert [compilations(stamp) for stamp in ("old", "old", "new", "new")] == [1, 0, 1, 0]

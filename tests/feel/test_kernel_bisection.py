@@ -7,7 +7,8 @@ import pytest
 
 from radioopt import SolveOptions, Status
 from radioopt.base.quantity import DEVICE, PER_INSTANCE
-from radioopt.feel import BatchsizeProblem, bisection, kernel_search, rows
+from radioopt.feel import BatchsizeProblem, kernel_bisection, kernel_search
+from radioopt.feel import kernel_rows as rows
 from validation.feel import zoo
 
 INTERPRETED = os.environ.get("NUMBA_DISABLE_JIT", "0") != "0"
@@ -78,8 +79,8 @@ def least_upload_phase(*, size, speed, limit, total, base=0.0, low=1.0):
     work = np.empty((11, device.shape[2]))
     slowest = kernel_search.prepare(device, instance, 0, work)
     extra = total - float(problem.min_batchsize.sum())
-    bracket = bisection.phase_bracket(work, slowest, extra)
-    z, _ = bisection.least_upload_phase(work, extra, *bracket)
+    bracket = kernel_bisection.phase_bracket(work, slowest, extra)
+    z, _ = kernel_bisection.least_upload_phase(work, extra, *bracket)
     assert bracket[0] <= z <= bracket[1]
     return slowest + z
 

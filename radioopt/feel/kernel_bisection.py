@@ -30,8 +30,8 @@ import math
 import numpy as np
 
 from radioopt.feel.kernel_point import finish, no_answer
+from radioopt.feel.kernel_rows import HIGH, LOW, ROOT, TO_L, TO_U, TOTAL, A, P
 from radioopt.feel.kernel_search import least_download_phase, prepare
-from radioopt.feel.rows import HIGH, LOW, ROOT, TO_L, TO_U, TOTAL, A, P
 from radioopt.numerics.jit import kernel, parallel_kernel, prange
 
 
