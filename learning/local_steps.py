@@ -154,7 +154,7 @@ def all_at_once(
     widths = sizes.amax(1).tolist() if len(sizes) else []
     padded = (sizes != sizes.amax(1, keepdim=True)).any(1).tolist() if len(sizes) else []
     forward = vmap(lambda values, x: functional_call(own, values, (x,)))
-    laid_out = False
+    laid_out = len(sizes) < 2  # a single step is not worth it
     for index, size, count, width, ragged in zip(indices, sizes, active, widths, padded, strict=True):
         if width == 0:
             continue
@@ -192,7 +192,8 @@ def all_at_once(
                     gradient = gradient + proximal * pull
                 value.sub_(gradient, alpha=learning_rate)
     back = torch.argsort(order)
-    return account.close({name: value[back].contiguous() for name, value in ended.items()}, batches.samples)
+    in_order = {name: value.index_select(0, back) for name, value in ended.items()}  # contiguous again
+    return account.close(in_order, batches.samples)
 
 
 def lay_out(value: Tensor, pattern: Tensor) -> Tensor:

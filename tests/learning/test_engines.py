@@ -98,6 +98,45 @@ def test_the_order_of_weights_in_memory_stays_inside_the_engine():
     assert all(value.is_contiguous() for value in trained.parameters.values())
 
 
+class Strides(nn.Module):
+    """Gradients transposed, permuted, of stride zero, of a single number, of none at all, or now and then."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer, self.scale, self.one = nn.Linear(64, 5), nn.Parameter(torch.tensor(1.3)), nn.Linear(5, 1)
+        self.summed, self.idle = nn.Parameter(torch.randn(3, 5)), nn.Parameter(torch.randn(3, 2))
+        self.turned, self.wide = nn.Parameter(torch.randn(2, 4, 3)), nn.Parameter(torch.randn(64, 4) / 9)
+
+    def forward(self, x):
+        hidden = (self.layer(x.flatten(1)) * self.scale).tanh()
+        outputs = (
+            self.one(hidden) * torch.arange(4) + self.summed.sum() + self.turned.permute(1, 2, 0).sum((1, 2))
+        )
+        return outputs + x.flatten(1) @ self.wide if len(x) > 1 else outputs
+
+
+@pytest.mark.parametrize("widths", [[1, 7, 2], [7, 1, 7]])
+@pytest.mark.parametrize("proximal", [0.0, 0.7])
+def test_gradients_may_lie_in_memory_in_any_way_and_differently_at_each_step(widths, proximal):
+    torch.manual_seed(0)
+    made, (x, y) = Strides().double(), samples_of(40)
+    start = start_of(made, 3)
+    size = torch.tensor(widths)[:, None].repeat(1, 3)
+    size[:, 0], size[2:, 1] = 0, 0  # one rests, one drops out
+    batches = Batches(torch.randint(40, (3, 3, 7)), size)
+    stacked, plain = (
+        train_devices(
+            made, (x, y), start, batches, learning_rate=0.1, proximal=proximal, collect=True, engine=engine
+        )
+        for engine in ("stacked", "plain")
+    )
+    assert_equal(stacked, plain)
+    for name, value in stacked.parameters.items():
+        assert value.is_contiguous()
+        assert value.untyped_storage().data_ptr() != start[name].untyped_storage().data_ptr()
+        assert torch.equal(value[0], start[name][0])
+
+
 @settings(max_examples=15, deadline=None)
 @given(
     held=st.lists(st.integers(1, 7), min_size=1, max_size=6),
