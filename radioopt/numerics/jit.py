@@ -51,6 +51,7 @@ from typing import Any
 import numpy as np
 from numba import config, njit, prange, types
 from numba.core import cgutils
+from numba.core.caching import IndexDataCacheFile
 from numba.core.imputils import impl_ret_borrowed
 from numba.extending import intrinsic
 from numba.np.arrayobj import make_array, populate_array
@@ -80,6 +81,23 @@ def _hash_sources(package: Path) -> str:
 _SOURCES = _hash_sources(Path(__file__).resolve().parent.parent)
 
 
+class _Kept(IndexDataCacheFile):  # type: ignore[misc]  # Numba has no types
+    """The compiled versions of a kernel on disk, each with its stamp.
+
+    Numba stamps their index alone, and writes it before them: whoever came or was interrupted in between would find
+    the versions of before under the new stamp.
+    """
+
+    def _save_data(self, name: str, data: Any) -> None:
+        super()._save_data(name, {"stamp": self._source_stamp, "data": data})
+
+    def _load_data(self, name: str) -> Any:
+        kept = super()._load_data(name)
+        if not isinstance(kept, dict) or kept["stamp"] != self._source_stamp:
+            raise FileNotFoundError(name)  # which has Numba compile
+        return kept["data"]
+
+
 def _compiled(**flags: Any) -> Callable[..., Any]:
     """Have functions compiled with these flags, and compiled anew if any kernel has changed.
 
@@ -92,7 +110,7 @@ def _compiled(**flags: Any) -> Callable[..., Any]:
         dispatcher = decorator(function)
         index: Any = getattr(getattr(dispatcher, "_cache", None), "_cache_file", None)
         if hasattr(index, "_source_stamp"):
-            index._source_stamp = (index._source_stamp, _SOURCES)
+            index.__class__, index._source_stamp = _Kept, (index._source_stamp, _SOURCES)
         return dispatcher
 
     return decorate

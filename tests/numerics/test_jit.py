@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import pytest
 from numba import config
+from numba.core.caching import IndexDataCacheFile
 
 from radioopt.numerics import jit
 from radioopt.numerics.jit import kernel, parallel_kernel, prange
@@ -88,17 +89,42 @@ def test_a_changed_helper_changes_the_stamp_of_all_kernels_and_other_files_do_no
 
 @pytest.mark.skipif(config.DISABLE_JIT, reason="nothing is compiled")
 def test_a_kernel_is_compiled_anew_when_what_it_calls_has_changed(tmp_path, monkeypatch):
-    file = tmp_path / "kept.py"
+    scale = kept_kernel(tmp_path, monkeypatch)
+    assert [scale(stamp, 2.0)[1] for stamp in ("old", "old", "new", "new")] == [1, 0, 1, 0]
+
+
+@pytest.mark.skipif(config.DISABLE_JIT, reason="nothing is compiled")
+def test_a_process_that_ends_while_it_writes_a_kernel_leaves_no_other_under_the_new_stamp(
+    tmp_path, monkeypatch
+):
+    """Numba writes the index first: it would take what was compiled before for new."""
+    scale = kept_kernel(tmp_path, monkeypatch)
+    assert scale("old", 2.0) == (2.0, 1)
+    with monkeypatch.context() as ended:
+        ended.setattr(IndexDataCacheFile, "_save_data", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            scale("new", 3.0)
+    assert scale("new", 3.0) == (3.0, 1)
+    assert scale("new", 3.0) == (3.0, 0)
+
+
+def interrupt(*_):
+    raise KeyboardInterrupt
+
+
+def kept_kernel(folder, monkeypatch):
+    """Return a call in a fresh process, as it were: with this stamp and factor, what comes out and what it compiled."""
+    file = folder / "kept.py"
     file.write_text(
-        "from radioopt.numerics.jit import kernel\n\n\n@kernel\ndef twice(x):\n    return 2 * x\n"
+        "from radioopt.numerics.jit import kernel\n\n\n@kernel\ndef scale(x):\n    return FACTOR * x\n"
     )
 
-    def compilations(stamp):
+    def call(stamp, factor):
         monkeypatch.setattr(jit, "_SOURCES", stamp)
         spec = importlib.util.spec_from_file_location("kept", file)
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
-        assert module.twice(2.0) == 4.0
-        return sum(module.twice.stats.cache_misses.values())
+        module.FACTOR = factor
+        return module.scale(1.0), sum(module.scale.stats.cache_misses.values())
 
-    assert [compilations(stamp) for stamp in ("old", "old", "new", "new")] == [1, 0, 1, 0]
+    return call
