@@ -73,7 +73,7 @@ __all__ = [
 def _hash_sources(package: Path) -> str:
     """Hash what kernels are made of: by contract they call nothing but kernels of their family and numerics."""
     digest = hashlib.sha256()
-    for file in sorted([*package.glob("numerics/*.py"), *package.glob("*/kernel*.py")]):
+    for file in sorted([*package.glob("numerics/[!.]*.py"), *package.glob("*/kernel*.py")]):
         digest.update(file.relative_to(package).as_posix().encode() + b"\0" + file.read_bytes() + b"\0")
     return digest.hexdigest()
 
