@@ -101,16 +101,16 @@ class _Kept(IndexDataCacheFile):  # type: ignore[misc]  # Numba has no types
 def _compiled(**flags: Any) -> Callable[..., Any]:
     """Have functions compiled with these flags, and compiled anew if any kernel has changed.
 
-    Numba has no public way to say what a function depends on. Should a later Numba keep its stamp elsewhere, kernels
-    are cached as Numba does by itself, and a test of this module fails.
+    Numba has no public way to say what a function depends on. Should a later Numba keep its stamp elsewhere, this fails
+    at import: to go on would be to use old kernels without a word.
     """
     decorator = njit(cache=True, **flags)
 
     def decorate(function: Callable[..., Any]) -> Any:
         dispatcher = decorator(function)
-        index: Any = getattr(getattr(dispatcher, "_cache", None), "_cache_file", None)
-        if hasattr(index, "_source_stamp"):
-            index.__class__, index._source_stamp = _Kept, (index._source_stamp, _SOURCES)
+        if not config.DISABLE_JIT:  # type: ignore[attr-defined]
+            kept = dispatcher._cache._cache_file
+            kept.__class__, kept._source_stamp = _Kept, (kept._source_stamp, _SOURCES)
         return dispatcher
 
     return decorate
