@@ -69,8 +69,8 @@ SCHEMES = Names(
         "feel": "learning.schemes.fedsgd:FedSgd",
         "fedavg": "learning.schemes.fedavg:FedAvg",
         "fedprox": "learning.schemes.fedavg:FedProx",
-        "individual": "learning.schemes.individual:Individual",
-        "fl": "learning.schemes.fading:Fl",
+        "individual": "learning.schemes.fedavg:Individual",
+        "fl": "learning.schemes.fedavg:Fl",
         "fd": "learning.schemes.distillation:Fd",
         "fld": "learning.schemes.distillation:Fld",
         "mixfld": "learning.schemes.mix2fld:MixFld",
@@ -110,6 +110,23 @@ MODELS = Names(
     }
 )
 
+RADIOS = Names(
+    {
+        "tdma": "learning.radio.tdma:Tdma",
+        "fading": "learning.radio.fading:Fading",
+        "silent": "learning.radio.silent:Silent",
+    }
+)
+
+JUDGES = Names(
+    {
+        "global": "learning.judges:Global",
+        "own": "learning.judges:Own",
+        "average": "learning.judges:Average",
+        "reference": "learning.judges:Reference",
+    }
+)
+
 #: batch sizes of FEEL's rounds
 POLICIES = Names(
     {
@@ -120,3 +137,5 @@ POLICIES = Names(
         "entire": "learning.radio.tdma:entire",
     }
 )
+
+PREPARATIONS = Names({"share-public": "learning.prepare.share:SharePublic"})

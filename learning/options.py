@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+import difflib
 import math
 import numbers
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
+from learning.catalog import JUDGES, MODELS, PARTITIONS, POLICIES, PREPARATIONS, RADIOS, SCHEMES
 from radioopt.base.errors import OptionError
 from radioopt.base.quantity import shorten
 
@@ -18,7 +21,8 @@ def choose(option: str, given: Any, table: Mapping[str, T], alternative: str = "
     if isinstance(given, str) and given in table:
         return table[given]
     also = f", or {alternative}" if alternative else ""
-    raise OptionError(f"unknown {option} {shorten(given)}, choose from {', '.join(table)}{also}")
+    near = suggestion(given, table) if isinstance(given, str) else ""
+    raise OptionError(f"unknown {option} {shorten(given)}, choose from {', '.join(table)}{also}{near}")
 
 
 def real(option: str, given: Any, *, low: float = 0.0, high: float = math.inf, closed: bool = False) -> float:
@@ -42,14 +46,33 @@ def whole(option: str, given: Any, *, low: int = 1) -> int:
 
 
 def label(given: Any) -> str:
-    """Write an option down for a manifest: its text, or the name of the object or of its class."""
+    """Write an option down for a manifest: its text, its name in the catalogue, or that of the object or its class."""
     if isinstance(given, str):
         return given
     named = given if hasattr(given, "__qualname__") else type(given)
+    for table in (SCHEMES, RADIOS, JUDGES, POLICIES, PARTITIONS, MODELS, PREPARATIONS):
+        if (name := table.name_of(named)) is not None:
+            return name
     return f"{named.__module__}.{named.__qualname__}"
 
 
-def plain(given: Any) -> dict[str, Any]:
-    """Write the attributes of an object down for a manifest: those that are numbers, text or nothing."""
-    kept = (bool, int, float, str, type(None))
-    return {name: value for name, value in vars(given).items() if isinstance(value, kept)}
+def described(given: Any) -> Any:
+    """Write the value of an option down for a manifest: numbers and text as they are, objects by name and options."""
+    if given is None or isinstance(given, (bool, int, float, str)):
+        return given
+    if isinstance(given, (numbers.Integral, numbers.Real)):
+        return float(given) if not isinstance(given, numbers.Integral) else int(given)
+    if isinstance(given, Mapping):
+        return {str(key): described(value) for key, value in given.items()}
+    if isinstance(given, (list, tuple)):
+        return [described(value) for value in given]
+    if dataclasses.is_dataclass(given) and not isinstance(given, type):
+        named = {item.name: described(getattr(given, item.name)) for item in dataclasses.fields(given)}
+        return {"name": label(given), **named}
+    return label(given)
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """Return a phrase with the known names nearest to one that is not, or nothing."""
+    near = difflib.get_close_matches(name, list(known), n=2, cutoff=0.6)
+    return f"; did you mean {' or '.join(near)}?" if near else ""

@@ -1,68 +1,34 @@
-"""What stays the same over a training run (Task), what changes each round (State), and the random streams."""
+"""What is learnt from what (Task), some of its devices (Cohort), and what the server carries from round to round."""
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.func import functional_call
-from torch.nn import functional
 
 from learning.data.dataset import Dataset
+from learning.models.weights import Weights, digest_of
+from learning.streams import Streams
 from radioopt.base.errors import ProblemError
 
-Parameters = Mapping[str, Tensor]
+IntArray = NDArray[np.int64]
 
 #: test samples that are evaluated at once, which bounds the memory that their features take inside a network
 AT_ONCE = 2000
-
-
-class Streams(NamedTuple):
-    """Independent random streams of a run, one per purpose, all from one seed.
-
-    Runs with the same seed are *paired*: a policy that draws more in one stream changes nothing in the
-    others, so that all policies see the same data split, channels, initial weights and order of samples. Where a
-    stream is, is the state of its bit generator.
-    """
-
-    data: np.random.Generator
-    channel: np.random.Generator
-    weights: np.random.Generator
-    training: np.random.Generator
-    policy: np.random.Generator
-    link: np.random.Generator
-
-    @classmethod
-    def of(cls, seed: int) -> Streams:
-        """Spawn the streams of a seed."""
-        children = np.random.SeedSequence(seed).spawn(len(cls._fields))
-        return cls(*map(np.random.default_rng, children))
-
-
-class Batch(NamedTuple):
-    """The samples of all devices in one round, one after the other.
-
-    Attributes
-    ----------
-    x : Tensor, shape (B, ...)
-        Features.
-    y : Tensor of int64, shape (B,)
-        Labels.
-    owner : Tensor of int64, shape (B,)
-        Device of each sample, ascending.
-    """
-
-    x: Tensor
-    y: Tensor
-    owner: Tensor
+#: where tensors are unless said otherwise
+CPU = torch.device("cpu")
+#: name of the architecture where all devices have the same
+SAME = "model"
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,21 +39,63 @@ class Task:
     ----------
     data : Dataset
         The samples.
-    parts : tuple of ndarray of int64
-        Indices into the training samples that each device holds.
-    model : torch.nn.Module
-        The architecture; its weights are the initial ones and are never changed.
-    training : numpy.random.Generator
-        Source of the batches.
+    parts : tuple of K ndarrays of int64
+        Rows of the training samples that each device holds; they may overlap after samples were shared.
+    models : mapping of str to torch.nn.Module, or a module
+        Architectures by name, or the one of all devices; their weights are the initial ones and are never changed.
+    streams : Streams
+        Random numbers of the run.
+    uses : tuple of K str, optional
+        Architecture of each device; by default the first for all.
+    server : ndarray of int64, optional
+        Rows of the training samples that the server holds, none by default: public samples.
+    private : tuple of K ndarrays of int64, optional
+        Rows of the test samples that judge each device by itself; by default those with a label that it holds.
+    device : torch.device, default cpu
+        Where tensors are.
     """
 
     data: Dataset
-    parts: tuple[NDArray[np.int64], ...]
-    model: nn.Module
-    training: np.random.Generator
+    parts: tuple[IntArray, ...]
+    models: Any
+    streams: Streams
+    uses: tuple[str, ...] = ()
+    server: IntArray | None = None
+    private: tuple[IntArray, ...] | None = None
+    device: torch.device = CPU
+
+    def __post_init__(self) -> None:
+        models = {SAME: self.models} if isinstance(self.models, nn.Module) else dict(self.models)
+        if self.device.type != "cpu":
+            models = {name: copy.deepcopy(model).to(self.device) for name, model in models.items()}
+        uses = tuple(self.uses) or (next(iter(models)),) * len(self.parts)
+        if len(uses) != len(self.parts) or not set(uses) <= set(models):
+            raise ProblemError(
+                f"uses: expected one of {', '.join(models)} for each of {len(self.parts)} devices, got "
+                f"{len(uses)} names: {', '.join(sorted(set(uses)))}"
+            )
+        object.__setattr__(self, "models", models)
+        object.__setattr__(self, "uses", uses)
+        if self.server is None:
+            object.__setattr__(self, "server", np.empty(0, np.int64))
+
+    def replace(self, **changes: Any) -> Task:
+        """Return a task in which some fields are others."""
+        return replace(self, **changes)
+
+    @property
+    def model(self) -> nn.Module:
+        """The architecture of all devices; refused where they have several."""
+        if len(self.models) > 1:
+            raise ProblemError(
+                f"model: this scheme trains one architecture, and devices have {', '.join(self.models)}: give one, or "
+                "take a scheme for several"
+            )
+        found: nn.Module = next(iter(self.models.values()))
+        return found
 
     @cached_property
-    def sizes(self) -> NDArray[np.int64]:
+    def sizes(self) -> IntArray:
         """Samples that each device holds, shape (K,)."""
         return np.array([part.size for part in self.parts])
 
@@ -101,183 +109,189 @@ class Task:
         """Number of values in a message of weights: all parameters, and the averages of batch normalisation."""
         return sum(value.numel() for value in self.initial_values().values() if value.is_floating_point())
 
-    def initial_parameters(self) -> dict[str, Tensor]:
-        """Return copies of the initial weights by name."""
-        named = self.model.named_parameters()
+    def initial_parameters(self, name: str | None = None) -> dict[str, Tensor]:
+        """Return copies of the initial weights, of an architecture or of the only one."""
+        named = self._model(name).named_parameters()
         return {name: value.detach().clone() for name, value in named if value.requires_grad}
 
-    def initial_values(self) -> dict[str, Tensor]:
+    def initial_values(self, name: str | None = None) -> dict[str, Tensor]:
         """Return copies of the initial weights and of the buffers (batch normalisation's averages) by name."""
-        buffers = dict(self.model.state_dict())
-        kept = {name: value.clone() for name, value in self.model.named_buffers() if name in buffers}
-        return {**self.initial_parameters(), **kept}
+        model = self._model(name)
+        buffers = dict(model.state_dict())
+        kept = {name: value.clone() for name, value in model.named_buffers() if name in buffers}
+        return {**self.initial_parameters(name), **kept}
+
+    def _model(self, name: str | None) -> nn.Module:
+        found: nn.Module = self.model if name is None else self.models[name]
+        return found
 
     @property
     def samples(self) -> tuple[Tensor, Tensor]:
         """Features, shape (N, ...), and labels, int64 of shape (N,), of the training samples."""
         return self._train
 
-    def fork(self) -> np.random.Generator:
-        """Return a generator for one round's batches, at the price of one number of the training stream.
+    @property
+    def test(self) -> tuple[Tensor, Tensor]:
+        """Features and labels of the test samples."""
+        return self._test
 
-        Whatever a scheme draws from it, the batches of later rounds stay those of paired runs.
-        """
-        return np.random.default_rng(self.training.integers(2**63))
-
-    def draw_batch(self, sizes: NDArray[np.int64]) -> Batch:
-        """Draw samples without replacement on every device.
+    def cohort(self, devices: IntArray | None = None) -> Cohort:
+        """Return some devices of one architecture, all by default.
 
         Parameters
         ----------
-        sizes : ndarray of int, shape (K,)
-            Samples per device, from 0 to what the device holds.
+        devices : ndarray of int64, shape (k,), optional
+            Their numbers, ascending.
 
         Returns
         -------
-        Batch
-            ``sizes.sum()`` samples, those of the first device first.
-
-        Raises
-        ------
-        ProblemError
-            If a device holds fewer samples than it is to use.
-
-        Notes
-        -----
-        Every call shuffles what each device holds and takes the first of each. So the randomness used does
-        not depend on the sizes, and in the same round of paired runs the smaller batch is part of the larger.
+        Cohort
+            They and what they hold.
         """
-        if (sizes > self.sizes).any() or (sizes < 0).any():
-            device = int(np.argmax((sizes > self.sizes) | (sizes < 0)))
-            raise ProblemError(
-                f"batch of device {device}: expected 0 to {self.sizes[device]} samples, as many as it holds, "
-                f"got {sizes[device]}"
-            )
-        samples, owner, starts = self._layout
-        shuffled = samples[np.lexsort((self.training.random(owner.size), owner))]
-        chosen = np.arange(owner.size) - starts[owner] < sizes[owner]
-        x, y = self._train
-        index = torch.from_numpy(shuffled[chosen])
-        return Batch(x[index], y[index], torch.from_numpy(owner[chosen]))
+        return Cohort(self, np.arange(len(self.parts)) if devices is None else np.asarray(devices, np.int64))
 
-    def logits(self, parameters: Parameters, x: Tensor) -> Tensor:
-        """Evaluate the model, in the mode it is in.
+    def logits(self, weights: Weights, x: Tensor, name: str | None = None) -> Tensor:
+        """Evaluate a model, in the mode it is in.
 
         Parameters
         ----------
-        parameters : mapping of str to Tensor
+        weights : mapping of str to Tensor
             Weights by name; those that are not trained are the model's own.
         x : Tensor, shape (B, ...)
             Samples.
+        name : str, optional
+            Architecture; by default the only one.
 
         Returns
         -------
         Tensor, shape (B, classes)
             Logits.
         """
-        return functional_call(self.model, dict(parameters), (x,))  # type: ignore[no-any-return]
+        return functional_call(self._model(name), dict(weights), (x,))  # type: ignore[no-any-return]
 
-    def evaluate(self, parameters: Parameters) -> tuple[float, float]:
-        """Judge weights on the test samples.
-
-        Parameters
-        ----------
-        parameters : mapping of str to Tensor
-            Weights by name.
-
-        Returns
-        -------
-        accuracy : float
-            In [0, 1].
-        loss : float
-            Mean cross-entropy [nat].
-        """
-        x, y = self._test
-        training = self.model.training
+    def outputs(self, weights: Weights, x: Tensor, name: str | None = None) -> Tensor:
+        """Evaluate a model without training it, in pieces that fit into memory; see :meth:`logits`."""
+        model = self._model(name)
+        training = model.training
         try:
-            self.model.eval()
+            model.eval()
             with torch.no_grad():
-                logits = torch.cat([self.logits(parameters, part) for part in x.split(AT_ONCE)])
-                loss = functional.cross_entropy(logits, y)
+                return torch.cat([self.logits(weights, part, name) for part in x.split(AT_ONCE)])
         finally:
-            self.model.train(training)
-        return float((logits.argmax(1) == y).double().mean()), float(loss)
+            model.train(training)
 
     def fingerprints(self) -> dict[str, str]:
         """Return SHA-256 digests of data, partition and initial weights: equal in paired runs."""
         parts = hashlib.sha256()
         for part in self.parts:
             parts.update(f"{part.size} ".encode() + part.tobytes())
+        initial = {
+            name if len(self.models) == 1 else f"{kind}/{name}": value
+            for kind in self.models
+            for name, value in self.initial_parameters(kind).items()
+        }
         return {
             "data": self.data.digest(),
             "partition": parts.hexdigest(),
-            "initial_weights": digest_of(self.initial_parameters()),
+            "initial_weights": digest_of(initial),
         }
 
     @cached_property
-    def _layout(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-        """All samples device after device, the device of each, and where each device starts."""
-        owner = np.repeat(np.arange(self.sizes.size), self.sizes)
-        return np.concatenate(self.parts), owner, np.cumsum(self.sizes) - self.sizes
+    def private_rows(self) -> tuple[IntArray, ...]:
+        """Rows of the test samples that judge each device by itself."""
+        if self.private is not None:
+            return self.private
+        held = [np.unique(self.data.train_y[part]) for part in self.parts]
+        return tuple(np.flatnonzero(np.isin(self.data.test_y, own)) for own in held)
+
+    @cached_property
+    def _kind(self) -> torch.dtype:
+        """Number type of the model, which the features take too."""
+        kinds = [value.dtype for model in self.models.values() for value in model.parameters()]
+        return next((kind for kind in kinds if kind.is_floating_point), torch.float32)
 
     @cached_property
     def _train(self) -> tuple[Tensor, Tensor]:
-        return torch.from_numpy(self.data.train_x), torch.from_numpy(self.data.train_y)
+        return self._tensors(self.data.train_x, self.data.train_y)
 
     @cached_property
     def _test(self) -> tuple[Tensor, Tensor]:
-        return torch.from_numpy(self.data.test_x), torch.from_numpy(self.data.test_y)
+        return self._tensors(self.data.test_x, self.data.test_y)
+
+    def _tensors(self, x: NDArray[Any], y: NDArray[Any]) -> tuple[Tensor, Tensor]:
+        return torch.from_numpy(x).to(self.device, self._kind), torch.from_numpy(y).to(self.device)
+
+
+@dataclass(frozen=True, eq=False)
+class Cohort:
+    """Some devices of one architecture, and what they hold.
+
+    What a scheme computes for a device depends on its row of the state, its samples, its row of the plan and its random
+    numbers alone, so that it does not matter which others are in the cohort.
+
+    Parameters
+    ----------
+    task : Task
+        What is learnt from what.
+    devices : ndarray of int64, shape (k,)
+        Their numbers, ascending.
+    """
+
+    task: Task
+    devices: IntArray
+
+    def __len__(self) -> int:
+        """Count the devices."""
+        return len(self.devices)
+
+    @property
+    def architecture(self) -> str:
+        """Name of their architecture."""
+        return self.task.uses[self.devices[0]]
+
+    @property
+    def model(self) -> nn.Module:
+        """Their architecture."""
+        found: nn.Module = self.task.models[self.architecture]
+        return found
+
+    @cached_property
+    def parts(self) -> tuple[IntArray, ...]:
+        """Rows of the training samples that each holds."""
+        return tuple(self.task.parts[device] for device in self.devices.tolist())
+
+    @property
+    def sizes(self) -> IntArray:
+        """Samples that each holds, shape (k,)."""
+        return self.task.sizes[self.devices]
+
+    def initial_values(self) -> dict[str, Tensor]:
+        """Return copies of the initial weights and buffers of their architecture."""
+        return self.task.initial_values(self.architecture)
+
+    def rngs(self, purpose: str, round: int) -> list[np.random.Generator]:
+        """Make a generator for each device; see :class:`learning.streams.Streams`."""
+        at = self.task.streams.at
+        return [at(purpose, round, device) for device in self.devices.tolist()]
 
 
 @dataclass(frozen=True, eq=False)
 class State:
-    """What a scheme carries from round to round; a scheme that needs more derives its own.
+    """What the server carries from round to round; a scheme that needs more derives its own.
 
-    With the random streams, the devices' channel and the ledger it is all that a run needs to go on, so its fields
-    are tensors, arrays, numbers, generators, dataclasses, and containers of them.
+    With the devices' rows, their channel and the ledger it is all that a run needs to go on, so its fields are tensors,
+    arrays, numbers, dataclasses, and containers of them.
 
     Parameters
     ----------
     task : Task
         What stays the same.
     parameters : mapping of str to Tensor
-        Weights of the global model, by name.
+        Weights of the global model, by name; none where there is no such model.
     train_loss : float, default nan
         Mean loss over what the last round was trained with, before its update [nat]; NaN before the first.
     """
 
     task: Task
-    parameters: Parameters
+    parameters: Mapping[str, Tensor]
     train_loss: float = math.nan
-
-    @property
-    def judged(self) -> Parameters:
-        """Weights of the model that is evaluated: of the global one unless overridden."""
-        return self.parameters
-
-
-def digest_of(parameters: Parameters) -> str:
-    """Fingerprint of weights: SHA-256 over names and values."""
-    digest = hashlib.sha256()
-    for name, value in parameters.items():
-        digest.update(f"{name} {tuple(value.shape)} ".encode() + value.detach().numpy().tobytes())
-    return digest.hexdigest()
-
-
-def distance(parameters: Parameters, reference: Parameters) -> float:
-    """Relative distance of two sets of weights: Euclidean norm of the difference over that of the reference.
-
-    Parameters
-    ----------
-    parameters, reference : mapping of str to Tensor
-        Weights by the same names; whole numbers do not count.
-
-    Returns
-    -------
-    float
-        At least 0; infinite or NaN where the reference is zero.
-    """
-    names = [name for name, value in reference.items() if value.is_floating_point()]
-    moved = sum(float((parameters[name] - reference[name]).double().square().sum()) for name in names)
-    size = sum(float(reference[name].double().square().sum()) for name in names)
-    return math.sqrt(moved / size) if size else math.inf if moved else math.nan

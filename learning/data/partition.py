@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,9 +13,11 @@ from learning.catalog import PARTITIONS
 from learning.data.partition_counts import Parts, checked, deal
 from learning.options import choose, real, whole
 from radioopt.base.errors import OptionError, ProblemError
+from radioopt.base.quantity import shorten
 
 Partition = Callable[[NDArray[np.int64], int, np.random.Generator], Sequence[NDArray[np.int64]]]
 
+RULES = "a function (labels, num_devices, rng), or index arrays"
 #: how often a Dirichlet partition is drawn again because a device came out empty
 DIRICHLET_TRIES = 1000
 
@@ -180,16 +183,19 @@ def _dirichlet_mixtures(
 
 
 def partition(
-    how: str | Partition, labels: ArrayLike, num_devices: int, rng: np.random.Generator
+    how: str | Partition | Mapping[int, Any] | Sequence[Any],
+    labels: ArrayLike,
+    num_devices: int,
+    rng: np.random.Generator,
 ) -> tuple[NDArray[np.int64], ...]:
     """Spread samples over devices by a named rule or by one's own.
 
     Parameters
     ----------
-    how : str or callable
+    how : str, callable, mapping or sequence
         A key of ``PARTITIONS``, with its numbers after a colon if wanted, in the order of its arguments:
         "shards:3", "dirichlet:0.3", "balanced:500", "rare-labels:2,2,62", "few-labels:3". Or a function
-        ``(labels, num_devices, rng) -> list of index arrays``.
+        ``(labels, num_devices, rng) -> list of index arrays``; or these arrays themselves, in a list or by device.
     labels : array_like of int, shape (N,)
         Label of each sample.
     num_devices : int
@@ -207,16 +213,33 @@ def partition(
     OptionError
         If there is no such rule, or its number is not accepted.
     ProblemError
-        If the rule cannot serve so many devices, or one's own rule leaves a device empty or gives a sample to two.
+        If the rule cannot serve so many devices, or one's own rule leaves a device empty, gives a sample to two, or
+        names samples by other than whole numbers.
 
     Examples
     --------
     >>> [part.size for part in partition("iid", [0, 1, 0, 1, 0], 2, np.random.default_rng(0))]
     [3, 2]
+    >>> [part.tolist() for part in partition({0: [0, 4], 1: [2]}, [0, 1, 0, 1, 0], 2, np.random.default_rng(0))]
+    [[0, 4], [2]]
     """
     labels = checked(labels, num_devices)
-    parts = rule(how)(labels, num_devices, rng)
-    parts = tuple(np.asarray(part, np.int64) for part in parts)
+    given: Any = how
+    if isinstance(how, str) or callable(how):
+        given = rule(how)(labels, num_devices, rng)
+    elif not isinstance(how, (Mapping, Sequence, np.ndarray)):
+        choose("partition", how, PARTITIONS, RULES)
+    if isinstance(given, Mapping):
+        if set(given) != set(range(num_devices)):
+            raise ProblemError(
+                f"partition: expected an entry for each device from 0 to {num_devices - 1}, got {shorten(list(given))}"
+            )
+        given = [given[device] for device in range(num_devices)]
+    if not isinstance(given, (Sequence, np.ndarray)):
+        raise ProblemError(
+            f"partition: expected a list of index arrays, one per device, got {shorten(given)}"
+        )
+    parts = tuple(_indices(part, device) for device, part in enumerate(given))
     if len(parts) != num_devices or not all(part.size for part in parts):
         sizes = [part.size for part in parts]
         raise ProblemError(f"partition: expected {num_devices} parts that are not empty, got sizes {sizes}")
@@ -226,12 +249,24 @@ def partition(
     return parts
 
 
+def _indices(part: Any, device: int) -> NDArray[np.int64]:
+    """Read the samples of a device, which are whole numbers."""
+    array = np.asarray(part)
+    if array.size == 0:
+        return np.empty(0, np.int64)
+    if array.ndim != 1 or array.dtype.kind not in "iu":
+        raise ProblemError(
+            f"partition: expected the samples of device {device} by whole numbers, got {shorten(part)}"
+        )
+    return array.astype(np.int64)
+
+
 def rule(how: str | Partition) -> Partition:
     """Turn the name of a rule, with its numbers if it has some, into the rule."""
     if callable(how):
         return how
     name, colon, text = how.partition(":") if isinstance(how, str) else (how, "", "")
-    chosen = choose("partition", name, PARTITIONS, "a function (labels, num_devices, rng)")
+    chosen = choose("partition", name, PARTITIONS, RULES)
     if not colon:
         return chosen
     takes = list(inspect.signature(chosen).parameters.values())[3:]

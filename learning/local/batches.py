@@ -15,6 +15,7 @@ from radioopt.base.errors import ProblemError
 from radioopt.base.quantity import shorten
 
 Parts = Sequence[NDArray[np.int64]]
+Rngs = Sequence[np.random.Generator]
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,13 +39,8 @@ class Batches:
         """Samples that each device goes through in all its steps, repetitions counted; int64, shape (K,)."""
         return self.size.sum(0)
 
-    @property
-    def ragged(self) -> bool:
-        """Whether some batch is padded."""
-        return bool((self.size != self.index.shape[2]).any())
 
-
-def epochs(parts: Parts, batchsize: ArrayLike, count: int, rng: np.random.Generator) -> Batches:
+def epochs(parts: Parts, batchsize: ArrayLike, count: int, rngs: Rngs) -> Batches:
     """Go through all samples of a device so many times, in an order that is shuffled each time.
 
     Parameters
@@ -56,8 +52,8 @@ def epochs(parts: Parts, batchsize: ArrayLike, count: int, rng: np.random.Genera
         device with 0 rests.
     count : int
         Epochs >= 1.
-    rng : numpy.random.Generator
-        Source of the orders.
+    rngs : sequence of K numpy.random.Generator
+        Source of each device's orders.
 
     Returns
     -------
@@ -73,7 +69,7 @@ def epochs(parts: Parts, batchsize: ArrayLike, count: int, rng: np.random.Genera
 
     Examples
     --------
-    >>> drawn = epochs([np.arange(5), np.arange(5, 7)], [2, 4], 1, np.random.default_rng(0))
+    >>> drawn = epochs([np.arange(5), np.arange(5, 7)], [2, 4], 1, [np.random.default_rng(k) for k in range(2)])
     >>> drawn.size.tolist()
     [[2, 2], [2, 0], [1, 0]]
     """
@@ -85,9 +81,9 @@ def epochs(parts: Parts, batchsize: ArrayLike, count: int, rng: np.random.Genera
     first = np.array([part[0] for part in parts])
     index = np.tile(first[:, None], (steps, 1, width))
     size = np.zeros((steps, len(parts)), np.int64)
-    for device, (part, own, count) in enumerate(zip(parts, taken, per_epoch, strict=True)):
-        orders = rng.permuted(np.tile(part, (rounds, 1)), axis=1)
+    for device, (part, own, count, rng) in enumerate(zip(parts, taken, per_epoch, rngs, strict=True)):
         if own:
+            orders = rng.permuted(np.tile(part, (rounds, 1)), axis=1)
             padded = np.full((rounds, count * own), part[0])
             padded[:, : part.size] = orders
             index[: rounds * count, device, :own] = padded.reshape(-1, own)
@@ -96,7 +92,7 @@ def epochs(parts: Parts, batchsize: ArrayLike, count: int, rng: np.random.Genera
     return Batches(torch.from_numpy(index), torch.from_numpy(size))
 
 
-def iterations(parts: Parts, batchsize: ArrayLike, count: int, rng: np.random.Generator) -> Batches:
+def iterations(parts: Parts, batchsize: ArrayLike, count: int, rngs: Rngs) -> Batches:
     """Draw a fresh batch for each of so many steps, the same number on every device.
 
     Parameters
@@ -108,8 +104,8 @@ def iterations(parts: Parts, batchsize: ArrayLike, count: int, rng: np.random.Ge
         steps are independent. A device with 0 rests.
     count : int
         Steps >= 1.
-    rng : numpy.random.Generator
-        Source of the samples.
+    rngs : sequence of K numpy.random.Generator
+        Source of each device's samples.
 
     Returns
     -------
@@ -131,7 +127,7 @@ def iterations(parts: Parts, batchsize: ArrayLike, count: int, rng: np.random.Ge
 
     Examples
     --------
-    >>> drawn = iterations([np.arange(5), np.arange(5, 7)], 1, 3, np.random.default_rng(0))
+    >>> drawn = iterations([np.arange(5), np.arange(5, 7)], 1, 3, [np.random.default_rng(k) for k in range(2)])
     >>> drawn.index.shape, bool((drawn.index[:, 1] >= 5).all())
     (torch.Size([3, 2, 1]), True)
     """
@@ -141,9 +137,12 @@ def iterations(parts: Parts, batchsize: ArrayLike, count: int, rng: np.random.Ge
     taken = np.minimum(sizes, held)
     width = int(taken.max())
     chosen = np.full((steps, len(parts), width), -1)
+    luck = np.zeros((len(parts), width, steps))
+    for device, rng in enumerate(rngs):
+        luck[device, : taken[device]] = rng.random((taken[device], steps))
     for i in range(width):
         last = held - taken + i
-        drawn = (rng.random((steps, len(parts))) * (last + 1)).astype(np.int64)
+        drawn = (luck[:, i].T * (last + 1)).astype(np.int64)
         again = (chosen[:, :, :i] == drawn[:, :, None]).any(2)
         chosen[:, :, i] = np.where(i < taken, np.where(again, last, drawn), -1)
     starts = np.cumsum(held) - held

@@ -14,9 +14,10 @@ from torch import nn
 from torch.nn import functional
 
 from learning.local.batches import iterations
-from learning.local.train import ENGINES, choose_engine, not_stackable, stack, train_devices
-from learning.loop import torch_threads
+from learning.local.steps import torch_threads
+from learning.local.train import ENGINES, choose_engine, not_stackable, train_devices
 from learning.models import build as models
+from learning.models.weights import stack
 from learning.options import choose, whole
 from learning.progress import progress_bar
 from radioopt.base.errors import OptionError, ProblemError
@@ -242,7 +243,7 @@ def time_engines(
             parts = np.split(np.arange(count * size), count)
             x = torch.from_numpy(rng.standard_normal((count * size, *sample_shape), np.float32))
             y = torch.from_numpy(rng.integers(num_classes, size=count * size))
-            batches = iterations(parts, size, whole("steps", steps), rng)
+            batches = iterations(parts, size, whole("steps", steps), rng.spawn(count))
             best = dict.fromkeys(ENGINES, float("nan"))
             able = [name for name in ENGINES if name != "stacked" or not not_stackable(made, (x, y), batches)]
             with torch_threads(1):

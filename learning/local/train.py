@@ -1,21 +1,23 @@
-"""Engines: train the models of all devices for some local steps, device by device or all at once."""
+"""Train the models of many devices for some local steps, device by device or all at once."""
 
 from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.func import functional_call, vmap
-from torch.nn import functional
 
 from learning.local.batches import Batches
-from learning.local.steps import Loss, Samples, Trained, all_at_once, count_steps, one_by_one
+from learning.local.losses import Loss, cross_entropy
+from learning.local.optimisers import Rule, step_rule
+from learning.local.steps import Recipe, Samples, Trained, all_at_once, count_steps, one_by_one
 from learning.models.build import random_layer, stateful_layer
+from learning.models.noise import draws
+from learning.models.weights import Rows
 from learning.options import choose
-from learning.task import Parameters, Task
 from radioopt.base.errors import ProblemError
 
 #: fewer devices train as fast one after the other: a stacked step costs about four plain ones of a small model
@@ -24,155 +26,30 @@ MIN_DEVICES = 5
 MAX_CONVOLVED = 6000
 
 
-def cross_entropy(logits: Tensor, y: Tensor, device: Tensor) -> Tensor:
-    """Return the cross-entropy of each sample.
-
-    Parameters
-    ----------
-    logits : Tensor, shape (N, L)
-        Outputs of the models before the softmax.
-    y : Tensor, shape (N,) of int64 or (N, L) of float
-        Labels, or distributions over them.
-    device : Tensor of int64, shape (N,)
-        Whose samples these are; not used.
-
-    Returns
-    -------
-    Tensor, shape (N,)
-        In nat.
-    """
-    return functional.cross_entropy(logits, y, reduction="none")
-
-
-def distillation(target: Tensor, weight: float, loss: Loss = cross_entropy) -> Loss:
-    r"""Add to a loss the cross-entropy with a target output that depends on the label.
-
-    With the softmax output F of a sample of label n and the target distribution :math:`G_n`,
-
-    .. math::
-        \phi(F, n) + \beta \psi(F, G_n), \qquad \psi(F, G) = -\sum_m G_m \log F_m.
-
-    Parameters
-    ----------
-    target : Tensor, shape (L, L) or (K, L, L)
-        Target output per ground-truth label, the same for all devices or one per device. A row with NaN is
-        no target: it adds nothing.
-    weight : float
-        :math:`\beta >= 0`.
-    loss : callable, default cross_entropy
-        What it is added to.
-
-    Returns
-    -------
-    callable
-        A loss for :func:`train_devices`. For soft labels the targets are mixed as the labels are.
-
-    References
-    ----------
-    S. Oh et al., "Mix2FLD: Downlink Federated Learning After Uplink Federated Distillation With Two-Way
-    Mixup", equations (3) and (5), whose regulariser lacks the minus sign.
-    """
-    known = torch.where(target.isnan().any(-1, keepdim=True), 0.0, target)
-
-    def distilled(logits: Tensor, y: Tensor, device: Tensor) -> Tensor:
-        table = known if known.dim() == 2 else known[device]
-        if y.is_floating_point():
-            goal = (y[:, None, :] @ table).squeeze(1) if table.dim() == 3 else y @ table
-        else:
-            goal = table[torch.arange(len(y)), y] if table.dim() == 3 else table[y]
-        return loss(logits, y, device) - weight * (goal * logits.log_softmax(1)).sum(1)
-
-    return distilled
-
-
-def stack(parameters: Parameters, count: int) -> dict[str, Tensor]:
-    """Give every device the same weights.
-
-    Parameters
-    ----------
-    parameters : mapping of str to Tensor
-        Weights of one model.
-    count : int
-        Devices K.
-
-    Returns
-    -------
-    dict of str to Tensor
-        Shapes (K, ...); views that must not be written to.
-    """
-    return {name: value.expand(count, *value.shape) for name, value in parameters.items()}
-
-
-def average(stacked: Parameters, weights: Tensor) -> dict[str, Tensor]:
-    """Average models with the given weights.
-
-    Parameters
-    ----------
-    stacked : mapping of str to Tensor
-        Weights of all devices, shapes (K, ...).
-    weights : Tensor, shape (K,)
-        Weight of each device >= 0, not all zero; normalised here. A device of weight 0 does not count, even
-        if its model diverged.
-
-    Returns
-    -------
-    dict of str to Tensor
-        Weights of one model. Whole numbers (a counter of batches) are rounded.
-    """
-    chosen = torch.nonzero(weights).squeeze(1)
-    share = weights[chosen].double() / weights[chosen].double().sum()
-
-    def mean(value: Tensor) -> Tensor:
-        if value.is_floating_point():
-            return torch.tensordot(share.to(value.dtype), value[chosen], 1)
-        return torch.tensordot(share, value[chosen].double(), 1).round().to(value.dtype)
-
-    return {name: mean(value) for name, value in stacked.items()}
-
-
-def evaluate_each(task: Task, stacked: Parameters) -> tuple[Tensor, Tensor]:
-    """Judge the model of every device on the test samples.
-
-    Parameters
-    ----------
-    task : Task
-        Model and data.
-    stacked : mapping of str to Tensor
-        Weights of all devices, shapes (K, ...).
-
-    Returns
-    -------
-    accuracy : Tensor, shape (K,)
-        In [0, 1].
-    loss : Tensor, shape (K,)
-        Mean cross-entropy [nat].
-    """
-    count = len(next(iter(stacked.values())))
-    judged = [task.evaluate({name: value[k] for name, value in stacked.items()}) for k in range(count)]
-    accuracy, loss = torch.tensor(judged, dtype=torch.float64).unbind(1)
-    return accuracy, loss
-
-
 def train_devices(
     model: nn.Module,
     samples: Samples,
-    start: Parameters,
+    start: Rows,
     batches: Batches,
     *,
     learning_rate: float,
+    rule: str | Rule = "sgd",
     proximal: float = 0.0,
+    drift: Rows | None = None,
     loss: Loss = cross_entropy,
     collect: bool = False,
     engine: str = "auto",
-    seed: int = 0,
+    seeds: Sequence[int] | None = None,
 ) -> Trained:
-    r"""Train the models of all devices by plain gradient descent on the batches drawn for them.
+    r"""Train the models of all devices on the batches drawn for them.
 
     Device k takes, for each batch :math:`\mathcal{B}` of its own, the step
 
     .. math::
         \theta_k \leftarrow \theta_k - \eta \Bigl( \frac{1}{|\mathcal{B}|} \sum_{i \in \mathcal{B}}
-        \nabla \ell_i(\theta_k) + \mu (\theta_k - \theta_k^0) \Bigr).
+        \nabla \ell_i(\theta_k) + \mu (\theta_k - \theta_k^0) + d_k \Bigr),
+
+    or what another step rule makes of the gradient in brackets.
 
     Parameters
     ----------
@@ -182,25 +59,30 @@ def train_devices(
         Features, shape (N, ...), and labels, int64 (N,) or distributions (N, L): what the batches index;
         ``task.samples`` for the training samples of a task.
     start : mapping of str to Tensor
-        Weights before training by name, shapes (K, ...), see :func:`stack`; for a model with batch
-        normalisation with its buffers, see :meth:`learning.task.Task.initial_values`.
+        Weights before training by name, shapes (K, ...), see :func:`learning.models.weights.stack`; for a model with
+        batch normalisation with its buffers, see :meth:`learning.task.Task.initial_values`.
     batches : Batches
         From :func:`learning.local.batches.epochs` or :func:`learning.local.batches.iterations`.
     learning_rate : float
         :math:`\eta > 0`.
+    rule : str or Rule, default "sgd"
+        See :func:`learning.local.optimisers.step_rule`. Every device begins with empty slots.
     proximal : float, default 0
         :math:`\mu >= 0`: pull towards the weights at the start, as in FedProx.
+    drift : mapping of str to Tensor, optional
+        :math:`d_k`, shapes (K, ...): added to the gradients, as SCAFFOLD's control variates are.
     loss : callable, default cross_entropy
         ``loss(logits (N, L), y, device (N,)) -> (N,)``, the loss of every sample from that sample alone;
-        :func:`distillation` makes one.
+        :func:`learning.local.losses.distillation` makes one.
     collect : bool, default False
         Collect the mean outputs per ground-truth label, for labels that are whole numbers.
     engine : {"auto", "stacked", "plain"}
         "plain": device after device. "stacked": one step of all devices at once, their weights stacked, a
         padded sample with weight zero. "auto": the faster one for this shape that is exact for this model.
         They agree to rounding.
-    seed : int, default 0
-        Seed of the noise of a model with dropout; torch's own random state stays as it was.
+    seeds : sequence of K int, optional
+        Seed of each device's noise, for a model that draws any, as with dropout; 0 for each by default. Torch's own
+        random state is neither used nor changed.
 
     Returns
     -------
@@ -210,7 +92,7 @@ def train_devices(
     Raises
     ------
     OptionError
-        If there is no such engine.
+        If there is no such engine or rule.
     ProblemError
         If the engine that is asked for cannot train the model as its devices would: stacked weights with
         dropout, with batch normalisation over batches that are padded, or with layers that torch cannot vectorise
@@ -226,8 +108,10 @@ def train_devices(
     --------
     >>> import numpy as np
     >>> from learning.local.batches import iterations
+    >>> from learning.models.weights import stack
     >>> model, x = nn.Linear(2, 2), torch.eye(2)
-    >>> drawn = iterations([np.array([0]), np.array([1])], 1, 50, np.random.default_rng(0))
+    >>> luck = [np.random.default_rng(device) for device in range(2)]
+    >>> drawn = iterations([np.array([0]), np.array([1])], 1, 50, luck)
     >>> same = stack(dict(model.named_parameters()), 2)
     >>> trained = train_devices(model, (x, torch.tensor([0, 1])), same, drawn, learning_rate=1.0)
     >>> trained.parameters["weight"].shape, trained.samples.tolist(), bool((trained.loss < 0.7).all())
@@ -239,9 +123,17 @@ def train_devices(
     elif engine == "stacked" and (why := not_stackable(model, samples, batches)):
         raise ProblemError(f"engine stacked: {why}: use engine plain")
     begin = {name: value.detach() for name, value in start.items()}
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return ENGINES[engine](model, samples, begin, batches, learning_rate, proximal, loss, collect)
+    noisy = engine == "plain" and draws(model, samples[0])
+    recipe = Recipe(
+        learning_rate=learning_rate,
+        rule=step_rule("optimiser", rule),
+        proximal=proximal,
+        drift=drift or {},
+        loss=loss,
+        collect=collect,
+        seeds=(seeds or [0] * batches.size.shape[1]) if noisy else None,
+    )
+    return ENGINES[engine](model, samples, begin, batches, recipe)
 
 
 ENGINES: dict[str, Callable[..., Trained]] = {"stacked": all_at_once, "plain": one_by_one}

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from learning.catalog import MODELS
+from learning.models.noise import OwnNoise
 from learning.options import choose
 from radioopt.base.errors import OptionError, ProblemError
 from radioopt.base.quantity import shorten
@@ -136,8 +137,7 @@ def build(
         made = model
     else:
         builder = model if callable(model) else _named(model)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(int(rng.integers(2**63)))
+        with OwnNoise(int(rng.integers(2**63))):
             made = builder(sample_shape, num_classes)
         if not isinstance(made, nn.Module):
             raise ProblemError(

@@ -1,18 +1,23 @@
-"""What a round allots, as far as loop, ledger and links of every kind need to know it."""
+"""What a radio is: who plans a round, what it costs, and who arrived."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol, TypeVar
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from radioopt.base.errors import OptionError
-from radioopt.scenario import Devices
+from learning.messages import Parcel, Wire
+from radioopt.base.errors import OptionError, ProblemError
+from radioopt.scenario import Devices, Scenario
 
 Batchsizes = NDArray[np.int64]
+Floats = NDArray[Any]
+#: seconds of a local step, and of an update, by the samples in the step; see :class:`learning.local.timing.StepTimes`
+Times = Any
 
 
 class Payload(NamedTuple):
@@ -30,12 +35,72 @@ class Payload(NamedTuple):
     downlink_bits: float
 
 
-PlanT = TypeVar("PlanT", bound="Plan")
+@dataclass(frozen=True, eq=False)
+class Work:
+    """What devices and server compute in a round, as a scheme declares it.
+
+    Parameters
+    ----------
+    held : ndarray of int64, shape (K,)
+        Samples that each device holds.
+    steps : tuple of K ndarrays of int64, optional
+        Batch sizes of each device's local steps; without them the plan says how large a batch is.
+    server_steps : int, default 0
+        Steps of the server, of one sample each.
+    sample : int, default 1
+        Numbers of a sample.
+    """
+
+    held: Batchsizes
+    steps: tuple[Batchsizes, ...] | None = None
+    server_steps: int = 0
+    sample: int = 1
+
+    @property
+    def samples(self) -> Batchsizes:
+        """Samples that each device goes through, repetitions counted, shape (K,)."""
+        if self.steps is None:
+            raise ProblemError(
+                "this radio does not plan batch sizes: take a scheme with local steps, as fedavg"
+            )
+        return np.array([own.sum() for own in self.steps])
+
+
+@dataclass(frozen=True)
+class Prices:
+    """Bits of what is sent.
+
+    Parameters
+    ----------
+    whole : mapping of str to float
+        Bits of all numbers of a kind together, whatever their number: a scenario's payload [bit].
+    each : mapping of str to float
+        Bits of one number of a kind [bit].
+    other : float, default 32
+        Bits of one number of any other kind [bit].
+    """
+
+    whole: Mapping[str, float] = field(default_factory=dict)
+    each: Mapping[str, float] = field(default_factory=dict)
+    other: float = 32.0
+
+    def bits(self, parcel: Parcel) -> float:
+        """Return the bits of a parcel, numbers by what they are."""
+        return float(
+            sum(
+                self.whole[kind] if kind in self.whole and count else self.each.get(kind, self.other) * count
+                for kind, count in parcel.items()
+            )
+        )
+
+    def payload(self, wire: Wire) -> Payload:
+        """Return the bits both ways."""
+        return Payload(self.bits(wire.up), self.bits(wire.down))
 
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """What the devices do in one round; allocators derive their own, with the resources that their link spends.
+    """What the devices do in one round; planners derive their own, with the resources that their radio spends.
 
     Parameters
     ----------
@@ -45,6 +110,8 @@ class Plan:
         Samples that each device trains with in the round, repetitions counted.
     payload : Payload
         What the resources were planned for.
+    prices : Prices
+        Bits of what is sent.
 
     Notes
     -----
@@ -55,24 +122,210 @@ class Plan:
     devices: Devices
     batchsize: Batchsizes
     payload: Payload
+    prices: Prices
 
     def figures(self) -> Mapping[str, float]:
         """Return numbers of the plan worth a column in the table of rounds; none unless overridden."""
         return {}
 
-    def spent_by(self, link: object, kind: type[PlanT]) -> PlanT:
-        """Return this plan as the kind that a link spends, or raise the ``OptionError`` that says it cannot."""
-        if isinstance(self, kind):
-            return self
-        raise OptionError(
-            f"link: {type(link).__name__} spends a {kind.__name__}, and the rounds of this scheme are planned as "
-            f"{type(self).__name__}: leave the link out, or take another scheme"
+    def told(self) -> Mapping[str, int]:
+        """Return what devices are told beside their batch size; nothing unless overridden."""
+        return {}
+
+
+#: from devices with this round's channel, and random numbers for policies that draw, to the plan of the round
+Planner = Callable[[Devices, np.random.Generator], Plan]
+
+
+@dataclass(frozen=True, eq=False)
+class Sent:
+    """What became of a round's transmissions.
+
+    Parameters
+    ----------
+    arrived : ndarray of bool, shape (K,)
+        Whose update reached the server in time.
+    received : ndarray of bool, shape (K,)
+        Who got what the server sent.
+    seconds : float
+        Duration of the round until the last device is ready for the next, late ones aside [s].
+    uplink_bits, downlink_bits : float
+        Sent by each device, and to each device [bit].
+    compute_time_s, upload_time_s, download_time_s, update_time_s : ndarray, shape (K,)
+        Time of each device in each step, without waiting for others [s].
+    compute_energy_j : ndarray, shape (K,)
+        Energy to compute and to update [J]; NaN where the scenario does not say what hardware a device has.
+    upload_energy_j : ndarray, shape (K,)
+        Energy to transmit [J].
+    """
+
+    arrived: NDArray[np.bool_]
+    received: NDArray[np.bool_]
+    seconds: float
+    uplink_bits: float
+    downlink_bits: float
+    compute_time_s: Floats
+    upload_time_s: Floats
+    download_time_s: Floats
+    update_time_s: Floats
+    compute_energy_j: Floats
+    upload_energy_j: Floats
+
+    @property
+    def energy_j(self) -> float:
+        """Energy of all devices in the round [J]."""
+        return float((self.compute_energy_j + self.upload_energy_j).sum())
+
+
+class Delivery(NamedTuple):
+    """What it takes to bring the same bits from the server to all devices.
+
+    Attributes
+    ----------
+    received : ndarray of bool, shape (K,)
+        Who got them.
+    seconds : float
+        Until the last one has them [s].
+    """
+
+    received: NDArray[np.bool_]
+    seconds: float
+
+
+class Radio(ABC):
+    """From this round's channel to who arrived after how many seconds and joules.
+
+    A radio is a frozen dataclass of its options. It plans every round (by a policy), sends what the scheme declares,
+    and knows which table of the scenario is its own. Schemes know nothing of it.
+    """
+
+    #: table of the scenario that it plans with; empty for none
+    table: ClassVar[str] = ""
+
+    @abstractmethod
+    def planner(self, policy: Any, work: Work, wire: Wire, bits_per_parameter: float | None) -> Planner:
+        """Return what plans the rounds.
+
+        Parameters
+        ----------
+        policy : str or callable
+            How to choose.
+        work : Work
+            What devices and server compute.
+        wire : Wire
+            What they send.
+        bits_per_parameter : float or None
+            Size of a number that is sent [bit]; None for the scenario's payload.
+
+        Returns
+        -------
+        callable
+            ``(devices, rng) -> Plan``, called once a round.
+
+        Raises
+        ------
+        OptionError
+            If there is no policy of that name, or this radio cannot carry such rounds.
+        """
+
+    @abstractmethod
+    def transmit(self, payload: Payload, plan: Any, rng: np.random.Generator) -> Sent:
+        """Send an update from every device, and the server's answer back.
+
+        Parameters
+        ----------
+        payload : Payload
+            What is sent in this round, each way.
+        plan : Plan
+            What the round allots, made by this radio's planner.
+        rng : numpy.random.Generator
+            For radios that lose some.
+
+        Returns
+        -------
+        Sent
+            Who arrived, who received, seconds, joules.
+        """
+
+    def deliver(self, bits: float, devices: Devices, rng: np.random.Generator) -> Delivery:
+        """Send the same to all devices before the first round.
+
+        Parameters
+        ----------
+        bits : float
+            Size > 0 [bit].
+        devices : Devices
+            With their channel.
+        rng : numpy.random.Generator
+            For radios that lose some.
+
+        Returns
+        -------
+        Delivery
+            Who got it, and when.
+
+        Raises
+        ------
+        OptionError
+            If this radio has no downlink.
+        """
+        raise OptionError(f"radio: {type(self).__name__} sends nothing: take another radio")
+
+    def timed(self, scenario: Scenario, times: Times, work: Work) -> Scenario:
+        """Put compute times that were measured into the radio's table of a scenario.
+
+        Parameters
+        ----------
+        scenario : Scenario
+            With modelled compute times.
+        times : StepTimes
+            From :func:`learning.time_training`.
+        work : Work
+            What devices compute.
+
+        Returns
+        -------
+        Scenario
+            With these times on every device, and nothing else changed.
+
+        Raises
+        ------
+        ProblemError
+            If the scenario has no such table.
+        """
+        raise OptionError(f"compute: {type(self).__name__} takes no measured times: leave compute out")
+
+    def settings(self) -> dict[str, Any]:
+        """Return the options, for the manifest of a run."""
+        return {item.name: getattr(self, item.name) for item in fields(self)}  # type: ignore[arg-type]
+
+
+def table_of(scenario: Scenario, family: str) -> dict[str, Any]:
+    """Return the table of a scenario that measured times go into, or refuse one without it."""
+    found: dict[str, Any] | None = scenario.to_dict().get(family)
+    if found is None:
+        raise ProblemError(
+            f"compute: the scenario has no table [{family}] to put measured times into: add one"
         )
+    return found
 
 
-class Allocator(Protocol):
-    """Decides the resources of a round."""
+def compute_energy(devices: Devices, seconds: Floats) -> Floats:
+    r"""Return the energy of computing at full frequency for so long, :math:`\kappa_k f_k^3 t` [J].
 
-    def __call__(self, devices: Devices, rng: np.random.Generator) -> Any:
-        """Return the :class:`Plan` for devices with this round's channel; `rng` serves policies that draw."""
-        ...
+    Parameters
+    ----------
+    devices : Devices
+        With ``cpu_frequency_hz`` and ``energy_coefficient``, if known.
+    seconds : ndarray, shape (K,)
+        Time [s].
+
+    Returns
+    -------
+    ndarray, shape (K,)
+        NaN where the scenario does not give frequency or coefficient.
+    """
+    frequency = getattr(devices, "cpu_frequency_hz", np.nan)
+    coefficient = getattr(devices, "energy_coefficient", np.nan)
+    energy: Floats = coefficient * frequency**3 * seconds
+    return energy

@@ -1,26 +1,40 @@
-"""Rounds over block fading: how many bands, slots and seed samples, and what a scheme sends with them."""
+"""Block fading: bands, slots and seed samples of a round, and a link whose slots are drawn."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
-from learning.options import choose, label
-from learning.radio.base import Payload, Plan
+from learning.messages import Wire
+from learning.options import choose, label, whole
+from learning.radio.base import (
+    Delivery,
+    Floats,
+    Payload,
+    Plan,
+    Planner,
+    Prices,
+    Radio,
+    Sent,
+    Times,
+    Work,
+    compute_energy,
+    table_of,
+)
 from radioopt.base.errors import OptionError, ProblemError
 from radioopt.base.quantity import shorten
 from radioopt.channel import BlockFadingLink
 from radioopt.mix2fld import RoundPlanProblem, RoundPlanSolution
-from radioopt.scenario import Devices
+from radioopt.scenario import Devices, Scenario
 
 #: bands, slots and seed samples, from the problem that has candidates for them
 Policy = Callable[[RoundPlanProblem, np.random.Generator], tuple[int, int, int]]
 
-#: what the paper has
+#: bands, slots and seed samples of the paper
 PAPER = {"num_channels": 2, "max_slots": 100, "seed_samples": 10}
 #: steps of devices and server that a scenario's compute time is of
 PAPER_STEPS = 6_400 + 3_200
@@ -36,8 +50,10 @@ class FadingPlan(Plan):
         Links and payloads.
     num_channels, max_slots, seed_samples : int
         Bands, slots that either way may take, seed samples of the first round.
-    compute_time_s, server_time_s : float
-        Time of the devices' and of the server's training [s].
+    compute_time_s : ndarray, shape (K,)
+        Time of each device's training [s].
+    server_time_s : float
+        Time of the server's training [s].
     solution : RoundPlanSolution, optional
         The certified plan, if it is an optimum.
     """
@@ -46,7 +62,7 @@ class FadingPlan(Plan):
     num_channels: int
     max_slots: int
     seed_samples: int
-    compute_time_s: float
+    compute_time_s: NDArray[np.float64]
     server_time_s: float
     solution: RoundPlanSolution | None = None
 
@@ -54,40 +70,57 @@ class FadingPlan(Plan):
         """Return the bands and the slots that there are."""
         return {"num_channels": self.num_channels, "max_slots": self.max_slots}
 
-    @property
-    def first_payload(self) -> Payload:
-        """What is sent in the first round, with the seed samples."""
-        seed_bits = self.seed_samples * float(self.problem.sample_bits)
-        return Payload(self.payload.uplink_bits + seed_bits, self.payload.downlink_bits)
+    def told(self) -> Mapping[str, int]:
+        """Return the number of seed samples."""
+        return {"seed_samples": self.seed_samples}
 
     @property
     def uplink(self) -> BlockFadingLink:
         """Links of the devices, each with its share of the bands."""
         problem = self.problem
-        return BlockFadingLink(
-            snr_threshold=problem.uplink_snr_threshold,
-            bandwidth_hz=problem.bandwidth_hz * self.num_channels / problem.sizes["device"],
-            transmit_power_w=problem.transmit_power_w,
-            channel_gain=problem.channel_gain,
-            noise_psd_w_per_hz=problem.noise_psd_w_per_hz,
-            slot_s=problem.slot_s,
+        return _link(
+            problem,
+            problem.uplink_snr_threshold,
+            problem.bandwidth_hz * self.num_channels / problem.sizes["device"],
+            problem.transmit_power_w,
         )
 
     @property
     def downlink(self) -> BlockFadingLink:
         """Links from the server, which has the whole band for everybody at once."""
-        problem = self.problem
-        return BlockFadingLink(
-            snr_threshold=problem.downlink_snr_threshold,
-            bandwidth_hz=problem.bandwidth_hz,
-            transmit_power_w=problem.downlink_power_w,
-            channel_gain=problem.channel_gain,
-            noise_psd_w_per_hz=problem.noise_psd_w_per_hz,
-            slot_s=problem.slot_s,
-        )
+        return _downlink(self.problem)
 
 
-class RoundAllocator:
+def _link(problem: RoundPlanProblem, threshold: Any, bandwidth_hz: Any, power_w: Any) -> BlockFadingLink:
+    return BlockFadingLink(
+        snr_threshold=threshold,
+        bandwidth_hz=bandwidth_hz,
+        transmit_power_w=power_w,
+        channel_gain=problem.channel_gain,
+        noise_psd_w_per_hz=problem.noise_psd_w_per_hz,
+        slot_s=problem.slot_s,
+    )
+
+
+def _downlink(problem: RoundPlanProblem) -> BlockFadingLink:
+    return _link(problem, problem.downlink_snr_threshold, problem.bandwidth_hz, problem.downlink_power_w)
+
+
+@dataclass(frozen=True, eq=False)
+class FadingSent(Sent):
+    """What became of a round's transmissions over block fading.
+
+    Parameters
+    ----------
+    upload_slots, download_slots : ndarray, shape (K,)
+        Slots that each device spent, at most those that there are.
+    """
+
+    upload_slots: Floats
+    download_slots: Floats
+
+
+class RoundPlanner:
     """Bands, slots and seed samples by a policy, the same in every round as long as mean gains stay.
 
     Parameters
@@ -95,18 +128,14 @@ class RoundAllocator:
     policy : str or callable
         "optimal": the candidates of the scenario with least expected time to convergence, proven. "paper": the
         paper's, or what `fixed` says. Or a function ``(problem, rng) -> (num_channels, max_slots, seed_samples)``.
-    uplink, downlink : {"model_bits", "output_bits"}
-        What a scheme sends: weights or outputs.
-    seeded : bool
-        Whether devices send seed samples in the first round.
-    iterations, server_iterations : int
-        Local steps per device and round, and steps of the server, 0 if it does not train.
-    batchsize : int
-        Samples per local step.
+    work : Work
+        What devices and server compute.
+    wire : Wire
+        What goes up in every round and comes down, and whether seed samples do in the first.
+    bits_per_parameter : float, optional
+        Size of a number that is sent [bit]; by default ``model_bits`` and ``output_bits`` of the scenario.
     fixed : mapping of str to int, optional
         Values of the policy "paper" to use instead of :data:`PAPER`.
-    sizes : mapping of str to float, optional
-        ``model_bits`` and ``output_bits`` to use instead of the scenario's.
 
     Raises
     ------
@@ -117,45 +146,41 @@ class RoundAllocator:
     -----
     The scenario's ``compute_time_s`` is that of the paper's 6,400 local steps and 3,200 steps of the server, one after
     the other, all of one sample and equally long; other numbers of samples take in proportion. [reconstructed: the
-    paper measured]
+    paper measured] Where devices go through different numbers of samples, the plan is for the largest.
 
     Examples
     --------
     >>> from radioopt import Scenario
     >>> devices = Scenario.load("mix2fld").draw(seed=0)
-    >>> allocator = RoundAllocator("paper", "output_bits", "model_bits", True, 6400, 3200, 1)
-    >>> plan = allocator(devices, np.random.default_rng(0))
-    >>> plan.first_payload, plan.max_slots
-    (Payload(uplink_bits=65920.0, downlink_bits=401408.0), 100)
+    >>> work = Work(np.full(10, 500), (np.ones(6400, np.int64),) * 10, server_steps=3200, sample=784)
+    >>> wire = Wire({"outputs": 100}, {"weights": 12544}, seeded=True)
+    >>> plan = RoundPlanner("paper", work=work, wire=wire)(devices, np.random.default_rng(0))
+    >>> plan.payload, plan.seed_samples, plan.max_slots
+    (Payload(uplink_bits=3200.0, downlink_bits=401408.0), 10, 100)
     """
 
     def __init__(
         self,
         policy: str | Policy,
-        uplink: str,
-        downlink: str,
-        seeded: bool,
-        iterations: int,
-        server_iterations: int,
-        batchsize: int,
-        fixed: Mapping[str, int] = MappingProxyType({}),
-        sizes: dict[str, float] | None = None,
+        *,
+        work: Work,
+        wire: Wire,
+        bits_per_parameter: float | None = None,
+        fixed: Mapping[str, int] | None = None,
     ) -> None:
-        self.policy: Policy | None = policy if callable(policy) else None
-        if not callable(policy):
-            bands, slots, seeds = (PAPER | dict(fixed)).values()
-            table: dict[str, Policy | None] = {
-                "optimal": None,
-                "paper": lambda problem, rng: (bands, slots, seeds),
-            }
+        given = dict(fixed or {})
+        values = PAPER | given
+        if callable(policy):
+            self.policy: Policy | None = policy
+        else:
+            chosen = values["num_channels"], values["max_slots"], values["seed_samples"]
+            table: dict[str, Policy | None] = {"optimal": None, "paper": lambda problem, rng: chosen}
             self.policy = choose("policy", policy, table, "a function (problem, rng)")
-        self.uplink, self.downlink, self.seeded = uplink, downlink, seeded
-        if fixed and policy != "paper":
+        if given and policy != "paper":
             raise OptionError(
-                f"{', '.join(fixed)}: policy {label(policy)} chooses: leave out, or take policy paper"
+                f"{', '.join(given)}: policy {label(policy)} chooses: leave out, or take policy paper"
             )
-        self.server_iterations, self.sizes = server_iterations, sizes or {}
-        self.samples = iterations * batchsize
+        self.work, self.wire, self.bits = work, wire, bits_per_parameter
         self._solved: RoundPlanSolution | None = None
 
     def __call__(self, devices: Devices, rng: np.random.Generator) -> FadingPlan:
@@ -181,31 +206,31 @@ class RoundAllocator:
         SolveError
             If no candidate has enough devices take part; the policy "paper" is not judged.
         """
-        posed, step_s = self.pose(devices)
+        posed, prices, step_s = self.pose(devices)
         solution = None
         if self.policy is None:
             if self._solved is None or self._solved.problem != posed:
                 self._solved = posed.solve()
             solution = self._solved
-            values = [int(getattr(solution, name)) for name in solution.decisions]
+            bands, slots, seeds = (int(getattr(solution, name)) for name in PAPER)
         else:
-            values = _checked(self.policy(posed, rng), label(self.policy))
-        bands, slots, seeds = values if self.seeded else (*values[:2], 0)
+            bands, slots, seeds = _checked(self.policy(posed, rng), label(self.policy))
         return FadingPlan(
             devices=devices,
-            batchsize=np.full(posed.sizes["device"], self.samples),
+            batchsize=self.work.samples,
             problem=posed,
             num_channels=bands,
             max_slots=slots,
-            seed_samples=seeds,
-            payload=Payload(float(posed.output_bits), float(posed.model_bits)),
-            compute_time_s=step_s * self.samples,
-            server_time_s=step_s * self.server_iterations,
+            seed_samples=seeds if self.wire.seeded else 0,
+            payload=prices.payload(self.wire),
+            prices=prices,
+            compute_time_s=step_s * self.work.samples.astype(np.float64),
+            server_time_s=step_s * self.work.server_steps,
             solution=solution,
         )
 
-    def pose(self, devices: Devices) -> tuple[RoundPlanProblem, float]:
-        """Return the problem with this scheme's payloads, and the time of a step [s].
+    def pose(self, devices: Devices) -> tuple[RoundPlanProblem, Prices, float]:
+        """Return the problem with this scheme's payloads, the bits of what it sends, and the time of a step.
 
         Parameters
         ----------
@@ -216,19 +241,30 @@ class RoundAllocator:
         -------
         problem : RoundPlanProblem
             Its ``output_bits`` are what goes up in every round, its ``model_bits`` what comes down.
+        prices : Prices
+            Bits of what is sent.
         step_s : float
-            Of a step of one sample, on a device or at the server.
+            Time of a step of one sample, on a device or at the server [s].
         """
-        posed = cast(RoundPlanProblem, devices.problem("mix2fld").replace(**self.sizes))
+        posed = cast(RoundPlanProblem, devices.problem("mix2fld"))
+        sample = {"samples": float(posed.sample_bits) / self.work.sample}
+        if self.bits is None:
+            model = float(posed.model_bits)
+            prices = Prices(
+                {"weights": model, "gradient": model, "outputs": float(posed.output_bits)}, sample
+            )
+        else:
+            prices = Prices(each=sample, other=self.bits)
         step_s = float(posed.compute_time_s) / PAPER_STEPS
+        payload = prices.payload(self.wire)
         changes: dict[str, Any] = {
-            "output_bits": getattr(posed, self.uplink),
-            "model_bits": getattr(posed, self.downlink),
-            "compute_time_s": step_s * (self.samples + self.server_iterations),
+            "output_bits": payload.uplink_bits,
+            "model_bits": payload.downlink_bits,
+            "compute_time_s": step_s * (int(self.work.samples.max()) + self.work.server_steps),
         }
-        if not self.seeded:
+        if not self.wire.seeded:
             changes |= {"seed_samples": [0], "rounds": posed.rounds[:1]}
-        return cast(RoundPlanProblem, posed.replace(**changes)), step_s
+        return cast(RoundPlanProblem, posed.replace(**changes)), prices, step_s
 
 
 def _checked(given: Any, policy: str) -> list[int]:
@@ -240,3 +276,105 @@ def _checked(given: Any, policy: str) -> list[int]:
             f"got {shorten(given)}"
         )
     return [int(value) for value in values]
+
+
+@dataclass(frozen=True)
+class Fading(Radio):
+    r"""Block fading: unicast up over shared bands, multicast down over the whole band, no longer than so many slots.
+
+    Every device needs :math:`T_k` slots, drawn from the law of :class:`~radioopt.channel.BlockFadingLink`; who needs
+    more than M is late, and what it sent is lost. All wait for the slowest, but no longer than that:
+
+    .. math::
+        T = \max_k \bigl( t_k + \tau \min(T_k^{\mathrm{up}}, M) \bigr) + t_{\mathrm{server}}
+          + \tau \max_k \min(T_k^{\mathrm{dn}}, M).
+
+    A device radiates its power in all slots up to its last. The server's energy is not counted. Where nobody arrives
+    the server has nothing to say, and the round ends with the uplink.
+
+    Parameters
+    ----------
+    num_channels, max_slots, seed_samples : int, optional
+        Bands, slots, and seed samples of the first round under the policy "paper", by default 2, 100 and 10; other
+        policies choose them.
+
+    Raises
+    ------
+    OptionError
+        If a number is out of its range, or given where the policy chooses it.
+
+    References
+    ----------
+    S. Oh et al., "Mix2FLD: Downlink Federated Learning After Uplink Federated Distillation With Two-Way Mixup",
+    Section II-C, (4). The paper counts no energy.
+    """
+
+    num_channels: int | None = None
+    max_slots: int | None = None
+    seed_samples: int | None = None
+
+    table: ClassVar[str] = "mix2fld"
+
+    def __post_init__(self) -> None:
+        for name, value in self.fixed().items():
+            whole(name, value)
+
+    def fixed(self) -> dict[str, int]:
+        """Return what is given of bands, slots and seed samples."""
+        given = {name: getattr(self, name) for name in PAPER}
+        return {name: value for name, value in given.items() if value is not None}
+
+    def planner(self, policy: Any, work: Work, wire: Wire, bits_per_parameter: float | None) -> Planner:
+        """Plan bands, slots and seed samples; see :meth:`Radio.planner`."""
+        if self.seed_samples is not None and not wire.seeded:
+            raise OptionError("seed_samples: this scheme sends none: leave out")
+        return RoundPlanner(
+            policy, work=work, wire=wire, bits_per_parameter=bits_per_parameter, fixed=self.fixed()
+        )
+
+    def transmit(self, payload: Payload, plan: Any, rng: np.random.Generator) -> FadingSent:
+        """Send an update from every device, and the server's answer to all; see :meth:`Radio.transmit`.
+
+        There is no answer if nobody arrived or the payload has none. Two numbers are drawn in any case, so that
+        paired runs stay paired.
+        """
+        devices, limit = plan.devices, plan.max_slots
+        ways = map(np.random.default_rng, rng.integers(2**63, size=2))
+        up, down = (
+            link.slots(bits).sample(luck)
+            for link, bits, luck in zip((plan.uplink, plan.downlink), payload, ways, strict=True)
+        )
+        arrived = up <= limit
+        answered = bool(arrived.any() and payload.downlink_bits > 0)
+        upload_slots, download_slots = np.minimum(up, limit), answered * np.minimum(down, limit)
+        slot_s = float(plan.problem.slot_s)
+        upload, download = slot_s * upload_slots, slot_s * download_slots
+        compute = plan.compute_time_s
+        return FadingSent(
+            arrived=arrived,
+            received=answered & (down <= limit),
+            seconds=float((compute + upload).max() + answered * plan.server_time_s + download.max()),
+            uplink_bits=payload.uplink_bits,
+            downlink_bits=answered * payload.downlink_bits,
+            compute_time_s=compute,
+            upload_time_s=upload,
+            download_time_s=download,
+            update_time_s=np.zeros(upload.shape),
+            compute_energy_j=compute_energy(devices, compute),
+            upload_energy_j=devices.transmit_power_w * upload,
+            upload_slots=upload_slots,
+            download_slots=download_slots,
+        )
+
+    def deliver(self, bits: float, devices: Devices, rng: np.random.Generator) -> Delivery:
+        """Multicast over the whole band until everybody has it; see :meth:`Radio.deliver`."""
+        problem = cast(RoundPlanProblem, devices.problem("mix2fld"))
+        slots = _downlink(problem).slots(bits).sample(rng)
+        return Delivery(np.ones(slots.shape, np.bool_), float(problem.slot_s) * float(slots.max()))
+
+    def timed(self, scenario: Scenario, times: Times, work: Work) -> Scenario:
+        """Put the measured time of a sample into ``[mix2fld]``; see :meth:`Radio.timed`."""
+        table_of(scenario, "mix2fld")
+        batch = max(int(own.max()) for own in work.steps or ())
+        step_s = float(times.training_time(batch)) + times.update_time_s
+        return scenario.replace({"mix2fld.compute_time_s": PAPER_STEPS * step_s / batch})

@@ -1,23 +1,40 @@
-"""Allocators: from this round's channel to the resources of the round, by policy."""
+"""TDMA: batch sizes and slots of FEEL, and a link that spends them."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, ClassVar, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from learning.catalog import POLICIES
-from learning.options import choose, label
-from learning.radio.base import Payload, Plan
-from radioopt.base.errors import ProblemError
+from learning.messages import Wire
+from learning.options import choose, label, real
+from learning.radio.base import (
+    Delivery,
+    Payload,
+    Plan,
+    Planner,
+    Prices,
+    Radio,
+    Sent,
+    Times,
+    Work,
+    compute_energy,
+    table_of,
+)
+from radioopt.base.errors import OptionError, ProblemError
 from radioopt.base.quantity import shorten
 from radioopt.feel import BatchsizeProblem, BatchsizeSolution
-from radioopt.scenario import Devices
+from radioopt.scenario import Devices, Scenario
 
 Policy = Callable[[BatchsizeProblem, np.random.Generator], NDArray[np.float64]]
+
+#: what a scenario's payload stands for, however many numbers the model trained here has
+MODEL = ("weights", "gradient")
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,19 +52,6 @@ class TdmaPlan(Plan):
     def figures(self) -> Mapping[str, float]:
         """Return the learning efficiency [1/s], see :attr:`radioopt.feel.BatchsizeSolution.learning_efficiency`."""
         return {"learning_efficiency": float(self.solution.learning_efficiency)}
-
-
-@dataclass(frozen=True, eq=False)
-class LocalPlan(Plan):
-    """Training without any transmission.
-
-    Parameters
-    ----------
-    compute_time_s : ndarray, shape (K,)
-        Time of each device to train in this round [s].
-    """
-
-    compute_time_s: NDArray[np.float64]
 
 
 def optimal(problem: BatchsizeProblem, rng: np.random.Generator) -> NDArray[np.float64]:
@@ -75,7 +79,7 @@ def entire(problem: BatchsizeProblem, rng: np.random.Generator) -> NDArray[np.fl
     return problem.max_batchsize
 
 
-class BatchsizeAllocator:
+class BatchPlanner:
     """FEEL: batch sizes by a policy, and for these batch sizes the optimal slots.
 
     Every policy gets the slots that minimise the latency of a round with its own batch sizes, so that
@@ -90,8 +94,10 @@ class BatchsizeAllocator:
         than the largest batch); or a function ``(problem, rng) -> batch sizes (K,)`` of whole numbers.
     samples : array_like of int, shape (K,)
         Samples that each device holds; no batch exceeds them.
-    payload : Payload, optional
-        Size of what goes up and of what comes down; by default both are the scenario's ``payload_bits``.
+    wire : Wire, optional
+        What goes up and comes down; by default one gradient each way.
+    bits_per_parameter : float, optional
+        Size of a number [bit]; by default gradients and weights are the scenario's ``payload_bits``.
 
     Raises
     ------
@@ -107,17 +113,22 @@ class BatchsizeAllocator:
     --------
     >>> from radioopt import Scenario
     >>> devices = Scenario.load("feel-cpu").draw(seed=1)
-    >>> plan = BatchsizeAllocator("online", [120] * 12)(devices, np.random.default_rng(0))
+    >>> plan = BatchPlanner("online", [120] * 12)(devices, np.random.default_rng(0))
     >>> int(plan.batchsize.sum()), plan.solution.status.name
     (12, 'OPTIMAL')
     """
 
     def __init__(
-        self, policy: str | Policy, samples: NDArray[np.int64] | list[int], payload: Payload | None = None
+        self,
+        policy: str | Policy,
+        samples: ArrayLike,
+        wire: Wire | None = None,
+        bits_per_parameter: float | None = None,
     ) -> None:
-        self.policy = policy if callable(policy) else choose("policy", policy, POLICIES, "a function")
+        self.policy: Policy = policy if callable(policy) else choose("policy", policy, POLICIES, "a function")
         self.samples = np.asarray(samples)
-        self.payload = payload
+        self.wire = wire or Wire({"gradient": 1}, {"gradient": 1})
+        self.bits = bits_per_parameter
 
     def __call__(self, devices: Devices, rng: np.random.Generator) -> TdmaPlan:
         """Plan a round.
@@ -131,7 +142,7 @@ class BatchsizeAllocator:
 
         Returns
         -------
-        Plan
+        TdmaPlan
             Integer batch sizes and their certified optimal slots.
 
         Raises
@@ -142,10 +153,12 @@ class BatchsizeAllocator:
         SolveError
             If no slots let these batches meet a deadline of the scenario.
         """
+        prices = prices_of(devices, self.bits)
+        payload = prices.payload(self.wire)
         largest = self.samples
         if self.policy is not entire:
-            largest = np.minimum(pose(devices, self.payload)[0].max_batchsize, largest)
-        problem, payload = pose(devices, self.payload, max_batchsize=largest)
+            largest = np.minimum(pose(devices, payload).max_batchsize, largest)
+        problem = pose(devices, payload, max_batchsize=largest)
         batchsize = np.asarray(self.policy(problem, rng))
         whole = batchsize.shape == problem.max_batchsize.shape and (batchsize == np.rint(batchsize)).all()
         if not (whole and (batchsize >= 1).all() and (batchsize <= problem.max_batchsize).all()):
@@ -153,19 +166,21 @@ class BatchsizeAllocator:
                 f"policy {label(self.policy)}: expected {problem.max_batchsize.size} whole numbers from 1 to "
                 f"{problem.max_batchsize.min():g} ... {problem.max_batchsize.max():g}, got {shorten(batchsize)}"
             )
-        return TdmaPlan(devices, batchsize.astype(np.int64), payload, fixed(problem, batchsize).solve())
+        slots = fixed(problem, batchsize).solve()
+        return TdmaPlan(devices, batchsize.astype(np.int64), payload, prices, slots)
 
 
-class WorkAllocator:
+class WorkPlanner:
     """Optimal slots for local training whose batches are given, as that of FedAvg.
 
     Parameters
     ----------
     batches : sequence of K arrays of int
         Batch sizes of the local steps that each device takes in a round.
-    payload : Payload, optional
-        Size of what goes up and of what comes down; by default both are the scenario's ``payload_bits``. Without
-        any bits there are no slots either.
+    wire : Wire, optional
+        What goes up and comes down; by default the weights each way.
+    bits_per_parameter : float, optional
+        Size of a number [bit]; by default gradients and weights are the scenario's ``payload_bits``.
 
     Notes
     -----
@@ -176,17 +191,24 @@ class WorkAllocator:
     --------
     >>> from radioopt import Scenario
     >>> devices = Scenario.load("feel-cpu").draw(seed=1)
-    >>> allocator = WorkAllocator([np.array([10, 10, 4])] * 12)
-    >>> plan = allocator(devices, np.random.default_rng(0))
+    >>> planner = WorkPlanner([np.array([10, 10, 4])] * 12)
+    >>> plan = planner(devices, np.random.default_rng(0))
     >>> int(plan.batchsize.sum()), plan.solution.status.name
     (288, 'OPTIMAL')
     """
 
-    def __init__(self, batches: Sequence[NDArray[np.int64]], payload: Payload | None = None) -> None:
+    def __init__(
+        self,
+        batches: Sequence[NDArray[np.int64]],
+        wire: Wire | None = None,
+        bits_per_parameter: float | None = None,
+    ) -> None:
+        self.wire = wire or Wire({"weights": 1}, {"weights": 1})
+        self.bits = bits_per_parameter
+        self.samples = np.array([batch.sum() for batch in batches])
         self.batches = batches
-        self.payload = payload
 
-    def __call__(self, devices: Devices, rng: np.random.Generator) -> TdmaPlan | LocalPlan:
+    def __call__(self, devices: Devices, rng: np.random.Generator) -> TdmaPlan:
         """Plan a round.
 
         Parameters
@@ -198,8 +220,8 @@ class WorkAllocator:
 
         Returns
         -------
-        TdmaPlan or LocalPlan
-            The latter if nothing is sent.
+        TdmaPlan
+            The work as batch sizes, and their certified optimal slots.
 
         Raises
         ------
@@ -208,48 +230,172 @@ class WorkAllocator:
         SolveError
             If no slots let this work meet a deadline of the scenario.
         """
-        silent = self.payload == (0.0, 0.0)
-        posed, payload = pose(devices, None if silent else self.payload)
-        work = np.array([batch.sum() for batch in self.batches])
-        least = np.broadcast_to(posed.min_batchsize, work.shape)
-        idle = [np.maximum(low - batch, 0).sum() for low, batch in zip(least, self.batches, strict=True)]
-        steps = np.array([len(batch) for batch in self.batches])
-        apart = steps * (posed.base_time_s + posed.update_time_s) + posed.seconds_per_sample * np.array(idle)
-        if silent:
-            return LocalPlan(devices, work, Payload(0.0, 0.0), apart + posed.seconds_per_sample * work)
-        problem = cast(
-            BatchsizeProblem,
-            posed.replace(
-                min_batchsize=work,
-                max_batchsize=work,
-                base_time_s=apart,
-                update_time_s=np.zeros(work.shape),
-                total_batchsize=np.inf,
-            ),
+        prices = prices_of(devices, self.bits)
+        payload = prices.payload(self.wire)
+        posed = pose(devices, payload)
+        problem = posed.replace(
+            min_batchsize=self.samples,
+            max_batchsize=self.samples,
+            base_time_s=apart_s(posed, self.batches),
+            update_time_s=np.zeros(self.samples.shape),
+            total_batchsize=np.inf,
         )
-        return TdmaPlan(devices, work, payload, problem.solve())
+        return TdmaPlan(devices, self.samples, payload, prices, cast(BatchsizeProblem, problem).solve())
 
 
-def pose(
-    devices: Devices, payload: Payload | None, **overrides: ArrayLike
-) -> tuple[BatchsizeProblem, Payload]:
+def apart_s(problem: BatchsizeProblem, batches: Sequence[NDArray[np.int64]]) -> NDArray[np.float64]:
+    """Return what local steps take beside their samples: start, update, and what a GPU idles [s]."""
+    least = np.broadcast_to(problem.min_batchsize, len(batches))
+    idle = [np.maximum(low - batch, 0).sum() for low, batch in zip(least, batches, strict=True)]
+    steps = np.array([len(batch) for batch in batches])
+    apart: NDArray[np.float64] = steps * (problem.base_time_s + problem.update_time_s)
+    return apart + problem.seconds_per_sample * np.array(idle)
+
+
+@dataclass(frozen=True)
+class Tdma(Radio):
+    r"""TDMA with mean rates, in the slots of the plan; every update arrives, unless told otherwise.
+
+    The server waits for the slowest device before it averages, but no longer than the deadline D, and again after
+    the download:
+
+    .. math::
+        T = \min\Bigl(\max_k \Bigl(a_k t_k + \frac{s^U}{R_k^U \phi_k}\Bigr), D\Bigr)
+          + \max_k \left(\frac{s^D}{R_k^D \psi_k} + c_k\right),
+
+    with the shares :math:`\phi_k, \psi_k` of the frames, compute time :math:`t_k` and update time :math:`c_k`. A
+    device radiates its power :math:`P_k` only in its own slots, for :math:`s^U / R_k^U` in total, and spends
+    :math:`\kappa_k f_k^2` per cycle. The base station's energy is not counted.
+
+    Parameters
+    ----------
+    deadline_s : float, default inf
+        :math:`D > 0` [s]: who needs longer to compute and to upload is late, and what it sent is lost.
+    slowdown : float, default 0
+        Mean :math:`\sigma >= 0` of what stragglers add to their compute time: :math:`a_k = 1 + \sigma E_k` with
+        :math:`E_k` exponential of mean 1, anew in each round. The slots are planned for :math:`a_k = 1`.
+    loss_probability : float, default 0
+        Probability in [0, 1) that an update is lost on the way, independently of all else.
+
+    Raises
+    ------
+    OptionError
+        If a number is outside its range.
+
+    Notes
+    -----
+    A late device computes to the end, for which the next round does not wait, and radiates until the deadline. A slower
+    one spends the same energy to compute, as it takes the same cycles. All devices receive the download.
+
+    The scenario's ``payload_bits`` is what weights and gradients cost, unless ``bits_per_parameter`` is given; other
+    numbers cost 32 bits each.
+
+    References
+    ----------
+    J. Ren, G. Yu, G. Ding, "Accelerating DNN Training in Wireless Federated Edge Learning Systems",
+    latencies (9)-(15), (27)-(29). The paper counts no energy and knows neither stragglers nor losses.
+    K. Lee et al., "Speeding Up Distributed Machine Learning Using Codes", for shifted exponential compute times.
+
+    Examples
+    --------
+    >>> Tdma(deadline_s=250.0, loss_probability=0.05).settings()["slowdown"]
+    0.0
+    """
+
+    deadline_s: float = math.inf
+    slowdown: float = 0.0
+    loss_probability: float = 0.0
+
+    table: ClassVar[str] = "feel"
+
+    def __post_init__(self) -> None:
+        if self.deadline_s != math.inf:
+            real("deadline_s", self.deadline_s)
+        if self.slowdown != 0:
+            real("slowdown", self.slowdown)
+        if self.loss_probability != 0:
+            real("loss_probability", self.loss_probability, high=1.0)
+
+    def planner(self, policy: Any, work: Work, wire: Wire, bits_per_parameter: float | None) -> Planner:
+        """Plan batch sizes and slots, or slots alone where the work is given; see :meth:`Radio.planner`."""
+        if not (wire.numbers[0] and wire.numbers[1]):
+            raise OptionError(
+                "radio tdma: its slots are for bits both ways, and this scheme sends none: take silent"
+            )
+        if work.steps is None:
+            return BatchPlanner(policy, work.held, wire, bits_per_parameter)
+        if policy != "optimal":
+            raise OptionError(
+                f"policy {policy!r}: the batches of this scheme are set by batchsize, epochs and iterations, and "
+                "their slots are always optimal: choose policy optimal"
+            )
+        return WorkPlanner(work.steps, wire, bits_per_parameter)
+
+    def transmit(self, payload: Payload, plan: Any, rng: np.random.Generator) -> Sent:
+        """Send an update from every device, and the average back; see :meth:`Radio.transmit`.
+
+        Another payload than planned for takes longer or shorter in the same slots. The same number of random numbers
+        is drawn whatever the settings, so that paired runs stay paired.
+        """
+        solution, devices = plan.solution, plan.devices
+        update = solution.problem.update_time_s
+        drawn = rng.random((2, *solution.compute_time_s.shape))
+        compute = solution.compute_time_s * (1.0 - self.slowdown * np.log1p(-drawn[0]))
+        upload = payload.uplink_bits / plan.payload.uplink_bits * solution.upload_time_s
+        download = payload.downlink_bits / plan.payload.downlink_bits * solution.download_time_s
+        ready = compute + upload
+        on_air = np.clip((self.deadline_s - compute) / upload, 0.0, 1.0)
+        return Sent(
+            arrived=(ready <= self.deadline_s) & (drawn[1] >= self.loss_probability),
+            received=np.full(ready.shape, payload.downlink_bits > 0),
+            seconds=float(min(ready.max(), self.deadline_s) + (download + update).max()),
+            uplink_bits=payload.uplink_bits,
+            downlink_bits=payload.downlink_bits,
+            compute_time_s=compute,
+            upload_time_s=upload * on_air,
+            download_time_s=download,
+            update_time_s=update,
+            compute_energy_j=compute_energy(devices, solution.compute_time_s + update),
+            upload_energy_j=devices.transmit_power_w * payload.uplink_bits / devices.uplink_rate_bps * on_air,
+        )
+
+    def deliver(self, bits: float, devices: Devices, rng: np.random.Generator) -> Delivery:
+        """Broadcast at the rate of the weakest device; see :meth:`Radio.deliver`."""
+        rates = np.asarray(devices.downlink_rate_bps)
+        return Delivery(np.ones(rates.shape, np.bool_), bits / float(rates.min()))
+
+    def timed(self, scenario: Scenario, times: Times, work: Work) -> Scenario:
+        """Put the measured training function into ``[feel]``; see :meth:`Radio.timed`."""
+        given = table_of(scenario, "feel")
+        dropped = {f"feel.{name}": None for name in ("cycles_per_sample", "update_cycles") if name in given}
+        measured = {f"feel.{name}": value for name, value in times.to_dict().items()}
+        return scenario.replace({"feel.compute": "gpu", **dropped, **measured})
+
+
+def prices_of(devices: Devices, bits_per_parameter: float | None) -> Prices:
+    """Return the bits of what is sent: the scenario's payload for a model, unless a number's size is given."""
+    if bits_per_parameter is not None:
+        return Prices(other=bits_per_parameter)
+    bits = float(cast(BatchsizeProblem, devices.problem("feel")).payload_bits)
+    return Prices(whole=dict.fromkeys(MODEL, bits))
+
+
+def pose(devices: Devices, payload: Payload, **overrides: ArrayLike) -> BatchsizeProblem:
     """Pose the problem of a round for a payload.
 
     Parameters
     ----------
     devices : Devices
         With a ``[feel]`` table in their scenario.
-    payload : Payload or None
-        What is sent; None for the scenario's ``payload_bits`` both ways.
+    payload : Payload
+        What is sent.
     **overrides
         Other values for settings of the scenario.
 
     Returns
     -------
-    problem : BatchsizeProblem
+    BatchsizeProblem
         Whose payload is what goes up.
-    payload : Payload
-        What it is for.
 
     Raises
     ------
@@ -261,16 +407,13 @@ def pose(
     The problem has one payload s for both ways. A download of other size takes as long as one of size s at a rate
     that is different in the same proportion.
     """
-    if payload is None:
-        posed = cast(BatchsizeProblem, devices.problem("feel", **overrides))
-        return posed, Payload(float(posed.payload_bits), float(posed.payload_bits))
     up, down = payload
     if not (up > 0 and down > 0):
         raise ProblemError(f"payload: slots are for bits both ways, got {up:g} up and {down:g} down")
     posed = cast(BatchsizeProblem, devices.problem("feel", payload_bits=up, **overrides))
     if up != down:
         posed = cast(BatchsizeProblem, posed.replace(downlink_rate_bps=posed.downlink_rate_bps * (up / down)))
-    return posed, payload
+    return posed
 
 
 def fixed(problem: BatchsizeProblem, batchsize: NDArray[np.float64]) -> BatchsizeProblem:

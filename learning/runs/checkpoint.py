@@ -8,31 +8,32 @@ import json
 import os
 import warnings
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
 
+from learning.models.weights import Bank
 from learning.options import whole
-from learning.runs.folder import differences, manifest_of
+from learning.prepare.base import Prepared
 from learning.runs.ledger import Ledger
-from learning.runs.snapshot import Reader, Writer, generator_state, set_generator_state
-from learning.task import State, Streams
+from learning.runs.manifest import DEPENDS, LIMITS, differences, manifest_of
+from learning.runs.snapshot import Reader, Writer
+from learning.task import CPU, State, Task
 from radioopt.base.errors import OptionError, ProblemError
 from radioopt.base.files import write_whole
 from radioopt.scenario import Devices
 
-FORMAT = "radioopt-checkpoint/1"
+FORMAT = "radioopt-checkpoint/2"
 #: rounds from one checkpoint to the next, unless said otherwise
 EVERY = 10
-#: packages that numbers depend on
-PACKAGES = ("radioopt", "numpy", "scipy", "numba", "torch")
 #: differences of settings that a message names
 SHOWN = 4
 
-StateT = TypeVar("StateT", bound=State)
+#: where a run is: channel of the devices, the server's state, the devices' rows, the account
+Place = tuple[Devices, State, dict[str, Bank], Ledger]
 
 
 class Checkpoint:
@@ -45,11 +46,11 @@ class Checkpoint:
     every : int
         Rounds >= 1 from one writing to the next.
     config : mapping
-        Settings of the run; those of an existing file must be the same.
-    streams : Streams
-        The random streams of the run, fresh from the seed.
+        Settings of the run; those of an existing file must be the same, but for the limits that end a run.
     outside : mapping of str to object
-        What is made anew from the settings and therefore not written: scenario, task.
+        What is made anew from the settings and therefore not written: scenario, task, models, data.
+    device : torch.device, default cpu
+        Where tensors are.
 
     Raises
     ------
@@ -63,9 +64,11 @@ class Checkpoint:
     Notes
     -----
     The file is a ``.npz`` of a JSON header and two blocks of bytes, without pickle: reading it runs nothing
-    that it contains. It holds the ledger, the state of the scheme, the channel of the devices, the states of all
-    random streams and of torch's own, the settings with their SHA-256, and the versions of the packages. It holds
+    that it contains. It holds the ledger, the state of the server, what the devices keep, their channel, the settings
+    with their SHA-256, and the versions of the packages. It holds
     the account of all rounds, and is written anew each time: long runs of many devices want a larger `every`.
+
+    A task that was prepared is written once, to a file of its own beside it, whose name ends in ``.prepared``.
     """
 
     def __init__(
@@ -73,42 +76,64 @@ class Checkpoint:
         path: str | os.PathLike[str],
         every: int,
         config: Mapping[str, Any],
-        streams: Streams,
         outside: Mapping[str, object],
+        device: torch.device = CPU,
     ) -> None:
         self.path = Path(path)
         self.every = whole("every", every)
         self._manifest = manifest_of(config)
-        self._streams = streams
-        self._outside = {**outside, **{f"streams.{name}": s for name, s in streams._asdict().items()}}
+        self._outside, self._device = dict(outside), device
         self._history = Writer(self._outside)
         self._entries: list[str] = []
         self._found = _read(self.path) if self.path.exists() else None
         if self._found is None and not self.path.parent.is_dir():
             raise FileNotFoundError(f"checkpoint: folder {self.path.parent} does not exist: create it")
         if self._found is not None:
-            self._refuse_other_settings(self._found[0])
+            self._refuse_other_settings(self.path, self._found[0])
 
-    @property
-    def rounds(self) -> int:
-        """Rounds that the file held when it was found; 0 without one."""
-        return len(self._found[0]["entries"]) if self._found else 0
-
-    def restored(self, devices: Devices, state: StateT, ledger: Ledger) -> tuple[Devices, StateT, Ledger]:
-        """Return where the run was left, and bring the random streams there; a new run is left as it is.
+    def prepared(self, make: Callable[[], tuple[Task, list[Prepared]]]) -> tuple[Task, list[Prepared]]:
+        """Return the prepared task: as it was kept, or made now and kept.
 
         Parameters
         ----------
-        devices : Devices
-            As drawn before the first round.
-        state : State
-            Before the first round.
-        ledger : Ledger
-            Without rounds.
+        make : callable
+            Prepares the task.
 
         Returns
         -------
-        tuple of Devices, State, Ledger
+        task : Task
+            After all preparations; from now on it is not written down with the run.
+        done : list of Prepared
+            What each of them did.
+        """
+        path = self.path.with_name(f"{self.path.name}.prepared")
+        if path.exists():
+            header, _, block = _read(path)
+            self._refuse_other_settings(path, header)
+            done: list[Prepared] = self._value(
+                path, Reader(block, self._outside, self._device), header["now"]
+            )["done"]
+            task = done[-1].task
+        else:
+            task, done = make()
+            writer = Writer(self._outside)
+            tree = {"dict": [["done", writer.tree(done, "what was prepared")]]}
+            _write(path, self._manifest, tree, [], b"", bytes(writer.block))
+        self._outside["task"] = task
+        self._history = Writer(self._outside)
+        return task, done
+
+    def restored(self, fresh: Place) -> Place:
+        """Return where the run was left; a new run is left as it is.
+
+        Parameters
+        ----------
+        fresh : tuple of Devices, State, dict of str to Bank, Ledger
+            Before the first round.
+
+        Returns
+        -------
+        tuple of Devices, State, dict of str to Bank, Ledger
             After the last round in the file.
 
         Raises
@@ -117,35 +142,38 @@ class Checkpoint:
             If the content does not fit what this version of the package reads.
         """
         if self._found is None:
-            return devices, state, ledger
+            return fresh
         header, history, now = self._found
+        past, present = (Reader(block, self._outside, self._device) for block in (history, now))
+        entries = [self._value(self.path, past, tree) for tree in header["entries"]]
+        left = self._value(self.path, present, header["now"])
         try:
-            past, present = Reader(history, self._outside), Reader(now, self._outside)
-            entries = [past.value(tree) for tree in header["entries"]]
-            left = present.value(header["now"])
             ledger = left["ledger"]
             ledger.entries.extend(entries)
-            for name, drawn in left["streams"].items():
-                set_generator_state(getattr(self._streams, name), drawn)
-            torch.random.set_rng_state(left["torch"])
-            for name, fresh in (("devices", devices), ("state", state)):
-                if type(left[name]) is not type(fresh):
-                    raise TypeError(f"{name} is a {type(left[name]).__name__}, not a {type(fresh).__name__}")
+            for name, expected in zip(("devices", "state"), fresh, strict=False):
+                if type(left[name]) is not type(expected):
+                    raise TypeError(
+                        f"{name} is a {type(left[name]).__name__}, not a {type(expected).__name__}"
+                    )
+            return left["devices"], left["state"], left["banks"], ledger
         except Exception as error:  # what was written by others can be wrong in any way
-            raise ProblemError(f"checkpoint {self.path}: cannot be read by this version: {error}") from error
-        return left["devices"], left["state"], ledger
+            raise _unreadable(self.path, error) from error
 
-    def keep(self, devices: Devices, state: State, ledger: Ledger) -> None:
+    def _value(self, path: Path, reader: Reader, tree: Any) -> Any:
+        try:
+            return reader.value(tree)
+        except Exception as error:  # what was written by others can be wrong in any way
+            raise _unreadable(path, error) from error
+
+    def keep(self, place: Place, *, done: bool = False) -> None:
         """Write the run down, if it is time to.
 
         Parameters
         ----------
-        devices : Devices
-            With the channel of the last round.
-        state : State
+        place : tuple of Devices, State, dict of str to Bank, Ledger
             After the last round.
-        ledger : Ledger
-            Up to the last round.
+        done : bool, default False
+            Whether the run has ended, so that it is time in any case.
 
         Raises
         ------
@@ -154,7 +182,8 @@ class Checkpoint:
         OSError
             If the file cannot be written; an earlier one is then as it was.
         """
-        if len(ledger) % self.every:
+        devices, state, banks, ledger = place
+        if len(ledger) % self.every and not done:
             return
         for number, entry in enumerate(ledger.entries[len(self._entries) :], start=len(self._entries) + 1):
             self._entries.append(json.dumps(self._history.tree(entry, f"the account of round {number}")))
@@ -164,45 +193,54 @@ class Checkpoint:
         now = {
             "devices": writer.tree(devices, "devices"),
             "state": writer.tree(state, "state"),
+            "banks": writer.tree(banks, "what devices keep"),
             "ledger": writer.tree(account, "ledger"),
-            "streams": writer.tree(
-                {name: generator_state(s) for name, s in self._streams._asdict().items()}, "streams"
-            ),
-            "torch": writer.tree(torch.random.get_rng_state(), "torch"),
         }
         tree = {"dict": [[name, value] for name, value in now.items()]}
-        head = json.dumps({"format": FORMAT, "manifest": self._manifest, "now": tree})
-        header = f'{head[:-1]}, "entries": [{", ".join(self._entries)}]}}'
-        blocks = {
-            "header": header.encode(),
-            "history": bytes(self._history.block),
-            "now": bytes(writer.block),
-        }
-        file = io.BytesIO()
-        np.savez(file, **{name: np.frombuffer(data, np.uint8) for name, data in blocks.items()})  # type: ignore[arg-type]
-        write_whole(self.path, file.getvalue())
+        _write(
+            self.path, self._manifest, tree, self._entries, bytes(self._history.block), bytes(writer.block)
+        )
 
-    def _refuse_other_settings(self, header: Mapping[str, Any]) -> None:
+    def _refuse_other_settings(self, path: Path, header: Mapping[str, Any]) -> None:
         there, here = header["manifest"], self._manifest
-        if there.get("config_sha256") != here["config_sha256"]:
-            found = list(differences(there["config"], here["config"]))
+        kept, asked = (
+            {key: value for key, value in told["config"].items() if key not in LIMITS}
+            for told in (there, here)
+        )
+        if found := list(differences(kept, asked)):
             more = f", and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
             raise OptionError(
-                f"checkpoint {self.path} is of a run with other settings: {'; '.join(found[:SHOWN])}{more}: continue "
+                f"checkpoint {path} is of a run with other settings: {'; '.join(found[:SHOWN])}{more}: continue "
                 "with those settings, or choose another file"
             )
         found = [
             f"{name}: {there['versions'].get(name)} there, {here['versions'][name]} here"
-            for name in PACKAGES
+            for name in DEPENDS
             if there["versions"].get(name) != here["versions"][name]
         ]
         found += differences(there["hardware"].get("processor"), here["hardware"]["processor"], "processor")
         if found:
             warnings.warn(
-                f"checkpoint {self.path} was written elsewhere ({'; '.join(found)}): numbers may differ in their last "
+                f"checkpoint {path} was written elsewhere ({'; '.join(found)}): numbers may differ in their last "
                 "digits from those of an unbroken run",
                 stacklevel=4,
             )
+
+
+def _write(
+    path: Path, manifest: Mapping[str, Any], now: Any, entries: list[str], history: bytes, block: bytes
+) -> None:
+    """Write header, history and present to a checkpoint, whole or not at all."""
+    head = json.dumps({"format": FORMAT, "manifest": manifest, "now": now})
+    header = f'{head[:-1]}, "entries": [{", ".join(entries)}]}}'
+    blocks = {"header": header.encode(), "history": history, "now": block}
+    file = io.BytesIO()
+    np.savez(file, **{name: np.frombuffer(data, np.uint8) for name, data in blocks.items()})  # type: ignore[arg-type]
+    write_whole(path, file.getvalue())
+
+
+def _unreadable(path: Path, error: Exception) -> ProblemError:
+    return ProblemError(f"checkpoint {path}: cannot be read by this version: {error}")
 
 
 def _read(path: Path) -> tuple[dict[str, Any], bytes, bytes]:

@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
-import math
 import os
-import platform
 import re
 import shutil
-from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
+import warnings
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
+from learning.runs.manifest import differences, manifest_of, plain
 from radioopt.base.errors import OptionError
 from radioopt.base.files import whole_directory, write_whole
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from learning.loop import TrainingResult
-    from learning.study.compare import Comparison
-
-PACKAGES = ("radioopt", "numpy", "scipy", "numba", "pandas", "torch", "scikit-learn", "matplotlib", "joblib")
+    from matplotlib.figure import Figure
 
 
 #: the files of a run
@@ -34,7 +27,29 @@ METRICS, CURVES, PICTURE, MANIFEST = "metrics.csv", "curves.csv", "plot.png", "m
 UNFINISHED, CHECKPOINT = "unfinished.json", "checkpoint.npz"
 
 
-def save_run(result: TrainingResult | Comparison, name: str, folder: str | os.PathLike[str] = "runs") -> Path:
+class Saveable(Protocol):
+    """What a run's folder is made of: a run, or a comparison of several."""
+
+    config: dict[str, Any]
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return the metrics."""
+        ...
+
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """Return more tables, by the name of their file."""
+        ...
+
+    def ended(self) -> dict[str, Any]:
+        """Return how it ended."""
+        ...
+
+    def plot(self) -> Figure:
+        """Draw it."""
+        ...
+
+
+def save_run(result: Saveable, name: str, folder: str | os.PathLike[str] = "runs") -> Path:
     """Write a run to a folder of its own: ``metrics.csv``, ``plot.png``, ``manifest.json``.
 
     Parameters
@@ -51,30 +66,30 @@ def save_run(result: TrainingResult | Comparison, name: str, folder: str | os.Pa
     -------
     pathlib.Path
         The folder written. After an error or an interruption there is none, or the unfinished one of
-        :func:`begin_run`, which is completed: the manifest comes last, and what was kept to go on is removed.
+        :func:`begin_run`, which is completed: the manifest comes last. The checkpoint of a single run stays, so that it
+        can go on with more rounds.
 
     Raises
     ------
     OptionError
         If the name is no such name, or that of a finished run.
-    MissingExtraError
-        If matplotlib is not installed.
     OSError
         If the folder cannot be written.
 
     Notes
     -----
-    The manifest holds all settings and their SHA-256, SHA-256 of the data, the partition and the initial
-    weights, the versions of the packages, the processor, and how the run ended: what is needed to do it again and
-    to compare it with others (``radioopt compare``).
+    Where no picture can be drawn a warning says why; the numbers are saved. The manifest holds all settings and their
+    SHA-256, SHA-256 of the data, the partition and the initial weights, the versions of the packages, the processor,
+    and how the run ended: what is needed to do it again and to compare it with others (``radioopt compare``).
     """
     path = Path(folder) / name if is_unfinished(Path(folder) / name) else run_folder(name, folder)
     files = _files(result)
     if is_unfinished(path):
         for file, content in files.items():
             write_whole(path / file, content)
-        for left in (*path.glob(".*"), *path.glob("*.npz"), path / UNFINISHED):
-            left.unlink(missing_ok=True)
+        for left in (*path.glob(".*"), *path.glob("*.npz*"), path / UNFINISHED):
+            if not left.name.startswith(CHECKPOINT):
+                left.unlink(missing_ok=True)
         return path
     with whole_directory(path) as target:
         for file, content in files.items():
@@ -82,29 +97,18 @@ def save_run(result: TrainingResult | Comparison, name: str, folder: str | os.Pa
     return path
 
 
-def _files(result: TrainingResult | Comparison) -> dict[str, bytes]:
+def _files(result: Saveable) -> dict[str, bytes]:
     """Name the files of a run and what is in them, the manifest last."""
-    import pandas as pd
-
-    from learning.loop import TrainingResult
-
     files = {METRICS: _csv(result.to_frame())}
-    ended = {}
-    if isinstance(result, TrainingResult):
-        ledger = result.ledger
-        ended = {
-            "stopped": result.stopped,
-            "rounds": len(ledger),
-            "seconds": ledger.seconds,
-            "energy_j": ledger.energy_j,
-            "test_accuracy": ledger.accuracy,
-        }
-    else:
-        files[CURVES] = _csv(pd.concat(result.curves, names=["policy", "seed"]))
-    picture = io.BytesIO()
-    result.plot().savefig(picture, format="png", dpi=150)
-    files[PICTURE] = picture.getvalue()
-    manifest = manifest_of(result.config) | {"result": _plain(ended)}
+    files |= {name: _csv(frame) for name, frame in result.tables().items()}
+    try:  # a picture can be drawn again, a run cannot
+        picture = io.BytesIO()
+        result.plot().savefig(picture, format="png", dpi=150)
+        files[PICTURE] = picture.getvalue()
+    except Exception as error:  # matplotlib can fail in any way: settings, fonts, LaTeX, memory
+        reason = " ".join(str(error).split())[:300] or type(error).__name__
+        warnings.warn(f"no {PICTURE}: {reason}; the numbers are saved", stacklevel=3)
+    manifest = manifest_of(result.config) | {"result": plain(result.ended())}
     files[MANIFEST] = json.dumps(manifest, indent=1, allow_nan=False).encode() + b"\n"
     return files
 
@@ -128,7 +132,7 @@ def begin_run(name: str, settings: Mapping[str, Any], folder: str | os.PathLike[
     Returns
     -------
     pathlib.Path
-        The folder, a place for the checkpoint of :func:`learning.loop.train`.
+        The folder, a place for the checkpoint of :func:`learning.train`.
 
     Raises
     ------
@@ -140,9 +144,9 @@ def begin_run(name: str, settings: Mapping[str, Any], folder: str | os.PathLike[
     if not is_unfinished(path):
         path = run_folder(name, folder)
         with whole_directory(path) as target:
-            (target / UNFINISHED).write_text(json.dumps(_plain(settings), indent=1) + "\n")
+            (target / UNFINISHED).write_text(json.dumps(plain(settings), indent=1) + "\n")
         return path
-    other = list(differences(unfinished_settings(path), json.loads(json.dumps(_plain(settings)))))
+    other = list(differences(unfinished_settings(path), json.loads(json.dumps(plain(settings)))))
     if other:
         raise OptionError(
             f"run {name!r}: {path} is unfinished, with other settings ({'; '.join(other[:4])}): radioopt train "
@@ -230,85 +234,3 @@ def run_folder(name: str, folder: str | os.PathLike[str] = "runs") -> Path:
     if path.exists():
         raise OptionError(f"run {name!r}: {path} exists already: choose another name or remove that folder")
     return path
-
-
-def differences(there: Any, here: Any, name: str = "") -> Iterator[str]:
-    """Say what differs between two settings, key by key.
-
-    Parameters
-    ----------
-    there, here : object
-        Nested mappings of plain values.
-    name : str
-        What they are.
-
-    Yields
-    ------
-    str
-        "key: this there, that here".
-    """
-    if isinstance(there, Mapping) and isinstance(here, Mapping):
-        for key in {**there, **here}:
-            inner = f"{name}.{key}" if name else str(key)
-            yield from differences(there.get(key, "not set"), here.get(key, "not set"), inner)
-    elif there != here:
-        yield f"{name}: {_short(there)} there, {_short(here)} here"
-
-
-def _short(value: Any) -> str:
-    text = str(value)
-    return text if len(text) <= 40 else f"{text[:37]}..."
-
-
-def manifest_of(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Describe a run so that it can be done again.
-
-    Parameters
-    ----------
-    config : mapping
-        Settings of the run, as in its result.
-
-    Returns
-    -------
-    dict
-        ``created`` (UTC), ``config``, ``config_sha256``, ``versions``, ``hardware``; fit for strict JSON, infinite
-        numbers as null.
-    """
-    plain = _plain(config)
-    text = json.dumps(plain, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return {
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "config": plain,
-        "config_sha256": hashlib.sha256(text.encode()).hexdigest(),
-        "versions": {"python": platform.python_version()} | {name: _version(name) for name in PACKAGES},
-        "hardware": {
-            "system": f"{platform.system()} {platform.machine()}",
-            "processor": _processor(),
-            "cores": os.cpu_count(),
-        },
-    }
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
-
-
-def _processor() -> str:
-    try:
-        found = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text())
-    except OSError:
-        found = None
-    return found[1] if found else platform.processor()

@@ -6,18 +6,16 @@ import io
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from learning.options import real
+from learning.radio.base import Plan, Sent
 from radioopt.base.errors import OptionError
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from learning.radio.base import Plan
-    from learning.radio.link import Sent
 
 #: what a scenario has to say for the energy of computing to be known
 HARDWARE = "devices.cpu_frequency_hz and devices.energy_coefficient"
@@ -32,6 +30,10 @@ PER_DEVICE = (
 )
 
 
+#: measures of which less is better
+LOWER = ("test_loss", "train_loss", "test_brier", "test_rmse")
+
+
 @dataclass(frozen=True, eq=False)
 class Entry:
     """One round: what was planned, what was sent, and the model after it.
@@ -44,19 +46,22 @@ class Entry:
         Times and energies.
     seconds : float
         Clock at the end of the round [s].
+    joules : float
+        Energy of all devices until then [J].
     train_loss : float
         Loss over what was trained with [nat].
     test_accuracy, test_loss : float
-        After the round, on the test samples.
+        After the round, on the test samples; NaN where the judge left the round out.
     change : float, default nan
-        Relative change that the rule to stop looks at, see :meth:`learning.schemes.Scheme.change`.
+        Relative change that the rule to stop looks at, see :meth:`learning.Scheme.change`.
     figures : mapping of str to float, optional
-        More numbers of plan and scheme, a column each.
+        More numbers of plan, scheme and judge, a column each.
     """
 
     plan: Plan
     sent: Sent
     seconds: float
+    joules: float
     train_loss: float
     test_accuracy: float
     test_loss: float
@@ -65,8 +70,28 @@ class Entry:
 
     @property
     def energy_j(self) -> float:
-        """Energy of all devices [J]."""
+        """Energy of all devices in this round [J]."""
         return self.sent.energy_j
+
+
+class Spent(NamedTuple):
+    """What preparations took before the first round.
+
+    Attributes
+    ----------
+    seconds, energy_j : float
+        Simulated time [s], and energy of all devices [J].
+    uplink_bits, downlink_bits : float
+        Sent by each device, and to each device [bit].
+    """
+
+    seconds: float = 0.0
+    energy_j: float = 0.0
+    uplink_bits: float = 0.0
+    downlink_bits: float = 0.0
+
+
+NOTHING = Spent()
 
 
 @dataclass(eq=False)
@@ -79,16 +104,19 @@ class Ledger:
         Accuracy and cross-entropy on the test samples before the first round.
     entries : list of Entry, optional
         The rounds done; none by default.
+    before : Spent, optional
+        What preparations took; nothing by default.
+    initial : mapping of str to float, optional
+        More numbers of the initial model.
     """
 
     initial_accuracy: float
     initial_loss: float
     entries: list[Entry] = field(default_factory=list)
+    before: Spent = NOTHING
+    initial: Mapping[str, float] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        self._spent = 0, 0.0  # rounds counted, and their energy [J]
-
-    def record(self, plan: Plan, sent: Sent, **learnt: Any) -> None:
+    def record(self, plan: Plan, sent: Sent, **learnt: Any) -> Entry:
         """Add a round: its duration to the clock, its energies to the account.
 
         Parameters
@@ -99,8 +127,15 @@ class Ledger:
             Times and energies.
         **learnt
             The other fields of :class:`Entry`.
+
+        Returns
+        -------
+        Entry
+            The round.
         """
-        self.entries.append(Entry(plan, sent, self.seconds + sent.seconds, **learnt))
+        seconds, joules = self.seconds + sent.seconds, self.energy_j + sent.energy_j
+        self.entries.append(Entry(plan, sent, seconds, joules, **learnt))
+        return self.entries[-1]
 
     def __len__(self) -> int:
         """Count the rounds done."""
@@ -115,26 +150,50 @@ class Ledger:
     @property
     def seconds(self) -> float:
         """Simulated time so far [s]."""
-        return self.entries[-1].seconds if self.entries else 0.0
+        return self.entries[-1].seconds if self.entries else self.before.seconds
 
     @property
     def energy_j(self) -> float:
         """Energy of all devices so far [J]; NaN where the scenario does not give their hardware."""
-        count, total = self._spent
-        for entry in self.entries[count:]:
-            total += entry.energy_j
-        self._spent = len(self.entries), total
-        return total
+        return self.entries[-1].joules if self.entries else self.before.energy_j
 
     @property
     def accuracy(self) -> float:
-        """Accuracy on the test samples after the last round."""
-        return self.entries[-1].test_accuracy if self.entries else self.initial_accuracy
+        """Accuracy on the test samples when they were last evaluated."""
+        return self.figure("test_accuracy")
 
     @property
     def loss(self) -> float:
-        """Cross-entropy on the test samples after the last round [nat]."""
-        return self.entries[-1].test_loss if self.entries else self.initial_loss
+        """Cross-entropy on the test samples when they were last evaluated [nat]."""
+        return next((e.test_loss for e in reversed(self.entries) if _judged(e)), self.initial_loss)
+
+    def figure(self, name: str) -> float:
+        """Return a number of the last round in which it was evaluated.
+
+        Parameters
+        ----------
+        name : str
+            A column of the table of rounds, as "test_accuracy" or "private_accuracy".
+
+        Returns
+        -------
+        float
+            NaN if it is not known yet.
+
+        Raises
+        ------
+        OptionError
+            If the rounds have no such number.
+        """
+        for entry in reversed(self.entries):
+            value = entry.figures[name] if name in entry.figures else getattr(entry, name, None)
+            if value is None:
+                known = ["test_accuracy", "test_loss", "train_loss", *entry.figures]
+                raise OptionError(f"target: rounds have no {name!r}, choose from {', '.join(known)}")
+            if not math.isnan(value):
+                return float(value)
+        initial = {"test_accuracy": self.initial_accuracy, "test_loss": self.initial_loss, **self.initial}
+        return float(initial.get(name, math.nan))
 
     @property
     def change(self) -> float:
@@ -169,7 +228,7 @@ class Ledger:
         Parameters
         ----------
         per : {"round", "device"}, default "round"
-            One row per round, round 0 being the initial model; or one per round and device.
+            One row per round, round 0 being the initial model and what preparations took; or one per round and device.
 
         Returns
         -------
@@ -179,7 +238,7 @@ class Ledger:
             ``compute_energy_j``, ``upload_energy_j``, ``energy_j`` (of this round), ``train_loss`` (over the batches,
             before their steps), ``test_loss``, ``test_accuracy``, and what plan and scheme add: with FEEL's slots
             ``learning_efficiency`` [1/s]. Per device: ``batchsize``, ``arrived`` and the times and energies of
-            :class:`~learning.radio.link.Sent`.
+            :class:`~learning.radio.base.Sent`.
 
         Raises
         ------
@@ -194,18 +253,19 @@ class Ledger:
             raise OptionError(f"unknown rows {per!r}, choose from round, device")
         rows: list[dict[str, float]] = [
             {
-                "seconds": 0.0,
-                "round_latency_s": 0.0,
+                "seconds": self.before.seconds,
+                "round_latency_s": self.before.seconds,
                 "batchsize": 0,
                 "arrived": 0,
-                "uplink_bits": 0.0,
-                "downlink_bits": 0.0,
+                "uplink_bits": self.before.uplink_bits,
+                "downlink_bits": self.before.downlink_bits,
                 "compute_energy_j": 0.0,
                 "upload_energy_j": 0.0,
-                "energy_j": 0.0,
+                "energy_j": self.before.energy_j,
                 "train_loss": math.nan,
                 "test_loss": self.initial_loss,
                 "test_accuracy": self.initial_accuracy,
+                **self.initial,
             }
         ]
         for entry in self.entries:
@@ -265,3 +325,8 @@ class Ledger:
         buffer = io.StringIO()
         self.to_frame(per).to_csv(buffer)
         return buffer.getvalue()
+
+
+def _judged(entry: Entry) -> bool:
+    """Whether the judge evaluated after the round: an accuracy is a number even where the loss is none any more."""
+    return not math.isnan(entry.test_accuracy)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from learning.options import real, whole
-from learning.radio.link import Sent
-from learning.runs.ledger import HARDWARE, Ledger
-from radioopt.base.errors import ProblemError
+from learning.radio.base import Sent
+from learning.runs.ledger import HARDWARE, LOWER, Ledger
+from radioopt.base.errors import OptionError, ProblemError
 
 #: rounds of a run that is limited by nothing else
 DEFAULT_ROUNDS = 200
@@ -16,12 +17,15 @@ DEFAULT_ROUNDS = 200
 
 @dataclass(frozen=True)
 class Limits:
-    """When a run ends: after so many rounds, so much simulated time [s] or energy [J], at an accuracy, or at rest."""
+    """When a run ends: after so many rounds, so much simulated time [s] or energy [J], at a target, or at rest.
+
+    Targets are numbers of the table of rounds, by name; all of them have to be reached.
+    """
 
     rounds: float
     seconds: float
     joules: float
-    target_accuracy: float
+    targets: Mapping[str, float]
     epsilon: float
 
     @classmethod
@@ -31,25 +35,35 @@ class Limits:
         seconds: float | None,
         joules: float | None,
         target_accuracy: float | None,
+        target: Mapping[str, float] | None,
         epsilon: float | None,
     ) -> Limits:
         """Check the limits that are given; the others never bind."""
         if rounds is None and seconds is None and joules is None:
             rounds = DEFAULT_ROUNDS
+        targets: dict[str, float] = {}
+        if target_accuracy is not None:
+            targets["test_accuracy"] = real("target_accuracy", target_accuracy, high=1.0, closed=True)
+        if not isinstance(target, Mapping | None):
+            raise OptionError(
+                f"target: expected numbers by name, as {{'private_accuracy': 0.9}}, got {target!r}"
+            )
+        for name, value in (target or {}).items():
+            targets[name] = real(f"target: {name}", value)
         return cls(
             math.inf if rounds is None else whole("rounds", rounds),
             math.inf if seconds is None else real("seconds", seconds),
             math.inf if joules is None else real("joules", joules),
-            math.inf
-            if target_accuracy is None
-            else real("target_accuracy", target_accuracy, high=1.0, closed=True),
+            targets,
             0.0 if epsilon is None else real("epsilon", epsilon),
         )
 
     def reached(self, ledger: Ledger) -> str | None:
         """Name the reason to end after the rounds done, if there is one."""
-        if ledger.accuracy >= self.target_accuracy:
-            return "target_accuracy"
+        if self.targets and all(
+            _good(name, ledger.figure(name), goal) for name, goal in self.targets.items()
+        ):
+            return "target_accuracy" if list(self.targets) == ["test_accuracy"] else "target"
         if not math.isfinite(ledger.loss):
             return "diverged"
         if ledger.change < self.epsilon:
@@ -80,3 +94,7 @@ class Limits:
         if self.rounds < math.inf:
             return len(ledger)
         return ledger.seconds if self.seconds < math.inf else ledger.energy_j
+
+
+def _good(name: str, value: float, goal: float) -> bool:
+    return value <= goal if name in LOWER else value >= goal

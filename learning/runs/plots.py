@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,12 +10,9 @@ import numpy as np
 from radioopt.base.errors import require
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-    from learning.loop import TrainingResult
-    from learning.runs.read import RunComparison
-    from learning.study.compare import Comparison
 
 #: colours that stay apart in print and for the colour-blind (P. Tol's "bright" scheme)
 COLORS = ("#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#bbbbbb")
@@ -23,13 +20,17 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 LINES = ("-", "--", ":", "-.")
 
 
-def plot_training(result: TrainingResult) -> Figure:
+def plot_training(frame: pd.DataFrame, config: Mapping[str, Any], energy: str) -> Figure:
     """Draw accuracy and loss of one run over simulated time.
 
     Parameters
     ----------
-    result : TrainingResult
-        A run.
+    frame : pandas.DataFrame
+        A row per round, as of :meth:`learning.Ledger.to_frame`.
+    config : mapping
+        Settings of the run.
+    energy : str
+        Energy of all devices, in words.
 
     Returns
     -------
@@ -43,7 +44,6 @@ def plot_training(result: TrainingResult) -> Figure:
         If matplotlib is not installed.
     """
     figure = _figure(figsize=(10.0, 4.0))
-    frame, config = result.to_frame(), result.config
     accuracy, loss = figure.subplots(1, 2)
     (judged,) = accuracy.plot(frame["seconds"], frame["test_accuracy"], color=COLORS[0])
     if "local_accuracy" in frame:
@@ -52,8 +52,8 @@ def plot_training(result: TrainingResult) -> Figure:
         judged.set_label("after the download")
         accuracy.legend(frameon=False, loc="lower right")
     accuracy.set(xlabel="simulated time [s]", ylabel="accuracy on test samples", ylim=(0.0, 1.0))
-    if config["target_accuracy"] is not None:
-        _target_line(accuracy, config["target_accuracy"])
+    if "test_accuracy" in config["targets"]:
+        _target_line(accuracy, config["targets"]["test_accuracy"])
     for name, color in (("train_loss", COLORS[3]), ("test_loss", COLORS[0])):
         loss.plot(frame["seconds"], frame[name], color=color, label=name.replace("_", " "))
     loss.set(xlabel="simulated time [s]", ylabel="cross-entropy [nat]", ylim=(0.0, None))
@@ -61,17 +61,16 @@ def plot_training(result: TrainingResult) -> Figure:
     for axes in (accuracy, loss):
         axes.set_xlim(0.0, None)
         axes.grid(alpha=0.3)
-    ledger = result.ledger
     figure.suptitle(
         f"{config['scheme']['name']}, policy {config['policy']}, {config['data']} ({config['partition']}), "
-        f"seed {config['seed']}: {len(ledger)} rounds, {ledger.seconds:.5g} s, "
-        f"{ledger.energy_text.partition(' (')[0]}",
+        f"seed {config['seed']}: {len(frame) - 1} rounds, "
+        f"{frame['seconds'].iloc[-1]:.5g} s, {energy}",
         fontsize="medium",
     )
     return figure
 
 
-def plot_comparison(comparison: Comparison) -> Figure:
+def plot_comparison(comparison: Any) -> Figure:
     """Draw accuracy over simulated time, a thin line per run and a colour per policy.
 
     Parameters
@@ -124,7 +123,7 @@ def plot_comparison(comparison: Comparison) -> Figure:
     return figure
 
 
-def plot_runs(comparison: RunComparison, targets: Sequence[float]) -> Figure:
+def plot_runs(comparison: Any, targets: Sequence[float]) -> Figure:
     """Draw the accuracy of saved runs over simulated time and over the energy of all devices.
 
     Parameters

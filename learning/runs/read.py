@@ -16,6 +16,7 @@ import numpy as np
 from learning.options import real
 from learning.runs.folder import CURVES, MANIFEST, METRICS, is_unfinished
 from learning.runs.ledger import HARDWARE
+from learning.runs.manifest import PER_RUN
 from radioopt.base.errors import OptionError, ProblemError
 
 if TYPE_CHECKING:
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 
 #: accuracies that are targets by themselves, where no others are asked for
 LEVELS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.98, 0.99)
-#: settings that differ between runs of the same kind
-PER_RUN = ("seed", "fingerprints")
 NEEDED = ("seconds", "energy_j", "test_accuracy")
 
 

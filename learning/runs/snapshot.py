@@ -92,6 +92,8 @@ class Writer:
             plain = value.detach().cpu().contiguous()
             kind = str(plain.dtype).removeprefix("torch.")
             return {"tensor": [kind, list(plain.shape), *self._store(_bytes_of(plain))]}
+        if isinstance(value, torch.device):
+            return {"torch device": str(value)}
         if isinstance(value, np.random.Generator):
             return {"generator": self.tree(generator_state(value), where)}
         if isinstance(value, torch.Generator):
@@ -131,10 +133,14 @@ class Reader:
         The block of the writer.
     outside : mapping of str to object
         The objects of the same names as when writing.
+    device : torch.device or str, default "cpu"
+        Where tensors go.
     """
 
-    def __init__(self, block: bytes, outside: Mapping[str, object]) -> None:
-        self._block, self._outside = block, outside
+    def __init__(
+        self, block: bytes, outside: Mapping[str, object], device: torch.device | str = "cpu"
+    ) -> None:
+        self._block, self._outside, self._device = block, outside, device
         self._met: list[object] = []
 
     def value(self, tree: Any) -> Any:
@@ -166,7 +172,9 @@ class Reader:
         if kind == "tensor":
             name, shape, start, length = content
             data = np.frombuffer(bytearray(self._bytes(start, length)), np.uint8)
-            return torch.from_numpy(data).view(getattr(torch, name)).reshape(shape)
+            return torch.from_numpy(data).view(getattr(torch, name)).reshape(shape).to(self._device)
+        if kind == "torch device":
+            return torch.device(content)
         if kind == "generator":
             state = self.value(content)
             generator = np.random.Generator(getattr(np.random, state["state"]["bit_generator"])())

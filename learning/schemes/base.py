@@ -1,46 +1,110 @@
-"""What every scheme is: hooks that the loop calls, without a loop, a clock or a ledger of its own."""
+"""What every scheme is: what devices and server do in a round, without a loop, a clock or a radio of its own."""
 
 from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from dataclasses import fields
+from typing import Any, ClassVar, Generic, TypeVar
 
-from learning.radio.base import Allocator, Payload
-from learning.radio.link import Link, Sent, TdmaLink
-from learning.radio.tdma import BatchsizeAllocator, Policy
-from learning.task import State, Task, distance
+import torch
+from torch import Tensor
+
+from learning.crew import Crew, Order, Turn
+from learning.messages import Message, Wire
+from learning.models.weights import Rows, Sums, distance, stack
+from learning.radio.base import Plan, Work
+from learning.task import Cohort, State, Task
 from radioopt.base.errors import ProblemError
-from radioopt.scenario import Scenario
-
-if TYPE_CHECKING:
-    from learning.local.timing import StepTimes
 
 StateT = TypeVar("StateT", bound=State)
 
 
 class Scheme(ABC, Generic[StateT]):
-    """A federated learning scheme as a set of hooks.
+    """A federated learning scheme: hooks on the devices, and hooks on the server.
 
     A round is, in this order::
 
-        plan = allocator(devices, rng)
-        state = scheme.prepare(state, plan)
-        updates = scheme.local(state, plan)
-        sent = link.transmit(scheme.payload(state, plan), plan, rng)
-        state = scheme.aggregate(state, updates, sent)
-        accuracy, loss = scheme.evaluate(state)
+        for some devices after others:                            # any grouping gives the same
+            own, message = scheme.local(own, cohort, order)       # on the devices
+            scheme.gather(sums, state, cohort, message, order, arrived)
+        state, answer = scheme.combine(state, sums, round)        # on the server
+        own = scheme.hear(own, cohort, answer)                    # on the devices that receive it
 
-    Hooks return new states and never change the one they got. What a scheme is set to are attributes of the
-    object, fixed before the run; what it learns is in the state, and in the state only, since that is what a
-    checkpoint keeps. Who arrived is the link's to say: where nobody did, :meth:`aggregate` keeps the old state. A
-    subclass implements :meth:`local` and :meth:`aggregate`; plan, allocator and link belong together and are
-    FEEL's unless overridden.
+    Hooks return new states and never change the one they got. A scheme is a frozen dataclass of its options; what it
+    learns is in the server's state and in the devices' rows, and there only, since that is what a checkpoint keeps. Who
+    arrives and who receives is the radio's to say. What devices keep between rounds are named tensors with the device
+    as the first axis: the weights of their models under their own names, anything else with a ``/`` in its name.
+
+    A subclass implements :meth:`local` and :meth:`combine`; the rest has defaults for one global model whose weights go
+    up and come down.
     """
 
-    def start(self, task: Task) -> StateT:
-        """Return the state before the first round; refuse a model that the scheme cannot train.
+    #: name of the radio, unless another is given
+    radio: ClassVar[str] = "tdma"
+    #: name of the judge, unless another is given
+    judge: ClassVar[str] = "global"
+    #: whether an answer replaces all that a device keeps, so that nothing need be kept until then
+    replaces: ClassVar[bool] = False
+
+    # -- declared before the run ------------------------------------------------------------------
+
+    @abstractmethod
+    def work(self, task: Task) -> Work:
+        """Return what devices and server compute in a round, for the plan and the clock.
+
+        Parameters
+        ----------
+        task : Task
+            Data, partition and model.
+
+        Returns
+        -------
+        Work
+            Batch sizes of the local steps, or none where the plan says how large a batch is.
+        """
+
+    def wire(self, task: Task) -> Wire:
+        """Return what is sent in a round: all weights each way, unless overridden.
+
+        Parameters
+        ----------
+        task : Task
+            Data, partition and model.
+
+        Returns
+        -------
+        Wire
+            Numbers up from each device and down to it.
+        """
+        return Wire({"weights": task.num_values}, {"weights": task.num_values})
+
+    def sends(self, state: StateT, plan: Plan) -> Wire:
+        """Return what is sent in this round: what was declared, unless overridden.
+
+        Parameters
+        ----------
+        state : State
+            After the last round.
+        plan : Plan
+            What this round allots.
+
+        Returns
+        -------
+        Wire
+            Numbers up from each device and down to it.
+        """
+        return self.wire(state.task)
+
+    def footprint(self, task: Task, architecture: str) -> int:
+        """Count the numbers that a device takes in memory while it trains, which decides how many train at once."""
+        return sum(value.numel() for value in task.initial_values(architecture).values())
+
+    # -- on the server -----------------------------------------------------------------------------
+
+    def begin(self, task: Task) -> StateT:
+        """Return the server's state before the first round; refuse a model that the scheme cannot train.
 
         Parameters
         ----------
@@ -57,171 +121,172 @@ class Scheme(ABC, Generic[StateT]):
         ProblemError
             If the scheme cannot train this model.
         """
-        return cast(StateT, State(task, task.initial_parameters()))
+        return State(task, task.initial_values())  # type: ignore[return-value]
 
-    def planned_payload(self, task: Task, bits_per_parameter: float | None) -> Payload | None:
-        """Return what is sent in a round, for the allocator to plan with: one number per parameter each way.
-
-        Parameters
-        ----------
-        task : Task
-            Data, partition and model.
-        bits_per_parameter : float or None
-            Size of a number [bit]; None for the scenario's payload.
-
-        Returns
-        -------
-        Payload or None
-            None for the scenario's.
-        """
-        if bits_per_parameter is None:
-            return None
-        bits = bits_per_parameter * task.num_parameters
-        return Payload(bits, bits)
-
-    def allocator(self, policy: str | Policy, task: Task, bits_per_parameter: float | None) -> Allocator:
-        """Return what plans the rounds of this scheme: FEEL's batch sizes and slots unless overridden.
+    def shares(self, cohort: Cohort, order: Order) -> Tensor:
+        """Return the weight of each device in the mean: the samples that it holds, unless overridden.
 
         Parameters
         ----------
-        policy : str or callable
-            How to choose.
-        task : Task
-            Data, partition and model.
-        bits_per_parameter : float or None
-            Size of a number that is sent [bit]; None for the scenario's payload.
+        cohort : Cohort
+            Some devices.
+        order : Order
+            What the round told them.
 
         Returns
         -------
-        Allocator
-            Called once a round.
-
-        Raises
-        ------
-        OptionError
-            If there is no policy of that name.
+        Tensor, shape (k,)
+            At least 0.
         """
-        return BatchsizeAllocator(policy, task.sizes, self.planned_payload(task, bits_per_parameter))
+        return torch.from_numpy(cohort.sizes)
 
-    def timed(self, scenario: Scenario, times: StepTimes) -> Scenario:
-        """Put compute times that were measured into a scenario: into ``[feel]`` unless overridden.
+    def gather(
+        self, sums: Sums, state: StateT, cohort: Cohort, message: Message, order: Order, arrived: Tensor
+    ) -> None:
+        """Add what some devices sent to weighted sums: their values and losses by :meth:`shares`, unless overridden.
 
         Parameters
         ----------
-        scenario : Scenario
-            With modelled compute times.
-        times : StepTimes
-            From :func:`learning.local.timing.time_training`.
-
-        Returns
-        -------
-        Scenario
-            With these times on every device, and nothing else changed.
-
-        Raises
-        ------
-        ProblemError
-            If the scenario has no such table.
+        sums : Sums
+            Of the devices so far; changed.
+        state : State
+            After the last round.
+        cohort : Cohort
+            Some devices.
+        message : Message
+            What they sent, a row each.
+        order : Order
+            What the round told them.
+        arrived : Tensor of bool, shape (k,)
+            Whose message the server has.
         """
-        given = table_of(scenario, "feel")
-        dropped = {f"feel.{name}": None for name in ("cycles_per_sample", "update_cycles") if name in given}
-        measured = {f"feel.{name}": value for name, value in times.to_dict().items()}
-        return scenario.replace({"feel.compute": "gpu", **dropped, **measured})
+        shares = self.shares(cohort, order) * arrived
+        message.into(sums, shares)
+        if "loss" in message.notes:
+            sums.count(
+                "loss", float((shares * torch.where(shares > 0, message.notes["loss"].cpu(), 0.0)).sum())
+            )
 
-    def link(self) -> Link:
-        """Return the link that carries its updates unless another is given: TDMA unless overridden."""
-        return TdmaLink()
-
-    def prepare(self, state: StateT, plan: Any) -> StateT:
-        """Exchange or add data before the training of a round; nothing unless overridden.
+    @abstractmethod
+    def combine(self, state: StateT, sums: Sums, round: int) -> tuple[StateT, Message | None]:
+        """Make the answer of what arrived.
 
         Parameters
         ----------
         state : State
             After the last round.
-        plan : Plan
-            Batch sizes and whatever else the round allots.
+        sums : Sums
+            Of all devices that arrived; of total 0 if none did.
+        round : int
+            Number of the round, from 1 on.
+
+        Returns
+        -------
+        state : State
+            After this round, with the loss over what was trained with.
+        answer : Message or None
+            For the devices; None if there is nothing to say.
+        """
+
+    # -- on the devices ----------------------------------------------------------------------------
+
+    def join(self, cohort: Cohort) -> Rows:
+        """Return what devices have before the first round: the initial weights, unless overridden.
+
+        Parameters
+        ----------
+        cohort : Cohort
+            Some devices.
+
+        Returns
+        -------
+        mapping of str to Tensor
+            Shapes (k, ...).
+        """
+        return stack(cohort.initial_values(), len(cohort))
+
+    @abstractmethod
+    def local(self, own: Rows, cohort: Cohort, order: Order) -> tuple[Rows, Message]:
+        """Train on some devices.
+
+        Parameters
+        ----------
+        own : mapping of str to Tensor
+            What they keep, shapes (k, ...).
+        cohort : Cohort
+            The devices and what they hold. Draw from ``cohort.rngs(purpose, order.round)`` and nothing else.
+        order : Order
+            What the round tells them.
+
+        Returns
+        -------
+        own : mapping of str to Tensor
+            After their training.
+        message : Message
+            What they send, a row each; as many numbers as :meth:`sends` declares.
+        """
+
+    def hear(self, own: Rows, cohort: Cohort, answer: Message) -> Rows:
+        """Take the server's answer: its weights, unless overridden.
+
+        Parameters
+        ----------
+        own : mapping of str to Tensor
+            What the devices keep, shapes (k, ...).
+        cohort : Cohort
+            Those that receive the answer.
+        answer : Message
+            From the server.
+
+        Returns
+        -------
+        mapping of str to Tensor
+            What they have now.
+        """
+        return {**own, **stack(answer.values, len(cohort))}
+
+    # -- the round ---------------------------------------------------------------------------------
+
+    def round(self, state: StateT, crew: Crew, turn: Turn) -> StateT:
+        """Do a round: up from all devices and down again, unless overridden.
+
+        Parameters
+        ----------
+        state : State
+            After the last round.
+        crew : Crew
+            The devices.
+        turn : Turn
+            What the radio says of it.
 
         Returns
         -------
         State
-            To train with.
+            After this round.
         """
+        sums = Sums()
+        declared = self.sends(state, turn.plan).numbers
+        for cohort, message in crew.train(turn):
+            self._check(message.numbers(rows=True), declared[0], "a device sends")
+            arrived = torch.from_numpy(turn.sent.arrived[cohort.devices])
+            self.gather(sums, state, cohort, message, turn.order(cohort), arrived)
+        state, answer = self.combine(state, sums, turn.round)
+        if answer is not None and turn.sent.received.any():
+            self._check(answer.numbers(rows=False), declared[1], "the server sends")
+            crew.hear(answer, turn.sent.received)
         return state
 
-    def payload(self, state: StateT, plan: Any) -> Payload:
-        """Return what is sent in this round: what was planned for, unless overridden.
+    def _check(self, sent: int, declared: int, who: str) -> None:
+        if sent != declared:
+            raise ProblemError(
+                f"{type(self).__name__}: {who} {sent} numbers and is charged for {declared}: let wire() say what is "
+                "sent"
+            )
 
-        Parameters
-        ----------
-        state : State
-            After :meth:`prepare`.
-        plan : Plan
-            Batch sizes and whatever else the round allots.
-
-        Returns
-        -------
-        Payload
-            Bits up from each device, and down to each device.
-        """
-        planned: Payload = plan.payload
-        return planned
-
-    @abstractmethod
-    def local(self, state: StateT, plan: Any) -> Any:
-        """Compute what every device uploads, all devices at once.
-
-        Parameters
-        ----------
-        state : State
-            After :meth:`prepare`.
-        plan : Plan
-            Batch sizes and whatever else the round allots.
-
-        Returns
-        -------
-        object
-            The updates, for :meth:`aggregate`.
-        """
-
-    @abstractmethod
-    def aggregate(self, state: StateT, updates: Any, sent: Sent) -> StateT:
-        """Combine the updates that arrived.
-
-        Parameters
-        ----------
-        state : State
-            After :meth:`prepare`.
-        updates : object
-            From :meth:`local`.
-        sent : Sent
-            Whose updates arrived.
-
-        Returns
-        -------
-        State
-            After the round, with the loss over what was trained with.
-        """
-
-    def evaluate(self, state: StateT) -> tuple[float, float]:
-        """Judge a model on the test samples: the one that the state names, unless overridden.
-
-        Parameters
-        ----------
-        state : State
-            After a round.
-
-        Returns
-        -------
-        accuracy : float
-            In [0, 1].
-        loss : float
-            Mean cross-entropy [nat].
-        """
-        return state.task.evaluate(state.judged)
+    # -- what is told of it -----------------------------------------------------------------------
 
     def change(self, before: StateT, after: StateT) -> float:
-        r"""Measure the relative change over a round: of the weights, :math:`|G - G'| / |G'|`, unless overridden.
+        r"""Measure the relative change over a round: of the global weights, :math:`|G - G'| / |G'|`, unless overridden.
 
         Parameters
         ----------
@@ -258,15 +323,5 @@ class Scheme(ABC, Generic[StateT]):
         return {}
 
     def settings(self) -> dict[str, Any]:
-        """Return the scheme's attributes, for the manifest of a run."""
-        return dict(vars(self))
-
-
-def table_of(scenario: Scenario, family: str) -> dict[str, Any]:
-    """Return the table of a scenario that measured times go into, or refuse one without it."""
-    found: dict[str, Any] | None = scenario.to_dict().get(family)
-    if found is None:
-        raise ProblemError(
-            f"compute: the scenario has no table [{family}] to put measured times into: add one"
-        )
-    return found
+        """Return the scheme's options, for the manifest of a run."""
+        return {item.name: getattr(self, item.name) for item in fields(self)}  # type: ignore[arg-type]

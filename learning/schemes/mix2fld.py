@@ -9,13 +9,13 @@ import numpy as np
 
 from learning.options import choose, real, whole
 from learning.schemes.distillation import Fld
-from learning.schemes.seeds import Seeds, assigned_labels, mixed, random_labels, unmixed
-from learning.task import Task
+from learning.schemes.seeds import Seeds, histogram, mixed, unmixed
+from learning.task import Cohort
 from radioopt.base.errors import OptionError
-from radioopt.mix2fld import inverse_ratios, mixup_matrix
+from radioopt.mix2fld import assigned_labels, inverse_ratios, mixup_matrix, random_labels
 
 
-@dataclass(eq=False, kw_only=True)
+@dataclass(frozen=True)
 class MixFld(Fld):
     r"""MixFLD: FLD on mixed seed samples.
 
@@ -34,18 +34,15 @@ class MixFld(Fld):
     Section III-B, (6).
     """
 
-    #: others that a seed is to be unmixed with
-    augmentation = 1
-
     ratio: float | Sequence[float] = 0.1
     labels: str = "random"
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if isinstance(self.ratio, Sequence) and not isinstance(self.ratio, str):
-            self.ratio = [float(value) for value in mixup_matrix(self.ratio)[0]]
+            object.__setattr__(self, "ratio", [float(value) for value in mixup_matrix(self.ratio)[0]])
         else:
-            self.ratio = real("ratio", self.ratio, high=0.5)
+            object.__setattr__(self, "ratio", real("ratio", self.ratio, high=0.5))
         choose("labels", self.labels, {"assigned": 0, "random": 1})
 
     @property
@@ -53,17 +50,24 @@ class MixFld(Fld):
         """Mixing ratios of the samples of a seed."""
         return [self.ratio, 1.0 - self.ratio] if isinstance(self.ratio, float) else list(self.ratio)
 
-    def make_seeds(self, task: Task, count: int, rng: np.random.Generator) -> Seeds:
-        """Mix what the devices upload; see :meth:`Fld.make_seeds`."""
-        size = len(self.ratios)
+    @property
+    def groups(self) -> int:
+        """Others that a seed is to be unmixed with."""
+        return 1
+
+    def make_seeds(self, cohort: Cohort, count: int) -> Seeds:
+        """Mix what some devices upload; see :meth:`Fld.make_seeds`."""
+        task, size, rngs = cohort.task, len(self.ratios), cohort.rngs("seeds", 1)
         if self.labels == "random":
-            labels = random_labels(task, count, size, rng)
-        else:
-            labels = assigned_labels(task, count, size, self.augmentation, rng)
-        return mixed(task, labels, self.ratios, rng)
+            labels = random_labels(histogram(task, cohort.devices), count, size, rngs)
+        else:  # by the server, which knows who holds which labels
+            everybody = histogram(task, np.arange(len(task.parts)))
+            labels = assigned_labels(everybody, count, size, self.groups, task.streams.at("seeds", 1))
+            labels = labels[cohort.devices]
+        return mixed(cohort, labels, self.ratios, rngs)
 
 
-@dataclass(eq=False, kw_only=True)
+@dataclass(frozen=True)
 class Mix2Fld(MixFld):
     r"""Mix2FLD: MixFLD whose server unmixes the seeds across devices, into samples of one label each.
 
@@ -95,12 +99,17 @@ class Mix2Fld(MixFld):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.augmentation = whole("augmentation", self.augmentation)
+        whole("augmentation", self.augmentation)
         if len(self.ratios) > 2 and self.augmentation > 1:
             raise OptionError(
                 f"augmentation: expected 1 for {len(self.ratios)} ratios, got {self.augmentation}"
             )
         inverse_ratios(self.ratios)
+
+    @property
+    def groups(self) -> int:
+        """Others that a seed is to be unmixed with."""
+        return self.augmentation
 
     def take_seeds(self, seeds: Seeds) -> Seeds:
         """Unmix the seeds that arrived."""

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from learning.loop import TrainingResult, train
 from learning.options import label, real, whole
 from learning.progress import progress_bar
-from learning.radio.tdma import Policy
 from learning.runs.checkpoint import EVERY
 from learning.runs.ledger import HARDWARE
+from learning.runs.manifest import PER_RUN
+from learning.runs.result import TrainingResult
+from learning.training import train
 from radioopt.base.errors import OptionError, require
 from radioopt.base.quantity import shorten
 from radioopt.scenario import Scenario
@@ -26,12 +27,10 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-ALL_POLICIES = ("optimal", "online", "full", "random")
+DEFAULT_POLICIES = ("optimal", "online", "full", "random")
 
 #: settings that policies cannot have of their own
 SHARED = {"target_accuracy", "seconds", "seed", "data", "checkpoint", "every", "progress"}
-#: settings that differ from run to run of a comparison
-OF_ONE_RUN = ("seed", "fingerprints")
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,6 +129,16 @@ class Comparison:
         """Return the runs, one row each."""
         return self.runs
 
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """Return the rounds of all runs, to be kept beside them."""
+        import pandas as pd
+
+        return {"curves.csv": pd.concat(self.curves, names=["policy", "seed"])}
+
+    def ended(self) -> dict[str, Any]:
+        """Return how it ended, for its manifest: nothing, as its runs ended each in its own way."""
+        return {}
+
     def plot(self) -> Figure:
         """Draw accuracy over simulated time; see :func:`learning.runs.plots.plot_comparison`."""
         from learning.runs.plots import plot_comparison
@@ -164,7 +173,7 @@ def compare(
     *,
     target_accuracy: float,
     seconds: float,
-    policies: Sequence[str | Policy] | Mapping[str, Mapping[str, Any]] = ALL_POLICIES,
+    policies: Sequence[Any] | Mapping[str, Mapping[str, Any]] = DEFAULT_POLICIES,
     seeds: int | Sequence[int] = 10,
     jobs: int = 1,
     checkpoints: str | os.PathLike[str] | None = None,
@@ -177,13 +186,13 @@ def compare(
     Parameters
     ----------
     scenario : Scenario or path-like
-        As for :func:`learning.loop.train`.
+        As for :func:`learning.train`.
     target_accuracy : float
         Accuracy on the test samples in (0, 1] at whose first evaluation the clock stops.
     seconds : float
         Budget of simulated time per run > 0 [s]. A run that does not reach the target counts as such.
     policies : sequence of str or callable, or mapping of str to mapping, optional
-        Policies of :func:`learning.loop.train`; the others are compared with the first. By default "optimal",
+        Policies of :func:`learning.train`; the others are compared with the first. By default "optimal",
         "online", "full" and "random". A mapping gives each a name and options of its own for ``train``;
         without "policy" among them the name is the policy.
     seeds : int or sequence of int, default 10
@@ -192,13 +201,13 @@ def compare(
         Processes that share the runs, by joblib; -1 takes all cores.
     checkpoints : path-like, optional
         Folder of a file per run, from which a comparison that was interrupted goes on; see
-        :func:`learning.loop.train`.
+        :func:`learning.train`.
     every : int, default 10
         Rounds >= 1 from one checkpoint to the next.
     progress : bool, default True
         Show a bar, on a terminal, if it takes longer than a second.
     **train_options
-        Whatever else :func:`learning.loop.train` takes, the same for all runs.
+        Whatever else :func:`learning.train` takes, the same for all runs.
 
     Returns
     -------
@@ -208,10 +217,10 @@ def compare(
     Raises
     ------
     OptionError
-        As :func:`learning.loop.train`; or if there is no policy, no seed, or one of them twice, or one has a
+        As :func:`learning.train`; or if there is no policy, no seed, or one of them twice, or one has a
         target, a budget, a seed or data of its own; or if `jobs` is neither positive nor -1.
     ProblemError
-        As :func:`learning.loop.train`.
+        As :func:`learning.train`.
 
     Notes
     -----
@@ -271,7 +280,7 @@ def compare(
         for done, ((name, seed), result) in enumerate(zip(keys, results, strict=True), start=1):
             rows.append({"policy": name, "seed": seed} | _measured(result, target_accuracy))
             curves[name, seed] = result.to_frame()
-            configs.setdefault(name, {k: v for k, v in result.config.items() if k not in OF_ONE_RUN})
+            configs.setdefault(name, {k: v for k, v in result.config.items() if k not in PER_RUN})
             report(done, f"{name}, seed {seed}")
     import pandas as pd
 

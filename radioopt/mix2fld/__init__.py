@@ -1,6 +1,7 @@
 """Mix2FLD: outputs up, weights down, and samples that are mixed at devices and unmixed across them (Oh et al.)."""
 
 from radioopt.mix2fld import solver as _solver  # noqa: F401 (registers the method)
+from radioopt.mix2fld.grouping import assigned_labels, grouped, random_labels
 from radioopt.mix2fld.mixup import (
     inverse_mixup,
     inverse_ratios,
@@ -18,6 +19,8 @@ __all__ = [
     "Payload",
     "RoundPlanProblem",
     "RoundPlanSolution",
+    "assigned_labels",
+    "grouped",
     "inverse_mixup",
     "inverse_ratios",
     "mixup",
@@ -25,5 +28,6 @@ __all__ = [
     "mixup_matrix",
     "most_pairs",
     "pair_symmetric",
+    "random_labels",
     "sample_privacy",
 ]

@@ -1,0 +1,173 @@
+"""The crew: the devices of a run, whose hooks are called group by group, in chunks that fit the cache."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from learning.messages import Message
+from learning.models.weights import Bank, Rows
+from learning.radio.base import Plan, Sent
+from learning.task import Cohort, IntArray, Task
+
+if TYPE_CHECKING:
+    from learning.schemes.base import Scheme
+
+#: numbers of all devices of a chunk together, weights and samples of a step: what a core's cache holds
+CHUNK_NUMBERS = 2_000_000
+#: devices of a chunk at the least, below which stacking them gains nothing
+CHUNK_DEVICES = 8
+
+
+class Order(NamedTuple):
+    """What a round tells some devices.
+
+    Attributes
+    ----------
+    round : int
+        Number of the round, from 1 on.
+    batchsize : ndarray of int64, shape (k,)
+        Samples that each of them is to train with, repetitions counted.
+    told : mapping of str to int
+        What else the plan says, the same for all.
+    """
+
+    round: int
+    batchsize: IntArray
+    told: Any
+
+
+class Turn(NamedTuple):
+    """A round as far as the radio goes: known before anybody trains, as it does not depend on what is sent.
+
+    Attributes
+    ----------
+    round : int
+        Number of the round, from 1 on.
+    plan : Plan
+        What it allots.
+    sent : Sent
+        Who arrives and who receives.
+    """
+
+    round: int
+    plan: Plan
+    sent: Sent
+
+    def order(self, cohort: Cohort) -> Order:
+        """Return what the round tells some devices."""
+        return Order(self.round, self.plan.batchsize[cohort.devices], self.plan.told())
+
+
+#: looks at the devices' state right after their local training
+Watch = Callable[[Cohort, Rows], None]
+
+
+class Crew:
+    """All devices of a run in this process.
+
+    Parameters
+    ----------
+    scheme : Scheme
+        Whose hooks are called.
+    task : Task
+        What is learnt from what.
+    at_once : int, optional
+        Devices of a chunk >= 1. By default as many as fit the cache. It changes nothing in what they compute.
+
+    Attributes
+    ----------
+    banks : dict of str to Bank
+        What devices keep between rounds, by architecture.
+    watch : callable or None
+        Called with each cohort and its state right after the local training.
+    """
+
+    def __init__(self, scheme: Scheme[Any], task: Task, at_once: int | None = None) -> None:
+        self.scheme, self.task = scheme, task
+        self.watch: Watch | None = None
+        kinds = list(dict.fromkeys(task.uses))
+        groups = [devices for kind in kinds for devices in _chunks(scheme, task, kind, at_once)]
+        self._chunks = [task.cohort(devices) for devices in groups]
+        self.banks: dict[str, Bank] = {}
+        for kind in kinds:
+            everybody = np.flatnonzero(np.array(task.uses) == kind)
+            joined = [(c.devices, scheme.join(c)) for c in self._chunks if c.architecture == kind]
+            self.banks[kind] = Bank(everybody).put_all(joined)
+
+    def train(self, turn: Turn) -> Iterator[tuple[Cohort, Message]]:
+        """Let all devices train, cohort after cohort.
+
+        Parameters
+        ----------
+        turn : Turn
+            The round.
+
+        Yields
+        ------
+        cohort : Cohort
+            Some devices.
+        message : Message
+            What they send, a row each.
+        """
+        kept: dict[str, list[tuple[IntArray, Rows]]] = {kind: [] for kind in self.banks}
+        for cohort in self._chunks:
+            bank = self.banks[cohort.architecture]
+            own, message = self.scheme.local(bank.of(cohort.devices), cohort, turn.order(cohort))
+            if self.watch is not None:
+                self.watch(cohort, own)
+            keeps = np.ones(len(cohort), np.bool_)
+            if self.scheme.replaces:  # the answer is all that they will have: no need to keep anything
+                keeps = ~turn.sent.received[cohort.devices]
+            if keeps.all():
+                kept[cohort.architecture].append((cohort.devices, own))
+            elif keeps.any():
+                some = np.flatnonzero(keeps)
+                rows = {name: value[some] for name, value in own.items()}
+                kept[cohort.architecture].append((cohort.devices[some], rows))
+            del own
+            yield cohort, message
+        for kind, groups in kept.items():
+            bank = self.banks[kind]
+            if self.scheme.replaces:
+                bank = bank.drop(bank.devices[turn.sent.received[bank.devices]])
+            self.banks[kind] = bank.put_all(groups)
+
+    def hear(self, answer: Message, received: np.ndarray[Any, np.dtype[np.bool_]]) -> None:
+        """Bring the server's answer to those who receive it.
+
+        Parameters
+        ----------
+        answer : Message
+            From the server.
+        received : ndarray of bool, shape (K,)
+            Who receives it.
+        """
+        for kind, bank in self.banks.items():
+            devices = bank.devices[received[bank.devices]]
+            if devices.size:
+                heard = self.scheme.hear(bank.of(devices), self.task.cohort(devices), answer)
+                self.banks[kind] = bank.put(devices, heard)
+
+    def states(self) -> Iterator[tuple[Cohort, dict[str, Any]]]:
+        """Go through what devices keep, cohort by cohort.
+
+        Yields
+        ------
+        cohort : Cohort
+            Some devices.
+        own : dict of str to Tensor
+            Their rows.
+        """
+        for cohort in self._chunks:
+            yield cohort, self.banks[cohort.architecture].of(cohort.devices)
+
+
+def _chunks(scheme: Scheme[Any], task: Task, kind: str, at_once: int | None) -> list[IntArray]:
+    devices = np.flatnonzero(np.array(task.uses) == kind)
+    if at_once is None:
+        at_once = max(CHUNK_DEVICES, CHUNK_NUMBERS // max(1, scheme.footprint(task, kind)))
+    count = -(-devices.size // at_once)
+    return np.array_split(devices, count)

@@ -1,0 +1,320 @@
+"""Judges: whose models are evaluated after a round, on which samples, by which numbers, and how often."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from learning.crew import Crew
+from learning.models.weights import Rows, Sums, Weights, of_device
+from learning.options import choose, whole
+from learning.task import Cohort, State, Task
+from radioopt.base.errors import OptionError
+
+#: named numbers of a round
+Figures = dict[str, float]
+#: from outputs (N, L) and labels (N,) to a number
+Measure = Callable[[Tensor, Tensor], float]
+
+
+def accuracy(outputs: Tensor, y: Tensor) -> float:
+    """Return the share of samples whose largest output is that of their label."""
+    return float((outputs.argmax(1) == y).double().mean())
+
+
+def loss(outputs: Tensor, y: Tensor) -> float:
+    """Return the mean cross-entropy [nat]."""
+    return float(functional.cross_entropy(outputs, y))
+
+
+def top5(outputs: Tensor, y: Tensor) -> float:
+    """Return the share of samples whose label is among the five largest outputs."""
+    best = outputs.topk(min(5, outputs.shape[1]), 1).indices
+    return float((best == y[:, None]).any(1).double().mean())
+
+
+def brier(outputs: Tensor, y: Tensor) -> float:
+    """Return the mean squared distance of the probabilities from the labels, the Brier score."""
+    return float((outputs.softmax(1) - functional.one_hot(y, outputs.shape[1])).square().sum(1).mean())
+
+
+def rmse(outputs: Tensor, y: Tensor) -> float:
+    """Return the root of the mean squared difference of the probabilities from the labels, over samples and classes."""
+    return float((outputs.softmax(1) - functional.one_hot(y, outputs.shape[1])).square().mean().sqrt())
+
+
+MEASURES: dict[str, Measure] = {
+    "accuracy": accuracy,
+    "loss": loss,
+    "top5": top5,
+    "brier": brier,
+    "rmse": rmse,
+}
+
+
+@dataclass(frozen=True)
+class Judge(ABC):
+    """Whose models are evaluated.
+
+    Parameters
+    ----------
+    judge_every : int, default 1
+        Rounds >= 1 from one evaluation to the next; the others have NaN in the table.
+    measures : str, default ""
+        More numbers, with commas between: "top5", "brier", "rmse"; each a column ``test_...``.
+    private : bool, default False
+        Whether every device's model is judged on the test samples with its own labels too: ``private_accuracy``.
+
+    Raises
+    ------
+    OptionError
+        If there is no measure of that name, or a number is out of its range.
+    """
+
+    judge_every: int = 1
+    measures: str = ""
+    private: bool = False
+
+    def __post_init__(self) -> None:
+        whole("judge_every", self.judge_every)
+        for name in self.more:
+            choose("measures", name, MEASURES)
+        if not isinstance(self.private, bool):
+            raise OptionError(f"private: expected true or false, got {self.private!r}")
+
+    @property
+    def more(self) -> list[str]:
+        """Names of the measures beside accuracy and loss."""
+        return [name.strip() for name in self.measures.split(",") if name.strip()]
+
+    def watcher(self, task: Task) -> Watcher | None:
+        """Return what looks at the devices right after their local training, if anything; once a round."""
+        return None
+
+    @abstractmethod
+    def judged(self, task: Task, state: State, crew: Crew) -> Figures:
+        """Evaluate on the common test samples.
+
+        Parameters
+        ----------
+        task : Task
+            With the test samples.
+        state : State
+            Of the server.
+        crew : Crew
+            With the devices' models.
+
+        Returns
+        -------
+        dict of str to float
+            ``test_accuracy``, ``test_loss``, and more.
+        """
+
+    def model(self, state: State, crew: Crew) -> dict[str, Tensor]:
+        """Return the weights of the model that stands for all."""
+        if not state.parameters:
+            raise OptionError(
+                "model: this scheme has no global model: ask for a device's, as result.model(device=0)"
+            )
+        return dict(state.parameters)
+
+    def __call__(self, task: Task, state: State, crew: Crew, watcher: Watcher | None = None) -> Figures:
+        """Evaluate after a round."""
+        found = self.judged(task, state, crew)
+        if self.private:
+            found["private_accuracy"] = private_accuracy(task, state, crew)
+        return found | (watcher.figures() if watcher is not None else {})
+
+    def settings(self) -> dict[str, Any]:
+        """Return the options, for the manifest of a run."""
+        return {item.name: getattr(self, item.name) for item in fields(self)}
+
+    def measured(self, task: Task, weights: Weights, name: str | None = None) -> Figures:
+        """Evaluate a model on the common test samples."""
+        x, y = task.test
+        outputs = task.outputs(weights, x, name)
+        return {f"test_{what}": MEASURES[what](outputs, y) for what in ("accuracy", "loss", *self.more)}
+
+
+class Watcher(ABC):
+    """Looks at the devices right after their local training, cohort by cohort."""
+
+    @abstractmethod
+    def __call__(self, cohort: Cohort, own: Rows) -> None:
+        """Look at some devices."""
+
+    @abstractmethod
+    def figures(self) -> Figures:
+        """Return what was seen in the round."""
+
+
+@dataclass(frozen=True)
+class Global(Judge):
+    """Judge the server's model."""
+
+    def judged(self, task: Task, state: State, crew: Crew) -> Figures:
+        """Evaluate the server's model; see :meth:`Judge.judged`."""
+        return self.measured(task, state.parameters)
+
+
+@dataclass(frozen=True)
+class Own(Judge):
+    """Judge every device's own model, and report the mean; the average of all models as ``average_accuracy``."""
+
+    def judged(self, task: Task, state: State, crew: Crew) -> Figures:
+        """Evaluate all devices' models; see :meth:`Judge.judged`."""
+        found = mean_figures(self, task, crew)
+        middle = middle_of(task, crew)
+        return found | ({"average_accuracy": self.measured(task, middle)["test_accuracy"]} if middle else {})
+
+    def model(self, state: State, crew: Crew) -> dict[str, Tensor]:
+        """Return the average of the devices' models."""
+        return middle_of(crew.task, crew) or super().model(state, crew)
+
+
+@dataclass(frozen=True)
+class Average(Own):
+    """Judge the average of the devices' models, as if all were uploaded now; their own as ``own_accuracy``."""
+
+    def judged(self, task: Task, state: State, crew: Crew) -> Figures:
+        """Evaluate the average of the devices' models; see :meth:`Judge.judged`."""
+        middle = middle_of(task, crew)
+        if middle is None:
+            raise OptionError(
+                "judge average: devices have several architectures, which have no average: take own"
+            )
+        return self.measured(task, middle) | {"own_accuracy": mean_figures(self, task, crew)["test_accuracy"]}
+
+
+@dataclass(frozen=True)
+class Reference(Judge):
+    """Judge one device's model after the download, and all devices' before it.
+
+    The columns ``local_accuracy``, ``mean_local_accuracy`` and ``std_local_accuracy`` are accuracies after the local
+    training, of the reference device, and mean and deviation over all.
+
+    Parameters
+    ----------
+    reference : int, optional
+        The device >= 0. By default one is drawn by the seed.
+    locally : bool, default True
+        Whether all devices' models are evaluated before the download too.
+
+    Raises
+    ------
+    OptionError
+        If there is no such device.
+
+    References
+    ----------
+    S. Oh et al., "Mix2FLD: Downlink Federated Learning After Uplink Federated Distillation With Two-Way Mixup",
+    Section IV, whose curves drop from the accuracy before the download to that after it.
+    """
+
+    reference: int | None = None
+    locally: bool = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.reference is not None:
+            whole("reference", self.reference, low=0)
+
+    def device(self, task: Task) -> int:
+        """Return the reference device."""
+        count = len(task.parts)
+        if self.reference is None:
+            return int(task.streams.at("reference").integers(count))
+        if self.reference >= count:
+            raise OptionError(f"reference: expected a device from 0 to {count - 1}, got {self.reference}")
+        return int(self.reference)
+
+    def watcher(self, task: Task) -> Watcher | None:
+        """Return what evaluates all devices after their local training."""
+        return _Local(task, self.device(task)) if self.locally else None
+
+    def model(self, state: State, crew: Crew) -> dict[str, Tensor]:
+        """Return the weights of the reference device."""
+        return model_of(crew, self.device(crew.task))
+
+    def judged(self, task: Task, state: State, crew: Crew) -> Figures:
+        """Evaluate the reference device's model; see :meth:`Judge.judged`."""
+        device = self.device(task)
+        return self.measured(task, model_of(crew, device), task.uses[device])
+
+
+class _Local(Watcher):
+    """Accuracies of all devices after their local training."""
+
+    def __init__(self, task: Task, reference: int) -> None:
+        self.reference = reference
+        self.found = np.full(len(task.parts), np.nan)
+
+    def __call__(self, cohort: Cohort, own: Rows) -> None:
+        weights = weights_of(own)
+        x, y = cohort.task.test
+        for row, device in enumerate(cohort.devices.tolist()):
+            outputs = cohort.task.outputs(of_device(weights, row), x, cohort.architecture)
+            self.found[device] = accuracy(outputs, y)
+
+    def figures(self) -> Figures:
+        return {
+            "local_accuracy": float(self.found[self.reference]),
+            "mean_local_accuracy": float(self.found.mean()),
+            "std_local_accuracy": float(self.found.std()),
+        }
+
+
+def weights_of(own: Rows) -> dict[str, Tensor]:
+    """Return the weights among what devices keep: what else they keep has a ``/`` in its name."""
+    return {name: value for name, value in own.items() if "/" not in name}
+
+
+def model_of(crew: Crew, device: int) -> dict[str, Tensor]:
+    """Return the weights of one device."""
+    bank = crew.banks[crew.task.uses[device]]
+    return of_device(weights_of(bank.of(np.array([device]))), 0)
+
+
+def mean_figures(judge: Judge, task: Task, crew: Crew) -> Figures:
+    """Return the means of what is measured of each device's own model."""
+    rows = [
+        judge.measured(task, of_device(weights, row), cohort.architecture)
+        for cohort, own in crew.states()
+        for weights in [weights_of(own)]
+        for row in range(len(cohort))
+    ]
+    return {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
+
+
+def middle_of(task: Task, crew: Crew) -> dict[str, Tensor] | None:
+    """Return the average of all devices' models by samples held; None if they have several architectures."""
+    if len(set(task.uses)) > 1:
+        return None
+    sums = Sums()
+    for cohort, own in crew.states():
+        sums.add(weights_of(own), torch.from_numpy(cohort.sizes))
+    return sums.mean()
+
+
+def private_accuracy(task: Task, state: State, crew: Crew) -> float:
+    """Return the mean over the devices of the accuracy on the test samples with their own labels.
+
+    Of each device's own model, or of the server's where devices keep none.
+    """
+    x, y = task.test
+    found = []
+    for cohort, own in crew.states():
+        weights = weights_of(own)
+        for row, device in enumerate(cohort.devices.tolist()):
+            mine = torch.from_numpy(task.private_rows[device]).to(x.device)
+            if len(mine):
+                model: Mapping[str, Tensor] = of_device(weights, row) if weights else state.parameters
+                found.append(accuracy(task.outputs(model, x[mine], cohort.architecture), y[mine]))
+    return float(np.mean(found)) if found else float("nan")

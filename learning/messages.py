@@ -1,0 +1,91 @@
+"""Messages: all that crosses between devices and server, and how much of it there is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from learning.models.weights import Sums, Weights
+
+#: numbers by what they are: "weights", "gradient", "outputs", "samples", or a name of one's own
+Parcel = Mapping[str, int]
+
+
+@dataclass(frozen=True, eq=False)
+class Wire:
+    """How much a device sends and hears in a round, as a scheme declares it; radios plan with it and charge for it.
+
+    Parameters
+    ----------
+    up, down : mapping of str to int
+        Numbers by what they are: "weights", "gradient", "outputs", "samples" (features of samples), or a name of one's
+        own, which costs as many bits as its numbers have.
+    seeded : bool, default False
+        Whether every device sends samples too in the first round, as many as the plan says.
+
+    Examples
+    --------
+    >>> Wire({"weights": 4810}, {"weights": 4810}).numbers
+    (4810, 4810)
+    """
+
+    up: Parcel
+    down: Parcel
+    seeded: bool = False
+
+    @property
+    def numbers(self) -> tuple[int, int]:
+        """Numbers up from a device, and down to it."""
+        return sum(self.up.values()), sum(self.down.values())
+
+
+@dataclass(frozen=True, eq=False)
+class Message:
+    """Named tensors: from some devices, with the device as the first axis, or from the server, without.
+
+    Parameters
+    ----------
+    values : mapping of str to Tensor
+        What is sent and charged.
+    notes : mapping of str to Tensor
+        What is said beside it and not charged: losses, counts.
+    """
+
+    values: Weights
+    notes: Weights = field(default_factory=dict)
+
+    def numbers(self, *, rows: bool) -> int:
+        """Count the numbers sent, by each device if there are `rows`.
+
+        Parameters
+        ----------
+        rows : bool
+            Whether the first axis is the device.
+
+        Returns
+        -------
+        int
+            Without the notes.
+        """
+        return sum(value[:1].numel() if rows else value.numel() for value in self.values.values())
+
+    def into(self, sums: Sums, shares: Tensor) -> None:
+        """Add the devices' values to weighted sums.
+
+        Parameters
+        ----------
+        sums : Sums
+            Of all devices so far.
+        shares : Tensor, shape (k,)
+            Weight >= 0 of each device; those of weight 0 do not count, whatever they sent.
+        """
+        chosen = torch.nonzero(shares).squeeze(1)
+        if len(chosen) == len(shares):
+            sums.add(self.values, shares)
+        else:
+            sums.add(
+                {name: value[chosen.to(value.device)] for name, value in self.values.items()}, shares[chosen]
+            )

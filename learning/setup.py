@@ -1,0 +1,303 @@
+"""What a run is told: checked, and made into all that it needs."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from learning.catalog import JUDGES, RADIOS, SCHEMES
+from learning.data import sources
+from learning.data.dataset import stratified
+from learning.data.partition import Partition
+from learning.data.partition import partition as spread
+from learning.judges import Judge
+from learning.local.timing import StepTimes, time_training
+from learning.loop import Plans
+from learning.models import build as models
+from learning.options import choose, described, label, real, suggestion, whole
+from learning.prepare.base import Preparation
+from learning.radio.base import Planner, Radio
+from learning.runs.limits import Limits
+from learning.schemes.base import Scheme
+from learning.streams import Streams
+from learning.task import Task
+from radioopt.base.errors import OptionError
+from radioopt.base.quantity import shorten
+from radioopt.scenario import Scenario
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Setup:
+    """The arguments of :func:`learning.train`, which explains them.
+
+    Parameters
+    ----------
+    options : mapping of str to object
+        Options of scheme, radio and judge, each by its own name.
+    **others
+        As for :func:`learning.train`.
+    """
+
+    scenario: Scenario | str | os.PathLike[str]
+    scheme: str | Scheme[Any] = "feel"
+    radio: str | Radio | None = None
+    policy: Any = "optimal"
+    judge: str | Judge | None = None
+    data: sources.Source = "digits"
+    public: float = 0
+    partition: str | Partition | Mapping[int, Any] | Sequence[Any] = "iid"
+    before: Sequence[Preparation] = ()
+    model: Any = "mlp"
+    rounds: int | None = None
+    seconds: float | None = None
+    joules: float | None = None
+    target_accuracy: float | None = None
+    target: Mapping[str, float] | None = None
+    epsilon: float | None = None
+    seed: int = 0
+    bits_per_parameter: float | str | None = None
+    compute: str | StepTimes = "modelled"
+    device: str | torch.device = "cpu"
+    devices_at_once: int | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def plans(self) -> Plans:
+        """Make all that the run needs.
+
+        Returns
+        -------
+        Plans
+            Ready for :func:`learning.loop.run`.
+
+        Raises
+        ------
+        OptionError, ProblemError
+            As :func:`learning.train`.
+        """
+        scenario = self.scenario if isinstance(self.scenario, Scenario) else Scenario.load(self.scenario)
+        limits = Limits.of(
+            self.rounds, self.seconds, self.joules, self.target_accuracy, self.target, self.epsilon
+        )
+        streams = Streams(whole("seed", self.seed, low=0))
+        scheme, radio, judge = self._parts()
+        before = self._before()
+        at_once = None if self.devices_at_once is None else whole("devices_at_once", self.devices_at_once)
+        device = _device(self.device)
+        data = sources.load(self.data, streams.at("data"))
+        public = self._public(data.train_y, streams)
+        private = np.setdiff1d(np.arange(data.train_y.size), public)
+        parts = spread(self.partition, data.train_y[private], scenario.devices.count, streams.at("partition"))
+        task = Task(
+            data=data,
+            parts=tuple(private[part] for part in parts) if public.size else parts,
+            models=_models(self.model, data, streams, scenario.devices.count),
+            uses=_uses(self.model),
+            streams=streams,
+            server=public,
+            device=device,
+        )
+        bits = self.bits_per_parameter
+        if isinstance(bits, str):
+            bits = choose("bits_per_parameter", bits, {"dtype": 8 * _itemsize(task)}, "a number of bits")
+        elif bits is not None:
+            bits = real("bits_per_parameter", bits)
+        if (times := self._times(task)) is not None:
+            scenario = radio.timed(scenario, times, scheme.work(task))
+
+        def planner(task: Task) -> Planner:
+            return radio.planner(self.policy, scheme.work(task), scheme.wire(task), bits)
+
+        planner(task)  # what cannot be planned is refused before anything is prepared or trained
+        config = {
+            "scenario": scenario.to_dict(),
+            "scheme": _told(self.scheme, scheme),
+            "radio": _told(self.radio or scheme.radio, radio),
+            "policy": label(self.policy),
+            "judge": _told(self.judge or scheme.judge, judge),
+            "data": data.name,
+            "public": int(public.size),
+            "partition": label(self.partition),
+            "before": [_told(step, step) for step in before],
+            "model": label(self.model),
+            "parameters": {name: _parameters(task, name) for name in task.models}
+            if len(task.models) > 1
+            else task.num_parameters,
+            "bits_per_parameter": bits,
+            "rounds": limits.rounds,
+            "seconds": limits.seconds,
+            "joules": limits.joules,
+            "targets": dict(limits.targets),
+            "epsilon": self.epsilon,
+            "seed": int(self.seed),
+            "device": str(device),
+            "fingerprints": task.fingerprints(),
+        }
+        return Plans(scenario, task, before, scheme, radio, judge, planner, limits, streams, config, at_once)
+
+    def _parts(self) -> tuple[Scheme[Any], Radio, Judge]:
+        """Make scheme, radio and judge, each with its own of the options."""
+        kinds: list[Any] = []
+        scheme = (
+            self.scheme
+            if isinstance(self.scheme, Scheme)
+            else choose("scheme", self.scheme, SCHEMES, "a Scheme")
+        )
+        kinds.append(scheme)
+        for option, given, table, base, alternative in (
+            ("radio", self.radio or scheme.radio, RADIOS, Radio, "a Radio"),
+            ("judge", self.judge or scheme.judge, JUDGES, Judge, "a Judge"),
+        ):
+            kinds.append(given if isinstance(given, base) else choose(option, given, table, alternative))
+        left = dict(self.options)
+        made = []
+        for kind in kinds:
+            if not isinstance(kind, type):
+                made.append(kind)
+                continue
+            known = inspect.signature(kind).parameters
+            made.append(partial(kind, **{name: left.pop(name) for name in list(left) if name in known}))
+        if left:
+            self._refuse(next(iter(left)), kinds)
+        scheme, radio, judge = (part() if isinstance(part, partial) else part for part in made)
+        return scheme, radio, judge
+
+    def _refuse(self, name: str, kinds: Sequence[Any]) -> None:
+        """Refuse an option that nobody takes, with what is taken."""
+        for kind in kinds:
+            if not isinstance(kind, type) and name in inspect.signature(type(kind)).parameters:
+                raise OptionError(f"train: {name}: set it on the {_role(kind)} that is given as an object")
+        takes = {kind: list(inspect.signature(kind).parameters) for kind in kinds if isinstance(kind, type)}
+        everything = [*ARGUMENTS, *(taken for names in takes.values() for taken in names)]
+        hint = f"; did you mean {ALIASES[name]}?" if name in ALIASES else suggestion(name, everything)
+        told = "; ".join(
+            f"{_role(kind)} {label(kind)!r} takes: {', '.join(own)}" for kind, own in takes.items() if own
+        )
+        raise OptionError(f"train: unknown option {name}{hint or ','} {told}")
+
+    def _before(self) -> tuple[Preparation, ...]:
+        if not isinstance(self.before, Sequence) or isinstance(self.before, str):
+            raise OptionError(f"before: expected a list of preparations, got {shorten(self.before)}")
+        for step in self.before:
+            if not isinstance(step, Preparation):
+                raise OptionError(
+                    f"before: expected preparations, as learning.SharePublic(), got {shorten(step)}"
+                )
+        return tuple(self.before)
+
+    def _public(self, labels: Any, streams: Streams) -> Any:
+        """Choose the samples that are set aside for the server."""
+        if not self.public:
+            return np.empty(0, np.int64)
+        count = self.public
+        if isinstance(count, float) and 0 < count < 1:
+            count = max(round(count * labels.size), len(np.unique(labels)))
+        return stratified(labels, whole("public", count), streams.at("public"), "public samples")
+
+    def _times(self, task: Task) -> StepTimes | None:
+        """Time the model on this machine, if that is what is wanted."""
+        if isinstance(self.compute, StepTimes):
+            return self.compute
+        if not choose("compute", self.compute, {"modelled": False, "measured": True}, "StepTimes"):
+            return None
+        return time_training(
+            task.model,
+            task.data.sample_shape,
+            task.data.num_classes,
+            device=task.device.type,
+            progress=False,
+        )
+
+
+#: names of options elsewhere, and what they are here
+ALIASES = {
+    "lr": "learning_rate",
+    "eta": "learning_rate",
+    "num_clients": "scenario.replace({'devices.count': ...})",
+    "clients": "scenario.replace({'devices.count': ...})",
+    "batch_size": "batchsize",
+    "local_epochs": "epochs",
+    "num_rounds": "rounds",
+    "optimizer": "optimiser",
+    "dataset": "data",
+    "algorithm": "scheme",
+    "strategy": "scheme",
+    "link": "radio",
+    "mu": "proximal",
+}
+ARGUMENTS = [item.name for item in fields(Setup) if item.name != "options"]
+ARGUMENTS += ["checkpoint", "every", "callbacks", "progress"]
+
+
+def _role(kind: Any) -> str:
+    made = kind if isinstance(kind, type) else type(kind)
+    return next(
+        role
+        for role, base in (("scheme", Scheme), ("radio", Radio), ("judge", Judge))
+        if issubclass(made, base)
+    )
+
+
+def _told(given: Any, made: Scheme[Any] | Radio | Judge | Preparation) -> dict[str, Any]:
+    """Write down a part of a run for the manifest: its name and its options."""
+    return {"name": label(given), **{name: described(value) for name, value in made.settings().items()}}
+
+
+def _models(model: Any, data: Any, streams: Streams, count: int) -> Any:
+    """Build the one architecture, or one by one those that devices have."""
+    if isinstance(model, (str, nn.Module)) or callable(model):
+        return models.build(model, data.sample_shape, data.num_classes, streams.at("weights"))
+    if not isinstance(model, Sequence) or len(model) != count:
+        got = f"{len(model)}" if isinstance(model, Sequence) else shorten(model)
+        raise OptionError(
+            f"model: expected one for all, or a list of {count}, one for each device; got {got}"
+        )
+    return {
+        name: models.build(one, data.sample_shape, data.num_classes, streams.at("weights", 0, place))
+        for place, (name, one) in enumerate({_kind(one): one for one in model}.items())
+    }
+
+
+def _kind(model: Any) -> str:
+    return label(model) if not isinstance(model, nn.Module) else f"{label(model)}-{id(model)}"
+
+
+def _uses(model: Any) -> tuple[str, ...]:
+    if isinstance(model, (str, nn.Module)) or callable(model):
+        return ()
+    return tuple(_kind(one) for one in model)
+
+
+def _parameters(task: Task, name: str) -> int:
+    return sum(value.numel() for value in task.initial_parameters(name).values())
+
+
+def _itemsize(task: Task) -> int:
+    return max(
+        value.element_size()
+        for model in task.models.values()
+        for value in model.parameters()
+        if value.requires_grad
+    )
+
+
+def _device(given: str | torch.device) -> torch.device:
+    """Find the device that tensors go to."""
+    if given == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(given)
+    except (RuntimeError, TypeError):
+        raise OptionError(f"device: expected cpu, cuda, cuda:1 or auto, got {shorten(given)}") from None
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise OptionError(f"device {str(device)!r}: torch finds none on this machine: choose cpu")
+    if device.type == "cuda" and device.index is not None and device.index >= torch.cuda.device_count():
+        raise OptionError(f"device {str(device)!r}: torch finds {torch.cuda.device_count()} on this machine")
+    return device

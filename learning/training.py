@@ -1,0 +1,203 @@
+"""Train: settings go in, a run comes out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+
+from learning.data import sources
+from learning.data.partition import Partition
+from learning.judges import Judge
+from learning.local.timing import StepTimes
+from learning.loop import Callback, run
+from learning.options import label
+from learning.prepare.base import Preparation
+from learning.radio.base import Radio
+from learning.runs.checkpoint import EVERY, Checkpoint
+from learning.runs.result import TrainingResult
+from learning.schemes.base import Scheme
+from learning.setup import Setup
+from radioopt.base.errors import OptionError
+from radioopt.base.quantity import shorten
+from radioopt.scenario import Scenario
+
+
+def train(
+    scenario: Scenario | str | os.PathLike[str],
+    *,
+    scheme: str | Scheme[Any] = "feel",
+    radio: str | Radio | None = None,
+    policy: Any = "optimal",
+    judge: str | Judge | None = None,
+    data: sources.Source = "digits",
+    public: float = 0,
+    partition: str | Partition | Mapping[int, Any] | Sequence[Any] = "iid",
+    before: Sequence[Preparation] = (),
+    model: Any = "mlp",
+    rounds: int | None = None,
+    seconds: float | None = None,
+    joules: float | None = None,
+    target_accuracy: float | None = None,
+    target: Mapping[str, float] | None = None,
+    epsilon: float | None = None,
+    seed: int = 0,
+    bits_per_parameter: float | str | None = None,
+    compute: str | StepTimes = "modelled",
+    device: str | torch.device = "cpu",
+    devices_at_once: int | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+    every: int = EVERY,
+    callbacks: Sequence[Callback] = (),
+    progress: bool = True,
+    **options: Any,
+) -> TrainingResult:
+    """Train a model over a simulated wireless network, each round with a fresh allocation.
+
+    Parameters
+    ----------
+    scenario : Scenario or path-like
+        The cell and its devices; a file, or the name of a scenario that comes with radioopt ("feel-cpu").
+    scheme : str or Scheme, default "feel"
+        A key of ``SCHEMES`` or an object.
+    radio : str or Radio, optional
+        A key of ``RADIOS`` or an object: "tdma", "fading" or "silent"; by default the scheme's own. A radio plans the
+        rounds and says who arrived, after how many seconds and joules; :class:`~learning.Tdma` can have a deadline,
+        stragglers and losses.
+    policy : str or callable, default "optimal"
+        How the radio plans the rounds. For "feel" one of "optimal", "online", "full", "random" and "entire",
+        or a function ``(problem, rng) -> batch sizes``; see :class:`~learning.radio.tdma.BatchPlanner`.
+    judge : str or Judge, optional
+        Whose models are evaluated: a key of ``JUDGES`` or an object: "global", "own", "average" or "reference"; by
+        default the scheme's own.
+    data : str, Dataset, torch.utils.data.Dataset, pair of them, or callable, default "digits"
+        "digits" (8 x 8 handwritten digits, split by the seed), "fashion-mnist", "fashion-mnist@6000+1000" (so many
+        samples only), "mnist:FOLDER", "cifar10:FOLDER"; arrays, or data of torch; see
+        :func:`learning.data.sources.load`.
+    public : int or float, default 0
+        Training samples that are set aside for the server, with the shares of all classes: how many, or what share of
+        them. No device has them unless a preparation gives them away.
+    partition : str, callable, or mapping, default "iid"
+        "iid", "shards", "dirichlet", "balanced", "rare-labels", "few-labels", with numbers after a colon if wanted
+        ("dirichlet:0.3"); see :func:`learning.data.partition.partition`.
+    before : sequence of Preparation, default ()
+        What happens to the data before the first round, one after the other; see :class:`~learning.Preparation`. What
+        it takes is row 0 of the table of rounds.
+    model : str, torch.nn.Module, callable, or a list of them, default "mlp"
+        "softmax", "mlp", "cnn", "mix2fld-cnn" or "vgg9", with a size after a colon if wanted ("mlp:200"); a function
+        ``(sample_shape, num_classes) -> Module``; or a module that brings its initial weights. A list has one for each
+        device, for schemes that send no weights.
+    rounds : int, optional
+        Largest number of rounds >= 1; 200 if neither this nor `seconds` nor `joules` is given.
+    seconds : float, optional
+        Simulated time > 0 [s]; a round that would end later is not done.
+    joules : float, optional
+        Energy of all devices > 0 [J]; a round that would exceed it is not done.
+    target_accuracy : float, optional
+        Stop after the first round with this accuracy on the test samples, in (0, 1].
+    target : mapping of str to float, optional
+        Stop after the first round in which every one of these columns of the table of rounds is as good or better, as
+        ``{"private_accuracy": 0.9}`` or ``{"test_loss": 0.3}``.
+    epsilon : float, optional
+        Stop after the first round over which the scheme's :meth:`~learning.Scheme.change`, by default the
+        relative change of the global weights, was below this number > 0. A round in which nothing arrived says
+        nothing about that.
+    seed : int, default 0
+        Seed >= 0 of everything random. Runs with the same seed and different policies are paired: same data
+        split, partition, placement, channels, initial weights, and order of samples within a round.
+    bits_per_parameter : float or "dtype", optional
+        Size of a number that the scheme sends, > 0 [bit], or that of the model's own numbers: its payload is then that
+        of the model trained here. By default the payload of the scenario stands, which may model a larger network.
+    compute : {"modelled", "measured"} or StepTimes, default "modelled"
+        Where compute times come from: the scenario; or this machine, by timing the model before the first round
+        (:func:`learning.time_training`), or from such a measurement. The times are put into the scenario, for all
+        devices alike, and with it into the settings, so that a run can be repeated elsewhere.
+    device : str or torch.device, default "cpu"
+        Where tensors are: "cpu", "cuda", "cuda:1", or "auto" for a GPU if there is one.
+    devices_at_once : int, optional
+        Devices >= 1 that train together. By default as many as fit the cache of a core; it changes speed and memory
+        and, but for rounding, nothing else.
+    checkpoint : path-like, optional
+        A file that keeps the run, written whole while it goes on. If it exists, the run goes on from there and
+        gives every number, bit for bit, that it would have given unbroken; see
+        :class:`~learning.runs.checkpoint.Checkpoint`. It stays when the run is done, and a run that is asked for more
+        rounds, seconds, joules or a higher target goes on from it.
+    every : int, default 10
+        Rounds >= 1 from one checkpoint to the next.
+    callbacks : sequence of callable, default ()
+        Called after every round as ``callback(round, entry, ledger)``; a text that one returns ends the run and is its
+        reason.
+    progress : bool, default True
+        Show a bar, on a terminal, if the run takes longer than a second.
+    **options
+        Options of scheme, radio and judge that are given by name: ``learning_rate=0.2`` of
+        :class:`~learning.FedSgd`, ``deadline_s=20.0`` of :class:`~learning.Tdma`, ``judge_every=5`` of
+        :class:`~learning.Judge`.
+
+    Returns
+    -------
+    TrainingResult
+        Ledger, final state, reason to stop, settings.
+
+    Raises
+    ------
+    OptionError
+        If a name is unknown or a number out of its range; the message says what is accepted. If the checkpoint
+        is of other settings; the message says which.
+    ProblemError
+        If the scenario, the partition or the model cannot be used, the checkpoint is damaged, or joules are limited
+        and the scenario does not say what computing costs.
+    SolveError
+        If an allocation could not be certified.
+
+    Notes
+    -----
+    Seconds come from the latency of the allocations, never from a clock on the wall while the run goes on. With
+    the payload and the cycles of the scenario "feel-cpu" they are those of a network as large as the paper's,
+    while accuracy is that of the small model trained here. Torch runs on one thread meanwhile, which is faster
+    for small models and makes the result independent of the machine's load.
+
+    Examples
+    --------
+    >>> result = train("feel-cpu", rounds=3, seed=1)
+    >>> len(result.ledger), result.stopped
+    (3, 'rounds')
+    """
+    setup = Setup(
+        scenario=scenario,
+        scheme=scheme,
+        radio=radio,
+        policy=policy,
+        judge=judge,
+        data=data,
+        public=public,
+        partition=partition,
+        before=before,
+        model=model,
+        rounds=rounds,
+        seconds=seconds,
+        joules=joules,
+        target_accuracy=target_accuracy,
+        target=target,
+        epsilon=epsilon,
+        seed=seed,
+        bits_per_parameter=bits_per_parameter,
+        compute=compute,
+        device=device,
+        devices_at_once=devices_at_once,
+        options=options,
+    )
+    if not isinstance(callbacks, Sequence) or not all(callable(callback) for callback in callbacks):
+        raise OptionError(
+            f"callbacks: expected a list of functions (round, entry, ledger), got {shorten(callbacks)}"
+        )
+    plans = setup.plans()
+    kept = None
+    if checkpoint is not None:
+        task = plans.task
+        outside = {"scenario": plans.scenario, "task": task, "data": task.data}
+        outside |= {f"models.{name}": model for name, model in task.models.items()}
+        kept = Checkpoint(checkpoint, every, plans.config, outside, task.device)
+    return run(plans, kept, callbacks, title=f"train {label(policy)}", progress=progress)
