@@ -188,7 +188,9 @@ def modules_of(package):
     for path in SOURCES:
         parts = path.relative_to(ROOT).with_suffix("").parts
         if parts[0] == package:
-            found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path.read_text(encoding="utf-8")
+            found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path.read_text(
+                encoding="utf-8"
+            )
     return found
 
 
@@ -216,7 +218,9 @@ def circles(graph):
             for target in graph[waiting.pop()] - closed[module]:
                 closed[module].add(target)
                 waiting.append(target)
-    return {frozenset(m for m in closed[a] if a in closed[m]) for a in graph} - {frozenset([m]) for m in graph}
+    return {frozenset(m for m in closed[a] if a in closed[m]) for a in graph} - {
+        frozenset([m]) for m in graph
+    }
 
 
 @pytest.mark.parametrize("package", ["radioopt", "learning"])
