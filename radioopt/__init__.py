@@ -10,6 +10,8 @@ import importlib
 import importlib.util
 from typing import TYPE_CHECKING, Any
 
+import radioopt.base.forks as _forks  # noqa: F401  # to know of a fork before anything is solved
+
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
