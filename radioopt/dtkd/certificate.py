@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from radioopt.dtkd.problem import DistillationProblem
 
 #: action vectors enumerated at most, by a closed form each, and duals maximised at most
-MOST_VECTORS, MOST_DUALS = 200_000, 3_000
+MOST_VECTORS, MOST_DUALS = 200_000, 2_000
 #: relative rounding error allowed for in a bound
 ROUNDING = 1e-13
 
@@ -205,32 +205,34 @@ def _searched_bound(pricing: Pricing, objective: float) -> float:
     The least of all that were not divided further bounds the optimum, also where the search is given up.
     """
     root = pricing.maximise(objective)
-    slack = ROUNDING * root.gross
     undecided = [(root, np.isfinite(pricing.constant))]
-    least, tried = objective, 1
-    while undecided:
+    least, tried = objective, 1  # the point's own cost, or less if a vector that costs less was met
+    while undecided and tried < MOST_DUALS:
         node, left = undecided.pop()
-        left = left & (node.reduced <= objective - node.value + ROUNDING * node.gross)
+        left = left & (node.reduced <= least - node.value + ROUNDING * node.gross)
         count = left.sum(-1)
-        if (count <= 1).all():
-            # a dual that was stopped early, or has prices for more than these actions, may bound from too far below
-            only = left.argmax(-1)
-            least = min(least, pricing.restricted(only).maximise(least, node.prices).value) if count.all() else least
+        if not count.all():
             continue
-        # the user for whom the next best is nearest: either choice changes the prices most
-        ordered = np.sort(np.where(left, node.reduced, np.inf), -1)
-        user = int(np.where(count > 1, ordered[:, 1], np.inf).argmin())
+        if (count == 1).all():
+            # the dual at hand may have been stopped early, and has prices for more than these actions
+            vector = pricing.restricted(left.argmax(-1)).maximise(least, node.prices)
+            least = min(least, vector.value)
+            tried += 1
+            continue
+        # the user whose two best choices are nearest to each other: either one changes the prices
+        second = np.sort(np.where(left, node.reduced, np.inf), -1)[:, 1]
+        user = int(np.where(count > 1, second, np.inf).argmin())
+        children = []
         for choice in np.flatnonzero(left[user]):
             fewer = left.copy()
             fewer[user] = np.arange(left.shape[1]) == choice
-            child = pricing.among(fewer).maximise(objective, node.prices)
-            tried += 1
-            if child.value <= objective:
-                undecided.append((child, fewer))
-        if tried > MOST_DUALS:
-            least = min([least, *(open_node.value for open_node, _ in undecided)])
-            break
-    return max(root.value, least) - slack
+            child = pricing.among(fewer).maximise(least, node.prices)
+            if child.value <= least:
+                children.append((child, fewer))
+        tried += int(count[user])
+        undecided += sorted(children, key=lambda each: -each[0].value)  # the most promising is looked at next
+    least = min([least, *(node.value for node, _ in undecided)])
+    return max(root.value, least) - ROUNDING * root.gross
 
 
 def _plain_bound(problem: DistillationProblem, action: Array, objective: float) -> float | None:
