@@ -178,16 +178,17 @@ class Solution(Record):
         return self
 
     def warn_for_status(self) -> None:
-        """Warn, once, of the instances of a batch without an answer that the method stands by: how many, and the first."""
+        """Warn, once, of a batch's instances without an answer that the method stands by: how many, and the first."""
         if self._proven:
             return
         bad = self._unanswered()
         if bad.any():
             first = tuple(int(i) for i in np.argwhere(bad)[0])
             warnings.warn(
-                f"{type(self.problem).__name__}, method {self.method!r}: {np.count_nonzero(bad)} of {bad.size} instances "
-                f"are not answered: {counts(self.status_code[bad])}, the first at {first if len(first) > 1 else first[0]}: "
-                "look at solution.status; SolveOptions(warn=False) leaves out this warning",
+                f"{type(self.problem).__name__}, method {self.method!r}: {np.count_nonzero(bad)} of {bad.size} "
+                f"instances are not answered: {counts(self.status_code[bad])}, the first at "
+                f"{first if len(first) > 1 else first[0]}: look at solution.status; SolveOptions(warn=False) leaves "
+                "out this warning",
                 SolveWarning,
                 stacklevel=3,
             )

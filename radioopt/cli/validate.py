@@ -2,8 +2,8 @@
 
 Every answer, radioopt's and theirs, is repaired to feasibility and judged by the same certificate. The exit code
 is 1 if a method that claims to be exact is not certified optimal, or is beaten by any solver, or if a generic solver
-has no answer at all or breaks down. It takes about a minute and a half; most of it goes to global solvers on the hardest
-named instances, for which --time-limit is what counts.
+has no answer at all or breaks down. It takes about a minute and a half; most of it goes to global solvers on the
+hardest named instances, for which --time-limit is what counts.
 """
 
 from __future__ import annotations
@@ -121,7 +121,9 @@ def failures(table: pd.DataFrame, gap_tol: float) -> list[str]:
                 f"{name}: {row['note'] or row['verdict'] or row['status']}"
                 for name, row in unproven.iterrows()
             ]
-            found.append(f"{solver} is not certified optimal on {len(words)} of {len(rows)} ({'; '.join(words)})")
+            found.append(
+                f"{solver} is not certified optimal on {len(words)} of {len(rows)} ({'; '.join(words)})"
+            )
         beaten = rows[rows["objective"].notna() & ~(rows["difference"] <= gap_tol)]
         if len(beaten):
             words = [f"{name}: by {row['difference']:.2g}" for name, row in beaten.iterrows()]
@@ -131,7 +133,9 @@ def failures(table: pd.DataFrame, gap_tol: float) -> list[str]:
         silent = rows[rows["objective"].isna()]
         broken = silent[silent["status"].str.startswith(BROKEN)]
         if len(silent) == len(rows):
-            found.append(f"{solver} gave no answer on any of {len(rows)} instances: {silent['status'].iloc[0]}")
+            found.append(
+                f"{solver} gave no answer on any of {len(rows)} instances: {silent['status'].iloc[0]}"
+            )
         elif len(broken):
             reason = broken["status"].iloc[0]
             found.append(f"{solver} broke down on {len(broken)} ({', '.join(broken.index)}): {reason}")
@@ -147,5 +151,9 @@ def success(table: pd.DataFrame) -> str:
     if not len(checked):
         return f"{certified}; no generic solver was asked"
     rest = [name for name in names if name not in checked]
-    where = "everywhere" if not rest else f"on {len(checked)}; on {len(rest)} none has an answer ({', '.join(rest)})"
+    where = (
+        "everywhere"
+        if not rest
+        else f"on {len(checked)}; on {len(rest)} none has an answer ({', '.join(rest)})"
+    )
     return f"{certified}, and no generic solver does better {where}"

@@ -136,7 +136,9 @@ inline_kernel = _compiled(forceinline=True, error_model="numpy", fastmath={"nnan
 def parallel_kernel(function: FunctionType) -> Callable[..., Any]:
     """Compile a kernel whose ``prange`` loops run on all threads, or on one in a forked process; Python calls it."""
     twin = FunctionType(function.__code__, function.__globals__, closure=function.__closure__)
-    twin.__qualname__ = f"{function.__qualname__}.serial"  # Numba keeps compiled functions by name and signature alone
+    twin.__qualname__ = (
+        f"{function.__qualname__}.serial"  # Numba keeps compiled functions by name and signature alone
+    )
     return forkable(_on_all_threads(function), kernel(twin))
 
 
