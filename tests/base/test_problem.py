@@ -14,6 +14,7 @@ from radioopt.base.errors import (
     ProblemError,
     RadioOptError,
     SolveError,
+    SolveWarning,
     require,
 )
 from radioopt.base.options import SolveOptions
@@ -75,7 +76,15 @@ def test_a_batch_does_not_raise_by_itself():
         seconds_per_sample=[easy.seconds_per_sample, HARD.seconds_per_sample],
         max_batchsize=[easy.max_batchsize, HARD.max_batchsize],
     )
-    solution = both.solve(options=SolveOptions(max_iterations=2))
+    said = (
+        r"BatchsizeProblem, method 'newton': 1 of 2 instances are not answered: 1 ITERATION_LIMIT, the first at 1: "
+        r"look at solution.status; SolveOptions\(warn=False\) leaves out this warning"
+    )
+    with pytest.warns(SolveWarning, match=said) as warned:
+        solution = both.solve(options=SolveOptions(max_iterations=2))
+    assert (len(warned), warned[0].filename) == (1, __file__)
+    assert both.solve(options=SolveOptions(max_iterations=2, warn=False)) == solution
+    assert both.solve(options=SolveOptions(max_iterations=2), throw=False) == solution
     assert [Status(code).name for code in solution.status] == ["OPTIMAL", "ITERATION_LIMIT"]
     with pytest.raises(SolveError, match="at instance 1 of the batch: ITERATION_LIMIT"):
         solution.raise_for_status()
