@@ -93,6 +93,21 @@ def test_a_batch_does_not_raise_by_itself():
         solution.summary()
 
 
+def test_a_batch_shows_what_has_an_answer_and_counts_the_rest():
+    easy = HARD.replace(uplink_rate_bps=1e7, seconds_per_sample=0.1, max_batchsize=128)
+    deadlines = np.array([1e-9, 1e9, 2e9])
+    solution = easy.replace(max_round_latency_s=deadlines).solve(options=SolveOptions(warn=False))
+    head, *rows = repr(solution).split("\n")
+    assert "batch of 3 x (3 devices), 2 OPTIMAL, 1 INFEASIBLE by 'newton', largest gap " in head
+    assert head.endswith("; ranges over the 2 with an answer")
+    assert "nan" not in repr(solution)
+    assert rows == repr(solution[1:]).split("\n")[1:]
+    nothing = repr(solution[:1])
+    assert "batch of 1 x (3 devices), 1 INFEASIBLE by 'newton'\n" in nothing
+    with pytest.raises(OptionError, match=r"SolveOptions\.warn: expected True or False, got 1"):
+        SolveOptions(warn=1)
+
+
 def test_verify_agrees_with_the_solver():
     solution = HARD.solve()
     certificate = solution.verify()
