@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from radioopt.base.certify import Certificate
 from radioopt.base.errors import ProblemError, SolveError, SolveWarning
@@ -314,7 +315,7 @@ def load(path: str | os.PathLike[str]) -> Problem[Any] | Solution:
     return cls(problem, header["method"], blocks)
 
 
-def counts(codes: Array) -> str:
+def counts(codes: ArrayLike) -> str:
     """Words for how many instances have which status."""
     found, numbers = np.unique(codes, return_counts=True)
     return ", ".join(f"{n} {Status(int(c)).name}" for c, n in zip(found, numbers, strict=True)) or "none"

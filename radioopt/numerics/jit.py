@@ -133,9 +133,9 @@ lean_kernel = _quiet(_compiled(error_model="numpy", _nrt=False))
 inline_kernel = _compiled(forceinline=True, error_model="numpy", fastmath={"nnan", "ninf", "nsz", "contract"})
 
 
-def parallel_kernel(function: FunctionType) -> Callable[..., Any]:
+def parallel_kernel(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile a kernel whose ``prange`` loops run on all threads, or on one in a forked process; Python calls it."""
-    twin = FunctionType(function.__code__, function.__globals__, closure=function.__closure__)
+    twin: Any = FunctionType(function.__code__, function.__globals__, closure=function.__closure__)
     twin.__qualname__ = (
         f"{function.__qualname__}.serial"  # Numba keeps compiled functions by name and signature alone
     )
