@@ -24,9 +24,7 @@ BROKEN = ("crashed", "did not start", "killed: answered")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("--problem", metavar="NAME", help="problem family (default: all that can be checked)")
-    parser.add_argument(
-        "--instances", type=int, default=10, metavar="N", help="random instances (default: 10)"
-    )
+    parser.add_argument("--instances", type=int, default=5, metavar="N", help="random instances (default: 5)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the first random instance (default: 0)")
     parser.add_argument(
         "--references", metavar="A,B", help="generic solvers (default: all that fit the size)"
@@ -34,9 +32,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--time-limit",
         type=float,
-        default=10.0,
+        default=1.0,
         metavar="SECONDS",
-        help="most time for one generic solver on one instance (default: 10)",
+        help="most time for one generic solver on one instance (default: 1)",
+    )
+    parser.add_argument(
+        "--baselines",
+        action="store_true",
+        help="also methods that do not claim to be optimal, which can take long",
     )
     parser.add_argument("--all", action="store_true", help="print every instance, not only the worst")
     output.add_format_arguments(parser)
@@ -46,6 +49,7 @@ def run(args: argparse.Namespace) -> int:
     """Run the command."""
     from radioopt.base.errors import OptionError, require
     from radioopt.base.options import DEFAULT_OPTIONS
+    from radioopt.base.problem import problem_class
 
     if args.instances < 0:
         raise OptionError(f"--instances: expected at least 0, got {args.instances}")
@@ -62,10 +66,12 @@ def run(args: argparse.Namespace) -> int:
             def step(done: int, total: int, name: str, task: object = task, bars: object = bars) -> None:
                 bars.update(task, completed=done, total=total, description=f"checking {name}")  # type: ignore[attr-defined]
 
+            methods = problem_class(family).methods.values()
             table = validation.validate(
                 family,
                 args.instances,
                 args.seed,
+                methods=[method.name for method in methods if method.exact or args.baselines],
                 references=names,
                 time_limit_s=args.time_limit,
                 progress=step,
