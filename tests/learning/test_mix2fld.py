@@ -439,7 +439,7 @@ def test_samples_are_sent_and_charged_in_the_first_round_alone():
 def test_without_seeds_there_is_no_model_and_devices_go_on():
     scheme, task = quick(Mix2Fld), task_of(4)
     played = play(scheme, task, [0] * 4)
-    first, before = played.state, played.trained
+    first, before = played.state, dict(played.trained)
     assert first.seeds is None or not len(first.seeds)
     wire = scheme.sends(first, played.plan)
     assert played.plan.prices.payload(wire) == (3_200, 0)  # not sent again, and there is nothing to answer
