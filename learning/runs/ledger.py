@@ -160,7 +160,7 @@ class Ledger:
         return self.spent(len(self))[1]
 
     def spent(self, rounds: int) -> tuple[float, float]:
-        """Return the time and the energy of all devices until the end of a round, 0 for that before the first [s], [J]."""
+        """Return time [s] and energy of all devices [J] until the end of a round; round 0 is before the first."""
         if rounds == 0:
             return self.before.seconds, self.before.energy_j
         return self.entries[rounds - 1].seconds, self.entries[rounds - 1].joules

@@ -187,7 +187,9 @@ class RunComparison:
                 "rounds": float(np.mean([len(run.curve) - 1 for run in runs])),
                 "seconds": float(np.mean([end["seconds"] for end in last])),
                 "energy_j": float(np.mean([run.joules[-1] for run in runs])),
-                "final_accuracy": float(np.mean([run.curve["test_accuracy"].dropna().iloc[-1] for run in runs])),
+                "final_accuracy": float(
+                    np.mean([run.curve["test_accuracy"].dropna().iloc[-1] for run in runs])
+                ),
                 "best_accuracy": float(np.mean([run.curve["test_accuracy"].max() for run in runs])),
             }
             for target in targets:

@@ -321,7 +321,10 @@ def file(cell, tmp_path):
         ({"slowdown": 0.5}, r"radio.slowdown: 0.0 there, 0.5 here"),
         ({"judge_every": 2}, r"judge.judge_every: 1 there, 2 here"),
         ({"public": 20}, r"public: 0 there, 20 here"),
-        ({"public": 20, "before": [learning.SharePublic()]}, r"before: \[\] there, \[\{'name': 'share-public'"),
+        (
+            {"public": 20, "before": [learning.SharePublic()]},
+            r"before: \[\] there, \[\{'name': 'share-public'",
+        ),
     ],
 )
 def test_a_checkpoint_of_other_settings_is_refused_by_what_differs(cell, file, change, message):

@@ -395,7 +395,8 @@ def test_wrong_options_are_refused_before_anything_is_trained(cell, options, mes
 def test_a_radio_that_plans_no_batches_is_refused_for_a_scheme_without_steps(cell):
     for scenario, radio in (("mix2fld", Fading()), (cell, Fading())):
         with pytest.raises(
-            ProblemError, match=r"this radio does not plan batch sizes: take a scheme with local steps, as fed"
+            ProblemError,
+            match=r"this radio does not plan batch sizes: take a scheme with local steps, as fed",
         ):
             train(scenario, radio=radio, rounds=1)
     with pytest.raises(ProblemError, match=r"no table \[mix2fld\]"):

@@ -184,9 +184,7 @@ def test_schemes_of_one_seed_start_alike():
     assert len({run.judge.device(run.task) for run in runs.values()}) == 1
     trained = [play(quick(made), task_of(), [0] * 4).trained for made in NAMES.values()]
     for own in trained[1:]:
-        assert all(
-            same({n: v for n, v in own[d].items() if "/" not in n}, trained[0][d]) for d in range(4)
-        )
+        assert all(same({n: v for n, v in own[d].items() if "/" not in n}, trained[0][d]) for d in range(4))
 
 
 LOCAL = ["local_accuracy", "mean_local_accuracy", "std_local_accuracy"]
