@@ -419,10 +419,10 @@ def test_a_state_of_another_kind_is_refused(cell, file):
     def exchange(header):
         for pair in header["now"]["dict"]:
             if pair[0] == "state":
-                pair[1] = 3
+                pair[1] = {"list": [pair[1]]}  # what comes later may refer to what is in it
 
     rewritten(file, exchange)
-    with pytest.raises(ProblemError, match="cannot be read by this version: state is a int, not a SgdState"):
+    with pytest.raises(ProblemError, match="cannot be read by this version: state is a list, not a SgdState"):
         train(cell, rounds=2, checkpoint=file)
 
 
