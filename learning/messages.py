@@ -68,9 +68,13 @@ class Message:
         Returns
         -------
         int
-            Without the notes.
+            Without the notes, and without counters: single whole numbers, as batch normalisation has one in a layer.
         """
-        return sum(value[:1].numel() if rows else value.numel() for value in self.values.values())
+        return sum(
+            value[:1].numel() if rows else value.numel()
+            for value in self.values.values()
+            if value.is_floating_point() or value.dim() > rows
+        )
 
     def into(self, sums: Sums, shares: Tensor) -> None:
         """Add the devices' values to weighted sums.
