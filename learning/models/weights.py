@@ -116,7 +116,7 @@ class Sums:
             self._kinds.setdefault(name, value.dtype)
             exact = torch.float64 if value.device.type != "mps" else torch.float32
             before = self.values.get(name)
-            self.values[name] = value.to(exact) if before is None else before.add_(value)
+            self.values[name] = value.to(exact, copy=True) if before is None else before.add_(value)
 
     def count(self, name: str, number: float) -> None:
         """Add to a plain sum."""
@@ -241,7 +241,8 @@ class Bank:
 
 def _is(one: Tensor, other: Tensor) -> bool:
     """Whether two tensors are the same memory."""
-    return one.data_ptr() == other.data_ptr() and one.shape == other.shape and one.dtype == other.dtype
+    seen = [(tensor.data_ptr(), tensor.dtype, tensor.shape, tensor.stride()) for tensor in (one, other)]
+    return seen[0] == seen[1]
 
 
 def digest_of(weights: Weights) -> str:
