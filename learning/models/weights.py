@@ -103,7 +103,7 @@ class Sums:
             {
                 name: torch.tensordot(shares.to(value.device, kind), value.to(kind), 1)
                 for name, value in rows.items()
-                for kind in [value.dtype if value.dtype.is_floating_point else torch.float64]
+                for kind in [_exact(value)]
             },
             float(shares.double().sum()),
         )
@@ -114,9 +114,8 @@ class Sums:
         self.total += total
         for name, value in sums.items():
             self._kinds.setdefault(name, value.dtype)
-            exact = torch.float64 if value.device.type != "mps" else torch.float32
             before = self.values.get(name)
-            self.values[name] = value.to(exact, copy=True) if before is None else before.add_(value)
+            self.values[name] = value.to(_exact(value), copy=True) if before is None else before.add_(value)
 
     def count(self, name: str, number: float) -> None:
         """Add to a plain sum."""
@@ -237,6 +236,11 @@ class Bank:
         gone = np.isin(self.devices, devices)
         row = {name: np.where(gone, -1, rows) for name, rows in self.row.items()}
         return Bank(self.devices, self.values, row)._put([])
+
+
+def _exact(value: Tensor) -> torch.dtype:
+    """Number type of a sum: so exact that the mean of equal weights is that weight, bit for bit."""
+    return torch.float64 if value.device.type != "mps" else torch.float32
 
 
 def _is(one: Tensor, other: Tensor) -> bool:

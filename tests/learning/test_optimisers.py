@@ -312,3 +312,21 @@ def test_a_servers_step_changes_neither_weights_nor_slots_that_it_got():
     assert before["w"].tolist() == [1.0] * 3
     assert int(one["n"]) == 5  # whole numbers are the mean's
     assert list(later.kept) == ["w"]
+
+
+def test_weights_that_no_device_moves_stay_under_adam_on_the_server():
+    # Adam makes a whole step of any difference, so a mean may have no rounding of its own
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(60, 5)) * [1, 0, 1, 0, 1]
+    data = Dataset(x, np.arange(60) % 3, np.zeros((3, 5)), [0, 1, 2], 3)
+    job = Task(data, tuple(np.split(rng.permutation(60), [7, 20, 31])), model().float(), Streams(1))
+    scheme, cohort = FedAvg(batchsize=3, server_optimiser="adam", server_learning_rate=0.1), job.cohort()
+    state, own = scheme.begin(job), scheme.join(cohort)
+    for number in (1, 2, 3):
+        order, sums = Order(number, job.sizes, {}), Sums()
+        own, message = scheme.local(own, cohort, order)
+        scheme.gather(sums, state, cohort, message, order, torch.ones(4, dtype=torch.bool))
+        state, answer = scheme.combine(state, sums, number)
+        own = scheme.hear(own, cohort, answer)
+    moved = (state.parameters["0.weight"] != job.initial_values()["0.weight"]).any(0)
+    assert moved.tolist() == [True, False, True, False, True]

@@ -132,6 +132,14 @@ def test_a_mean_over_groups_is_that_over_all(rows, cuts):
     assert abs(float(whole) - np.average(np.arange(len(rows)), weights=shares.numpy())) <= 0.5 + 1e-9
 
 
+@given(
+    weight=st.floats(-1e3, 1e3, width=32), shares=st.lists(st.integers(1, 10_000), min_size=1, max_size=60)
+)
+def test_the_mean_of_equal_weights_is_that_weight(weight, shares):
+    rows = {"w": torch.full((len(shares), 2), weight)}
+    assert average(rows, torch.tensor(shares))["w"].tolist() == [weight] * 2
+
+
 def test_sums_leave_what_they_are_given_as_it_was():
     given_ = {"w": torch.ones(3, dtype=torch.float64)}
     sums = Sums()
