@@ -7,9 +7,9 @@ import learning
 # Devices are slowed down at random, by half of their compute time on average, and one update in twenty is lost.
 rows = {}
 for deadline_s in (200.0, 225.0, 250.0, 300.0, 400.0, float("inf")):
-    link = learning.TdmaLink(deadline_s=deadline_s, slowdown=0.5, loss_probability=0.05)
+    radio = learning.Tdma(deadline_s=deadline_s, slowdown=0.5, loss_probability=0.05)
     result = learning.train(
-        "feel-cpu", scheme="fedavg", partition="dirichlet:0.3", seconds=8000, seed=1, link=link
+        "feel-cpu", scheme="fedavg", partition="dirichlet:0.3", seconds=8000, seed=1, radio=radio
     )
     frame = result.to_frame().iloc[1:]
     rows[deadline_s] = {

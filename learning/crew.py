@@ -148,7 +148,8 @@ class Crew:
         for kind, bank in self.banks.items():
             devices = bank.devices[received[bank.devices]]
             if devices.size:
-                heard = self.scheme.hear(bank.of(devices), self.task.cohort(devices), answer)
+                own = {} if self.scheme.replaces else bank.of(devices)
+                heard = self.scheme.hear(own, self.task.cohort(devices), answer)
                 self.banks[kind] = bank.put(devices, heard)
 
     def states(self) -> Iterator[tuple[Cohort, dict[str, Any]]]:

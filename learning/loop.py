@@ -103,7 +103,7 @@ def run(
         plans.streams,
     )
     bar = progress_bar(title, limits.total, enabled=progress)
-    with torch_threads(1), fresh_torch(plans.task.device), bar as report:
+    with torch_threads(1), fresh_torch(), bar as report:
         devices = plans.scenario.draw(streams.at("channel"))
 
         def prepare() -> tuple[Task, list[Prepared]]:

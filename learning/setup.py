@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -13,7 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from learning.catalog import JUDGES, RADIOS, SCHEMES
+from learning.catalog import JUDGES, PREPARATIONS, RADIOS, SCHEMES
 from learning.data import sources
 from learning.data.dataset import stratified
 from learning.data.partition import Partition
@@ -234,6 +235,28 @@ ALIASES = {
 }
 ARGUMENTS = [item.name for item in fields(Setup) if item.name != "options"]
 ARGUMENTS += ["checkpoint", "every", "callbacks", "progress"]
+
+
+def _preparation(given: Any) -> Preparation:
+    """Make a preparation of its name and options, "share-public:share=0.5", or take one that is made."""
+    if isinstance(given, Preparation):
+        return given
+    name, _, text = given.partition(":") if isinstance(given, str) else (given, "", "")
+    kind = choose("preparation", name, PREPARATIONS, "a learning.Preparation")
+    known = inspect.signature(kind).parameters
+    options: dict[str, Any] = {}
+    for part in filter(None, text.split(",")):
+        key, equals, value = (item.strip() for item in part.partition("="))
+        if key not in known or not equals:
+            raise OptionError(
+                f"before: {name} takes {', '.join(known) or 'nothing'}, as NAME=VALUE; got {part!r}"
+            )
+        try:
+            options[key] = json.loads(value)
+        except ValueError:
+            options[key] = value
+    made: Preparation = kind(**options)
+    return made
 
 
 def _role(kind: Any) -> str:

@@ -171,14 +171,10 @@ class Task:
 
     def outputs(self, weights: Weights, x: Tensor, name: str | None = None) -> Tensor:
         """Evaluate a model without training it, in pieces that fit into memory; see :meth:`logits`."""
-        model = self._model(name)
-        training = model.training
-        try:
-            model.eval()
-            with torch.no_grad():
-                return torch.cat([self.logits(weights, part, name) for part in x.split(AT_ONCE)])
-        finally:
-            model.train(training)
+        model = self._judged[next(iter(self.models)) if name is None else name]
+        with torch.no_grad():
+            parts = [functional_call(model, dict(weights), (part,)) for part in x.split(AT_ONCE)]
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
 
     def fingerprints(self) -> dict[str, str]:
         """Return SHA-256 digests of data, partition and initial weights: equal in paired runs."""
@@ -195,6 +191,11 @@ class Task:
             "partition": parts.hexdigest(),
             "initial_weights": digest_of(initial),
         }
+
+    @cached_property
+    def _judged(self) -> dict[str, nn.Module]:
+        """Architectures as they are evaluated: without noise, with the averages of batch normalisation."""
+        return {name: copy.deepcopy(model).eval() for name, model in self.models.items()}
 
     @cached_property
     def private_rows(self) -> tuple[IntArray, ...]:

@@ -276,12 +276,18 @@ def torch_threads(count: int) -> Iterator[None]:
 
 
 @contextmanager
-def fresh_torch(device: torch.device) -> Iterator[None]:
+def fresh_torch() -> Iterator[None]:
     """Let training do what it does whatever a user has set in torch: modes, default device and number type."""
-    before = torch.get_default_dtype()
-    with torch.inference_mode(False), torch.enable_grad(), torch.device(device):
-        torch.set_default_dtype(torch.float32)
+    kind, place = torch.get_default_dtype(), torch.get_default_device()
+    with torch.inference_mode(False), torch.enable_grad():
         try:
+            if place.type != "cpu":  # a default device slows every operation down
+                torch.set_default_device(None)
+            if kind != torch.float32:
+                torch.set_default_dtype(torch.float32)
             yield
         finally:
-            torch.set_default_dtype(before)
+            if kind != torch.float32:
+                torch.set_default_dtype(kind)
+            if place.type != "cpu":
+                torch.set_default_device(place)

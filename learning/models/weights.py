@@ -167,9 +167,9 @@ class Bank:
         found = {}
         for name, stored in self.values.items():
             rows = self.row[name][places]
-            if (rows < 0).any():
+            if rows.min() < 0:
                 continue
-            if (rows == rows[0]).all():
+            if len(stored) == 1 or (rows == rows[0]).all():
                 found[name] = stored[rows[0]].expand(len(rows), *stored.shape[1:])
             elif (np.diff(rows) == 1).all():
                 found[name] = stored[rows[0] : rows[-1] + 1]
@@ -199,6 +199,12 @@ class Bank:
         return self._put(groups)
 
     def _put(self, groups: list[tuple[IntArray, Rows]]) -> Bank:
+        if (
+            len(groups) == 1
+            and len(groups[0][0]) == len(self.devices)
+            and self.values.keys() <= groups[0][1].keys()
+        ):
+            return self._of_all(groups[0][1])
         names = dict.fromkeys([*self.values, *(name for _, rows in groups for name in rows)])
         values, row = {}, {}
         for name in names:
@@ -231,8 +237,21 @@ class Bank:
                 row[name] = mine
         return Bank(self.devices, values, row)
 
+    def _of_all(self, rows: Rows) -> Bank:
+        """Return a bank of these rows alone, which are of all devices."""
+        count = len(self.devices)
+        one, each = np.zeros(count, np.int64), np.arange(count)
+        shared = {name: count == 1 or value.stride(0) == 0 for name, value in rows.items()}
+        return Bank(
+            self.devices,
+            {name: value[:1] if shared[name] else value for name, value in rows.items()},
+            {name: one if shared[name] else each for name in rows},
+        )
+
     def drop(self, devices: IntArray) -> Bank:
         """Return a bank in which some devices have no rows."""
+        if len(devices) == len(self.devices):
+            return Bank(self.devices)
         gone = np.isin(self.devices, devices)
         row = {name: np.where(gone, -1, rows) for name, rows in self.row.items()}
         return Bank(self.devices, self.values, row)._put([])

@@ -153,12 +153,11 @@ class BatchPlanner:
         SolveError
             If no slots let these batches meet a deadline of the scenario.
         """
-        prices = prices_of(devices, self.bits)
-        payload = prices.payload(self.wire)
+        posed, prices, payload = pose(devices, self.wire, self.bits)
         largest = self.samples
         if self.policy is not entire:
-            largest = np.minimum(pose(devices, payload).max_batchsize, largest)
-        problem = pose(devices, payload, max_batchsize=largest)
+            largest = np.minimum(posed.max_batchsize, largest)
+        problem = cast(BatchsizeProblem, posed.replace(max_batchsize=largest))
         batchsize = np.asarray(self.policy(problem, rng))
         whole = batchsize.shape == problem.max_batchsize.shape and (batchsize == np.rint(batchsize)).all()
         if not (whole and (batchsize >= 1).all() and (batchsize <= problem.max_batchsize).all()):
@@ -230,9 +229,7 @@ class WorkPlanner:
         SolveError
             If no slots let this work meet a deadline of the scenario.
         """
-        prices = prices_of(devices, self.bits)
-        payload = prices.payload(self.wire)
-        posed = pose(devices, payload)
+        posed, prices, payload = pose(devices, self.wire, self.bits)
         problem = posed.replace(
             min_batchsize=self.samples,
             max_batchsize=self.samples,
@@ -372,48 +369,44 @@ class Tdma(Radio):
         return scenario.replace({"feel.compute": "gpu", **dropped, **measured})
 
 
-def prices_of(devices: Devices, bits_per_parameter: float | None) -> Prices:
-    """Return the bits of what is sent: the scenario's payload for a model, unless a number's size is given."""
-    if bits_per_parameter is not None:
-        return Prices(other=bits_per_parameter)
-    bits = float(cast(BatchsizeProblem, devices.problem("feel")).payload_bits)
-    return Prices(whole=dict.fromkeys(MODEL, bits))
-
-
-def pose(devices: Devices, payload: Payload, **overrides: ArrayLike) -> BatchsizeProblem:
-    """Pose the problem of a round for a payload.
+def pose(
+    devices: Devices, wire: Wire, bits_per_parameter: float | None
+) -> tuple[BatchsizeProblem, Prices, Payload]:
+    """Pose the problem of a round for what is sent.
 
     Parameters
     ----------
     devices : Devices
         With a ``[feel]`` table in their scenario.
-    payload : Payload
-        What is sent.
-    **overrides
-        Other values for settings of the scenario.
+    wire : Wire
+        Numbers up from each device and down to it.
+    bits_per_parameter : float or None
+        Size of a number [bit]; None for the scenario's ``payload_bits`` of weights and gradients.
 
     Returns
     -------
-    BatchsizeProblem
+    problem : BatchsizeProblem
         Whose payload is what goes up.
-
-    Raises
-    ------
-    ProblemError
-        If nothing goes one way, for which there are no slots.
+    prices : Prices
+        Bits of what is sent.
+    payload : Payload
+        What it is for.
 
     Notes
     -----
     The problem has one payload s for both ways. A download of other size takes as long as one of size s at a rate
     that is different in the same proportion.
     """
-    up, down = payload
-    if not (up > 0 and down > 0):
-        raise ProblemError(f"payload: slots are for bits both ways, got {up:g} up and {down:g} down")
-    posed = cast(BatchsizeProblem, devices.problem("feel", payload_bits=up, **overrides))
+    posed = cast(BatchsizeProblem, devices.problem("feel"))
+    scenario_bits = float(posed.payload_bits)
+    prices = Prices(whole=dict.fromkeys(MODEL, scenario_bits))
+    if bits_per_parameter is not None:
+        prices = Prices(other=bits_per_parameter)
+    up, down = payload = prices.payload(wire)
+    changes: dict[str, ArrayLike] = {} if up == scenario_bits else {"payload_bits": up}
     if up != down:
-        posed = cast(BatchsizeProblem, posed.replace(downlink_rate_bps=posed.downlink_rate_bps * (up / down)))
-    return posed
+        changes["downlink_rate_bps"] = posed.downlink_rate_bps * (up / down)
+    return cast(BatchsizeProblem, posed.replace(**changes)) if changes else posed, prices, payload
 
 
 def fixed(problem: BatchsizeProblem, batchsize: NDArray[np.float64]) -> BatchsizeProblem:

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 METRICS, CURVES, PICTURE, MANIFEST = "metrics.csv", "curves.csv", "plot.png", "manifest.json"
 #: what makes a folder without a manifest one of an unfinished run, and what it goes on from
 UNFINISHED, CHECKPOINT = "unfinished.json", "checkpoint.npz"
+#: the command of a finished run, by which it goes on
+COMMAND = "command.json"
+#: files that are kept for that
+KEPT = (COMMAND, CHECKPOINT, f"{CHECKPOINT}.prepared")
 
 
 class Saveable(Protocol):
@@ -146,7 +150,7 @@ def begin_run(name: str, settings: Mapping[str, Any], folder: str | os.PathLike[
         with whole_directory(path) as target:
             (target / UNFINISHED).write_text(json.dumps(plain(settings), indent=1) + "\n")
         return path
-    other = list(differences(unfinished_settings(path), json.loads(json.dumps(plain(settings)))))
+    other = list(differences(told_settings(path), json.loads(json.dumps(plain(settings)))))
     if other:
         raise OptionError(
             f"run {name!r}: {path} is unfinished, with other settings ({'; '.join(other[:4])}): radioopt train "
@@ -160,13 +164,46 @@ def is_unfinished(path: Path) -> bool:
     return (path / UNFINISHED).is_file() and not (path / MANIFEST).exists()
 
 
-def unfinished_settings(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Return the settings of an unfinished run.
+def is_finished(path: Path) -> bool:
+    """Whether a folder is that of a finished run that can go on."""
+    return all((path / name).is_file() for name in (MANIFEST, COMMAND, CHECKPOINT))
+
+
+def finish_run(result: Saveable, path: Path, settings: Mapping[str, Any]) -> None:
+    """Complete the folder of a run that was begun or that went on, and keep the command by which it goes on.
+
+    Parameters
+    ----------
+    result : TrainingResult or Comparison
+        A run or a comparison.
+    path : path-like
+        Its folder, from :func:`begin_run`.
+    settings : mapping
+        What :func:`begin_run` was given, with the limits that it has now.
+
+    Raises
+    ------
+    OSError
+        If the folder cannot be written.
+    """
+    if is_finished(path):
+        for file, content in _files(result).items():
+            write_whole(path / file, content)
+    else:
+        save_run(result, path.name, path.parent)
+    if (path / CHECKPOINT).exists():
+        write_whole(path / COMMAND, (json.dumps(plain(settings), indent=1) + "\n").encode())
+
+
+def told_settings(path: str | os.PathLike[str], *, further: bool = False) -> dict[str, Any]:
+    """Return the settings of a run that is to go on.
 
     Parameters
     ----------
     path : path-like
         Its folder.
+    further : bool, default False
+        Whether a finished run is to go on too, which needs other limits.
 
     Returns
     -------
@@ -181,18 +218,24 @@ def unfinished_settings(path: str | os.PathLike[str]) -> dict[str, Any]:
     path = Path(path)
     if not path.is_dir():
         raise OptionError(f"run {path}: no such folder")
-    if (path / MANIFEST).exists():
-        raise OptionError(f"run {path} is finished: its numbers are in {METRICS}, its settings in {MANIFEST}")
-    if not (path / UNFINISHED).exists():
+    file = path / (COMMAND if is_finished(path) and further else UNFINISHED)
+    if (path / MANIFEST).exists() and file.name == UNFINISHED:
+        how = (
+            "ask for more rounds, seconds or joules, or another target"
+            if is_finished(path)
+            else "train again"
+        )
+        raise OptionError(
+            f"run {path} is finished: its numbers are in {METRICS}, its settings in {MANIFEST}; to go on, {how}"
+        )
+    if not file.exists():
         raise OptionError(f"{path} is no run: there is neither {MANIFEST} nor {UNFINISHED} in it")
     try:
-        settings = json.loads((path / UNFINISHED).read_bytes())
+        settings = json.loads(file.read_bytes())
         if not isinstance(settings, dict):
             raise ValueError("no settings in it")
     except ValueError as error:
-        raise OptionError(
-            f"{path / UNFINISHED} is damaged ({error}): remove {path} and start again"
-        ) from error
+        raise OptionError(f"{file} is damaged ({error}): remove {path} and start again") from error
     return settings
 
 

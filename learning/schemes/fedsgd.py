@@ -202,7 +202,7 @@ class FedSgd(Scheme[SgdState]):
 
     def local(self, own: Rows, cohort: Cohort, order: Order) -> tuple[Rows, Message]:
         """Draw a batch on every device and compute the losses of all samples in one forward pass."""
-        if len(cohort) > 1 and any(value.stride(0) for value in own.values() if value[0].numel()):
+        if len(cohort) > 1 and any(value.stride(0) for value in own.values()):
             raise ProblemError(
                 "FedSgd: devices have different weights, as some missed an answer: take another radio"
             )

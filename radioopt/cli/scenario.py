@@ -74,7 +74,8 @@ def settings(flag: str, given: list[str]) -> dict[str, Any]:
         try:
             (found[key],) = tomllib.loads(f"value = {text}").values()
         except (tomllib.TOMLDecodeError, ValueError):
-            if not re.fullmatch(r"[A-Za-z_][\w.-]*", text):
+            words = r"[A-Za-z_][\w.:=,+-]*" if flag == "--option" else r"[A-Za-z_][\w.-]*"
+            if not re.fullmatch(words, text):
                 expected = 'a number, true, "text", [a, list] or { a = table }'
                 raise OptionError(f"{flag} {key}: expected {expected}, got {text}") from None
             found[key] = text

@@ -24,7 +24,24 @@ if TYPE_CHECKING:
     from radioopt.scenario import Scenario
 
 #: arguments that say how it is done and shown, not what: a run may go on with others
-FREE = ("scenario", "set", "devices", "jobs", "every", "name", "folder", "resume", "json", "csv", "run")
+FREE = (
+    "scenario",
+    "set",
+    "devices",
+    "jobs",
+    "every",
+    "name",
+    "folder",
+    "resume",
+    "json",
+    "csv",
+    "run",
+    "log",
+)
+#: arguments that end a run: a finished or interrupted one goes on with others
+ENDS = ("rounds", "seconds", "joules", "target_accuracy", "target", "epsilon")
+#: arguments that are handed on as they are
+HANDED = ("radio", "judge", "data", "partition", "model", "compute", "device", "devices_at_once")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,45 +59,92 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="set an option of the scheme, e.g. learning_rate=0.1; SCHEME.NAME=VALUE of one of several; may be "
-        "repeated",
+        help="set an option of scheme, radio or judge, e.g. learning_rate=0.1, optimiser=sgd:momentum=0.9, "
+        "deadline_s=20; SCHEME.NAME=VALUE of one of several; may be repeated. Those of a scheme: --options",
+    )
+    what.add_argument(
+        "--options", action="store_true", help="list the options of scheme, radio and judge, and stop"
     )
     what.add_argument("--learning-rate", type=float, help="the same as --option learning_rate=...")
-    what.add_argument(
-        "--policy", default="optimal", metavar="A,B", help="of the allocation (default: optimal)"
-    )
     what.add_argument(
         "--data",
         default="digits",
         metavar="NAME[:FOLDER][@TRAIN+TEST]",
-        help="digits, fashion-mnist, mnist:FOLDER, idx:FOLDER, cifar10:FOLDER, cifar100:FOLDER; @6000+1000 takes "
-        "so many samples (default: digits)",
+        help=f"{listed('DATASETS')}; all but digits and fashion-mnist with :FOLDER; @6000+1000 takes so many samples "
+        "(default: digits)",
     )
     what.add_argument(
         "--partition",
         default="iid",
-        help="iid, shards, dirichlet:ALPHA, balanced, rare-labels, few-labels:LABELS (default: iid)",
+        help=f"{listed('PARTITIONS')}, with numbers after a colon, as dirichlet:0.3 (default: iid)",
     )
     what.add_argument(
-        "--model", default="mlp", help="softmax, mlp, mlp:UNITS, cnn, mix2fld-cnn or vgg9 (default: mlp)"
+        "--public", default="0", metavar="N", help="samples set aside for the server, or their share"
     )
     what.add_argument(
-        "--bits-per-parameter", type=float, metavar="B", help="size of an update (default: scenario's)"
+        "--before",
+        action="append",
+        default=[],
+        metavar="NAME[:OPTION=VALUE,...]",
+        help=f"prepare the data before the first round: {listed('PREPARATIONS')}; may be repeated",
+    )
+    what.add_argument(
+        "--model",
+        default="mlp",
+        help=f"{listed('MODELS')}, with a size after a colon, as mlp:200 (default: mlp)",
     )
     what.add_argument("--seed", type=int, default=0, help="(first) seed (default: 0)")
     what.add_argument("--seeds", type=int, default=1, metavar="N", help="number of seeds (default: 1)")
+    spent = parser.add_argument_group("what it costs and who judges")
+    spent.add_argument("--radio", help=f"{listed('RADIOS')} (default: the scheme's)")
+    spent.add_argument(
+        "--policy",
+        default="optimal",
+        metavar="A,B",
+        help="of the plan, e.g. optimal or full (default: optimal)",
+    )
+    spent.add_argument(
+        "--bits-per-parameter",
+        metavar="B",
+        help="size of a number that is sent, or dtype for the model's own (default: the scenario's payload)",
+    )
+    spent.add_argument(
+        "--compute", default="modelled", help="compute times: modelled by the scenario, or measured here"
+    )
+    spent.add_argument(
+        "--judge", help=f"whose models are evaluated: {listed('JUDGES')} (default: the scheme's)"
+    )
     stop = parser.add_argument_group("when it stops: at the first of these")
     stop.add_argument("--rounds", type=int, help="most rounds (default: 200 without --seconds and --joules)")
     stop.add_argument("--seconds", type=float, help="most simulated seconds")
     stop.add_argument("--joules", type=float, help="most energy of all devices")
     stop.add_argument("--target-accuracy", type=float, metavar="A", help="at this test accuracy")
     stop.add_argument(
+        "--target",
+        action="append",
+        default=[],
+        metavar="COLUMN=VALUE",
+        help="when a column of the rounds is as good, e.g. private_accuracy=0.9; all of several",
+    )
+    stop.add_argument(
         "--epsilon", type=float, metavar="E", help="when a round changes less than this, relatively"
     )
-    where = parser.add_argument_group("where it is kept")
+    where = parser.add_argument_group("where it is done and kept")
+    where.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 or auto (default: cpu)")
+    where.add_argument(
+        "--devices-at-once",
+        type=int,
+        metavar="N",
+        help="devices trained together (default: what fits the cache)",
+    )
     where.add_argument("--name", help="folder of the run under --folder (default: from settings and time)")
     where.add_argument("--folder", default="runs", help="where runs are saved (default: runs)")
-    where.add_argument("--resume", metavar="RUN", help="go on with an unfinished run, with its own settings")
+    where.add_argument(
+        "--resume",
+        metavar="RUN",
+        help="go on with an unfinished run, with its own settings; or with a finished one for more --rounds, --seconds "
+        "or --joules, or another target",
+    )
     where.add_argument(
         "--every", type=int, default=10, metavar="N", help="rounds between checkpoints (default: 10)"
     )
@@ -104,6 +168,9 @@ def run(args: argparse.Namespace) -> int:
 
     parser = args.__dict__.pop("parser")
     learning, runs = require("learning", "learning"), require("learning.runs.folder", "learning")
+    if args.__dict__.pop("options"):
+        show_options(args)
+        return 0
     for flag in ("seeds", "jobs", "every"):
         if getattr(args, flag) < 1:
             raise OptionError(f"--{flag}: expected at least 1, got {getattr(args, flag)}")
@@ -123,18 +190,22 @@ def run(args: argparse.Namespace) -> int:
             "several schemes, policies or seeds are compared by --target-accuracy within --seconds: give both"
         )
     given = scheme_options(args, schemes)
-    options = {name: getattr(args, name) for name in ("data", "partition", "model", "bits_per_parameter")}
+    options: dict[str, Any] = {name: getattr(args, name) for name in HANDED}
+    options |= {name: getattr(args, name) for name in ENDS if name != "target"}
     options |= {
-        name: getattr(args, name) for name in ("rounds", "seconds", "joules", "target_accuracy", "epsilon")
+        "target": settings("--target", args.target) or None,
+        "before": args.before,
+        "public": number("--public", args.public),
+        "bits_per_parameter": number("--bits-per-parameter", args.bits_per_parameter, "dtype"),
     }
 
     fresh = not Path(args.folder).exists()
     what = {name: value for name, value in vars(args).items() if name not in FREE}
-    folder = learning.begin_run(
-        args.name or default_name(args, schemes, policies),
-        {"scenario": scenario.to_dict(), "arguments": what},
-        args.folder,
-    )
+    told = {"scenario": scenario.to_dict(), "arguments": what}
+    if args.resume is not None and runs.is_finished(Path(args.resume)):
+        folder = Path(args.resume)
+    else:
+        folder = learning.begin_run(args.name or default_name(args, schemes, policies), told, args.folder)
     try:
         if compared:
             seeds = range(args.seed, args.seed + args.seeds)
@@ -168,7 +239,7 @@ def run(args: argparse.Namespace) -> int:
                 **given[scheme],
                 **options,
             )
-        learning.save_run(result, folder.name, folder.parent)
+        runs.finish_run(result, folder, told)
     except BaseException as error:
         if runs.abandon_run(folder):
             if fresh and not any(folder.parent.iterdir()):
@@ -178,22 +249,42 @@ def run(args: argparse.Namespace) -> int:
         raise
     show(result, compared, args)
     if output.wants_table(args):
-        print(f"saved in {folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}")
+        shown = sorted(path.name for path in folder.iterdir() if path.name not in runs.KEPT)
+        print(f"saved in {folder}: {', '.join(shown)}")
     return 0
 
 
+def number(flag: str, text: str | None, word: str | None = None) -> Any:
+    """Read a number, whole if it is written so, or a word that stands for one."""
+    from radioopt.base.errors import OptionError
+
+    if text is None or text == word:
+        return text
+    try:
+        return int(text) if text.lstrip("+-").isdigit() else float(text)
+    except ValueError:
+        also = f" or {word}" if word else ""
+        raise OptionError(f"{flag}: expected a number{also}, got {text!r}") from None
+
+
 def take_up(args: argparse.Namespace, parser: argparse.ArgumentParser) -> Scenario:
-    """Fill the arguments with those of an unfinished run, and return its scenario."""
+    """Fill the arguments with those of a run that is to go on, and return its scenario."""
     from radioopt.base.errors import OptionError, require
     from radioopt.scenario import Scenario
 
     runs = require("learning.runs.folder", "learning")
     path = Path(args.resume)
-    kept = runs.unfinished_settings(path)
+    further = {
+        name: value
+        for name, value in vars(args).items()
+        if name in ENDS and value != parser.get_default(name)
+    }
+    kept = runs.told_settings(path, further=bool(further))
+    free = ("resume", "jobs", "every", "json", "csv", "run", *ENDS)
     own = sorted(
         f"--{name.replace('_', '-')}"
         for name, value in vars(args).items()
-        if name not in ("resume", "jobs", "every", "json", "csv", "run") and value != parser.get_default(name)
+        if name not in free and value != parser.get_default(name)
     )
     if own:
         raise OptionError(f"--resume goes on with the settings of {path}: leave out {', '.join(own)}")
@@ -205,7 +296,7 @@ def take_up(args: argparse.Namespace, parser: argparse.ArgumentParser) -> Scenar
             f"{path} was begun by another version of radioopt, or not by radioopt train (no {error}): start again"
         ) from None
     absolute = path.absolute()
-    vars(args).update(known, name=absolute.name, folder=str(path.parent))
+    vars(args).update(known | further, name=absolute.name, folder=str(path.parent))
     return scenario
 
 
@@ -220,14 +311,10 @@ def names(flag: str, text: str) -> list[str]:
 
 
 def scheme_options(args: argparse.Namespace, schemes: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Return the options of each scheme, which its signature has to know."""
-    import inspect
+    """Return the options of each scheme, its radio and its judge, which one of them has to know."""
+    from radioopt.base.errors import OptionError
 
-    from radioopt.base.errors import OptionError, require
-
-    table = require("learning", "learning").SCHEMES
-    choose = require("learning.options", "learning").choose
-    takes = {scheme: inspect.signature(choose("scheme", scheme, table)).parameters for scheme in schemes}
+    takes = {scheme: taken(args, scheme) for scheme in schemes}
     given = settings("--option", args.option)
     if args.learning_rate is not None:
         given = {"learning_rate": args.learning_rate, **given}
@@ -239,17 +326,43 @@ def scheme_options(args: argparse.Namespace, schemes: Sequence[str]) -> dict[str
                 f"--option {key}: scheme {own!r} is not trained here; trained: {', '.join(schemes)}"
             )
         for scheme in [own] if dot else schemes:
-            if name not in takes[scheme]:
+            known = {option: default for part in takes[scheme].values() for option, default in part.items()}
+            if name not in known:
                 raise OptionError(
-                    f"--option {name}: scheme {scheme!r} has no such option, it takes {described(takes[scheme])}"
+                    f"--option {name}: scheme {scheme!r} has no such option, it takes {described(known)}"
                 )
             made[scheme][name] = value
     return made
 
 
-def described(parameters: Mapping[str, Any]) -> str:
+def taken(args: argparse.Namespace, scheme: str) -> dict[str, dict[str, Any]]:
+    """Return the options with their defaults of a scheme, and of the radio and the judge that go with it."""
+    import inspect
+
+    from radioopt.base.errors import require
+
+    catalog, options = require("learning.catalog", "learning"), require("learning.options", "learning")
+    kinds = {f"scheme {scheme}": options.choose("scheme", scheme, catalog.SCHEMES)}
+    made = kinds[f"scheme {scheme}"]
+    for role, table in (("radio", catalog.RADIOS), ("judge", catalog.JUDGES)):
+        name = getattr(args, role) or getattr(made, role)
+        kinds[f"{role} {name}"] = options.choose(role, name, table)
+    return {
+        role: {name: parameter.default for name, parameter in inspect.signature(kind).parameters.items()}
+        for role, kind in kinds.items()
+    }
+
+
+def show_options(args: argparse.Namespace) -> None:
+    """Print the options of the schemes that are asked for, with what they are by default."""
+    for scheme in names("scheme", args.scheme):
+        for role, known in taken(args, scheme).items():
+            print(f"{role}: {described(known)}")
+
+
+def described(known: Mapping[str, Any]) -> str:
     """Write down options with their defaults."""
-    return ", ".join(f"{name}={parameter.default}" for name, parameter in parameters.items()) or "none"
+    return ", ".join(f"{name}={default}" for name, default in known.items()) or "none"
 
 
 def show(result: Any, compared: bool, args: argparse.Namespace) -> None:

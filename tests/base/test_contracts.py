@@ -164,6 +164,85 @@ def test_another_familys_import_is_noticed(monkeypatch):
     assert breach == ["radioopt/feel/solver.py: imports another family: radioopt.other"]
 
 
+#: floors of the training layer, from the ground up: an import goes down only, or stays in the room
+FLOORS = (
+    ("catalog", "progress", "streams"),
+    ("options",),
+    ("data", "models"),
+    ("task", "messages", "local", "generators"),
+    ("radio",),
+    ("crew",),
+    ("judges", "schemes", "prepare"),
+    ("runs",),
+    ("loop",),
+    ("setup",),
+    ("training", "flower"),
+    ("study",),
+)
+FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
+
+
+def modules_of(package):
+    """Every module of a package by its dotted name, with its source."""
+    found = {}
+    for path in SOURCES:
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        if parts[0] == package:
+            found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path.read_text(encoding="utf-8")
+    return found
+
+
+def arrows(modules):
+    """Which module imports which at run time, imports inside functions counted."""
+    found = {}
+    for module, source in modules.items():
+        targets = set()
+        for one in imports(source, module):
+            if one.for_types:
+                continue
+            whole = one.name if one.name in modules else one.name.rpartition(".")[0]
+            if whole in modules and whole != module:
+                targets.add(whole)
+        found[module] = targets
+    return found
+
+
+def circles(graph):
+    """Groups of modules that import each other in a circle."""
+    closed = {module: {module} for module in graph}
+    for module in graph:
+        waiting = [module]
+        while waiting:
+            for target in graph[waiting.pop()] - closed[module]:
+                closed[module].add(target)
+                waiting.append(target)
+    return {frozenset(m for m in closed[a] if a in closed[m]) for a in graph} - {frozenset([m]) for m in graph}
+
+
+@pytest.mark.parametrize("package", ["radioopt", "learning"])
+def test_no_file_imports_another_in_a_circle(package):
+    assert circles(arrows(modules_of(package))) == set()
+
+
+def test_a_circle_is_noticed():
+    modules = {"p.a": "from p import b", "p.b": "def f():\n    from p.c import x", "p.c": "import p.a"}
+    assert circles(arrows(modules)) == {frozenset(modules)}
+    typed = modules | {"p.c": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import p.a"}
+    assert circles(arrows(typed)) == set()
+
+
+def test_imports_of_the_training_layer_go_down():
+    upward = []
+    for module, targets in arrows(modules_of("learning")).items():
+        room = module.split(".")[1] if "." in module else None
+        for target in targets:
+            if room is None or "." not in target or target.split(".")[1] == room:
+                continue
+            if FLOOR[target.split(".")[1]] >= FLOOR[room]:
+                upward.append(f"{module} imports {target}")
+    assert upward == []
+
+
 def run(code):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -10,8 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from radioopt import ProblemError
-from radioopt.fimi.curve_fit import CurveFit, fit_curve
-from radioopt.fimi.learning_curve import LEARNING_CURVES, LearningCurve
+from radioopt.fimi.learning_curve import LEARNING_CURVES, CurveFit, LearningCurve, fit_curve
 
 SAMPLES = np.geomspace(50, 20_000, 25)
 TRUE = LearningCurve(alpha=4.0, beta=0.3, gamma=0.1)

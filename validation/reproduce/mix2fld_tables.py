@@ -28,6 +28,7 @@ import pandas as pd
 import learning
 from learning.data import sources
 from learning.progress import progress_bar
+from learning.radio.fading import PAPER_STEPS
 from learning.study.compare import t_interval
 from radioopt import Scenario
 from radioopt.base.errors import OptionError, require
@@ -168,7 +169,7 @@ def scenario_of(cell: Cell, setting: Setting) -> Scenario:
         {
             "devices.count": cell.devices,
             "devices.transmit_power_dbm": CHANNELS[cell.channel],
-            "mix2fld.compute_time_s": setting.compute_time_s * 9_600 / steps,
+            "mix2fld.compute_time_s": setting.compute_time_s * PAPER_STEPS / steps,
         },
     )
 
