@@ -258,7 +258,7 @@ class Bank:
 
 
 def _exact(value: Tensor) -> torch.dtype:
-    """Number type of a sum: so exact that the mean of equal weights is that weight, bit for bit."""
+    """Return the number type of a sum, so exact that the mean of equal weights is that weight, bit for bit."""
     return torch.float64 if value.device.type != "mps" else torch.float32
 
 
