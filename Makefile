@@ -4,7 +4,7 @@ JOBS ?= 2
 
 BIN := .venv/bin
 STAMP := .venv/.installed
-EVERYTHING := .[all,dev]
+EVERYTHING := .[all,logging,dev]
 
 # One file per worker at a time, so that each kernel is compiled by one of them.
 PYTEST := $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile
@@ -42,7 +42,7 @@ bench: $(STAMP)
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "radioopt needs Python 3.11 or newer; try: make PYTHON=python3.11 $(MAKECMDGOALS)" >&2; exit 1; }
-	@echo "Setting up .venv: about 60 packages in the versions of constraints.txt, 2.5 GB installed."
+	@echo "Setting up .venv: about 100 packages in the versions of constraints.txt, 2.7 GB installed."
 	@echo "This takes about a minute, once (details: .venv/install.log)."
 	@test -e $@ && rm $@ || $(PYTHON) -m venv --clear .venv
 	@PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt PIP_DISABLE_PIP_VERSION_CHECK=1 \

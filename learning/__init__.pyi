@@ -2,6 +2,7 @@
 
 from learning.catalog import DATASETS as DATASETS
 from learning.catalog import JUDGES as JUDGES
+from learning.catalog import LOGGERS as LOGGERS
 from learning.catalog import MODELS as MODELS
 from learning.catalog import PARTITIONS as PARTITIONS
 from learning.catalog import POLICIES as POLICIES
@@ -58,6 +59,9 @@ from learning.runs.folder import begin_run as begin_run
 from learning.runs.folder import run_folder as run_folder
 from learning.runs.folder import save_run as save_run
 from learning.runs.ledger import Ledger as Ledger
+from learning.runs.loggers import Logger as Logger
+from learning.runs.loggers import MlFlow as MlFlow
+from learning.runs.loggers import TensorBoard as TensorBoard
 from learning.runs.read import RunComparison as RunComparison
 from learning.runs.read import SavedRun as SavedRun
 from learning.runs.read import compare_runs as compare_runs

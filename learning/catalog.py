@@ -139,3 +139,11 @@ POLICIES = Names(
 )
 
 PREPARATIONS = Names({"share-public": "learning.prepare.share:SharePublic"})
+
+LOGGERS = Names(
+    {
+        "tensorboard": "learning.runs.loggers:TensorBoard",
+        "mlflow": "learning.runs.loggers:MlFlow",
+        "print": "learning.runs.loggers:Printer",
+    }
+)

@@ -17,6 +17,7 @@ from learning.radio.base import Planner, Radio
 from learning.runs.checkpoint import Checkpoint, Place
 from learning.runs.ledger import Entry, Ledger, Spent
 from learning.runs.limits import Limits
+from learning.runs.loggers import Logger
 from learning.runs.result import TrainingResult
 from learning.schemes.base import Scheme
 from learning.streams import Streams
@@ -95,6 +96,21 @@ def run(
     TrainingResult
         Ledger, final state, reason to stop.
     """
+    for callback in callbacks:
+        if isinstance(callback, Logger):
+            callback.begin(plans.config)
+    try:
+        return _rounds(plans, kept, callbacks, title=title, progress=progress)
+    finally:
+        for callback in callbacks:
+            if isinstance(callback, Logger):
+                callback.close()
+
+
+def _rounds(
+    plans: Plans, kept: Checkpoint | None, callbacks: Sequence[Callback], *, title: str, progress: bool
+) -> TrainingResult:
+    """Run rounds until a limit is reached; see :func:`run`."""
     scheme, radio, judge, limits, streams = (
         plans.scheme,
         plans.radio,

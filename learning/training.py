@@ -17,6 +17,7 @@ from learning.options import label
 from learning.prepare.base import Preparation
 from learning.radio.base import Radio
 from learning.runs.checkpoint import EVERY, Checkpoint
+from learning.runs.loggers import logger
 from learning.runs.result import TrainingResult
 from learning.schemes.base import Scheme
 from learning.setup import Setup
@@ -50,7 +51,7 @@ def train(
     devices_at_once: int | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
     every: int = EVERY,
-    callbacks: Sequence[Callback] = (),
+    callbacks: Sequence[Callback | str] = (),
     progress: bool = True,
     **options: Any,
 ) -> TrainingResult:
@@ -126,9 +127,9 @@ def train(
         rounds, seconds, joules or a higher target goes on from it.
     every : int, default 10
         Rounds >= 1 from one checkpoint to the next.
-    callbacks : sequence of callable, default ()
+    callbacks : sequence of callable or str, default ()
         Called after every round as ``callback(round, entry, ledger)``; a text that one returns ends the run and is its
-        reason.
+        reason. A name is that of a logger: "tensorboard:FOLDER", "mlflow:FOLDER", "print".
     progress : bool, default True
         Show a bar, on a terminal, if the run takes longer than a second.
     **options
@@ -189,7 +190,7 @@ def train(
         devices_at_once=devices_at_once,
         options=options,
     )
-    if not isinstance(callbacks, Sequence) or not all(callable(callback) for callback in callbacks):
+    if not isinstance(callbacks, Sequence) or isinstance(callbacks, str):
         raise OptionError(
             f"callbacks: expected a list of functions (round, entry, ledger), got {shorten(callbacks)}"
         )
@@ -200,4 +201,5 @@ def train(
         outside = {"scenario": plans.scenario, "task": task, "data": task.data}
         outside |= {f"models.{name}": model for name, model in task.models.items()}
         kept = Checkpoint(checkpoint, every, plans.config, outside, task.device)
-    return run(plans, kept, callbacks, title=f"train {label(policy)}", progress=progress)
+    called = [logger(callback) for callback in callbacks]
+    return run(plans, kept, called, title=f"train {label(policy)}", progress=progress)

@@ -10,12 +10,21 @@ import importlib
 import importlib.util
 from typing import TYPE_CHECKING, Any
 
+import radioopt.base.forks as _forks  # noqa: F401  # to know of a fork before anything is solved
+
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from radioopt import channel, dtkd, feel, fimi, mix2fld, numerics, units
     from radioopt.base.certify import Certificate, certify
-    from radioopt.base.errors import MissingExtraError, OptionError, ProblemError, RadioOptError, SolveError
+    from radioopt.base.errors import (
+        MissingExtraError,
+        OptionError,
+        ProblemError,
+        RadioOptError,
+        SolveError,
+        SolveWarning,
+    )
     from radioopt.base.options import SolveOptions
     from radioopt.base.problem import Problem, families, problem_class, solve
     from radioopt.base.solution import Solution, load
@@ -34,6 +43,7 @@ _HOME = {
     "Solution": "base.solution",
     "SolveError": "base.errors",
     "SolveOptions": "base.options",
+    "SolveWarning": "base.errors",
     "Status": "base.status",
     "certify": "base.certify",
     "families": "base.problem",
@@ -55,6 +65,7 @@ __all__ = [
     "Solution",
     "SolveError",
     "SolveOptions",
+    "SolveWarning",
     "Status",
     "certify",
     "channel",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from radioopt.base.errors import OptionError
+from radioopt.base.errors import OptionError, RadioOptError
 from radioopt.base.options import DEFAULT_OPTIONS, SolveOptions
 from radioopt.base.problem import Problem
 from radioopt.base.status import Status
@@ -21,6 +21,8 @@ from validation.reference import Reference, installed, references, room
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from radioopt.base.certify import Certificate
 
 TIME_LIMIT_S = 60.0
 
@@ -58,7 +60,8 @@ def cross_check(
         - ``reported``: the objective that the solver reports;
         - ``objective``, ``bound``, ``gap``, ``verdict``: of the repaired point, by ``problem.certificate``;
         - ``difference``: how much worse the objective is than the best of all feasible rows, relatively;
-        - ``seconds``: wall time; ``status``, ``version``: the solver's own words.
+        - ``seconds``: wall time; ``status``, ``version``: the solver's own words;
+        - ``note``: why the judge has no bound, where it has none.
 
         A solver that raises or finds no point has NaN there and says why in ``status``.
 
@@ -68,6 +71,11 @@ def cross_check(
         If the problem is a batch, or a name is not known.
     MissingExtraError
         If a generic solver is not installed.
+
+    Notes
+    -----
+    Threads and forked processes may check at once. An interruption, a signal's exception among them, ends the check and
+    the solver that it waited for.
 
     Examples
     --------
@@ -170,14 +178,18 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
     -------
     pandas.DataFrame
         One row per solver: instances asked, answered and certified ``optimal`` after repair; the worst residual,
-        gap and difference among the answers; median seconds; and the instance with the largest difference.
+        gap and difference among the answers; median seconds; and the worst instance: of an exact method one that is
+        not certified optimal, if there is any, else that with the largest difference.
     """
     import pandas as pd
 
     rows = {}
     for solver, group in table.groupby(level="solver", sort=False):
         answered = group[group["objective"].notna()]
-        worst = answered["difference"].to_numpy()
+        worst = answered["difference"]
+        unproven = answered[answered["verdict"] != Status.OPTIMAL.name]
+        if group["kind"].iloc[0] == "method" and len(unproven):
+            worst = unproven["gap"].fillna(np.inf)
         rows[solver] = {
             "kind": group["kind"].iloc[0],
             "instances": len(group),
@@ -187,7 +199,7 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
             "worst_gap": answered["gap"].max(),
             "worst_difference": answered["difference"].max(),
             "median_seconds": group["seconds"].median(),
-            "worst_instance": answered.index[int(worst.argmax())][0] if len(answered) else "",
+            "worst_instance": worst.index[int(worst.to_numpy().argmax())][0] if len(worst) else "",
         }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("solver")
 
@@ -205,7 +217,7 @@ def _chosen_methods(problem: Problem[Any], names: Iterable[str] | None) -> Seque
 def _chosen_references(problem: Problem[Any], names: Iterable[str] | None) -> list[Reference]:
     known = references(problem.family)
     if names is None:
-        size = max(problem.sizes.values(), default=1)
+        size = problem.sizes["device"]
         return [
             installed(peer) for peer in known.values() if peer.max_devices is None or size <= peer.max_devices
         ]
@@ -224,7 +236,9 @@ def _method_row(problem: Problem[Any], name: str, options: SolveOptions) -> dict
         row["seconds"] = time.perf_counter() - start
         decisions = {decision: getattr(solution, decision) for decision in solution.decisions}
         row |= {"reported": float(solution.objective), "status": solution.status.name, "version": "radioopt"}
-        row |= _judge(problem, decisions, options)
+        row |= _judge(problem, decisions, options, solution.verify(options))
+    except TimeoutError:  # no method raises it: an alarm of the caller's
+        raise
     except Exception as error:  # whatever it is, the others are to be heard
         row |= {"seconds": time.perf_counter() - start, "status": f"{type(error).__name__}: {error}"}
     return row
@@ -237,10 +251,15 @@ def _reference_row(
     start = time.perf_counter()
     try:
         answer = worker.ask(peer, problem, time_limit_s)
-        row |= {"seconds": answer.seconds, "status": answer.status, "version": answer.version}
-        row |= {"reported": answer.objective} | _judge(problem, answer.decisions, options)
-    except Exception as error:
-        row |= {"seconds": time.perf_counter() - start, "status": str(error)}
+    except RadioOptError as error:  # anything else interrupts the whole check
+        return row | {"seconds": time.perf_counter() - start, "status": str(error)}
+    row |= {"seconds": answer.seconds, "status": answer.status, "version": answer.version}
+    row["reported"] = answer.objective
+    try:
+        returned = problem.certificate(options, **answer.decisions)
+        row |= _judge(problem, answer.decisions, options, returned)
+    except Exception as error:  # whatever is wrong with the answer, the others are to be heard
+        row |= {"status": f"{answer.status}, but not judged: {type(error).__name__}: {error}"}
     return row
 
 
@@ -255,17 +274,22 @@ def _empty_row(solver: str, kind: str) -> dict[str, Any]:
         "seconds": np.nan,
         "status": "",
         "version": "",
+        "note": "",
     }
 
 
-def _judge(problem: Problem[Any], decisions: dict[str, Any], options: SolveOptions) -> dict[str, Any]:
-    """Measure the point as returned, then the point repaired."""
-    returned = problem.certificate(options, **decisions)
-    repaired = problem.certificate(options, **problem.repair(**decisions))
+def _judge(
+    problem: Problem[Any], decisions: dict[str, Any], options: SolveOptions, returned: Certificate
+) -> dict[str, Any]:
+    """Measure the point as returned, then the point repaired, unless that is the same."""
+    fixed = problem.repair(**decisions)
+    same = all(np.array_equal(fixed[name], decisions[name]) for name in fixed)
+    repaired = returned if same else problem.certificate(options, **fixed)
     return {
         "residual": float(returned.residual),
         "objective": float(repaired.objective),
         "bound": float(repaired.bound),
         "gap": float(repaired.gap),
         "verdict": Status(int(repaired.status)).name,
+        "note": repaired.note,
     }

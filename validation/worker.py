@@ -1,20 +1,25 @@
 """Generic solvers in processes of their own: one that hangs, crashes or prints takes nobody with it.
 
 Solvers look at their time limit where it suits them, and two of them in one process can wait for each other for
-good. A worker process is killed soon after the limit. It is started as a module rather than by
+good. A worker process is killed soon after the limit. It is started with a command of its own rather than by
 ``multiprocessing``, which would run the caller's script again, and it is kept for the next problem because
 importing a modelling language takes longer than most solves.
+
+A worker has one question at a time: threads that ask the same reference take turns, whoever is interrupted while
+waiting takes the worker down, and a forked process starts workers of its own. Every question has a number, which its
+answer repeats. Nothing in the folder where the caller works is seen by a worker.
 """
 
 from __future__ import annotations
 
 import atexit
-import contextlib
+import itertools
 import os
 import pickle
 import queue
 import subprocess
 import sys
+import tempfile
 import threading
 from pathlib import Path
 from typing import IO, Any
@@ -25,8 +30,15 @@ from validation.reference import Answer, Reference, installed, references
 
 #: what a worker may take beyond the limit before it is killed, and to start [s]
 GRACE_S, START_S = 2.0, 120.0
+#: what a worker runs: the caller's modules can be imported, after Python's own and those installed
+_START = (
+    "import sys; "
+    "sys.path += [folder for folder in sys.argv[3:] if folder not in sys.path]; "
+    "from validation.worker import main; main(*sys.argv[1:3])"
+)
 
-_Message = tuple[str, Any]
+#: number of the question, kind ("ready", "answer", "error" or "lost"), content
+_Message = tuple[int, str, Any]
 
 
 class WorkerError(RadioOptError, RuntimeError):
@@ -34,65 +46,92 @@ class WorkerError(RadioOptError, RuntimeError):
 
 
 class Worker:
-    """A process that answers for one reference."""
+    """A process that answers for one reference, one question at a time."""
 
     def __init__(self, family: str, name: str) -> None:
-        root = str(Path(__file__).resolve().parent.parent)
-        path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
+        root = Path(__file__).resolve().parent.parent
+        folders = dict.fromkeys(map(str, [root, *(Path(folder).absolute() for folder in sys.path if folder)]))
+        self.numbers = itertools.count(1)
+        self.complaints = tempfile.TemporaryFile()  # noqa: SIM115  # closed by `stop`
+        self.inbox: queue.SimpleQueue[_Message] = queue.SimpleQueue()
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "validation.worker", family, name],
+            # -P: not from the folder it is started in
+            [sys.executable, "-P", "-c", _START, family, name, *folders],
+            bufsize=0,  # nothing that a fork could write twice
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env=os.environ | {"PYTHONPATH": path},
+            stderr=self.complaints,
+            cwd=os.sep,
+            start_new_session=True,  # a terminal interrupts whoever asks, not all workers
         )
-        self.inbox: queue.SimpleQueue[_Message] = queue.SimpleQueue()
-        threading.Thread(target=self._listen, daemon=True).start()
-        self._receive(START_S)
-
-    def ask(self, problem: Problem[Any], time_limit_s: float) -> Answer:
-        """Send a problem and wait; raise what the solver raised, or ``WorkerError`` if there is no reply."""
-        assert self.process.stdin is not None
         try:
-            pickle.dump((problem.to_dict() | problem.settings, time_limit_s), self.process.stdin)
-            self.process.stdin.flush()
+            threading.Thread(target=self._listen, daemon=True).start()
+            kind, content = self._receive(0, START_S)
+            if kind == "error":
+                raise WorkerError(f"did not start: {content}")
+        except BaseException:
+            self.stop()
+            raise
+
+    def ask(self, problem: Problem[Any], time_limit_s: float) -> tuple[str, Any]:
+        """Send a problem and wait for "answer" or "error" and what it is; ``WorkerError`` if there is no reply."""
+        assert self.process.stdin is not None
+        number = next(self.numbers)
+        try:
+            _write(self.process.stdin, (number, problem.to_dict() | problem.settings, time_limit_s))
         except BrokenPipeError:
             raise WorkerError("crashed between two problems") from None
-        answer: Answer = self._receive(time_limit_s + GRACE_S)
-        return answer
+        return self._receive(number, time_limit_s + GRACE_S)
 
     def stop(self) -> None:
         """Kill the process and wait for its end."""
         self.process.kill()
         self.process.wait()
+        self._close()
+
+    def leave_to_the_parent(self) -> None:
+        """Let go of a process that belongs to the one that this was forked from."""
+        self.process.returncode = 0  # not ours to wait for
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+        self._close()
+
+    def _close(self) -> None:
         assert self.process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):  # what it has not read is lost
-            self.process.stdin.close()
+        self.process.stdin.close()
+        self.complaints.close()
 
     def _listen(self) -> None:
-        assert self.process.stdout is not None
+        replies = self.process.stdout
+        assert replies is not None
         try:
             while True:
-                self.inbox.put(pickle.load(self.process.stdout))
+                self.inbox.put(_read(replies))
         except (EOFError, pickle.UnpicklingError, OSError, ValueError):
-            self.inbox.put(("lost", None))
+            self.inbox.put((0, "lost", None))
         finally:
-            self.process.stdout.close()
+            replies.close()
 
-    def _receive(self, limit_s: float) -> Any:
+    def _receive(self, number: int, limit_s: float) -> tuple[str, Any]:
         try:
-            kind, content = self.inbox.get(timeout=limit_s)
+            answered, kind, content = self.inbox.get(timeout=limit_s)
         except queue.Empty:
-            self.stop()
             raise WorkerError(f"killed: no answer after {limit_s:g} s") from None
         if kind == "lost":
-            raise WorkerError(f"crashed: exit code {self.process.wait()}")
-        if kind == "error":
-            raise content
-        return content
+            raise WorkerError(f"crashed: exit code {self.process.wait()}{self._last_words()}")
+        if answered != number:
+            raise WorkerError(f"killed: answered question {answered} when asked {number}")
+        return kind, content
+
+    def _last_words(self) -> str:
+        """Return the last line of what it wrote to its standard error, which names the exception."""
+        self.complaints.seek(0)
+        lines = self.complaints.read().decode(errors="replace").split("\n")
+        return next((f": {line.strip()}" for line in reversed(lines) if line.strip()), "")
 
 
 _WORKERS: dict[tuple[str, str], Worker] = {}
+_LOCKS: dict[tuple[str, str], threading.Lock] = {}
 
 
 def ask(peer: Reference, problem: Problem[Any], time_limit_s: float) -> Answer:
@@ -116,18 +155,28 @@ def ask(peer: Reference, problem: Problem[Any], time_limit_s: float) -> Answer:
     ------
     WorkerError
         If the process crashed or was killed.
-    Exception
-        Whatever the reference raised.
+    RadioOptError
+        With the words of whatever the reference raised.
+
+    Notes
+    -----
+    Threads may ask at once: those that want the same reference take turns, so that no solver is timed while another of
+    its kind runs. Whatever interrupts a question ends its worker, since its answer would come later.
     """
     key = problem.family, peer.name
-    try:
-        if key not in _WORKERS:
-            _WORKERS[key] = Worker(*key)
-        return _WORKERS[key].ask(problem, time_limit_s)
-    except WorkerError:
-        if key in _WORKERS:
-            _WORKERS.pop(key).stop()
-        raise
+    with _LOCKS.setdefault(key, threading.Lock()):
+        try:
+            if key not in _WORKERS:
+                _WORKERS[key] = Worker(*key)
+            kind, content = _WORKERS[key].ask(problem, time_limit_s)
+        except BaseException:
+            if key in _WORKERS:
+                _WORKERS.pop(key).stop()
+            raise
+    if kind == "error":
+        raise content
+    answer: Answer = content
+    return answer
 
 
 @atexit.register
@@ -137,6 +186,17 @@ def stop_all() -> None:
         _WORKERS.popitem()[1].stop()
 
 
+def _after_fork() -> None:
+    """Start anew in a forked process: the workers are the parent's, a lock may be held by a thread of it."""
+    _LOCKS.clear()
+    while _WORKERS:
+        _WORKERS.popitem()[1].leave_to_the_parent()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
 def serve(family: str, name: str, requests: IO[bytes], replies: IO[bytes]) -> None:
     """Answer requests until they end; what a worker process runs.
 
@@ -144,32 +204,64 @@ def serve(family: str, name: str, requests: IO[bytes], replies: IO[bytes]) -> No
     ----------
     family, name : str
         Which reference.
-    requests, replies : binary file
-        Pickled ``(fields, time_limit_s)``; pickled ``(kind, content)`` of kind "ready", "answer" or "error".
+    requests, replies : unbuffered binary file
+        Pickled ``(number, fields, time_limit_s)``; pickled ``(number, kind, content)`` of kind "ready", "answer" or
+        "error". The number of a reply is that of its request, 0 when ready.
     """
-
-    def reply(kind: str, content: Any) -> None:
-        pickle.dump((kind, content), replies)
-        replies.flush()
-
-    peer = installed(references(family)[name])
+    try:
+        peer = installed(references(family)[name])
+    except Exception as error:
+        _write(replies, (0, "error", f"{type(error).__name__}: {error}"))
+        raise
     cls = problem_class(family)
-    reply("ready", None)
+    _write(replies, (0, "ready", None))
     while True:
         try:
-            fields, time_limit_s = pickle.load(requests)
+            number, fields, time_limit_s = _read(requests)
         except EOFError:
             return
         try:
             answer = peer.solve(cls(**fields), time_limit_s)
         except Exception as error:
-            reply("error", RadioOptError(f"{type(error).__name__}: {error}"))
+            _write(replies, (number, "error", RadioOptError(f"{type(error).__name__}: {error}")))
         else:
-            reply("answer", answer)
+            _write(replies, (number, "answer", answer))
 
 
-if __name__ == "__main__":
+def main(family: str, name: str) -> None:
+    """Be a worker: questions at standard input, answers to standard output.
+
+    Parameters
+    ----------
+    family, name : str
+        Which reference.
+    """
     # replies get a pipe of their own; what solvers print goes nowhere
-    with os.fdopen(os.dup(1), "wb") as replies_pipe, open(os.devnull, "wb") as nowhere:
+    with os.fdopen(os.dup(1), "wb", buffering=0) as replies, open(os.devnull, "wb") as nowhere:
         os.dup2(nowhere.fileno(), 1)
-        serve(sys.argv[1], sys.argv[2], sys.stdin.buffer, replies_pipe)
+        with os.fdopen(os.dup(0), "rb", buffering=0) as requests:
+            serve(family, name, requests, replies)
+
+
+def _write(pipe: IO[bytes], message: Any) -> None:
+    """Write a message after its length."""
+    content = pickle.dumps(message)
+    left = memoryview(len(content).to_bytes(8, "little") + content)
+    while left:
+        left = left[pipe.write(left) :]
+
+
+def _read(pipe: IO[bytes]) -> Any:
+    """Read a message as written by `_write`; ``EOFError`` where there is none or only a part of it."""
+    length = int.from_bytes(_exactly(pipe, 8), "little")
+    return pickle.loads(_exactly(pipe, length))
+
+
+def _exactly(pipe: IO[bytes], length: int) -> bytes:
+    found = bytearray()
+    while len(found) < length:
+        part = pipe.read(length - len(found))
+        if not part:
+            raise EOFError
+        found += part
+    return bytes(found)

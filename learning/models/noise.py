@@ -29,7 +29,8 @@ class OwnNoise(TorchDispatchMode):
 
     def __init__(self, seed: int, device: torch.device | str = "cpu") -> None:
         super().__init__()
-        self.generator = torch.Generator(device).manual_seed(seed)
+        place = torch.device(device)
+        self.generator = torch.Generator("cpu" if place.type == "meta" else place).manual_seed(seed)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run an operation, with the generator if it takes one."""

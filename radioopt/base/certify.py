@@ -99,6 +99,8 @@ class Certificate:
         Certified relative gap.
     status : int or ndarray (...) of int64
         Codes of :class:`Status`.
+    note : str, default ""
+        Why there is no bound, where the judge knows.
     """
 
     objective: Any
@@ -106,6 +108,7 @@ class Certificate:
     residuals: Mapping[str, Any]
     gap: Any
     status: Any
+    note: str = ""
 
     @classmethod
     def judge(
@@ -117,6 +120,7 @@ class Certificate:
         sense: str,
         scale: float | Array = 0.0,
         options: SolveOptions = DEFAULT_OPTIONS,
+        note: str = "",
     ) -> Certificate:
         """Build a certificate, gap and status by :func:`certify`; a NaN residual is a violation.
 
@@ -132,6 +136,8 @@ class Certificate:
             Smallest denominator of the gap.
         options : SolveOptions, optional
             The tolerances.
+        note : str, default ""
+            Why there is no bound.
 
         Returns
         -------
@@ -140,9 +146,8 @@ class Certificate:
         """
         worst = np.maximum.reduce([np.asarray(value, np.float64) for value in residuals.values()])
         gap, status = certify(np.asarray(objective), bound, worst, sense=sense, scale=scale, options=options)
-        return cls(
-            np.asarray(objective)[()], np.asarray(bound)[()], dict(residuals), gap[()], np.asarray(status)[()]
-        )
+        objective, bound, status = (np.asarray(each)[()] for each in (objective, bound, status))
+        return cls(objective, bound, dict(residuals), gap[()], status, note)
 
     @property
     def residual(self) -> Any:
@@ -165,7 +170,7 @@ class Certificate:
             f"    {name:<{width}}  {np.maximum(0.0, np.max(value)):.3g}"
             for name, value in self.residuals.items()
         ]
-        return "\n".join(lines)
+        return "\n".join([*lines, *([f"  not proven: {self.note}"] if self.note else [])])
 
     def __repr__(self) -> str:
         """Say the same on one line of a single point."""

@@ -47,6 +47,10 @@ class SolveError(RadioOptError, RuntimeError):
         return type(self), (str(self), self.solution)
 
 
+class SolveWarning(RuntimeWarning):
+    """A batch some of whose instances have no answer that the method stands by; ``SolveOptions(warn=False)``: none."""
+
+
 class MissingExtraError(RadioOptError, ImportError):
     """A feature whose optional dependencies are not installed; the message is the pip command to run."""
 

@@ -21,11 +21,14 @@ class SolveOptions:
         Largest scaled constraint violation that counts as feasible.
     max_iterations : int, default 500
         Outer iterations after which a method stops and returns what it has.
+    warn : bool, default True
+        Whether a batch with instances that have no answer, or none that an exact method could prove, says so in one
+        :class:`~radioopt.SolveWarning` per call.
 
     Raises
     ------
     OptionError
-        If a tolerance is negative or not finite, or the limit is below one.
+        If a tolerance is negative or not finite, the limit is below one, or ``warn`` is neither True nor False.
 
     Examples
     --------
@@ -40,6 +43,7 @@ class SolveOptions:
     gap_tol: float = 1e-9
     feasibility_tol: float = 1e-9
     max_iterations: int = 500
+    warn: bool = True
 
     def __post_init__(self) -> None:
         for name in ("gap_tol", "feasibility_tol"):
@@ -50,6 +54,8 @@ class SolveOptions:
         limit = self.max_iterations
         if not isinstance(limit, numbers.Integral) or isinstance(limit, bool) or limit < 1:
             raise OptionError(f"SolveOptions.max_iterations: expected an integer >= 1, got {limit!r}")
+        if not isinstance(self.warn, bool):
+            raise OptionError(f"SolveOptions.warn: expected True or False, got {self.warn!r}")
 
 
 DEFAULT_OPTIONS = SolveOptions()

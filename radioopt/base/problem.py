@@ -167,7 +167,7 @@ class Problem(Record, Generic[SolutionT]):
             Tolerances and limits.
         throw : bool, default True
             Raise if a single instance has no feasible answer or one that is not proven optimal by an exact
-            method. A batch never raises for its elements: look at ``solution.status``.
+            method. A batch never raises for its elements, it warns once: look at ``solution.status``.
         **method_options
             What this method takes beside ``options``.
 
@@ -193,8 +193,11 @@ class Problem(Record, Generic[SolutionT]):
             )
         given = chosen.checked(method_options) if method_options else method_options
         solution: SolutionT = chosen.solve(self, options, **given)
-        if throw and not self.batch_shape:
-            solution.raise_for_status()
+        if throw:
+            if not self.batch_shape:
+                solution.raise_for_status()
+            elif options.warn:
+                solution.warn_for_status()
         return solution
 
     def certificate(self, options: SolveOptions = DEFAULT_OPTIONS, **decisions: Any) -> Certificate:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+import warnings
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from radioopt.base.certify import Certificate
-from radioopt.base.errors import ProblemError, SolveError
+from radioopt.base.errors import ProblemError, SolveError, SolveWarning
 from radioopt.base.options import DEFAULT_OPTIONS, SolveOptions
 from radioopt.base.problem import Problem, families, problem_class, problem_from
 from radioopt.base.quantity import (
@@ -126,9 +129,17 @@ class Solution(Record):
         Returns
         -------
         Certificate
-            Objective, bound, residuals by name, gap, status.
+            Objective, bound, residuals by name, gap, status. Where a method proved more than the decisions alone show
+            (whole samples, a search too long to repeat) the note says so. An instance without an answer has no point
+            to judge, which is FAILED.
         """
-        return self.problem.certificate(options, **{name: getattr(self, name) for name in self.decisions})
+        found = self.problem.certificate(options, **{name: getattr(self, name) for name in self.decisions})
+        beyond = np.count_nonzero((self.status_code == Status.OPTIMAL) & (found.status == Status.FEASIBLE))
+        if beyond and not found.note:
+            which = f" of {beyond} instances" if self.batch_shape else ""
+            note = f"method {self.method!r} found the optimum{which} by a search that is not repeated here"
+            return replace(found, note=note)
+        return found
 
     def raise_for_status(self) -> Self:
         """Raise unless every instance has an answer that its method stands by.
@@ -145,9 +156,7 @@ class Solution(Record):
         """
         if self._proven:
             return self
-        codes = np.atleast_1d(self.status_code)
-        exact = self.problem.methods[self.method].exact
-        bad = codes != Status.OPTIMAL if exact else codes > Status.NODE_LIMIT
+        codes, bad = np.atleast_1d(self.status_code), np.atleast_1d(self._unanswered())
         if bad.any():
             first = tuple(int(i) for i in np.argwhere(bad)[0])
             where = (
@@ -168,6 +177,27 @@ class Solution(Record):
                 self,
             )
         return self
+
+    def warn_for_status(self) -> None:
+        """Warn, once, of a batch's instances without an answer that the method stands by: how many, and the first."""
+        if self._proven:
+            return
+        bad = self._unanswered()
+        if bad.any():
+            first = tuple(int(i) for i in np.argwhere(bad)[0])
+            warnings.warn(
+                f"{type(self.problem).__name__}, method {self.method!r}: {np.count_nonzero(bad)} of {bad.size} "
+                f"instances are not answered: {counts(self.status_code[bad])}, the first at "
+                f"{first if len(first) > 1 else first[0]}: look at solution.status; SolveOptions(warn=False) leaves "
+                "out this warning",
+                SolveWarning,
+                stacklevel=3,
+            )
+
+    def _unanswered(self) -> Any:
+        """Tell which instances have no answer that the method stands by."""
+        exact = self.problem.methods[self.method].exact
+        return self.status_code != Status.OPTIMAL if exact else self.status_code > Status.NODE_LIMIT
 
     def why_infeasible(self) -> str:
         """Name the quantity that leaves no feasible point, its value and the nearest feasible one."""
@@ -205,17 +235,23 @@ class Solution(Record):
         return {"problem": self.problem, "method": self.method}
 
     def __repr__(self) -> str:
-        if not self.batch_shape:
-            head = f"{self.status.name} by {self.method!r}, gap {float(self.gap):.2g}"
+        """Say what was proven, and the range of every quantity over the instances with an answer."""
+        if self.batch_shape:
+            answered = np.isfinite(self.objective)
+            gaps = self.gap[answered]
+            widest = f", largest gap {gaps.max():.2g}" if gaps.size else ""
+            head = f"{counts(self.status_code)} by {self.method!r}{widest}"
+            if 0 < gaps.size < answered.size:
+                head += f"; ranges over the {gaps.size} with an answer"
+            shown = self if gaps.size in (0, answered.size) else self[answered]
         else:
-            codes, counts = np.unique(self.status_code, return_counts=True)
-            words = (f"{n} {Status(int(c)).name}" for c, n in zip(codes, counts, strict=True))
-            head = f"{', '.join(words)} by {self.method!r}, largest gap {np.max(self.gap):.2g}"
-        first, _, rest = super().__repr__().partition("\n")
-        rest = "\n".join(
-            line for line in rest.split("\n") if not line.startswith(("  status_code", "  gap "))
-        )
-        return f"{first}, {head}\n{rest}"
+            head, shown = f"{self.status.name} by {self.method!r}, gap {float(self.gap):.2g}", self
+        rows = [
+            line
+            for line in Record.__repr__(shown).split("\n")[1:]
+            if not line.startswith(("  status_code", "  gap "))
+        ]
+        return "\n".join([f"{type(self).__name__}: {self._shape_text()}, {head}", *rows])
 
     def _parts(self) -> dict[str, Record]:
         return {"": self, "problem.": self.problem}
@@ -277,6 +313,12 @@ def load(path: str | os.PathLike[str]) -> Problem[Any] | Solution:
                 )
         blocks[key] = np.stack([own[q.name].astype(q.dtype) for q in declared])
     return cls(problem, header["method"], blocks)
+
+
+def counts(codes: ArrayLike) -> str:
+    """Words for how many instances have which status."""
+    found, numbers = np.unique(codes, return_counts=True)
+    return ", ".join(f"{n} {Status(int(c)).name}" for c, n in zip(found, numbers, strict=True)) or "none"
 
 
 def _advice(gap: float) -> str:

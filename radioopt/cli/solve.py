@@ -153,6 +153,7 @@ def show_batch(solution: Solution, args: argparse.Namespace) -> None:
     """Print one row per draw as JSON, or their distribution as a table."""
     import numpy as np
 
+    from radioopt.base.solution import counts
     from radioopt.base.status import Status
 
     draws = solution.to_frame(())
@@ -160,11 +161,13 @@ def show_batch(solution: Solution, args: argparse.Namespace) -> None:
         output.print_json({"method": solution.method, "draws": output.records(draws)})
         return
     if draws.objective.notna().any():
-        spread = draws.drop(columns="status_code").describe(percentiles=[0.05, 0.5, 0.95]).T
-        spread.index.name = f"over {len(draws)} draws"
-        title = f"{solution.problem.family}: {len(draws)} draws by {solution.method!r}"
+        answered = draws[draws.objective.notna()]
+        spread = answered.drop(columns="status_code").describe(percentiles=[0.05, 0.5, 0.95]).T
+        some = "" if len(answered) == len(draws) else f"the {len(answered)} with an answer, of "
+        spread.index.name = f"over {some}{len(draws)} draws"
+        title = f"{solution.problem.family}: {len(draws)} draws by {solution.method!r}: {counts(draws.status_code)}"
         output.print_table(spread.drop(columns="count"), title)
-        print(repr(solution).partition("\n")[0])
+        print(repr(solution).partition("\n")[0].partition(";")[0])
     else:
         print(f"{solution.problem.family}: no answer by {solution.method!r} to any of {len(draws)} draws")
     infeasible = np.flatnonzero(draws.status_code == Status.INFEASIBLE)

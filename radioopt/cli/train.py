@@ -148,6 +148,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     where.add_argument(
         "--every", type=int, default=10, metavar="N", help="rounds between checkpoints (default: 10)"
     )
+    where.add_argument(
+        "--log",
+        action="append",
+        default=[],
+        metavar="NAME[:FOLDER]",
+        help=f"write every round elsewhere too: {listed('LOGGERS')}; may be repeated",
+    )
     where.add_argument("--jobs", type=int, default=1, metavar="N", help="processes for a comparison")
     output.add_format_arguments(parser)
     parser.set_defaults(parser=parser)
@@ -189,6 +196,8 @@ def run(args: argparse.Namespace) -> int:
         raise OptionError(
             "several schemes, policies or seeds are compared by --target-accuracy within --seconds: give both"
         )
+    if compared and args.log:
+        raise OptionError("--log: writes the rounds of a single run: leave out where several are compared")
     given = scheme_options(args, schemes)
     options: dict[str, Any] = {name: getattr(args, name) for name in HANDED}
     options |= {name: getattr(args, name) for name in ENDS if name != "target"}
@@ -236,6 +245,7 @@ def run(args: argparse.Namespace) -> int:
                 seed=args.seed,
                 checkpoint=folder / runs.CHECKPOINT,
                 every=args.every,
+                callbacks=args.log,
                 **given[scheme],
                 **options,
             )
@@ -280,7 +290,7 @@ def take_up(args: argparse.Namespace, parser: argparse.ArgumentParser) -> Scenar
         if name in ENDS and value != parser.get_default(name)
     }
     kept = runs.told_settings(path, further=bool(further))
-    free = ("resume", "jobs", "every", "json", "csv", "run", *ENDS)
+    free = ("resume", "jobs", "every", "json", "csv", "run", "log", *ENDS)
     own = sorted(
         f"--{name.replace('_', '-')}"
         for name, value in vars(args).items()

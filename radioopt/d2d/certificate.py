@@ -3,7 +3,8 @@ r"""Exchange, rewards, bound and repair of a D2D graph in plain NumPy: the oracl
 It takes the decision only, a transmitter per device, and calls no kernel, so that it can judge the kernels. Where a
 device can ask for nothing of a transmitter, the link is no better than none: it moves nothing, costs its outage and
 counts nothing towards a budget. So only useful links are tried, and where few graphs are left all of them are, which
-proves the optimum. Where there are more there is no bound, and the gap is infinite.
+proves the optimum; the answer of an enumeration is judged by as many graphs as that tried. Where there are more there
+is no bound, the gap is infinite, and the certificate says why.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ from radioopt.base.quantity import Array
 if TYPE_CHECKING:
     from radioopt.d2d.problem import GraphProblem
 
-#: graphs tried at most for a bound
-MOST_GRAPHS = 50_000
+#: graphs tried for a bound if no other number is asked for: those of 7 devices, a second or two
+MOST_GRAPHS = 400_000
 #: graphs evaluated at once
 SLICE = 4_096
 #: points by which a class may miss its gate: rounding
@@ -206,7 +207,11 @@ def rewards(problem: GraphProblem, source: ArrayLike, moved: Exchange | None = N
 
 
 def evaluate(
-    problem: GraphProblem, *, source: ArrayLike, options: SolveOptions = DEFAULT_OPTIONS
+    problem: GraphProblem,
+    *,
+    source: ArrayLike,
+    options: SolveOptions = DEFAULT_OPTIONS,
+    most_graphs: int = MOST_GRAPHS,
 ) -> Certificate:
     """Measure a graph, and bound the optimum where few graphs are possible.
 
@@ -218,19 +223,21 @@ def evaluate(
         Transmitter of each device, -1 for none.
     options : SolveOptions, optional
         Tolerances.
+    most_graphs : int, default 400000
+        Graphs tried at most for the bound of an instance.
 
     Returns
     -------
     Certificate
         Residuals: links (inf for one that does not exist or is not allowed) and budgets (inf where a budget of 0 is
-        exceeded). The bound is the best of all graphs of useful links, if there are at most 50,000, else infinite.
+        exceeded). The bound is the best of all graphs of useful links, if there are not too many, else infinite.
     """
     given = np.asarray(source, np.float64)
     shape = (*problem.batch_shape, problem.sizes["device"])
     chosen, legal = _legal(problem, np.broadcast_to(given, shape))
     objective, bound = np.empty(shape[:-1]), np.empty(shape[:-1])
     for index, one in instances(problem):
-        bound[index] = best_of_all(one)
+        bound[index] = best_of_all(one, most_graphs)
         objective[index] = rewards(one, chosen[index]).objective
     residuals = {
         "links": np.where(legal, 0.0, np.inf),
@@ -238,7 +245,13 @@ def evaluate(
     }
     finite = np.where(np.isneginf(objective), np.nan, objective)
     return Certificate.judge(
-        finite[()], bound[()], residuals, sense=problem.sense, scale=problem.scale, options=options
+        finite[()],
+        bound[()],
+        residuals,
+        sense=problem.sense,
+        scale=problem.scale,
+        options=options,
+        note=f"more graphs than the judge tries, {most_graphs}" if np.isposinf(bound).any() else "",
     )
 
 
@@ -262,18 +275,22 @@ def useful(problem: GraphProblem) -> Array:
     return some & problem.allowed
 
 
-def best_of_all(problem: GraphProblem) -> float:
-    """Objective of the best of all graphs of a single instance; inf if there are too many to try."""
+def best_of_all(problem: GraphProblem, most_graphs: int = MOST_GRAPHS) -> float:
+    """Objective of the best of all graphs of a single instance; inf if there are too many to try. It is kept."""
+    found: float | None = problem.__dict__.get("_best_of_all")
+    if found is not None:
+        return found
     choices = [np.append(-1, np.flatnonzero(row)) for row in useful(problem)]
     sizes = [len(choice) for choice in choices]
     count = math.prod(sizes)
-    if count > MOST_GRAPHS:
+    if count > most_graphs:
         return math.inf
     best = -math.inf
     for start in range(0, count, SLICE):
         digits = np.unravel_index(np.arange(start, min(count, start + SLICE)), sizes)
         graphs = np.stack([choice[digit] for choice, digit in zip(choices, digits, strict=True)], -1)
         best = max(best, float(rewards(problem, graphs).objective.max()))
+    problem.__dict__["_best_of_all"] = best
     return best
 
 

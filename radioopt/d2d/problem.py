@@ -254,7 +254,10 @@ class GraphProblem(Problem["GraphSolution"], family="d2d", sense="max"):
     # -- judging ------------------------------------------------------------------------------------------------
 
     def certificate(self, options: SolveOptions = DEFAULT_OPTIONS, **decisions: Any) -> Certificate:
-        """Evaluate ``source`` in plain NumPy; see :func:`radioopt.d2d.certificate.evaluate`."""
+        """Evaluate ``source`` in plain NumPy, with ``most_graphs`` for a bound.
+
+        See :func:`radioopt.d2d.certificate.evaluate`.
+        """
         from radioopt.d2d.certificate import evaluate
 
         return evaluate(self, **decisions, options=options)

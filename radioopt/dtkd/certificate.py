@@ -9,9 +9,10 @@ For any prices :math:`\lambda, \nu \ge 0` weak duality bounds the optimum from b
     V_{ka} = \min_{f, b} \beta c - \eta\cdot A + \alpha T_{ka}(f, b) + (\delta + \nu) b + \lambda f,
 
 the inner minimum over the bounds of f and b and under the deadline. Any action whose reduced cost
-:math:`V_{ka} - \min_a V_{ka}` exceeds the objective of the point less D is out. Where few action vectors are left, they
-are enumerated, each with a bound of its own, and the least of these bounds the optimum: an optimal point meets it.
-Where too many are left the bound is D, and the gap says so.
+:math:`V_{ka} - \min_a V_{ka}` exceeds the objective of the point less D is out. What is left is searched: one user's
+action is fixed after another, each time with a dual of its own that leaves fewer, until one action vector is left or
+none. The least bound of these vectors bounds the optimum: an optimal point meets it. Where the search would take too
+long, the least bound found so far is the answer, and the gap says so.
 
 In the paper's problem (no bounds, no deadlines, a noise power) prices and inner minima are closed forms. With
 :math:`u = \sqrt{\alpha c/F}`, :math:`v = \sqrt{\alpha d/B}` and the sums U, V of the point's own actions, the prices
@@ -35,8 +36,8 @@ from radioopt.dtkd.pricing import Pricing, actions_of, spectral_efficiency
 if TYPE_CHECKING:
     from radioopt.dtkd.problem import DistillationProblem
 
-#: action vectors enumerated at most, by a closed form each, or by a dual of their own each
-MOST_VECTORS, MOST_DUALS = 200_000, 100
+#: action vectors enumerated at most, by a closed form each, and duals maximised at most
+MOST_VECTORS, MOST_DUALS = 200_000, 2_000
 #: relative rounding error allowed for in a bound
 ROUNDING = 1e-13
 
@@ -192,24 +193,50 @@ def _taken(values: Array, action: Array) -> Array:
 def _bound(problem: DistillationProblem, action: Array, objective: float) -> float:
     """Bound the optimum of one instance, from the actions of a point and its objective."""
     if problem.is_plain:
-        return _plain_bound(problem, action, objective)
-    pricing = Pricing.of(problem)
-    dual = pricing.maximise(objective)
-    allowance = objective - dual.value + ROUNDING * dual.gross
-    left = _left(dual.reduced, allowance, MOST_DUALS)
-    if left is None:
-        return dual.value - ROUNDING * dual.gross
-    least = math.inf
-    for vector in left:
-        only = np.array(vector)
-        if dual.reduced[np.arange(len(only)), only].sum() <= allowance:
-            enough = min(least, objective)
-            least = min(least, pricing.restricted(only).maximise(enough, dual.prices).value)
-    return max(dual.value, min(least, objective)) - ROUNDING * dual.gross
+        value = _plain_bound(problem, action, objective)
+        if value is not None:
+            return value
+    return _searched_bound(Pricing.of(problem), objective)
 
 
-def _plain_bound(problem: DistillationProblem, action: Array, objective: float) -> float:
-    """Bound by closed forms: prices of the point's own Problem 3, then all vectors that they leave."""
+def _searched_bound(pricing: Pricing, objective: float) -> float:
+    """Bound by duals of fewer and fewer actions: those that are left within the allowance, one user's fixed at a time.
+
+    The least of all that were not divided further bounds the optimum, also where the search is given up.
+    """
+    root = pricing.maximise(objective)
+    undecided = [(root, np.isfinite(pricing.constant))]
+    least, tried = objective, 1  # the point's own cost, or less if a vector that costs less was met
+    while undecided and tried < MOST_DUALS:
+        node, left = undecided.pop()
+        left = left & (node.reduced <= least - node.value + ROUNDING * node.gross)
+        count = left.sum(-1)
+        if not count.all():
+            continue
+        if (count == 1).all():
+            # the dual at hand may have been stopped early, and has prices for more than these actions
+            vector = pricing.restricted(left.argmax(-1)).maximise(least, node.prices)
+            least = min(least, vector.value)
+            tried += 1
+            continue
+        # the user whose two best choices are nearest to each other: either one changes the prices
+        second = np.sort(np.where(left, node.reduced, np.inf), -1)[:, 1]
+        user = int(np.where(count > 1, second, np.inf).argmin())
+        children = []
+        for choice in np.flatnonzero(left[user]):
+            fewer = left.copy()
+            fewer[user] = np.arange(left.shape[1]) == choice
+            child = pricing.among(fewer).maximise(least, node.prices)
+            if child.value <= least:
+                children.append((child, fewer))
+        tried += int(count[user])
+        undecided += sorted(children, key=lambda each: -each[0].value)  # the most promising is looked at next
+    least = min([least, *(node.value for node, _ in undecided)])
+    return max(root.value, least) - ROUNDING * root.gross
+
+
+def _plain_bound(problem: DistillationProblem, action: Array, objective: float) -> float | None:
+    """Bound by closed forms: prices of the point's own Problem 3, then all vectors that they leave, if not too many."""
     table = actions_of(problem)
     alpha, delta = float(problem.delay_weight_per_s), float(problem.bandwidth_price_per_hz)
     full = problem.server_cpu_frequency_hz, problem.bandwidth_hz
@@ -228,7 +255,7 @@ def _plain_bound(problem: DistillationProblem, action: Array, objective: float) 
     reduced = scores - least[:, None]
     vectors = _left(reduced, allowance, MOST_VECTORS)
     if vectors is None:
-        return value - slack
+        return None
     fixed = (reduced <= allowance).sum(-1) == 1
     core = np.flatnonzero(~fixed)
     rest = np.flatnonzero(fixed), reduced[fixed].argmin(-1)

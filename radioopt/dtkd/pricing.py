@@ -28,8 +28,8 @@ from radioopt.base.quantity import Array
 if TYPE_CHECKING:
     from radioopt.dtkd.problem import DistillationProblem
 
-#: evaluations of the dual, and how often its box may grow
-CUTS, GROWTHS = 70, 40
+#: evaluations of the dual in a box of prices, and boxes tried, each grown or shrunk to where the last one pointed
+CUTS, BOXES = 70, 60
 
 
 @dataclass(frozen=True)
@@ -153,6 +153,10 @@ class Pricing:
         names = ("constant", "cycles", "bits", "spare_s", "signal")
         return replace(self, **{name: getattr(self, name)[own][:, None] for name in names})
 
+    def among(self, left: Array) -> Pricing:
+        """Keep some actions (K, A); the others cost infinitely much."""
+        return replace(self, constant=np.where(left, self.constant, np.inf))
+
     def _take(self, z: Array, prices: Array) -> tuple[Array, Array, Array]:
         """f, b and the time they take, for a weight w = 1/z^2 of delay."""
         kappa = self.price + prices[1]
@@ -230,9 +234,9 @@ class Pricing:
         if start is None:
             roots = np.sqrt(np.stack([self.cycles.max(-1), self.bits.max(-1)])).sum(-1)
             start = self.weight * roots**2 / self.totals**2
-        best = -math.inf
+        best = before = -math.inf
         prices, size = start, 4.0 * start + 1e-300
-        for _ in range(GROWTHS):
+        for _ in range(BOXES):
             corners = np.array([[0.0, 0.0], [size[0], 0.0], [size[0], size[1]], [0.0, size[1]]])
             for _ in range(CUTS):
                 centre = centroid(corners)
@@ -245,10 +249,13 @@ class Pricing:
                 if best > enough or not value + gain > best + 1e-13 * gross:
                     break
                 corners = cut(corners, centre, gradient)
-            beyond = prices > 0.9 * size
-            if best > enough or not beyond.any():
+            # the box may be too small, or so large that its cuts have no digits left for prices near zero
+            beyond, tiny = prices > 0.9 * size, prices < 1e-3 * size
+            better = best > before + 1e-13 * gross
+            if best > enough or not (beyond.any() or (tiny.any() and better)):
                 break
-            size = np.where(beyond, 16.0 * size, size)
+            before = best
+            size = np.where(beyond, 16.0 * size, np.where(tiny, 8.0 * prices, size))
         value, _, reduced, gross = self.dual(prices)
         return Dual(value, prices, reduced, gross)
 

@@ -37,7 +37,8 @@ def round_up(problem: BatchsizeProblem, options: SolveOptions) -> BatchsizeSolut
     -------
     BatchsizeSolution
         Whole samples; ``bound`` is that of the continuous optimum, so that ``gap`` is what the rounding loses
-        at most. ``iterations`` are those of the continuous solution.
+        at most, unless the status would then be another than that of :meth:`~radioopt.Solution.verify`.
+        ``iterations`` are those of the continuous solution.
 
     Raises
     ------
@@ -75,6 +76,10 @@ def round_up(problem: BatchsizeProblem, options: SolveOptions) -> BatchsizeSolut
     measured = problem.certificate(options, batchsize=batch, **slots)
     bound = np.fmin(measured.bound, planned.bound)
     gap, status = certify(measured.objective, bound, measured.residual, sense="max", options=options)
+    # what the rounded point cannot show by itself is not claimed
+    same = status == measured.status
+    bound, gap = np.where(same, bound, measured.bound), np.where(same, gap, measured.gap)
+    status = measured.status
     phase = _uploaded_s(planned, batch).max(-1)
     values = {
         **slots,

@@ -10,7 +10,8 @@ Flags used
     in other files have changed since. So the stamp of every kernel covers all files that kernels are made of.
 
     ``parallel=True``: ``prange`` loops run on all threads. For batches and for chunks of 1e4 devices or more
-    only: a launch costs microseconds, and partial sums must be added in a fixed order to stay reproducible.
+    only: a launch costs microseconds, and partial sums must be added in a fixed order to stay reproducible. Each such
+    kernel has a serial twin, compiled only where a forked process needs it (:mod:`radioopt.base.forks`).
 
     ``vector_kernel`` is for branch-free loops over devices. ``reassoc`` lets a sum be split over vector lanes and
     ``error_model="numpy"`` lets a division be vectorised, which a test for zero in every lane prevents. A division
@@ -46,6 +47,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -55,6 +57,8 @@ from numba.core.caching import IndexDataCacheFile
 from numba.core.imputils import impl_ret_borrowed
 from numba.extending import intrinsic
 from numba.np.arrayobj import make_array, populate_array
+
+from radioopt.base.forks import forkable
 
 __all__ = [
     "bits_of",
@@ -122,11 +126,21 @@ def _quiet(decorator: Callable[..., Any]) -> Callable[..., Any]:
 
 
 kernel = _compiled()
-parallel_kernel = _compiled(parallel=True)
+_on_all_threads = _compiled(parallel=True)
 vector_kernel = _quiet(_compiled(error_model="numpy", fastmath={"reassoc", "nsz", "contract"}))
 inner_kernel = _quiet(_compiled(forceinline=True, error_model="numpy"))
 lean_kernel = _quiet(_compiled(error_model="numpy", _nrt=False))
 inline_kernel = _compiled(forceinline=True, error_model="numpy", fastmath={"nnan", "ninf", "nsz", "contract"})
+
+
+def parallel_kernel(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile a kernel whose ``prange`` loops run on all threads, or on one in a forked process; Python calls it."""
+    twin: Any = FunctionType(function.__code__, function.__globals__, closure=function.__closure__)
+    twin.__qualname__ = (
+        f"{function.__qualname__}.serial"  # Numba keeps compiled functions by name and signature alone
+    )
+    return forkable(_on_all_threads(function), kernel(twin))
+
 
 if config.DISABLE_JIT:  # type: ignore[attr-defined]
 

@@ -69,7 +69,7 @@ def violations(path, source):
             bad += [f"imports upward: {name}"] * (upward and not allowed)
         if parts[0] == "learning":
             bad += [f"imports upward: {name}"] * under(name, "validation")
-        if parts[0] == "validation" and parts[1] not in ("reproduce", "bench"):
+        if parts[0] == "validation" and parts[1] not in ("reproduce", "device_check"):
             bad += [f"imports learning: {name}"] * under(name, "learning")
         if parts[0] == "radioopt" and parts[1] in FAMILIES:
             others = [f"radioopt.{family}" for family in FAMILIES if family != parts[1]]
@@ -115,7 +115,7 @@ def test_the_tree_keeps_its_contracts():
         ("radioopt/cli/train.py", "import learninglib", None),
         ("learning/loop.py", "import validation.feel", "imports upward: validation.feel"),
         ("validation/cross_check.py", "def f():\n    import learning", "imports learning: learning"),
-        ("validation/bench/run.py", "import learning", None),
+        ("validation/device_check.py", "import learning", None),
         (
             "radioopt/feel/kernel.py",
             "from radioopt.base.status import Status",
@@ -188,7 +188,9 @@ def modules_of(package):
     for path in SOURCES:
         parts = path.relative_to(ROOT).with_suffix("").parts
         if parts[0] == package:
-            found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path.read_text(encoding="utf-8")
+            found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path.read_text(
+                encoding="utf-8"
+            )
     return found
 
 
@@ -216,7 +218,9 @@ def circles(graph):
             for target in graph[waiting.pop()] - closed[module]:
                 closed[module].add(target)
                 waiting.append(target)
-    return {frozenset(m for m in closed[a] if a in closed[m]) for a in graph} - {frozenset([m]) for m in graph}
+    return {frozenset(m for m in closed[a] if a in closed[m]) for a in graph} - {
+        frozenset([m]) for m in graph
+    }
 
 
 @pytest.mark.parametrize("package", ["radioopt", "learning"])

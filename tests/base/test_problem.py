@@ -14,6 +14,7 @@ from radioopt.base.errors import (
     ProblemError,
     RadioOptError,
     SolveError,
+    SolveWarning,
     require,
 )
 from radioopt.base.options import SolveOptions
@@ -75,13 +76,36 @@ def test_a_batch_does_not_raise_by_itself():
         seconds_per_sample=[easy.seconds_per_sample, HARD.seconds_per_sample],
         max_batchsize=[easy.max_batchsize, HARD.max_batchsize],
     )
-    solution = both.solve(options=SolveOptions(max_iterations=2))
+    said = (
+        r"BatchsizeProblem, method 'newton': 1 of 2 instances are not answered: 1 ITERATION_LIMIT, the first at 1: "
+        r"look at solution.status; SolveOptions\(warn=False\) leaves out this warning"
+    )
+    with pytest.warns(SolveWarning, match=said) as warned:
+        solution = both.solve(options=SolveOptions(max_iterations=2))
+    assert (len(warned), warned[0].filename) == (1, __file__)
+    assert both.solve(options=SolveOptions(max_iterations=2, warn=False)) == solution
+    assert both.solve(options=SolveOptions(max_iterations=2), throw=False) == solution
     assert [Status(code).name for code in solution.status] == ["OPTIMAL", "ITERATION_LIMIT"]
     with pytest.raises(SolveError, match="at instance 1 of the batch: ITERATION_LIMIT"):
         solution.raise_for_status()
     assert solution[0].raise_for_status() == solution[0]
     with pytest.raises(TypeError, match="summary"):
         solution.summary()
+
+
+def test_a_batch_shows_what_has_an_answer_and_counts_the_rest():
+    easy = HARD.replace(uplink_rate_bps=1e7, seconds_per_sample=0.1, max_batchsize=128)
+    deadlines = np.array([1e-9, 1e9, 2e9])
+    solution = easy.replace(max_round_latency_s=deadlines).solve(options=SolveOptions(warn=False))
+    head, *rows = repr(solution).split("\n")
+    assert "batch of 3 x (3 devices), 2 OPTIMAL, 1 INFEASIBLE by 'newton', largest gap " in head
+    assert head.endswith("; ranges over the 2 with an answer")
+    assert "nan" not in repr(solution)
+    assert rows == repr(solution[1:]).split("\n")[1:]
+    nothing = repr(solution[:1])
+    assert "batch of 1 x (3 devices), 1 INFEASIBLE by 'newton'\n" in nothing
+    with pytest.raises(OptionError, match=r"SolveOptions\.warn: expected True or False, got 1"):
+        SolveOptions(warn=1)
 
 
 def test_verify_agrees_with_the_solver():

@@ -54,6 +54,13 @@ def test_solve_gives_programs_full_precision(capsys):
     assert float(lines[1].split(",")[1]) == solution.batchsize[0]
 
 
+def test_draws_without_an_answer_are_counted_and_left_out_of_the_means(capsys):
+    assert main(["solve", "fimi", "--draws", "100", "--set", "bandwidth_hz=3e6"]) == 1
+    out = " ".join(capsys.readouterr().out.replace("┃", " ").split())
+    assert "fimi: 100 draws by 'newton': 2 OPTIMAL, 98 INFEASIBLE" in out
+    assert "over the 2 with an answer," in out
+
+
 def test_solve_many_draws_in_one_batch(capsys):
     assert main(["solve", "feel-cpu", "--seed", "1", "--draws", "7", "--json"]) == 0
     document = json.loads(capsys.readouterr().out)

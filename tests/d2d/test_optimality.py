@@ -181,3 +181,21 @@ def test_candidates_are_those_of_least_outage_that_could_move_anything():
 def test_options_out_of_range_are_refused(method, options, message):
     with pytest.raises(OptionError, match=message):
         zoo.draw(6).solve(method, **options)
+
+
+def test_the_judge_tries_as_many_graphs_as_the_enumeration(monkeypatch):
+    problem = zoo.random(4)
+    solution = problem.solve("enumerate")
+    assert solution.iterations == 136_080
+    assert problem.certificate(source=solution.source).status == Status.OPTIMAL
+    monkeypatch.setattr("radioopt.d2d.solution.MOST_GRAPHS", 1000)
+    again = zoo.random(4).solve("enumerate")
+    assert again.verify().status == Status.OPTIMAL
+
+
+def test_where_too_many_graphs_are_left_the_certificate_says_so():
+    solution = zoo.draw(9).solve()
+    check = solution.verify()
+    assert check.bound == np.inf
+    assert check.note == "more graphs than the judge tries, 400000"
+    assert str(check).endswith("not proven: more graphs than the judge tries, 400000")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from radioopt import Status
-from radioopt.dtkd import kernel, kernel_prices, pricing
+from radioopt.dtkd import DistillationProblem, ModelCatalogue, kernel, kernel_prices, pricing
 from validation.dtkd import enumeration, zoo
 from validation.dtkd.scaling import Scaling
 
@@ -161,3 +161,58 @@ def test_the_corrected_rule_of_the_hull():
         corner = [kernel.cost(*hull[:, j], tau) for j in range(3)]
         assert least <= min(min(corner), grid) + 1e-12 or kept < 3
         assert np.isfinite([cpu, width]).all()
+
+
+def decades(seed):
+    """Draw an instance with a noise density, or with places given, whose numbers lie up to 20 decades apart."""
+    rng = np.random.default_rng([seed, 5])
+    users, models = int(rng.integers(1, 7)), int(rng.integers(1, 6))
+    span = float(rng.choice([4, 6, 8, 10, 15, 20]))
+
+    def some(base, shape=()):
+        return base * 10 ** rng.uniform(-span, span, shape)
+
+    students = ModelCatalogue(
+        tuple(f"model-{m}" for m in range(models)),
+        some(1e10, models),
+        some(1e8, models),
+        rng.uniform(0.3, 1, models),
+        rng.uniform(0.1, 0.9, models),
+    )
+    fields = {
+        "catalogue": students,
+        "channel_gain": some(1e-8, users),
+        "local_cpu_frequency_hz": some(1e9, users),
+        "transmit_power_w": some(0.1, users),
+        "bandwidth_hz": some(1e7),
+        "server_cpu_frequency_hz": some(1e10),
+        "teacher_cycles": some(1e10),
+        "label_bits": some(5e7),
+        "delay_weight_per_s": some(0.0075),
+        "cpu_price_per_cycle": some(3e-12) * (rng.random() < 0.7),
+        "bandwidth_price_per_hz": some(1e-10) * (rng.random() < 0.7),
+    }
+    kind = rng.integers(3)
+    fields["noise_power_w" if kind == 1 else "noise_psd_w_per_hz"] = some(1e-12 if kind == 1 else 1e-19)
+    if kind >= 1:
+        fields["fixed_place"] = rng.integers(-1, 2, users)
+    return DistillationProblem(**fields)
+
+
+@pytest.mark.parametrize("seed", [39, 92, 703, 712, 1107, 1148, 1303, 1311, 1399, 1451])
+def test_the_judge_proves_what_the_solver_proves(seed):
+    """Best prices decades from where the search for them starts, or more than a hundred action vectors left."""
+    solution = decades(seed).solve()
+    check = solution.verify()
+    assert Status(check.status) is solution.status is Status.OPTIMAL
+    assert check.gap == pytest.approx(0, abs=1e-11)
+
+
+def test_the_judge_bounds_answers_that_are_not_optimal_by_the_optimum():
+    problem = NAMED["density"]
+    best = problem.solve()
+    other = problem.fix(model=[3, 3, 0, 0]).solve()
+    point = {name: getattr(other, name) for name in other.decisions}
+    check = problem.certificate(**point)
+    assert check.status == Status.FEASIBLE
+    assert check.bound == pytest.approx(float(best.objective), rel=1e-11)

@@ -202,3 +202,12 @@ def test_equals_the_optimum_that_scip_proves_for_a_fixed_total_and_a_deadline():
 def test_equals_the_optimum_that_scip_proves_on_hundreds(devices):
     differences = [difference_to_scip(zoo.random_whole(seed, devices, most=60)) for seed in range(1000, 1200)]
     assert np.abs(differences).max() <= 1e-9
+
+
+def test_the_judge_says_that_it_bounds_the_relaxation():
+    problem = zoo.named()["one_device"]
+    solution = problem.solve(integer=True)
+    check = solution.verify()
+    assert Status(check.status) is Status.FEASIBLE
+    assert check.note == "method 'newton' found the optimum by a search that is not repeated here"
+    assert not problem.solve().verify().note

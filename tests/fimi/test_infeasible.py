@@ -58,7 +58,9 @@ def test_the_boundary_is_sharp():
             least = infeasible.bandwidth_to_learn(Canonical.of(batch))
         assert (least <= batch.bandwidth_hz * (1 + 1e-9)).all()
         assert (batch.replace(bandwidth_hz=least * (1 + 1e-4)).solve().status == Status.OPTIMAL).all()
-        assert (batch.replace(bandwidth_hz=least * (1 - 1e-6)).solve().status == Status.INFEASIBLE).all()
+        assert (
+            batch.replace(bandwidth_hz=least * (1 - 1e-6)).solve(throw=False).status == Status.INFEASIBLE
+        ).all()
 
 
 def test_feasible_instances_are_never_proven_infeasible():

@@ -46,7 +46,7 @@ def solve(problem: DistillationProblem, time_limit_s: float) -> Answer:
         best = int(costs.argmin())
         decisions, objective = scale.chosen(problem, actions[best]), float(costs[best])
     else:
-        solution = problem.fix(actions // 2, actions % 2).solve()
+        solution = problem.fix(actions // 2, actions % 2).solve(throw=False)
         costs = np.where(np.isfinite(solution.objective), solution.objective, np.inf)
         best = int(costs.argmin())
         objective = float(costs[best])

@@ -1,0 +1,67 @@
+"""A forked process solves as its parent does, and neither is killed nor waits for threads that it does not have."""
+
+import multiprocessing as mp
+import subprocess
+import sys
+
+import pytest
+
+SOLVE = """
+import multiprocessing as mp, sys
+import numpy as np
+import radioopt as ro
+{first}
+
+def solve(seed):
+    rng = np.random.default_rng(seed)
+    batch = ro.feel.BatchsizeProblem.cpu(cpu_frequency_hz=rng.uniform(1e9, 2e9, (12_000, 6)), cycles_per_sample=7e7,
+        update_cycles=1e8, payload_bits=1e6, uplink_rate_bps=2e7, downlink_rate_bps=4e7, max_batchsize=128)
+    return batch.solve().objective.sum().hex()
+
+if __name__ == "__main__":
+    alone = [solve(seed) for seed in (1, 2)]
+    with mp.get_context(sys.argv[1]).Pool(2) as pool:
+        assert pool.map_async(solve, [1, 2]).get(120) == alone
+    print("alike")
+"""
+TORCH = "import torch; torch.set_num_threads(2); torch.ones(500, 500) @ torch.ones(500, 500)"
+
+
+def run(code, method, folder):
+    script = folder / "script.py"
+    script.write_text(code)
+    done = subprocess.run([sys.executable, script, method], capture_output=True, text=True, timeout=240)
+    assert (done.returncode, done.stdout) == (0, "alike\n"), done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", mp.get_all_start_methods())
+def test_pools_give_the_numbers_of_a_single_process(method, tmp_path):
+    run(SOLVE.format(first=""), method, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif("fork" not in mp.get_all_start_methods(), reason="no fork here")
+def test_threads_of_other_libraries_do_not_matter(tmp_path):
+    pytest.importorskip("torch")
+    run(
+        SOLVE.format(first=TORCH)
+        .replace("alone = [solve(seed) for seed in (1, 2)]", "alone = None")
+        .replace(
+            "assert pool.map_async(solve, [1, 2]).get(120) == alone",
+            "found = pool.map_async(solve, [1, 2]).get(120)\n    assert found == [solve(seed) for seed in (1, 2)]",
+        ),
+        "fork",
+        tmp_path,
+    )
+
+
+@pytest.mark.slow
+def test_joblib_gives_the_numbers_of_a_single_process(tmp_path):
+    pytest.importorskip("joblib")
+    code = SOLVE.format(first="import joblib").replace(
+        "    with mp.get_context(sys.argv[1]).Pool(2) as pool:\n"
+        "        assert pool.map_async(solve, [1, 2]).get(120) == alone\n",
+        "    assert joblib.Parallel(2)(joblib.delayed(solve)(seed) for seed in (1, 2)) == alone\n",
+    )
+    run(code, "loky", tmp_path)
