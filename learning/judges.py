@@ -161,6 +161,8 @@ class Global(Judge):
 
     def judged(self, task: Task, state: State, crew: Crew) -> Figures:
         """Evaluate the server's model; see :meth:`Judge.judged`."""
+        if not state.parameters:
+            raise OptionError("judge global: this scheme has no global model: take own, average or reference")
         return self.measured(task, state.parameters)
 
 

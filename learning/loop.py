@@ -162,9 +162,9 @@ def _rounds(
                 change=scheme.change(before, state),
                 figures={**turn.plan.figures(), **scheme.figures(state), **found},
             )
+            reason = _called(callbacks, turn.round, entry, ledger)
             if kept is not None:
                 kept.keep((devices, state, crew.banks, ledger))
-            reason = _called(callbacks, turn.round, entry, ledger)
             report(limits.done(ledger), f"accuracy {ledger.accuracy:.3f}, {ledger.seconds:.4g} s simulated")
         if kept is not None and len(ledger):
             place: Place = (devices, state, crew.banks, ledger)

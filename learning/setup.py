@@ -96,11 +96,15 @@ class Setup:
         public = self._public(data.train_y, streams)
         private = np.setdiff1d(np.arange(data.train_y.size), public)
         parts = spread(self.partition, data.train_y[private], scenario.devices.count, streams.at("partition"))
+        model = self.model
+        if isinstance(model, str) and "," in model:
+            names = [name.strip() for name in model.split(",")]
+            model = [names[device % len(names)] for device in range(scenario.devices.count)]
         task = Task(
             data=data,
             parts=tuple(private[part] for part in parts) if public.size else parts,
-            models=_models(self.model, data, streams, scenario.devices.count),
-            uses=_uses(self.model),
+            models=_models(model, data, streams, scenario.devices.count),
+            uses=_uses(model),
             streams=streams,
             server=public,
             device=device,
@@ -127,7 +131,7 @@ class Setup:
             "public": int(public.size),
             "partition": label(self.partition),
             "before": [_told(step, step) for step in before],
-            "model": label(self.model),
+            "model": described(self.model) if isinstance(self.model, (list, tuple)) else label(self.model),
             "parameters": {name: _parameters(task, name) for name in task.models}
             if len(task.models) > 1
             else task.num_parameters,

@@ -89,7 +89,8 @@ def train(
     model : str, torch.nn.Module, callable, or a list of them, default "mlp"
         "softmax", "mlp", "cnn", "mix2fld-cnn" or "vgg9", with a size after a colon if wanted ("mlp:200"); a function
         ``(sample_shape, num_classes) -> Module``; or a module that brings its initial weights. A list has one for each
-        device, for schemes that send no weights.
+        device, and several names with commas between are dealt out in turn ("softmax,mlp,cnn"), for schemes that send
+        no weights.
     rounds : int, optional
         Largest number of rounds >= 1; 200 if neither this nor `seconds` nor `joules` is given.
     seconds : float, optional

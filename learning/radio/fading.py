@@ -141,6 +141,8 @@ class RoundPlanner:
     ------
     OptionError
         If there is no policy of that name, or values are fixed for one that chooses them.
+    ProblemError
+        If the scheme leaves batch sizes to the plan.
 
     Notes
     -----
@@ -181,6 +183,7 @@ class RoundPlanner:
                 f"{', '.join(given)}: policy {label(policy)} chooses: leave out, or take policy paper"
             )
         self.work, self.wire, self.bits = work, wire, bits_per_parameter
+        self.samples = work.samples
         self._solved: RoundPlanSolution | None = None
 
     def __call__(self, devices: Devices, rng: np.random.Generator) -> FadingPlan:
@@ -217,14 +220,14 @@ class RoundPlanner:
             bands, slots, seeds = _checked(self.policy(posed, rng), label(self.policy))
         return FadingPlan(
             devices=devices,
-            batchsize=self.work.samples,
+            batchsize=self.samples,
             problem=posed,
             num_channels=bands,
             max_slots=slots,
             seed_samples=seeds if self.wire.seeded else 0,
             payload=prices.payload(self.wire),
             prices=prices,
-            compute_time_s=step_s * self.work.samples.astype(np.float64),
+            compute_time_s=step_s * self.samples.astype(np.float64),
             server_time_s=step_s * self.work.server_steps,
             solution=solution,
         )
@@ -260,7 +263,7 @@ class RoundPlanner:
         changes: dict[str, Any] = {
             "output_bits": payload.uplink_bits,
             "model_bits": payload.downlink_bits,
-            "compute_time_s": step_s * (int(self.work.samples.max()) + self.work.server_steps),
+            "compute_time_s": step_s * (int(self.samples.max()) + self.work.server_steps),
         }
         if not self.wire.seeded:
             changes |= {"seed_samples": [0], "rounds": posed.rounds[:1]}

@@ -157,8 +157,9 @@ class BatchPlanner:
         largest = self.samples
         if self.policy is not entire:
             largest = np.minimum(posed.max_batchsize, largest)
-        # posed anew, as a GPU's threshold moves with the largest batch
-        problem, _, _ = pose(devices, self.wire, self.bits, max_batchsize=largest)
+        problem, _, _ = pose(
+            devices, self.wire, self.bits, max_batchsize=largest
+        )  # moves a GPU's threshold too
         batchsize = np.asarray(self.policy(problem, rng))
         whole = batchsize.shape == problem.max_batchsize.shape and (batchsize == np.rint(batchsize)).all()
         if not (whole and (batchsize >= 1).all() and (batchsize <= problem.max_batchsize).all()):

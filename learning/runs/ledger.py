@@ -30,8 +30,10 @@ PER_DEVICE = (
 )
 
 
-#: measures of which less is better
-LOWER = ("test_loss", "train_loss", "test_brier", "test_rmse")
+#: numbers of every round of which a run can be told to reach some
+LEARNT = ("test_accuracy", "test_loss", "train_loss")
+#: ends of the names of numbers of which less is better
+LOWER = ("_loss", "_brier", "_rmse")
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,12 +152,18 @@ class Ledger:
     @property
     def seconds(self) -> float:
         """Simulated time so far [s]."""
-        return self.entries[-1].seconds if self.entries else self.before.seconds
+        return self.spent(len(self))[0]
 
     @property
     def energy_j(self) -> float:
         """Energy of all devices so far [J]; NaN where the scenario does not give their hardware."""
-        return self.entries[-1].joules if self.entries else self.before.energy_j
+        return self.spent(len(self))[1]
+
+    def spent(self, rounds: int) -> tuple[float, float]:
+        """Return time [s] and energy of all devices [J] until the end of a round; round 0 is before the first."""
+        if rounds == 0:
+            return self.before.seconds, self.before.energy_j
+        return self.entries[rounds - 1].seconds, self.entries[rounds - 1].joules
 
     @property
     def accuracy(self) -> float:
@@ -185,13 +193,14 @@ class Ledger:
         OptionError
             If the rounds have no such number.
         """
+        known = dict.fromkeys(LEARNT)
         for entry in reversed(self.entries):
-            value = entry.figures[name] if name in entry.figures else getattr(entry, name, None)
-            if value is None:
-                known = ["test_accuracy", "test_loss", "train_loss", *entry.figures]
-                raise OptionError(f"target: rounds have no {name!r}, choose from {', '.join(known)}")
+            known |= dict.fromkeys(entry.figures)
+            value = getattr(entry, name) if name in LEARNT else entry.figures.get(name, math.nan)
             if not math.isnan(value):
                 return float(value)
+        if name not in known and any(_judged(entry) for entry in self.entries):
+            raise OptionError(f"target: rounds have no {name!r}, choose from {', '.join(known)}")
         initial = {"test_accuracy": self.initial_accuracy, "test_loss": self.initial_loss, **self.initial}
         return float(initial.get(name, math.nan))
 

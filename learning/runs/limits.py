@@ -97,4 +97,4 @@ class Limits:
 
 
 def _good(name: str, value: float, goal: float) -> bool:
-    return value <= goal if name in LOWER else value >= goal
+    return value <= goal if name.endswith(LOWER) else value >= goal

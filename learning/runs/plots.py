@@ -45,17 +45,17 @@ def plot_training(frame: pd.DataFrame, config: Mapping[str, Any], energy: str) -
     """
     figure = _figure(figsize=(10.0, 4.0))
     accuracy, loss = figure.subplots(1, 2)
-    (judged,) = accuracy.plot(frame["seconds"], frame["test_accuracy"], color=COLORS[0])
+    (judged,) = accuracy.plot(*_known(frame, "test_accuracy"), color=COLORS[0])
     if "local_accuracy" in frame:
         before = {"color": COLORS[1], "linewidth": 1.0, "label": "after local training", "zorder": 1}
-        accuracy.plot(frame["seconds"], frame["local_accuracy"], **before)
+        accuracy.plot(*_known(frame, "local_accuracy"), **before)
         judged.set_label("after the download")
         accuracy.legend(frameon=False, loc="lower right")
     accuracy.set(xlabel="simulated time [s]", ylabel="accuracy on test samples", ylim=(0.0, 1.0))
     if "test_accuracy" in config["targets"]:
         _target_line(accuracy, config["targets"]["test_accuracy"])
     for name, color in (("train_loss", COLORS[3]), ("test_loss", COLORS[0])):
-        loss.plot(frame["seconds"], frame[name], color=color, label=name.replace("_", " "))
+        loss.plot(*_known(frame, name), color=color, label=name.replace("_", " "))
     loss.set(xlabel="simulated time [s]", ylabel="cross-entropy [nat]", ylim=(0.0, None))
     loss.legend(frameon=False)
     for axes in (accuracy, loss):
@@ -93,7 +93,7 @@ def plot_comparison(comparison: Any) -> Figure:
     axes: Any = figure.subplots()
     config = comparison.config
     setting = f"{config['data']} ({config['partition']}): " if {"data", "partition"} <= config.keys() else ""
-    target, budget = config["target_accuracy"], config["seconds"]
+    target, budget = config["targets"]["test_accuracy"], config["seconds"]
     runs = comparison.runs
     _target_line(axes, target)
     for i, policy in enumerate(comparison.policies):
@@ -102,7 +102,7 @@ def plot_comparison(comparison: Any) -> Figure:
         for seed in mine["seed"]:
             curve = comparison.curves[policy, seed]
             thin = {"color": color, "linestyle": line, "alpha": 0.45, "linewidth": 0.9}
-            axes.plot(curve["seconds"][1:], curve["test_accuracy"][1:], **thin)
+            axes.plot(*_known(curve[1:], "test_accuracy"), **thin)
         label = f"{policy} ({mine['reached'].sum()} of {len(mine)} reach it)"
         median = float(np.median(mine["seconds_to_target"].fillna(np.inf)))
         shown = [median] if np.isfinite(median) else []
@@ -160,7 +160,8 @@ def plot_runs(comparison: Any, targets: Sequence[float]) -> Figure:
             color, marker, line = _style(i)
             label: str | None = f"{name} ({len(runs)} runs)" if len(runs) > 1 else name
             for run in runs:
-                x, y = spent[id(run)], run.curve["test_accuracy"].to_numpy()
+                judged = run.curve["test_accuracy"].notna().to_numpy()
+                x, y = spent[id(run)][judged], run.curve["test_accuracy"].to_numpy()[judged]
                 begin = int(logarithmic)  # the start, at 0, has no place on a logarithmic axis
                 alpha = 0.9 if len(runs) == 1 else 0.5
                 thin = {"color": color, "linestyle": line, "linewidth": 1.4, "alpha": alpha}
@@ -188,6 +189,12 @@ def plot_runs(comparison: Any, targets: Sequence[float]) -> Figure:
         title="a marker where a run first reaches a target",
     )
     return figure
+
+
+def _known(frame: pd.DataFrame, name: str) -> tuple[pd.Series, pd.Series]:
+    """Return the clock and a number after the rounds in which it was evaluated, so that lines have no gaps."""
+    known = frame[frame[name].notna()]
+    return known["seconds"], known[name]
 
 
 def _style(i: int) -> tuple[str, str, str]:

@@ -145,9 +145,8 @@ class RunComparison:
 
     def targets(self) -> list[float]:
         """Return the accuracies to compare at: the runs' own targets, else what all and what any of them reach."""
-        given = {
-            float(run.config["target_accuracy"]) for run in self.runs if run.config.get("target_accuracy")
-        }
+        own = [(run.config.get("targets") or {}).get("test_accuracy") for run in self.runs]
+        given = {float(target) for target in own if target}
         if given:
             return sorted(given)
         best = [float(run.curve["test_accuracy"].max()) for run in self.runs]
@@ -188,7 +187,9 @@ class RunComparison:
                 "rounds": float(np.mean([len(run.curve) - 1 for run in runs])),
                 "seconds": float(np.mean([end["seconds"] for end in last])),
                 "energy_j": float(np.mean([run.joules[-1] for run in runs])),
-                "final_accuracy": float(np.mean([end["test_accuracy"] for end in last])),
+                "final_accuracy": float(
+                    np.mean([run.curve["test_accuracy"].dropna().iloc[-1] for run in runs])
+                ),
                 "best_accuracy": float(np.mean([run.curve["test_accuracy"].max() for run in runs])),
             }
             for target in targets:

@@ -21,8 +21,8 @@ from radioopt.base.record import Record
 OWN = ("learning", "radioopt")
 
 
-#: generators that one may have spawned: each takes memory when it is brought to that state again
-MOST_SPAWNED = 1_000_000
+#: what decides which generators one spawns
+SEED = ("entropy", "spawn_key", "pool_size", "n_children_spawned")
 
 
 class Writer:
@@ -95,7 +95,7 @@ class Writer:
         if isinstance(value, torch.device):
             return {"torch device": str(value)}
         if isinstance(value, np.random.Generator):
-            return {"generator": self.tree(generator_state(value), where)}
+            return {"generator": self.tree(_generator_state(value), where)}
         if isinstance(value, torch.Generator):
             return {"torch generator": self.tree(value.get_state(), where)}
         if isinstance(value, tuple) and hasattr(value, "_fields"):
@@ -176,10 +176,7 @@ class Reader:
         if kind == "torch device":
             return torch.device(content)
         if kind == "generator":
-            state = self.value(content)
-            generator = np.random.Generator(getattr(np.random, state["state"]["bit_generator"])())
-            generator.bit_generator.state = state["state"]
-            return generator
+            return _generator(self.value(content))
         if kind == "torch generator":
             torch_generator = torch.Generator()
             torch_generator.set_state(self.value(content))
@@ -205,20 +202,23 @@ class Reader:
         return self._block[start : start + length]
 
 
-def generator_state(generator: np.random.Generator) -> dict[str, Any]:
+def _generator_state(generator: np.random.Generator) -> dict[str, Any]:
     """Return all that decides what a generator draws and what generators it spawns."""
-    spawned = getattr(generator.bit_generator.seed_seq, "n_children_spawned", 0)
-    return {"state": generator.bit_generator.state, "spawned": spawned}
+    bits = generator.bit_generator
+    seed: Any = getattr(bits, "seed_seq", None)
+    spawns = None
+    if isinstance(seed, np.random.SeedSequence):
+        spawns = {name: getattr(seed, name) for name in SEED}
+    return {"state": bits.state, "spawns": spawns}
 
 
-def set_generator_state(generator: np.random.Generator, state: Mapping[str, Any]) -> None:
-    """Bring a generator that has the same seed, and is not ahead, to a state of :func:`generator_state`."""
-    generator.bit_generator.state = state["state"]
-    missing = state["spawned"] - getattr(generator.bit_generator.seed_seq, "n_children_spawned", 0)
-    if missing > MOST_SPAWNED:
-        raise ValueError(f"a generator that spawned {missing} others")
-    if missing > 0:
-        generator.spawn(missing)
+def _generator(state: Mapping[str, Any]) -> np.random.Generator:
+    """Make a generator of a state of :func:`_generator_state`."""
+    kind = getattr(np.random, state["state"]["bit_generator"])
+    spawns = state["spawns"]
+    bits = kind() if spawns is None else kind(np.random.SeedSequence(**spawns))
+    bits.state = state["state"]
+    return np.random.Generator(bits)
 
 
 def _state(value: Any) -> Any:

@@ -148,7 +148,7 @@ class Comparison:
     def __str__(self) -> str:
         config, first = self.config, self.policies[0]
         lines = [
-            f"simulated seconds to accuracy {config['target_accuracy']:g}, at most {config['seconds']:g}; "
+            f"simulated seconds to accuracy {config['targets']['test_accuracy']:g}, at most {config['seconds']:g}; "
             "95% t-intervals",
             f"{'policy':<12}{'reached':>9}{'seconds':>22}{f'ratio to {first}':>24}{'rounds':>9}{'kJ':>9}",
         ]
@@ -314,11 +314,12 @@ def _measured(result: TrainingResult, target_accuracy: float) -> dict[str, Any]:
     ledger = result.ledger
     rounds = ledger.rounds_to(target_accuracy)
     reached = rounds is not None
+    seconds, joules = ledger.spent(rounds) if rounds is not None else (math.nan, math.nan)
     return {
         "reached": reached,
-        "seconds_to_target": ledger.seconds if reached else math.nan,
+        "seconds_to_target": seconds,
         "rounds_to_target": rounds if reached else math.nan,
-        "energy_to_target_j": ledger.energy_j if reached else math.nan,
+        "energy_to_target_j": joules,
         "rounds": len(ledger),
         "seconds": ledger.seconds,
         "final_accuracy": ledger.accuracy,

@@ -91,7 +91,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument(
         "--model",
         default="mlp",
-        help=f"{listed('MODELS')}, with a size after a colon, as mlp:200 (default: mlp)",
+        help=f"{listed('MODELS')}, with a size after a colon, as mlp:200; several with commas "
+        "between are dealt out in turn (default: mlp)",
     )
     what.add_argument("--seed", type=int, default=0, help="(first) seed (default: 0)")
     what.add_argument("--seeds", type=int, default=1, metavar="N", help="number of seeds (default: 1)")

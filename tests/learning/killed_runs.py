@@ -11,9 +11,9 @@ import sys
 import time
 from pathlib import Path
 
-from learning import train
+from learning import SharePublic, train
+from learning.models.weights import digest_of
 from learning.runs.checkpoint import _read
-from learning.task import digest_of
 from radioopt import Scenario
 
 ROUNDS, KILLS = 10, 2
@@ -32,8 +32,11 @@ def scenario(name):
 def numbers(options, **more):
     """All that a run gives: the account per round and per device, and every bit of the weights."""
     options = {"scenario": "feel-cpu", "partition": "shards", "data": "digits@300+100", **options, **more}
+    if share := options.pop("share", None):
+        options["before"] = [SharePublic(share=share)]
     result = train(scenario(options.pop("scenario")), rounds=ROUNDS, seed=5, **options)
-    weights = digest_of(result.state.parameters)
+    models = [digest_of(result.weights(device)) for device in range(len(result.task.parts))]
+    weights = [digest_of(result.state.parameters), *models]
     return [result.ledger.to_csv(), result.ledger.to_csv("device"), weights, result.stopped]
 
 

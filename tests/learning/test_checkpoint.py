@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,21 +12,23 @@ import pytest
 import torch
 
 import learning
-from learning import FedSgd, State, train
+from learning import FedSgd, Message, train
+from learning.models.weights import digest_of
 from learning.runs.checkpoint import Checkpoint, _read
-from learning.runs.snapshot import Reader, Writer, generator_state, set_generator_state
-from learning.task import digest_of
+from learning.runs.snapshot import Reader, Writer
+from learning.schemes.fedsgd import SgdState
 from radioopt import OptionError, ProblemError, Scenario
 
 DISTILLED = {"scenario": "mix2fld", "policy": "paper", "model": "softmax", "iterations": 20, "max_slots": 114}
 SEEDED = {"server_iterations": 20, "seed_samples": 4}
 KILLED = {
-    "feel": {"policy": "random"},
+    "feel": {"policy": "random", "public": 50, "share": 0.5},
     "fedavg": {"scheme": "fedavg"},
     "mix2fld": {"scheme": "mix2fld", **DISTILLED, **SEEDED},
 }
 #: every scheme; those above are killed in earnest too
 ALL = KILLED | {
+    "feel": {"policy": "random"},
     "fedprox": {"scheme": "fedprox", "model": "cnn:4"},
     "individual": {"scheme": "individual"},
     "fl": {"scheme": "fl", **DISTILLED},
@@ -65,9 +67,9 @@ def interrupt(monkeypatch):
     def after(rounds):
         keep = Checkpoint.keep
 
-        def keep_and_stop(self, devices, state, ledger):
-            keep(self, devices, state, ledger)
-            if len(ledger) == rounds:
+        def keep_and_stop(self, place, **options):
+            keep(self, place, **options)
+            if len(place[-1]) == rounds:
                 raise Interrupted
 
         monkeypatch.setattr(Checkpoint, "keep", keep_and_stop)
@@ -81,6 +83,12 @@ def broken_off(cell, path, interrupt, monkeypatch, after, **options):
     with pytest.raises(Interrupted):
         train(cell, checkpoint=path, **options)
     monkeypatch.undo()
+
+
+def models_of(result):
+    """Every bit of all models."""
+    own = [digest_of(result.weights(device)) for device in range(len(result.task.parts))]
+    return [digest_of(result.state.parameters), *own]
 
 
 OPTIONS = {"policy": "random", "partition": "shards", "seed": 3, "rounds": 8}
@@ -97,7 +105,7 @@ def test_the_whole_account_is_restored(cell, tmp_path, interrupt, monkeypatch, r
     assert resumed.stopped == unbroken.stopped
     assert resumed.ledger.to_csv() == unbroken.ledger.to_csv()
     assert resumed.ledger.to_csv("device") == unbroken.ledger.to_csv("device")
-    assert all(torch.equal(v, unbroken.state.parameters[n]) for n, v in resumed.state.parameters.items())
+    assert models_of(resumed) == models_of(unbroken)
     for one, other in zip(resumed.ledger.entries, unbroken.ledger.entries, strict=True):
         assert one.plan.devices == other.plan.devices
         assert one.plan.solution == other.plan.solution
@@ -115,19 +123,70 @@ def test_every_scheme_goes_on_bit_for_bit(cell, tmp_path, interrupt, monkeypatch
     assert resumed.ledger.to_csv("device") == unbroken.ledger.to_csv("device")
     for one, other in zip(resumed.ledger.entries, unbroken.ledger.entries, strict=True):
         assert one.plan.devices == other.plan.devices
-    assert digest_of(resumed.state.parameters) == digest_of(unbroken.state.parameters)
+    assert models_of(resumed) == models_of(unbroken)
+    for kind, bank in unbroken.devices.items():  # what else they keep, as the outputs that they heard
+        for name in bank.values:
+            one, other = (run.devices[kind].of(bank.devices)[name] for run in (resumed, unbroken))
+            torch.testing.assert_close(one, other, rtol=0, atol=0, equal_nan=True)
 
 
-@pytest.mark.parametrize("limit", ["seconds", "target_accuracy"])
-def test_a_run_that_ends_by_itself_ends_the_same_when_it_is_asked_for_again(cell, tmp_path, limit):
-    free = train(cell, seed=2, rounds=9).ledger
-    options = {
-        "seconds": {"seconds": (free.entries[5].seconds + free.entries[6].seconds) / 2},
-        "target_accuracy": {"target_accuracy": free.entries[6].test_accuracy, "rounds": 50},
+LIMITS = ("seconds", "joules", "target_accuracy", "target", "epsilon")
+
+
+def limit_of(limit, entries, done):
+    """Options that end a run by this limit after so many rounds, which has these when it goes on."""
+    last, following = entries[done - 1], entries[done]
+    return {
+        "rounds": {"rounds": done},
+        "seconds": {"seconds": (last.seconds + following.seconds) / 2},
+        "joules": {"joules": (last.joules + following.joules) / 2},
+        "target_accuracy": {"target_accuracy": max(entry.test_accuracy for entry in entries[:done])},
+        "target": {"target": {"train_loss": min(entry.train_loss for entry in entries[:done])}},
+        "epsilon": {"epsilon": min(entry.change for entry in entries[:done]) * (1 + 1e-9)},
     }[limit]
+
+
+@pytest.mark.parametrize("limit", LIMITS)
+def test_a_run_that_ends_by_itself_ends_the_same_when_it_is_asked_for_again(cell, tmp_path, limit):
+    options = {"rounds": 50, **limit_of(limit, train(cell, seed=2, rounds=9).ledger.entries, 6)}
     runs = [train(cell, seed=2, checkpoint=tmp_path / "c.npz", every=1, **options) for _ in range(3)]
     assert {run.stopped for run in runs} == {limit}
     assert len({run.ledger.to_csv() for run in runs}) == 1
+    assert len(runs[0].ledger) <= 6
+
+
+@pytest.mark.parametrize("limit", ["rounds", *LIMITS])
+@pytest.mark.parametrize("scheme", ["feel", "individual"])
+def test_a_run_that_has_ended_goes_on_when_it_is_asked_for_more(cell, tmp_path, limit, scheme):
+    options = {"scheme": scheme, "seed": 2, "partition": "shards", "data": "digits@300+100", "every": 2}
+    straight = {name: tmp_path / f"{name}.npz" for name in ("unbroken", "part")}
+    unbroken = train(cell, rounds=6, checkpoint=straight["unbroken"], **options)
+    short = {"rounds": 50, **limit_of(limit, unbroken.ledger.entries, 3)}
+    part = train(cell, checkpoint=straight["part"], **options, **short)
+    assert part.stopped == limit
+    assert 1 <= len(part.ledger) <= 3
+    longer = train(cell, rounds=6, checkpoint=straight["part"], **options)
+    assert longer.stopped == "rounds"
+    assert longer.ledger.to_csv() == unbroken.ledger.to_csv()
+    assert longer.ledger.to_csv("device") == unbroken.ledger.to_csv("device")
+    assert models_of(longer) == models_of(unbroken)
+    assert longer.config == unbroken.config
+    one, other = (_read(file) for file in straight.values())
+    assert one[1:] == other[1:]  # the same bytes, of the past and of the present
+    assert one[0]["now"] == other[0]["now"]
+
+
+def test_a_run_of_more_rounds_than_are_asked_for_is_refused(cell, tmp_path):
+    options = {"seed": 2, "checkpoint": tmp_path / "c.npz"}
+    train(cell, rounds=3, **options)
+    before = (tmp_path / "c.npz").read_bytes()
+    with pytest.raises(
+        OptionError,
+        match=r"checkpoint .*c.npz: holds 3 rounds, and 2 are asked for: ask for as many or more, or choose anot",
+    ):
+        train(cell, rounds=2, **options)
+    assert (tmp_path / "c.npz").read_bytes() == before
+    assert len(train(cell, rounds=3, **options).ledger) == 3
 
 
 def test_a_run_that_is_checkpointed_is_the_same_as_one_that_is_not(cell, tmp_path):
@@ -145,8 +204,8 @@ def test_moving_devices_go_on_along_their_channel(cell, tmp_path, interrupt, mon
     assert resumed.ledger.to_csv("device") == unbroken.ledger.to_csv("device")
 
 
-@dataclass(frozen=True, eq=False)
-class Diary(State):
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Diary(SgdState):
     """A state with all sorts of things in it."""
 
     notes: tuple[dict[str, object], ...] = ()
@@ -155,26 +214,26 @@ class Diary(State):
 
 
 class Diarist(FedSgd):
-    """FedSGD that draws from generators of its own, spawns others, and takes torch's global noise too."""
+    """FedSGD that draws from generators of its own and spawns others."""
 
-    def start(self, task):
-        noise = torch.Generator().manual_seed(int(task.training.integers(2**31)))
-        return Diary(task, task.initial_parameters(), noise=noise, own=np.random.default_rng(7))
+    def begin(self, task):
+        begun = super().begin(task)
+        started = {item.name: getattr(begun, item.name) for item in fields(begun)}
+        noise = torch.Generator().manual_seed(int(task.streams.at("diary").integers(2**31)))
+        return Diary(**started, noise=noise, own=np.random.default_rng(7))
 
-    def aggregate(self, state, updates, sent):
-        state = super().aggregate(state, updates, sent)
-        (child,) = state.task.training.spawn(1)
-        drawn = torch.rand((), generator=state.noise), torch.rand(()), state.own.random(), child.random()
-        note = {"drawn": drawn, "arrived": sent.arrived, "half": torch.ones(2, dtype=torch.bfloat16)}
+    def combine(self, state, sums, round):
+        state, _ = super().combine(state, sums, round)
+        (child,) = state.own.spawn(1)
+        drawn = torch.rand((), generator=state.noise), state.own.random(), child.random()
+        note = {"drawn": drawn, "arrived": sums.total, "half": torch.ones(2, dtype=torch.bfloat16)}
         shift = sum(float(x) for x in drawn) * 1e-3
         moved = {name: value + shift for name, value in state.parameters.items()}
-        return Diary(state.task, moved, state.train_loss, (*state.notes, note), state.noise, state.own)
+        return replace(state, parameters=moved, notes=(*state.notes, note)), Message(moved)
 
 
 def test_schemes_with_a_state_of_their_own_are_restored(cell, tmp_path, interrupt, monkeypatch):
-    before = torch.random.get_rng_state()
     unbroken = train(cell, scheme=Diarist(), rounds=6)
-    torch.random.set_rng_state(before)
     broken_off(cell, tmp_path / "c.npz", interrupt, monkeypatch, 4, every=2, scheme=Diarist(), rounds=6)
     torch.rand(3)  # whatever else the process did
     resumed = train(cell, scheme=Diarist(), rounds=6, checkpoint=tmp_path / "c.npz", every=2)
@@ -182,14 +241,38 @@ def test_schemes_with_a_state_of_their_own_are_restored(cell, tmp_path, interrup
     assert len(resumed.state.notes) == 6
     for one, other in zip(resumed.state.notes, unbroken.state.notes, strict=True):
         assert [float(x) for x in one["drawn"]] == [float(x) for x in other["drawn"]]
+        assert one["arrived"] == other["arrived"]
         assert one["half"].dtype == torch.bfloat16
+
+
+class Keeper(FedSgd):
+    """FedSGD whose devices count their rounds."""
+
+    replaces = False
+
+    def join(self, cohort):
+        return {**super().join(cohort), "keeper/rounds": torch.zeros(len(cohort), 1, dtype=torch.int64)}
+
+    def local(self, own, cohort, order):
+        weights = {name: value for name, value in own.items() if "/" not in name}
+        _, message = super().local(weights, cohort, order)
+        counted = own["keeper/rounds"] + 1 + torch.from_numpy(cohort.devices)[:, None]
+        return {**own, "keeper/rounds": counted}, message
+
+
+def test_what_devices_keep_beside_their_weights_is_restored(cell, tmp_path, interrupt, monkeypatch):
+    broken_off(cell, tmp_path / "c.npz", interrupt, monkeypatch, 3, every=1, scheme=Keeper(), rounds=5)
+    resumed = train(cell, scheme=Keeper(), rounds=5, checkpoint=tmp_path / "c.npz")
+    kept = resumed.devices["model"].of(np.arange(6))["keeper/rounds"]
+    assert kept[:, 0].tolist() == [5 * (1 + device) for device in range(6)]
 
 
 class Closed(FedSgd):
     """A scheme whose state cannot be written down."""
 
-    def start(self, task):
-        return Diary(task, task.initial_parameters(), notes=({"later": lambda: 0},))
+    def begin(self, task):
+        begun = super().begin(task)
+        return Diary(task, begun.parameters, step=begun.step, notes=({"later": lambda: 0},))
 
 
 def test_a_state_that_cannot_be_written_down_is_named(cell, tmp_path):
@@ -200,13 +283,14 @@ def test_a_state_that_cannot_be_written_down_is_named(cell, tmp_path):
 
 
 def test_a_class_inside_a_function_is_refused(cell, tmp_path):
-    @dataclass(frozen=True, eq=False)
-    class Local(State):
+    @dataclass(frozen=True, eq=False, kw_only=True)
+    class Local(SgdState):
         pass
 
     class Hidden(FedSgd):
-        def start(self, task):
-            return Local(task, task.initial_parameters())
+        def begin(self, task):
+            begun = super().begin(task)
+            return Local(task, begun.parameters, step=begun.step)
 
     with pytest.raises(
         ProblemError, match=r"state is of class .*Local, defined in a function: define it in a module"
@@ -226,12 +310,21 @@ def file(cell, tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"rounds": 3}, r"other settings: rounds: 2 there, 3 here: continue with those settings"),
+        (
+            {"policy": "full"},
+            r"other settings: policy: optimal there, full here: continue with those settings, or choose another",
+        ),
         ({"seed": 1}, r"seed: 0 there, 1 here; fingerprints.data: .*, and \d more|seed: 0 there, 1 here"),
         ({"learning_rate": 0.3}, r"scheme.learning_rate: 0.2 there, 0.3 here"),
         ({"scheme": "fedavg"}, r"scheme.name: feel there, fedavg here; .*, and \d+ more"),
         ({"data": "digits@500+100"}, r"data: digits there, digits@500\+100 here"),
-        ({"seconds": 1e9}, r"seconds: None there, 1000000000.0 here"),
+        ({"slowdown": 0.5}, r"radio.slowdown: 0.0 there, 0.5 here"),
+        ({"judge_every": 2}, r"judge.judge_every: 1 there, 2 here"),
+        ({"public": 20}, r"public: 0 there, 20 here"),
+        (
+            {"public": 20, "before": [learning.SharePublic()]},
+            r"before: \[\] there, \[\{'name': 'share-public'",
+        ),
     ],
 )
 def test_a_checkpoint_of_other_settings_is_refused_by_what_differs(cell, file, change, message):
@@ -326,10 +419,10 @@ def test_a_state_of_another_kind_is_refused(cell, file):
     def exchange(header):
         for pair in header["now"]["dict"]:
             if pair[0] == "state":
-                pair[1] = 3
+                pair[1] = {"list": [pair[1]]}  # what comes later may refer to what is in it
 
     rewritten(file, exchange)
-    with pytest.raises(ProblemError, match="cannot be read by this version: state is a int, not a State"):
+    with pytest.raises(ProblemError, match="cannot be read by this version: state is a list, not a SgdState"):
         train(cell, rounds=2, checkpoint=file)
 
 
@@ -419,14 +512,13 @@ def test_generators_draw_and_spawn_as_if_nothing_had_been(kind):
     generator = np.random.Generator(kind(5))
     generator.normal(size=3)
     generator.spawn(2)
-    state = there_and_back(generator_state(generator))
-    expected = generator.normal(size=4), generator.spawn(1)[0].random()
-    fresh = np.random.Generator(kind(5))
-    set_generator_state(fresh, state)
-    assert np.array_equal(fresh.normal(size=4), expected[0])
-    assert fresh.spawn(1)[0].random() == expected[1]
-    copied = there_and_back(fresh)
-    assert copied.random() == fresh.random()
+    child = generator.spawn(3)[2]
+    back, (again, grown) = there_and_back(generator), there_and_back([generator, child])
+    expected = generator.normal(size=4), generator.spawn(1)[0].random(), child.spawn(1)[0].random()
+    for copied in (back, again):
+        assert np.array_equal(copied.normal(size=4), expected[0])
+        assert copied.spawn(1)[0].random() == expected[1]
+    assert grown.spawn(1)[0].random() == expected[2]
 
 
 @pytest.mark.parametrize("name", ["feel-cpu", "feel-gpu", "mix2fld"])

@@ -4,12 +4,14 @@ import hashlib
 import json
 import math
 
+import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 from scipy import stats
 
-from learning import Comparison, compare, run_folder, save_run, train
+from learning import Comparison, begin_run, compare, compare_runs, run_folder, save_run, train
 from learning.runs.folder import manifest_of
 from learning.study.compare import t_interval, with_width
 from radioopt import OptionError
@@ -38,9 +40,8 @@ def made(times, budget=100.0):
         for policy, given in times.items()
         for seed, time in enumerate(given)
     ]
-    return Comparison(
-        pd.DataFrame(rows), {}, {"policies": list(times), "seconds": budget, "target_accuracy": 0.9}
-    )
+    config = {"policies": list(times), "seconds": budget, "targets": {"test_accuracy": 0.9}}
+    return Comparison(pd.DataFrame(rows), {}, config)
 
 
 def test_each_run_of_a_comparison_is_the_run_alone(cell, comparison):
@@ -210,10 +211,56 @@ def test_a_run_can_be_done_again_from_its_manifest(tmp_path, cell):
         Scenario.from_dict(config["scenario"]),
         scheme=scheme.pop("name"),
         **scheme,
+        radio=config["radio"]["name"],
+        judge=config["judge"]["name"],
         **{key: config[key] for key in ("policy", "data", "partition", "model", "rounds", "seconds", "seed")},
     )
     assert again.config == result.config
     assert (path / "metrics.csv").read_text() == again.ledger.to_csv()
+
+
+@pytest.mark.filterwarnings("ignore:no plot.png")
+def test_a_picture_that_cannot_be_drawn_does_not_cost_the_numbers(tmp_path, cell, comparison, monkeypatch):
+    run = train(cell, rounds=2)
+    for how, breaks in {
+        "setting": lambda patch: patch.setitem(matplotlib.rcParams, "text.usetex", True),
+        "anything": lambda patch: patch.setattr(Figure, "savefig", broken),
+    }.items():
+        for kind, result in {"run": run, "comparison": comparison}.items():
+            name = f"{how}-{kind}"
+            with monkeypatch.context() as patch:
+                patch.setenv("PATH", "")  # there is no LaTeX
+                breaks(patch)
+                with pytest.warns(UserWarning, match=r"^no plot.png: .*; the numbers are saved$"):
+                    path = save_run(result, name, tmp_path)
+            assert not (path / "plot.png").exists()
+            assert (path / "metrics.csv").read_text() == result.to_frame().to_csv()
+            assert json.loads((path / "manifest.json").read_text())["config"]
+    begun = begin_run("unfinished", {"a": 1}, tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(Figure, "savefig", broken)
+        with pytest.warns(UserWarning, match=r"no plot.png: a font is missing; the numbers are saved"):
+            assert save_run(run, "unfinished", tmp_path) == begun
+    assert sorted(file.name for file in begun.iterdir()) == ["manifest.json", "metrics.csv"]
+
+
+def broken(*args, **options):
+    raise RuntimeError("a font\nis missing")
+
+
+def test_a_finished_run_keeps_its_checkpoint_and_goes_on(tmp_path, cell):
+    path = begin_run("mine", {"rounds": 2}, tmp_path)
+    short = train(cell, rounds=2, checkpoint=path / "checkpoint.npz")
+    (path / ".checkpoint.npz.part").write_bytes(b"left by a crash")
+    save_run(short, "mine", tmp_path)
+    assert sorted(file.name for file in path.iterdir()) == [
+        "checkpoint.npz",
+        "manifest.json",
+        "metrics.csv",
+        "plot.png",
+    ]
+    longer = train(cell, rounds=4, checkpoint=path / "checkpoint.npz")
+    assert longer.ledger.to_csv() == train(cell, rounds=4).ledger.to_csv()
 
 
 def test_an_existing_run_is_never_touched(tmp_path, comparison):
@@ -272,7 +319,39 @@ def test_the_picture_of_a_run_shows_the_accuracy_before_the_download_too():
         ("after local training", "local_accuracy"),
         ("after the download", "test_accuracy"),
     ):
-        np.testing.assert_array_equal(drawn[label], result.to_frame()[column])
+        np.testing.assert_array_equal(drawn[label], result.to_frame()[column].dropna())
+
+
+def test_pictures_and_tables_pass_over_rounds_that_were_not_judged(tmp_path, cell):
+    options = {"judge_every": 3, "policies": ["optimal", "full"], "seeds": [3]}
+    comparison = compare(cell, target_accuracy=0.99, seconds=600.0, **options)
+    for i, policy in enumerate(("optimal", "full")):
+        curve = comparison.curves[policy, 3]
+        assert curve["test_accuracy"].isna().any()
+        drawn = [line for line in comparison.plot().axes[0].lines if line.get_linewidth() == 0.9][1 + i]
+        np.testing.assert_array_equal(drawn.get_ydata(), curve["test_accuracy"][1:].dropna())
+    run = train(cell, rounds=8, judge_every=3)
+    frame = run.to_frame()
+    assert frame.index[frame["test_accuracy"].notna()].tolist() == [0, 3, 6]
+    accuracy, loss = run.plot().axes
+    np.testing.assert_array_equal(accuracy.lines[0].get_xdata(), frame["seconds"][[0, 3, 6]])
+    np.testing.assert_array_equal(loss.lines[1].get_ydata(), frame["test_loss"].dropna())
+    assert len(loss.lines[0].get_ydata()) == 8
+    found = compare_runs([save_run(run, "sparse", tmp_path)])
+    row = found.table([0.2]).iloc[0]
+    assert row["final_accuracy"] == run.ledger.accuracy == frame["test_accuracy"][6]
+    line = found.plot([0.2]).axes[0].lines[0]
+    np.testing.assert_array_equal(line.get_xdata(), frame["seconds"][[0, 3, 6]])
+
+
+def test_the_clock_stops_at_the_target_even_where_the_run_goes_on_to_another(cell):
+    options = {"seconds": 2000.0, "policies": ["full"], "seeds": [3]}
+    both = compare(cell, target_accuracy=0.4, target={"test_loss": 1.2}, **options)
+    alone = compare(cell, target_accuracy=0.4, **options)
+    assert both.runs["rounds"][0] > alone.runs["rounds"][0]
+    for column in ("seconds_to_target", "rounds_to_target", "energy_to_target_j"):
+        assert both.runs[column][0] == alone.runs[column][0]
+    assert "to accuracy 0.4" in str(both)
 
 
 def test_unknown_energy_is_said_to_be_unknown(cell):

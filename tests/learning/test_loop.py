@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from learning import POLICIES, Dataset, FadingLink, FedSgd, StepTimes, TdmaLink, train
+from learning import POLICIES, Dataset, Fading, FedAvg, FedSgd, Order, Silent, StepTimes, Tdma, train
 from learning.runs.ledger import Entry, Ledger
 from radioopt import OptionError, ProblemError, Scenario
 from radioopt.feel import TrainingTime
@@ -78,7 +78,7 @@ def test_training_learns_digits_and_the_model_is_what_was_judged():
     result = train("feel-cpu", rounds=60, seed=1)
     assert result.ledger.initial_accuracy < 0.3
     assert result.ledger.accuracy > 0.9
-    x, y = torch.from_numpy(result.state.task.data.test_x), torch.from_numpy(result.state.task.data.test_y)
+    x, y = torch.from_numpy(result.task.data.test_x), torch.from_numpy(result.task.data.test_y)
     accuracy = (result.model()(x).argmax(1) == y).double().mean()
     assert float(accuracy) == result.ledger.accuracy
 
@@ -101,8 +101,8 @@ def test_frozen_parameters_stay(cell):
 
     result = train(cell, model=half_frozen, rounds=2)
     assert result.config["parameters"] == 8 * 10 + 10
-    assert torch.equal(result.model()[1].weight, result.state.task.model[1].weight)
-    assert not torch.equal(result.model()[3].weight, result.state.task.model[3].weight)
+    assert torch.equal(result.model()[1].weight, result.task.model[1].weight)
+    assert not torch.equal(result.model()[3].weight, result.task.model[3].weight)
 
 
 def test_rounds_end_a_run(cell):
@@ -197,6 +197,95 @@ def test_this_machine_is_timed_before_the_first_round(cell):
     np.testing.assert_array_equal(measured[0].sent.compute_time_s, measured[1].sent.compute_time_s)
 
 
+def test_callbacks_are_called_with_every_entry_in_order(cell):
+    seen = []
+    result = train(cell, rounds=4, callbacks=[lambda *given: seen.append(given)])
+    assert [number for number, _, _ in seen] == [1, 2, 3, 4]
+    assert all(entry is kept for (_, entry, _), kept in zip(seen, result.ledger.entries, strict=True))
+    assert all(ledger is result.ledger for _, _, ledger in seen)
+    assert result.ledger.to_csv() == train(cell, rounds=4).ledger.to_csv()
+
+
+def test_a_text_that_a_callback_returns_ends_the_run_and_is_its_reason(cell):
+    counted = []
+
+    def patience(round, entry, ledger):
+        assert len(ledger) == round
+        return "out of patience" if round == 3 else None
+
+    result = train(cell, rounds=9, callbacks=[patience, lambda *given: counted.append(1) or True])
+    assert (len(result.ledger), result.stopped) == (3, "out of patience")
+    assert len(counted) == 3  # the others are called in that round too, and what is no text ends nothing
+    assert result.ended()["stopped"] == "out of patience"
+
+
+def test_callbacks_miss_no_round_of_an_interrupted_run(cell, tmp_path):
+    seen, options = [], {"rounds": 5, "checkpoint": tmp_path / "c.npz", "every": 1}
+
+    def failing(round, entry, ledger):
+        seen.append((round, entry.test_accuracy))
+        if seen[-1][0] == 3 and len(seen) == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(cell, callbacks=[failing], **options)
+    result = train(cell, callbacks=[failing], **options)
+    assert [round for round, _ in seen] == [1, 2, 3, 3, 4, 5]
+    assert seen[2] == seen[3]
+    assert result.to_frame()["test_accuracy"][1:].tolist() == [a for _, a in (*seen[:2], *seen[3:])]
+
+
+def test_options_of_scheme_radio_and_judge_are_given_by_name(cell):
+    result = train(cell, rounds=2, learning_rate=0.1, deadline_s=250.0, loss_probability=0.3, judge_every=2)
+    config = result.config
+    assert config["scheme"]["learning_rate"] == 0.1
+    assert config["radio"] == {
+        "name": "tdma",
+        "deadline_s": 250.0,
+        "slowdown": 0.0,
+        "loss_probability": 0.3,
+    }
+    assert (config["judge"]["name"], config["judge"]["judge_every"]) == ("global", 2)
+    given = train(
+        cell,
+        rounds=2,
+        scheme=FedSgd(learning_rate=0.1),
+        radio=Tdma(deadline_s=250.0, loss_probability=0.3),
+        judge_every=2,
+    )
+    assert given.config == config
+    assert given.ledger.to_csv() == result.ledger.to_csv()
+
+
+@pytest.mark.parametrize("scheme", ["feel", "fedavg", "individual"])
+def test_how_many_devices_train_at_once_changes_nothing(cell, scheme):
+    options = {"scheme": scheme, "rounds": 3, "loss_probability": 0.4} if scheme != "individual" else {}
+    options |= {"scheme": scheme, "rounds": 3, "seed": 2, "partition": "shards"}
+    together = train(cell, **options)
+    for at_once in (1, 4):
+        apart = train(cell, devices_at_once=at_once, **options)
+        for name, column in together.to_frame().items():
+            np.testing.assert_allclose(apart.to_frame()[name], column, rtol=1e-5, err_msg=name)
+
+
+def test_the_training_loss_is_the_mean_over_those_that_arrived_by_samples_held(cell):
+    alone = [train(cell, scheme="fedavg", rounds=1, seed=4, loss_probability=p) for p in (0.0, 0.5)]
+    everybody, some = (result.ledger.entries[0] for result in alone)
+    arrived = some.sent.arrived
+    assert everybody.sent.arrived.all()
+    assert 0 < arrived.sum() < 6
+    task = alone[0].task
+    scheme = FedAvg()
+    cohort = task.cohort()
+    _, message = scheme.local(scheme.join(cohort), cohort, Order(1, everybody.plan.batchsize, {}))
+    losses = message.notes["loss"].double().numpy()
+    assert everybody.train_loss == pytest.approx(np.average(losses, weights=task.sizes), rel=1e-6)
+    shares = task.sizes * arrived
+    assert some.train_loss == pytest.approx(np.average(losses, weights=shares), rel=1e-6)
+    nobody = train(cell, scheme="fedavg", rounds=2, deadline_s=1e-6)
+    assert nobody.to_frame()["train_loss"].isna().all()
+
+
 def test_a_run_that_diverges_says_so(cell):
     result = train(cell, rounds=200, learning_rate=1e30)
     assert result.stopped == "diverged"
@@ -270,24 +359,48 @@ def test_nothing_is_printed_where_there_is_no_terminal(cell, capfd):
         ({"weights": "equal"}, r"unknown weights 'equal', choose from batch, samples"),
         (
             {"momentum": 0.9},
-            r"unknown option momentum, scheme 'feel' takes: learning_rate, reference_batch, weights",
+            r"unknown option momentum, scheme 'feel' takes: learning_rate, reference_batch, weights.*; "
+            r"radio 'tdma' takes: deadline_s, slowdown, loss_probability; judge 'global' takes: judge_every",
         ),
-        ({"link": "tdma"}, r"link: expected a link, as learning.TdmaLink\(\), got 'tdma'"),
-        ({"link": TdmaLink}, r"link: expected a link, as learning.TdmaLink\(\), got"),
-        (
-            {"link": FadingLink()},
-            r"link: FadingLink spends a FadingPlan, and .* are planned as TdmaPlan: leave",
-        ),
-        (
-            {"link": TdmaLink(), "scheme": "individual"},
-            r"TdmaLink spends a TdmaPlan, and .* as LocalPlan",
-        ),
+        ({"momentun": 0.9, "scheme": "fedavg", "learning_rat": 1}, r"momentun, scheme 'fedavg' takes"),
+        ({"learning_rat": 0.1}, r"unknown option learning_rat; did you mean learning_rate\?"),
+        ({"polcy": "full"}, r"unknown option polcy; did you mean policy\?"),
+        ({"lr": 0.1}, r"unknown option lr; did you mean learning_rate\?"),
+        ({"num_clients": 5}, r"did you mean scenario.replace\(\{'devices.count': ...\}\)\?"),
+        ({"radio": "smoke"}, r"unknown radio 'smoke', choose from tdma, fading, silent, or a Radio"),
+        ({"radio": Tdma}, r"unknown radio <class .*Tdma'>, choose from tdma, fading, silent, or a Radio"),
+        ({"radio": Tdma(), "scheme": "individual"}, r"radio tdma: .* this scheme sends none: take silent"),
+        ({"radio": Silent(), "scheme": "fedavg"}, r"radio silent: cannot send what this scheme sends"),
+        ({"judge": "jury"}, r"unknown judge 'jury', choose from global, own, average, reference, or a Judge"),
         ({"scheme": FedSgd(), "learning_rate": 0.1}, r"learning_rate: set it on the scheme that is given"),
+        ({"radio": Tdma(), "slowdown": 0.1}, r"slowdown: set it on the radio that is given as an object"),
+        ({"target": 0.9}, r"target: expected numbers by name, as \{'private_accuracy': 0.9\}, got 0.9"),
+        ({"target": {"test_loss": -1}}, r"target: test_loss: expected a number > 0, got -1"),
+        ({"callbacks": print}, r"callbacks: expected a list of functions \(round, entry, ledger\), got"),
+        ({"callbacks": ["print"]}, r"callbacks: expected a list of functions"),
+        ({"before": "share-public"}, r"before: expected a list of preparations, got 'share-public'"),
+        ({"before": ["share-public"]}, r"before: expected preparations, as learning.SharePublic\(\), got"),
+        ({"public": 5}, r"public samples: expected 10 \(one per class\) to 1437, got 5"),
+        ({"public": -0.5}, r"public: expected a whole number >= 1, got -0.5"),
+        ({"devices_at_once": 0}, r"devices_at_once: expected a whole number >= 1, got 0"),
+        ({"device": "toaster"}, r"device: expected cpu, cuda, cuda:1 or auto, got 'toaster'"),
+        ({"model": ["mlp"]}, r"model: expected one for all, or a list of 6, one for each device; got 1"),
     ],
 )
 def test_wrong_options_are_refused_before_anything_is_trained(cell, options, message):
     with pytest.raises(OptionError, match=message):
         train(cell, **options)
+
+
+def test_a_radio_that_plans_no_batches_is_refused_for_a_scheme_without_steps(cell):
+    for scenario, radio in (("mix2fld", Fading()), (cell, Fading())):
+        with pytest.raises(
+            ProblemError,
+            match=r"this radio does not plan batch sizes: take a scheme with local steps, as fed",
+        ):
+            train(scenario, radio=radio, rounds=1)
+    with pytest.raises(ProblemError, match=r"no table \[mix2fld\]"):
+        train(cell, scheme="fedavg", radio="fading", policy="paper", rounds=1)
 
 
 def test_a_scenario_without_the_problem_is_refused():
