@@ -47,6 +47,10 @@ class SolveError(RadioOptError, RuntimeError):
         return type(self), (str(self), self.solution)
 
 
+class CompileWarning(UserWarning):
+    """Kernels cannot be kept or compiled as they should be; answers are right, and later. Said once in a process."""
+
+
 class MissingExtraError(RadioOptError, ImportError):
     """A feature whose optional dependencies are not installed; the message is the pip command to run."""
 
