@@ -147,8 +147,10 @@ def cache_of(function: Any) -> KernelCache | NothingKept:
     """Find a folder for the versions of a kernel: Numba looks beside its file, then in the user's cache."""
     try:
         return KernelCache(function)
-    except RuntimeError as error:  # Numba's for: no folder can be written to
-        return NothingKept(f"compiled kernels cannot be kept ({said(error)})")
+    except RuntimeError:  # Numba's for: no folder can be written to
+        return NothingKept(
+            "compiled kernels cannot be kept, neither beside radioopt nor in a folder of the user's"
+        )
 
 
 def said(error: BaseException) -> str:
