@@ -13,6 +13,7 @@ numbers as an unbroken one: by --resume, or by the same command with the same --
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -96,6 +97,7 @@ def run(args: argparse.Namespace) -> int:
     from radioopt.base.errors import OptionError, require
 
     parser = args.__dict__.pop("parser")
+    os.environ.setdefault("RADIOOPT_COMPILE", "wait")  # a run taken up again has the digits of one in a piece
     learning, runs = require("learning", "learning"), require("learning.runs", "learning")
     for flag in ("seeds", "jobs", "every"):
         if getattr(args, flag) < 1:
