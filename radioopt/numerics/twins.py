@@ -17,9 +17,10 @@ from typing import Any
 
 import numpy as np
 
-_plain: dict[int, Any] = {}  # what stands for a generated function, by its identity
-_twins: dict[int, Callable[..., Any]] = {}  # by the identity of the kernel
-_namespaces: dict[int, dict[str, Any]] = {}  # by that of the module's globals
+# By the identity of a generated function, and of a module's globals; with them, so that it stays theirs.
+_plain: dict[int, tuple[Any, Callable[..., Any]]] = {}
+_namespaces: dict[int, tuple[Any, dict[str, Any]]] = {}
+_twins: dict[Any, Callable[..., Any]] = {}  # by kernel
 
 # Twins look at the clock whenever they are called, and there is one for all. Python runs one thread at a time anyway.
 _one_at_a_time = threading.RLock()
@@ -32,7 +33,7 @@ class NoAnswerError(Exception):
 
 def paired(generated: Any, interpreted: Callable[..., Any]) -> Any:
     """Say what stands for a function that the compiler generates, and return this."""
-    _plain[id(generated)] = interpreted
+    _plain[id(generated)] = generated, interpreted
     return generated
 
 
@@ -77,10 +78,10 @@ def twin(kernel: Any) -> Callable[..., Any]:
     """Return the plain function of a kernel, which calls plain functions."""
     function = kernel.py_func
     namespace = _namespace(function.__globals__)
-    if id(kernel) not in _twins:
+    if kernel not in _twins:
         plain = FunctionType(function.__code__, namespace, function.__name__, None, function.__closure__)
-        _twins[id(kernel)] = _watched(plain)
-    return _twins[id(kernel)]
+        _twins[kernel] = _watched(plain)
+    return _twins[kernel]
 
 
 class _TooLongError(Exception):
@@ -99,13 +100,14 @@ def _watched(function: Callable[..., Any]) -> Callable[..., Any]:
 def _namespace(module: dict[str, Any]) -> dict[str, Any]:
     """Return globals for the twins of a module's kernels."""
     if id(module) not in _namespaces:
-        namespace = _namespaces[id(module)] = dict(module)
+        namespace = dict(module)
+        _namespaces[id(module)] = module, namespace
         for name, value in module.items():
             if hasattr(value, "py_func"):
                 namespace[name] = twin(value)
             elif id(value) in _plain:
-                namespace[name] = _plain[id(value)]
-    return _namespaces[id(module)]
+                namespace[name] = _plain[id(value)][1]
+    return _namespaces[id(module)][1]
 
 
 def _changeable(arguments: tuple[Any, ...]) -> Iterator[tuple[Callable[[Any], object], Any]]:
