@@ -23,6 +23,7 @@ from learning.schemes.base import Scheme
 from learning.streams import Streams
 from learning.task import State, Task
 from radioopt.base.errors import OptionError
+from radioopt.numerics.dispatch import compiled
 from radioopt.scenario import Devices, Scenario
 
 #: called after every round with its number, its entry and the ledger; a text that it returns ends the run
@@ -119,7 +120,7 @@ def _rounds(
         plans.streams,
     )
     bar = progress_bar(title, limits.total, enabled=progress)
-    with torch_threads(1), fresh_torch(), bar as report:
+    with compiled(), torch_threads(1), fresh_torch(), bar as report:
         devices = plans.scenario.draw(streams.at("channel"))
 
         def prepare() -> tuple[Task, list[Prepared]]:

@@ -51,6 +51,10 @@ class SolveWarning(RuntimeWarning):
     """A batch some of whose instances have no answer that the method stands by; ``SolveOptions(warn=False)``: none."""
 
 
+class CompileWarning(UserWarning):
+    """Kernels cannot be kept or compiled as they should be; answers are right, and later. Said once in a process."""
+
+
 class MissingExtraError(RadioOptError, ImportError):
     """A feature whose optional dependencies are not installed; the message is the pip command to run."""
 

@@ -10,9 +10,9 @@ import warnings
 from collections.abc import Sequence
 
 from radioopt import __version__
-from radioopt.cli import bench, compare, demo, methods, solve, train, validate
+from radioopt.cli import bench, compare, compile, demo, methods, solve, train, validate
 
-COMMANDS = (solve, validate, bench, train, compare, methods, demo)
+COMMANDS = (solve, validate, bench, train, compare, methods, compile, demo)
 
 EPILOG = """exit codes:
   0  done; every answer is proven optimal, every check passed

@@ -10,8 +10,11 @@ from radioopt.base.certify import certify
 from radioopt.base.errors import OptionError
 from radioopt.base.options import SolveOptions
 from radioopt.base.status import Status
+from radioopt.fimi import (
+    infeasible,
+    solver,  # noqa: F401 (newton registers first, and is the default)
+)
 from radioopt.fimi import kernel_cross_entropy as kernel
-from radioopt.fimi import solver  # noqa: F401 (newton registers first, and is the default)
 from radioopt.fimi.certificate import implied_bound
 from radioopt.fimi.device import Canonical
 from radioopt.fimi.problem import SynthesisProblem
@@ -154,11 +157,9 @@ def _judged(
         np.asarray(certificate.objective), bound, certificate.residual, sense=problem.sense, options=options
     )
     status = np.array(status)
-    for index in np.argwhere(~found):
-        at = tuple(index.tolist())
-        proven = (problem[at] if at else problem).solve(options=options, throw=False).status
-        if proven is Status.INFEASIBLE:
-            status[at] = proven
+    missing = np.flatnonzero(~found)
+    if missing.size:
+        status.reshape(-1)[missing[infeasible.proven(problem._select(missing))]] = Status.INFEASIBLE
     values = decisions | {
         "objective": certificate.objective,
         "bound": np.where(found, bound, np.nan),
