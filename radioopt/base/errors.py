@@ -29,6 +29,10 @@ class OptionError(RadioOptError, ValueError):
     """An unknown method or option, or an option outside its range; the message lists what is accepted."""
 
 
+class InputWarning(UserWarning):
+    """An input taken as it is that looks like a slip; the message names field, index, value and the likely mistake."""
+
+
 class SolveError(RadioOptError, RuntimeError):
     """A well-formed problem without a usable answer.
 

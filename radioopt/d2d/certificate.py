@@ -78,6 +78,7 @@ class Rewards:
     objective: Array
 
 
+@np.errstate(all="ignore")
 def exchange(problem: GraphProblem, source: ArrayLike) -> Exchange:
     """Pass the messages of Algorithm 1: demand, proportional split, losses.
 
@@ -156,6 +157,7 @@ def distance(metric: str, counts: Array, reference: Array) -> Array:
     return np.where(empty[0] | empty[1], np.where(empty[0] & empty[1], 0.0, largest), found)
 
 
+@np.errstate(all="ignore")
 def rewards(problem: GraphProblem, source: ArrayLike, moved: Exchange | None = None) -> Rewards:
     """Score a graph.
 

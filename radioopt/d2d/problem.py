@@ -176,6 +176,7 @@ class GraphProblem(Problem["GraphSolution"], family="d2d", sense="max"):
     request: str = "deficit"
     budgeted: str = "requested"
 
+    @np.errstate(all="ignore")
     def _check(self) -> None:
         name = type(self).__name__
         for field, choices in (
@@ -214,16 +215,19 @@ class GraphProblem(Problem["GraphSolution"], family="d2d", sense="max"):
     # -- what follows from the fields -----------------------------------------------------------------------
 
     @property
+    @np.errstate(all="ignore")
     def surplus(self) -> Array:
         """Points that a device has to spare, shape (..., N, L)."""
         return np.asarray(np.maximum(self.class_counts - self.thresholds, 0.0))
 
     @property
+    @np.errstate(all="ignore")
     def deficit(self) -> Array:
         """Points that a device lacks, shape (..., N, L)."""
         return np.asarray(np.maximum(self.thresholds - self.class_counts, 0.0))
 
     @property
+    @np.errstate(all="ignore")
     def scale(self) -> Any:  # type: ignore[override]  # a number per instance, where the base has a constant
         """Worth of a device's score of 1 and of a sure outage, shape (...): what is nothing to a gap."""
         return (1.0 + self.cluster_weight) * (self.diversity_weight + self.outage_weight)

@@ -203,7 +203,7 @@ class DistillationProblem(Problem["DistillationSolution"], family="dtkd", sense=
 
     def _check(self) -> None:
         object.__setattr__(self, "catalogue", ModelCatalogue.read(self.catalogue))
-        kinds = self._kinds
+        kinds = self._kinds % kernel_kinds.BEYOND
         if (kinds == kernel_kinds.MALFORMED).any():
             self._refuse()
         if (kinds == kernel_kinds.GENERAL).any():
@@ -231,6 +231,7 @@ class DistillationProblem(Problem["DistillationSolution"], family="dtkd", sense=
                 expected = f"a whole number from -1 (free) to {count - 1}"
                 refuse(name, field, value, wrong, expected)
 
+    @np.errstate(all="ignore")
     def _check_limits(self, field: str) -> None:
         """Refuse bounds that cross, and lower ones that leave nothing of the total to share."""
         name = type(self).__name__
@@ -261,6 +262,7 @@ class DistillationProblem(Problem["DistillationSolution"], family="dtkd", sense=
             return np.asarray(self.transmit_power_w * self.channel_gain / np.expand_dims(noise, -1))
 
     @property
+    @np.errstate(all="ignore")
     def scale(self) -> Any:  # type: ignore[override]  # a number per instance, where the base has a constant
         """Accuracy credit of the best models, shape (...): what a gap is relative to where the objective is smaller.
 
@@ -277,7 +279,7 @@ class DistillationProblem(Problem["DistillationSolution"], family="dtkd", sense=
         device = self._flat(DEVICE)
         limits, instance = (columns(self.block(axes, common=True)) for axes in (DEVICE, PER_INSTANCE))
         kinds = np.empty(device.shape[1], np.int64)
-        kind = kernel_kinds.find_kinds(device, limits, instance, len(self.catalogue), kinds)
+        kind = kernel_kinds.find_kinds(device, limits, instance, self.catalogue.block(), kinds)
         return kinds if kind < 0 else np.array(kind)
 
     def _flat(self, axes: Axes, *, common: bool = False) -> Array:
@@ -288,7 +290,13 @@ class DistillationProblem(Problem["DistillationSolution"], family="dtkd", sense=
     @property
     def is_plain(self) -> bool:
         """Whether it is the paper's problem, apart from fixed choices: no bounds, no deadlines, a noise power."""
-        return not (self._kinds == kernel_kinds.GENERAL).any()
+        return not (self._kinds % kernel_kinds.BEYOND == kernel_kinds.GENERAL).any()
+
+    @property
+    def is_beyond(self) -> Array:
+        """Which instances have numbers so large or small that no answer has its digits, shape (...)."""
+        beyond = np.broadcast_to(self._kinds >= kernel_kinds.BEYOND, math.prod(self.batch_shape))
+        return beyond.reshape(self.batch_shape)
 
     def fix(
         self, model: ArrayLike | None = None, trains_locally: ArrayLike | None = None

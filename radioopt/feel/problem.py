@@ -139,6 +139,7 @@ class BatchsizeProblem(Problem["BatchsizeSolution"], family="feel", sense="max")
     )
     downlink: str = "tdma"
 
+    @np.errstate(all="ignore")
     def _check(self) -> None:
         name = type(self).__name__
         check_choice(name, "downlink", self.downlink, ("tdma", "broadcast"))
@@ -320,11 +321,13 @@ class BatchsizeProblem(Problem["BatchsizeSolution"], family="feel", sense="max")
         )
 
     @property
+    @np.errstate(all="ignore")
     def upload_time_full_frame_s(self) -> Array:
         """Upload time at a full share of the frame, s / R^U [s], shape (..., K)."""
         return np.asarray(np.expand_dims(self.payload_bits, -1) / self.uplink_rate_bps)
 
     @property
+    @np.errstate(all="ignore")
     def download_time_full_frame_s(self) -> Array:
         """Download time at a full share of the frame, s / R^D [s], shape (..., K)."""
         return np.asarray(np.expand_dims(self.payload_bits, -1) / self.downlink_rate_bps)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 SWAP_UP_TO = 24
 
 
+@np.errstate(all="ignore")
 def solve_integer(problem: SynthesisProblem, options: SolveOptions, relax: Relaxation) -> SynthesisSolution:
     """Round the relaxed optimum to whole synthetic samples and solve for the rest anew.
 

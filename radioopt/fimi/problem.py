@@ -184,6 +184,7 @@ class SynthesisProblem(Problem["SynthesisSolution"], family="fimi", sense="min")
         super().__post_init__()
 
     @property
+    @np.errstate(all="ignore")
     def learning_budget(self) -> Array:
         r"""Largest :math:`\sum_i D_i^{-\beta}` that meets the global error, Y; at or below 0 nothing does."""
         ratio = self.convergence_constant / self.num_rounds
@@ -213,6 +214,7 @@ class SynthesisProblem(Problem["SynthesisSolution"], family="fimi", sense="min")
         problem: SynthesisProblem = super().replace(**changes)
         return problem
 
+    @np.errstate(all="ignore")
     def without_synthetic_data(self) -> SynthesisProblem:
         """Pose the problem of training on the local samples alone, to the error that they reach: an ablation.
 

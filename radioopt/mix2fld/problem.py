@@ -32,6 +32,9 @@ CHANNELS: Axes = ("band",)
 LIMITS: Axes = ("limit",)
 SEEDS: Axes = ("seed",)
 
+#: slots that may be waited for at most
+MOST_SLOTS = 1_000_000
+
 _share = Domain("> 0 and <= 1", positive.low, 1.0)
 
 
@@ -58,7 +61,7 @@ class RoundPlanProblem(Problem["RoundPlanSolution"], family="mix2fld", sense="mi
     num_channels : array_like of int, shape (..., C)
         Candidates for the number of bands >= 1, increasing. A device has W C / K.
     max_slots : array_like of int, shape (..., M)
-        Candidates for the slots >= 1 that uplink and downlink may take each, increasing.
+        Candidates for the slots >= 1 that uplink and downlink may take each, increasing; at most 1,000,000.
     seed_samples : array_like of int, shape (..., S)
         Candidates for the samples >= 0 that a device uploads in the first round, increasing.
     rounds : array_like, shape (..., S)
@@ -136,6 +139,11 @@ class RoundPlanProblem(Problem["RoundPlanSolution"], family="mix2fld", sense="mi
     seed_samples: Quantity = quantity("1", nonnegative, SEEDS, "seed samples", symbol="N_S", dtype=np.int64)
 
     def _check(self) -> None:
+        if (self.max_slots > MOST_SLOTS).any():
+            refuse(
+                type(self).__name__, "max_slots", self.max_slots, self.max_slots > MOST_SLOTS,
+                f"at most {MOST_SLOTS:,}, each of which is a term of a sum",
+            )  # fmt: skip
         for name in ("num_channels", "max_slots", "seed_samples"):
             values = getattr(self, name)
             falls = np.diff(values, axis=-1, prepend=values[..., :1] - 1) <= 0
