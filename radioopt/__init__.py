@@ -15,7 +15,14 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from radioopt import channel, dtkd, feel, fimi, mix2fld, numerics, units
     from radioopt.base.certify import Certificate, certify
-    from radioopt.base.errors import MissingExtraError, OptionError, ProblemError, RadioOptError, SolveError
+    from radioopt.base.errors import (
+        InputWarning,
+        MissingExtraError,
+        OptionError,
+        ProblemError,
+        RadioOptError,
+        SolveError,
+    )
     from radioopt.base.options import SolveOptions
     from radioopt.base.problem import Problem, families, problem_class, solve
     from radioopt.base.solution import Solution, load
@@ -25,6 +32,7 @@ if TYPE_CHECKING:
 _HOME = {
     "Certificate": "base.certify",
     "Devices": "scenario",
+    "InputWarning": "base.errors",
     "MissingExtraError": "base.errors",
     "OptionError": "base.errors",
     "Problem": "base.problem",
@@ -46,6 +54,7 @@ _SUBPACKAGES = ("channel", "dtkd", "feel", "fimi", "mix2fld", "numerics", "units
 __all__ = [
     "Certificate",
     "Devices",
+    "InputWarning",
     "MissingExtraError",
     "OptionError",
     "Problem",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -110,6 +111,11 @@ class Solution(Record):
         raise AttributeError(f"{type(self).__name__} is read-only: cannot set {name}")
 
     @property
+    def labels(self) -> Mapping[str, tuple[Any, ...]]:  # type: ignore[override]  # read-only, as everything here
+        """Labels along core axes that have some, as the names of devices: those of the problem."""
+        return self.problem.labels
+
+    @property
     def status(self) -> Any:
         """Status of a single instance, or the integer codes of a batch."""
         code = self.status_code
@@ -210,7 +216,8 @@ class Solution(Record):
         else:
             codes, counts = np.unique(self.status_code, return_counts=True)
             words = (f"{n} {Status(int(c)).name}" for c, n in zip(codes, counts, strict=True))
-            head = f"{', '.join(words)} by {self.method!r}, largest gap {np.max(self.gap):.2g}"
+            gap = f", largest gap {np.max(self.gap):.2g}" if codes.size else ""
+            head = f"{', '.join(words) or 'nothing'} by {self.method!r}{gap}"
         first, _, rest = super().__repr__().partition("\n")
         rest = "\n".join(
             line for line in rest.split("\n") if not line.startswith(("  status_code", "  gap "))

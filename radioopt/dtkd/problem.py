@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import InitVar, dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +39,7 @@ FREE = -1.0
 _place = Domain("1 (local), 0 (server) or -1 (free)", FREE, 1.0)
 
 
+@Problem.named
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class DistillationProblem(Problem["DistillationSolution"], family="dtkd", sense="min"):
     r"""Choose student models, places, server CPU and bandwidth so that time, price and accuracy balance best.
@@ -99,6 +100,9 @@ class DistillationProblem(Problem["DistillationSolution"], family="dtkd", sense=
     fixed_model, fixed_place : array_like, shape (..., K), default -1
         Position of the model that a user must train, and 1 for locally or 0 for at the server; -1 leaves the
         choice. See :meth:`fix`.
+    strict : bool or None, default False
+        Whether numbers that are hardly in the unit of their field are refused. By default they are warned of
+        (:class:`~radioopt.InputWarning`); None takes them as they are.
 
     Raises
     ------
@@ -200,6 +204,7 @@ class DistillationProblem(Problem["DistillationSolution"], family="dtkd", sense=
         "1", at_least(FREE), DEVICE, "position of the model, if fixed", default=FREE
     )
     fixed_place: Quantity = quantity("1", _place, DEVICE, "1 local, 0 server, if fixed", default=FREE)
+    strict: InitVar[bool | None] = False
 
     def _check(self) -> None:
         object.__setattr__(self, "catalogue", ModelCatalogue.read(self.catalogue))
@@ -257,8 +262,8 @@ class DistillationProblem(Problem["DistillationSolution"], family="dtkd", sense=
     @property
     def full_band_snr(self) -> Array:
         """Signal-to-noise ratio of a user that holds the whole band, linear, shape (..., K)."""
-        noise = self.noise_power_w + self.noise_psd_w_per_hz * self.bandwidth_hz
-        with np.errstate(over="ignore", under="ignore"):
+        with np.errstate(all="ignore"):
+            noise = self.noise_power_w + self.noise_psd_w_per_hz * self.bandwidth_hz
             return np.asarray(self.transmit_power_w * self.channel_gain / np.expand_dims(noise, -1))
 
     @property

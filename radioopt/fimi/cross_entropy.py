@@ -147,8 +147,8 @@ def _judged(
 ) -> SynthesisSolution:
     """Turn time splits, samples and bandwidth into decisions, and let the certificate judge them."""
     p = Canonical.of(problem)
-    cycles = np.expand_dims(problem.local_epochs, -1) * problem.cycles_per_sample
     with np.errstate(all="ignore"):
+        cycles = np.expand_dims(problem.local_epochs, -1) * problem.cycles_per_sample
         u = p.a / (shares * (p.T - eta * p.T))
         power = np.minimum(p.k * shares * np.expm1(u), p.power)
         decisions = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import InitVar, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -38,6 +38,7 @@ MOST_SLOTS = 1_000_000
 _share = Domain("> 0 and <= 1", positive.low, 1.0)
 
 
+@Problem.named
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class RoundPlanProblem(Problem["RoundPlanSolution"], family="mix2fld", sense="min"):
     r"""Choose bands, slots and seed samples of FLD (MixFLD, Mix2FLD) for least expected time to convergence.
@@ -84,6 +85,9 @@ class RoundPlanProblem(Problem["RoundPlanSolution"], family="mix2fld", sense="mi
         SNR that decodes a slot, linear, > 0.
     min_participation : array_like, shape (...), default 0.9
         Least expected share of devices in a round, and of devices whose samples arrive, > 0 and <= 1.
+    strict : bool or None, default False
+        Whether numbers that are hardly in the unit of their field are refused. By default they are warned of
+        (:class:`~radioopt.InputWarning`); None takes them as they are.
 
     Raises
     ------
@@ -137,6 +141,7 @@ class RoundPlanProblem(Problem["RoundPlanSolution"], family="mix2fld", sense="mi
     num_channels: Quantity = quantity("1", at_least(1), CHANNELS, "bands", symbol="N_ch", dtype=np.int64)
     max_slots: Quantity = quantity("1", at_least(1), LIMITS, "slots at most", symbol="T_max", dtype=np.int64)
     seed_samples: Quantity = quantity("1", nonnegative, SEEDS, "seed samples", symbol="N_S", dtype=np.int64)
+    strict: InitVar[bool | None] = False
 
     def _check(self) -> None:
         if (self.max_slots > MOST_SLOTS).any():

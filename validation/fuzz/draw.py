@@ -89,7 +89,7 @@ def problem(
     ProblemError
         If it refuses.
     """
-    return problem_class(family)(**fields(family, rng, most=most, batch=batch))
+    return problem_class(family)(**fields(family, rng, most=most, batch=batch), strict=None)
 
 
 def fields(
