@@ -86,12 +86,14 @@ class Problem(Record, Generic[SolutionT]):
 
     A subclass is a frozen, keyword-only dataclass of quantities::
 
+        @Problem.named
         @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
         class MyProblem(Problem["MySolution"], family="mine", sense="min"): ...
 
     Its last field is ``strict: InitVar[bool | None] = False``: whether numbers that are not plausible are refused,
-    warned of (False), or taken as they are (None). It implements :meth:`certificate` and :meth:`repair`, and may extend :meth:`_check` with conditions that
-    involve several fields. Methods register themselves with :meth:`method`; the first one is the default.
+    warned of (False), or taken as they are (None). It implements :meth:`certificate` and :meth:`repair`, and may extend
+    :meth:`_check` with conditions that involve several fields. Methods register themselves with :meth:`method`; the
+    first one is the default.
     """
 
     family: ClassVar[str]
@@ -290,7 +292,7 @@ class Problem(Record, Generic[SolutionT]):
             if name not in known_fields:
                 known = ", ".join(known_fields)
                 raise ProblemError(f"{type(self).__name__}.replace: no field {name!r}, choose from {known}")
-        problem = type(self)(**(known_fields | changes), strict=None)
+        problem = type(self)(**(known_fields | changes | {"strict": None}))
         if strict is not None:  # what stays was looked at before
             for name in changes.keys() & self.quantities.keys():
                 look_at(type(self).__name__, self.quantities[name], getattr(problem, name), strict)
@@ -398,6 +400,6 @@ def problem_from(header: Mapping[str, Any], arrays: Mapping[str, Array]) -> Prob
         raise ProblemError(
             f"{cls.__name__}: file has unknown fields {sorted(unknown)}, lacks {sorted(missing)}"
         )
-    problem = cls(**arrays, **header["settings"], strict=None)
+    problem = cls(**arrays, **header["settings"], **{"strict": None})
     problem._label(header.get("labels", {}))
     return problem

@@ -53,8 +53,8 @@ class Record:
 
     def _read(self, owner: str, given: Mapping[str, ArrayLike], strict: bool | None = None) -> None:
         """Validate the given values and take them over, with the labels that they bring."""
-        *read, labels = read_quantities(owner, self._layout, given, strict)
-        self._take(*read)
+        blocks, batch_shape, sizes, labels = read_quantities(owner, self._layout, given, strict)
+        self._take(blocks, batch_shape, sizes)
         if labels:
             self._label(labels)
 
@@ -62,6 +62,11 @@ class Record:
         """Take over labels along axes of this length."""
         kept = {axis: tuple(of) for axis, of in labels.items() if self.sizes.get(axis) == len(of)}
         self.__dict__["labels"] = MappingProxyType({**self.labels, **kept})
+
+    def label(self, axis: str, position: int) -> str:
+        """Name of a position along an axis, for people: its label, or else its number."""
+        known = self.labels.get(axis)
+        return str(position if known is None else known[position])
 
     @classmethod
     def of(cls, owner: str, strict: bool | None = None, **given: ArrayLike) -> Self:
@@ -214,7 +219,7 @@ class Record:
                 range(n) if of is None else pd.unique(pd.Series(of, dtype=object))
                 for of, n in zip(names_of, shape[len(self.batch_shape) :], strict=True)
             ]
-            codes = list(np.indices(shape).reshape(len(shape), -1))
+            codes: list[Any] = list(np.indices(shape).reshape(len(shape), -1))
             for at, of in enumerate(names_of, len(self.batch_shape)):
                 if of is not None:  # two devices may have the same name
                     codes[at] = pd.factorize(pd.Series(of, dtype=object))[0][codes[at]]

@@ -67,7 +67,9 @@ def run(args: argparse.Namespace) -> int:
     solution = problem.solve(args.method, options, throw=False, **extra)
     answered = solution.is_batch or math.isfinite(float(solution.objective))
     if args.plot and answered:
-        solution.plot().savefig(args.plot, dpi=150)
+        picture = Path(args.plot).expanduser()
+        picture.parent.mkdir(parents=True, exist_ok=True)
+        solution.plot().savefig(picture, dpi=150)
     if args.save:
         solution.save(args.save)
     if answered:

@@ -85,7 +85,7 @@ def _all_plans(problem: RoundPlanProblem) -> tuple[Array, Array]:
         chance = np.exp(-quotient(noise, (power_w, problem.channel_gain)))
         full = quotient((bits,), (problem.slot_s, band_hz, math.log1p(threshold) / math.log(2.0)))
         full = np.ceil(np.minimum(full, len(slots)) - 1e-9)  # more than there are slots is never in time
-        return np.asarray(binom.sf(max(full, 1) - 1, slots, chance[:, None]))
+        return np.asarray(binom.sf(np.maximum(full, 1.0) - 1, slots, chance[:, None]))
 
     down = in_time(
         problem.model_bits,

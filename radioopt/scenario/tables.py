@@ -307,8 +307,8 @@ class DeviceTable(Table):
     transmit_power_dbm, transmit_power_w : Law
         Power of a device in [-60, 80] [dBm] or [1e-9, 10] [W], one of the two; a random law in dBm is over decibels.
     distance_m, channel_gain : Law, optional
-        Distance to the base station in [1, 1e5] [m], or mean power gain of the path in [1e-30, 1], instead of placement in the
-        cell. With both, the gain counts.
+        Distance to the base station in [1, 1e5] [m], or mean power gain of the path in [1e-30, 1], instead of placement
+        in the cell. With both, the gain counts.
     uplink_rate_bps, downlink_rate_bps : Law, optional
         Mean rate in [100, 1e13] of a device that holds the whole band [bit/s], used as it is instead of computed from
         power and gain.

@@ -229,8 +229,8 @@ TABLE_MISTAKES = [
     ),
     (
         rows("100,20,0.0001"),
-        "line 2, column cpu_frequency_ghz: expected 1e6 to 1e12 Hz, got '0.0001' (100000 Hz); is the unit in the name of "
-        "the column right?",
+        "line 2, column cpu_frequency_ghz: expected 1e6 to 1e12 Hz, got '0.0001' (100000 Hz); is the unit in the name "
+        "of the column right?",
     ),
     (rows("1e6,20,1"), "line 2, column distance_m: expected 1 to 1e5 m, got '1e6'; is it in mm or cm?"),
     (

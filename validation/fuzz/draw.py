@@ -1,4 +1,4 @@
-"""Problems drawn from everything that a constructor may be given: any family, size and scale, up to the ends of float64.
+"""Problems drawn from all that a constructor may be given: any family, size and scale, up to the ends of float64.
 
 A number is what its field ordinarily holds, times a power of ten that is drawn as well: of nothing for some problems,
 of 300 decades either way for others. A few are the ends themselves: the least and the largest float, zero, infinity.
@@ -89,7 +89,7 @@ def problem(
     ProblemError
         If it refuses.
     """
-    return problem_class(family)(**fields(family, rng, most=most, batch=batch), strict=None)
+    return problem_class(family)(**fields(family, rng, most=most, batch=batch))
 
 
 def fields(
@@ -114,7 +114,7 @@ def fields(
         scale = ORDINARY[family].get(name)
         if scale is not None:
             given[name] = _numbers(rng, declared, scale, whole, decades, ends)
-    return given | _particular(family, rng, shape, sizes, decades)
+    return given | _particular(family, rng, shape, sizes, decades) | {"strict": None}
 
 
 def _numbers(
@@ -191,7 +191,7 @@ def _catalogue(rng: np.random.Generator, decades: float) -> dict[str, Any]:
     cycles = np.where(rng.random(count) < 0.05, 0.0, cycles)
     bits = np.where(rng.random(count) < 0.05, 0.0, bits)
     accuracies = rng.random((2, count))
-    return {"catalogue": ModelCatalogue([f"m{i}" for i in range(count)], cycles, bits, *accuracies)}
+    return {"catalogue": ModelCatalogue(tuple(f"m{i}" for i in range(count)), cycles, bits, *accuracies)}
 
 
 def _noise(rng: np.random.Generator, decades: float, shape: tuple[int, ...]) -> dict[str, Any]:
