@@ -46,7 +46,7 @@ def aligned(
     """
     import pandas as pd
 
-    plain, first = dict(given), dict[str, tuple[str, pd.Index[Any]]]()
+    plain, first = dict(given), dict[str, tuple[str, Any]]()
     for name, value in given.items():
         if not is_series(value):
             continue

@@ -400,6 +400,9 @@ def problem_from(header: Mapping[str, Any], arrays: Mapping[str, Array]) -> Prob
         raise ProblemError(
             f"{cls.__name__}: file has unknown fields {sorted(unknown)}, lacks {sorted(missing)}"
         )
-    problem = cls(**arrays, **header["settings"], **{"strict": None})
-    problem._label(header.get("labels", {}))
+    settings, labels = header.get("settings"), header.get("labels", {})
+    if not isinstance(settings, Mapping) or not isinstance(labels, Mapping):
+        raise ProblemError(f"{cls.__name__}: file has no settings, or labels that are no table")
+    problem = cls(**arrays, **settings, **{"strict": None})
+    problem._label({axis: of for axis, of in labels.items() if isinstance(of, list)})
     return problem
