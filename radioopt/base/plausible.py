@@ -68,7 +68,8 @@ RANGES: dict[str, Plausible] = {
     "noise_power_w": Plausible("up to 1e-3 W", high=1e-3, above="is it in dBm or mW?"),
 }  # fmt: skip
 
-_PACKAGE = str(Path(__file__).resolve().parent.parent)
+#: files of radioopt, and what dataclasses make
+_INSIDE = (str(Path(__file__).resolve().parent.parent), "<string>")
 
 
 def plausible(name: str) -> Plausible | None:
@@ -79,6 +80,6 @@ def plausible(name: str) -> Plausible | None:
 def warn(message: str) -> None:
     """Warn of an input, at the line outside radioopt that gave it."""
     level, frame = 2, sys._getframe(1)
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_INSIDE):
         level, frame = level + 1, frame.f_back
-    warnings.warn(message, InputWarning, stacklevel=level - 1)
+    warnings.warn(message, InputWarning, stacklevel=level)

@@ -403,6 +403,38 @@ def problem_from(header: Mapping[str, Any], arrays: Mapping[str, Array]) -> Prob
     settings, labels = header.get("settings"), header.get("labels", {})
     if not isinstance(settings, Mapping) or not isinstance(labels, Mapping):
         raise ProblemError(f"{cls.__name__}: file has no settings, or labels that are no table")
+    if "batch_shape" in header:
+        return _nothing(cls, header["batch_shape"], header.get("sizes"), settings)
     problem = cls(**arrays, **settings, **{"strict": None})
     problem._label({axis: of for axis, of in labels.items() if isinstance(of, list)})
+    return problem
+
+
+def _nothing(
+    cls: type[Problem[Any]], batch_shape: Any, sizes: Any, settings: Mapping[str, Any]
+) -> Problem[Any]:
+    """Rebuild a batch without instances, which no arrays tell."""
+    axes = {axis for declared in cls.quantities.values() for axis in declared.axes}
+    lengths = (
+        [*batch_shape, *sizes.values()]
+        if isinstance(batch_shape, list) and isinstance(sizes, dict)
+        else [None]
+    )
+    names = {field.name for field in fields(cls)} - set(cls.quantities)  # type: ignore[arg-type]
+    if (
+        set(settings) != names
+        or not all(type(n) is int and 0 <= n < 1_000_000 for n in lengths)
+        or axes - set(sizes)
+    ):
+        raise ProblemError(f"{cls.__name__}: file has settings or sizes that do not fit")
+    if 0 not in batch_shape:
+        raise ProblemError(f"{cls.__name__}: file has a batch shape though it is not one of nothing")
+    problem = object.__new__(cls)
+    blocks = {
+        key: np.zeros((len(declared), *batch_shape, *(sizes[axis] for axis in key.axes)), key.char)
+        for key, declared in cls._layout.blocks.items()
+    }
+    problem.__dict__.update(settings)
+    problem._take(blocks, tuple(batch_shape), sizes)
+    problem._check()
     return problem

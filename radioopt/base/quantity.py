@@ -269,6 +269,8 @@ def as_exact(owner: str, name: str, value: ArrayLike, dtype: np.dtype[Any]) -> A
             given = np.asarray(np.nan)
         if given.dtype == dtype:
             return given
+        if given.dtype.kind == "O" and all(isinstance(x, (bool, np.bool_)) for x in given.flat):
+            return given.astype(np.bool_)
     numbers = as_numbers(owner, name, value)
     with np.errstate(invalid="ignore"):
         exact = numbers.astype(dtype)

@@ -274,7 +274,8 @@ class Record:
     def _header(self) -> dict[str, Any]:
         """Say in a file what is beside the numbers; subclasses add what identifies them."""
         labels = {axis: [_plain_label(label) for label in of] for axis, of in self.labels.items()}
-        return {"format": FORMAT} | ({"labels": labels} if labels else {})
+        nothing = {"batch_shape": self.batch_shape, "sizes": self.sizes} if 0 in self.batch_shape else {}
+        return {"format": FORMAT} | ({"labels": labels} if labels else {}) | nothing
 
     def _parts(self) -> dict[str, Record]:
         """Return the records stored in the file, by prefix; a solution brings its problem."""

@@ -277,7 +277,8 @@ def load(path: str | os.PathLike[str]) -> Problem[Any] | Solution:
     for key, declared in cls._layout.blocks.items():
         shape = (*problem.batch_shape, *(problem.sizes[axis] for axis in key[0]))
         for q in declared:
-            found = own[q.name]
+            found = np.zeros(shape, q.dtype) if 0 in shape else own[q.name]
+            own[q.name] = found
             if found.shape != shape or not np.can_cast(found.dtype, q.dtype):
                 raise ProblemError(
                     f"{path}: {q.name}: expected {q.dtype} {shape}, got {found.dtype} {found.shape}"

@@ -105,10 +105,23 @@ def _mangled(rng: np.random.Generator, data: bytes) -> bytes:
 
 
 def _csv(rng: np.random.Generator, folder: Path) -> str:
-    names = (
-        "name distance_m distance_km transmit_power_dbm transmit_power_w cpu_frequency_ghz channel_gain "
-        "channel_gain_db uplink_rate_mbps distance local_samples device"
-    ).split() + [""]
+    names = [
+        "name",
+        "distance_m",
+        "distance_km",
+        "transmit_power_dbm",
+        "transmit_power_w",
+        "cpu_frequency_ghz",
+    ]
+    names += [
+        "channel_gain",
+        "channel_gain_db",
+        "uplink_rate_mbps",
+        "distance",
+        "",
+        "local_samples",
+        "device",
+    ]
     header = [str(name) for name in rng.choice(names, int(rng.integers(1, 5)), replace=rng.random() < 0.1)]
     ordinary = {
         "distance_m": "120",
