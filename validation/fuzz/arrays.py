@@ -124,7 +124,7 @@ OTHER: tuple[Disguise, ...] = (
     lambda rng, x: np.full(x.shape, rng.choice(draw.ENDS)),
     lambda rng, x: lambda: 1.0,
     lambda rng, x: range(int(rng.integers(0, 5))),
-    lambda rng, x: memoryview(np.ascontiguousarray(x, np.float64)),
+    lambda rng, x: memoryview(x.astype(np.float64).tobytes()).cast("d"),
 )
 
 

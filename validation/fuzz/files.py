@@ -178,7 +178,7 @@ def _change(rng: np.random.Generator, document: Any) -> None:
         if isinstance(inside, dict) and rng.random() < 0.2:
             del inside[key]
         else:
-            other = (
+            other: tuple[Any, ...] = (
                 None,
                 "",
                 "nan",
