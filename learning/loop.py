@@ -13,18 +13,20 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from learning import models, sources
-from learning.allocators import Policy
-from learning.checkpoint import EVERY, Checkpoint
-from learning.ledger import Ledger
-from learning.limits import Limits
-from learning.link import Link
-from learning.names import choose, label, plain, real, whole
-from learning.partition import Partition
-from learning.partition import partition as spread
-from learning.plan import Allocator
+from learning.catalog import SCHEMES
+from learning.data import sources
+from learning.data.partition import Partition
+from learning.data.partition import partition as spread
+from learning.models import build as models
+from learning.options import choose, label, plain, real, whole
 from learning.progress import Report, progress_bar
-from learning.schemes import SCHEMES, Scheme
+from learning.radio.base import Allocator
+from learning.radio.link import Link
+from learning.radio.tdma import Policy
+from learning.runs.checkpoint import EVERY, Checkpoint
+from learning.runs.ledger import Ledger
+from learning.runs.limits import Limits
+from learning.schemes.base import Scheme
 from learning.task import State, Streams, Task
 from radioopt.base.errors import OptionError
 from radioopt.base.quantity import shorten
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from learning.timing import StepTimes
+    from learning.local.timing import StepTimes
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,12 +71,12 @@ class TrainingResult:
         return trained
 
     def to_frame(self) -> pd.DataFrame:
-        """Tabulate the rounds; see :meth:`learning.ledger.Ledger.to_frame`."""
+        """Tabulate the rounds; see :meth:`learning.runs.ledger.Ledger.to_frame`."""
         return self.ledger.to_frame()
 
     def plot(self) -> Figure:
-        """Draw accuracy and loss over simulated time; see :func:`learning.plots.plot_training`."""
-        from learning.plots import plot_training
+        """Draw accuracy and loss over simulated time; see :func:`learning.runs.plots.plot_training`."""
+        from learning.runs.plots import plot_training
 
         return plot_training(self)
 
@@ -119,14 +121,14 @@ def train(
         A key of ``SCHEMES`` or an object.
     policy : str or callable, default "optimal"
         How the scheme's rounds are planned. For "feel" one of "optimal", "online", "full", "random" and "entire",
-        or a function ``(problem, rng) -> batch sizes``; see :class:`~learning.allocators.BatchsizeAllocator`.
+        or a function ``(problem, rng) -> batch sizes``; see :class:`~learning.radio.tdma.BatchsizeAllocator`.
     data : str, Dataset, torch.utils.data.Dataset, pair of them, or callable, default "digits"
         "digits" (8 x 8 handwritten digits, split by the seed), "fashion-mnist", "fashion-mnist@6000+1000" (so many
         samples only), "mnist:FOLDER", "cifar10:FOLDER"; arrays, or data of torch; see
-        :func:`learning.sources.load`.
+        :func:`learning.data.sources.load`.
     partition : str or callable, default "iid"
         "iid", "shards", "dirichlet", "balanced", "rare-labels", "few-labels", with numbers after a colon if wanted
-        ("dirichlet:0.3"); see :func:`learning.partition.partition`.
+        ("dirichlet:0.3"); see :func:`learning.data.partition.partition`.
     model : str, torch.nn.Module or callable, default "mlp"
         "softmax", "mlp", "cnn", "mix2fld-cnn" or "vgg9", with a size after a colon if wanted ("mlp:200"); a function
         ``(sample_shape, num_classes) -> Module``; or a module that brings its initial weights.
@@ -153,12 +155,12 @@ def train(
         (:func:`learning.time_training`), or from such a measurement. The times are put into the scenario, for all
         devices alike, and with it into the settings, so that a run can be repeated elsewhere.
     link : Link, optional
-        The scheme's own by default: for "feel" :class:`~learning.link.TdmaLink`, which can have a deadline,
+        The scheme's own by default: for "feel" :class:`~learning.radio.link.TdmaLink`, which can have a deadline,
         stragglers and losses.
     checkpoint : path-like, optional
         A file that keeps the run, written whole while it goes on. If it exists, the run goes on from there and
         gives every number, bit for bit, that it would have given unbroken; see
-        :class:`~learning.checkpoint.Checkpoint`. It stays when the run is done.
+        :class:`~learning.runs.checkpoint.Checkpoint`. It stays when the run is done.
     every : int, default 10
         Rounds >= 1 from one checkpoint to the next.
     progress : bool, default True
@@ -297,7 +299,7 @@ def torch_threads(count: int) -> Iterator[None]:
 
 def _measured(compute: str | StepTimes, task: Task) -> StepTimes | None:
     """Time the model on this machine, if that is what is wanted."""
-    from learning.timing import StepTimes, time_training
+    from learning.local.timing import StepTimes, time_training
 
     if isinstance(compute, StepTimes):
         return compute

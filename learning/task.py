@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional
 
-from learning.data import Dataset
+from learning.data.dataset import Dataset
 from radioopt.base.errors import ProblemError
 
 Parameters = Mapping[str, Tensor]

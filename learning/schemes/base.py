@@ -7,15 +7,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
-from learning.allocators import BatchsizeAllocator, Policy
-from learning.link import Link, Sent, TdmaLink
-from learning.plan import Allocator, Payload
+from learning.radio.base import Allocator, Payload
+from learning.radio.link import Link, Sent, TdmaLink
+from learning.radio.tdma import BatchsizeAllocator, Policy
 from learning.task import State, Task, distance
 from radioopt.base.errors import ProblemError
 from radioopt.scenario import Scenario
 
 if TYPE_CHECKING:
-    from learning.timing import StepTimes
+    from learning.local.timing import StepTimes
 
 StateT = TypeVar("StateT", bound=State)
 
@@ -111,7 +111,7 @@ class Scheme(ABC, Generic[StateT]):
         scenario : Scenario
             With modelled compute times.
         times : StepTimes
-            From :func:`learning.timing.time_training`.
+            From :func:`learning.local.timing.time_training`.
 
         Returns
         -------

@@ -11,14 +11,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from learning.batches import iterations as draw_iterations
-from learning.engines import Loss, distillation, stack, train_devices
-from learning.models import stateful_layer
-from learning.names import real, whole
-from learning.plan import Payload
-from learning.round_plan import FadingPlan
+from learning.local.batches import iterations as draw_iterations
+from learning.local.train import Loss, distillation, stack, train_devices
+from learning.models.build import stateful_layer
+from learning.options import real, whole
+from learning.radio.base import Payload
+from learning.radio.fading import FadingPlan
 from learning.schemes.fading import FadingScheme, FadingState, LocalUpdates, of_device
-from learning.schemes.mix2fld_seeds import Seeds, raw
+from learning.schemes.seeds import Seeds, raw
 from learning.task import Task
 from radioopt.base.errors import ProblemError
 

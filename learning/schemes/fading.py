@@ -13,20 +13,20 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from learning.batches import iterations as draw_iterations
-from learning.engines import Loss, average, cross_entropy, evaluate_each, stack, train_devices
-from learning.fading_link import FadingLink
-from learning.names import real, whole
-from learning.plan import Payload
-from learning.round_plan import PAPER, PAPER_STEPS, FadingPlan, RoundAllocator
+from learning.local.batches import iterations as draw_iterations
+from learning.local.train import Loss, average, cross_entropy, evaluate_each, stack, train_devices
+from learning.options import real, whole
+from learning.radio.base import Payload
+from learning.radio.fading import PAPER, PAPER_STEPS, FadingPlan, RoundAllocator
+from learning.radio.fading_link import FadingLink
 from learning.schemes.base import Scheme, table_of
-from learning.schemes.mix2fld_seeds import Seeds
+from learning.schemes.seeds import Seeds
 from learning.task import Parameters, State, Task
 from radioopt.base.errors import OptionError
 from radioopt.scenario import Scenario
 
 if TYPE_CHECKING:
-    from learning.timing import StepTimes
+    from learning.local.timing import StepTimes
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -167,7 +167,7 @@ class FadingScheme(Scheme[FadingState]):
         )
 
     def allocator(self, policy: Any, task: Task, bits_per_parameter: float | None) -> RoundAllocator:
-        """Return what plans bands, slots and seed samples; see :class:`~learning.round_plan.RoundAllocator`."""
+        """Return what plans bands, slots and seed samples; see :class:`~learning.radio.fading.RoundAllocator`."""
         sizes = {}
         if bits_per_parameter is not None:
             sizes = {

@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from learning.allocators import WorkAllocator
-from learning.batches import Batches, epochs, iterations
-from learning.engines import ENGINES, Trained, average, stack, train_devices
-from learning.link import Sent
-from learning.names import choose, real, whole
-from learning.plan import Allocator, Payload
+from learning.local.batches import Batches, epochs, iterations
+from learning.local.train import ENGINES, Trained, average, stack, train_devices
+from learning.options import choose, real, whole
+from learning.radio.base import Allocator, Payload
+from learning.radio.link import Sent
+from learning.radio.tdma import WorkAllocator
 from learning.schemes.base import Scheme, StateT
 from learning.task import State, Task
 from radioopt.base.errors import OptionError
@@ -35,7 +35,7 @@ class LocalTraining(Scheme[StateT]):
     iterations : int, optional
         Local steps in a round >= 1, the same number on every device, each with a batch of its own.
     engine : {"auto", "stacked", "plain"}
-        How the devices are trained; see :func:`learning.engines.train_devices`. All give the same to rounding.
+        How the devices are trained; see :func:`learning.local.train.train_devices`. All give the same to rounding.
 
     Raises
     ------

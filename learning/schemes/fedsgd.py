@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from learning.link import Sent
-from learning.models import require_flat
-from learning.names import choose, real
-from learning.plan import Plan
+from learning.models.build import require_flat
+from learning.options import choose, real
+from learning.radio.base import Plan
+from learning.radio.link import Sent
 from learning.schemes.base import Scheme
 from learning.task import Parameters, State, Task
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import torch
 
-from learning.engines import Trained, average, evaluate_each, stack, train_devices
-from learning.link import Link, NoLink, Sent
-from learning.names import choose
-from learning.plan import Payload
+from learning.local.train import Trained, average, evaluate_each, stack, train_devices
+from learning.options import choose
+from learning.radio.base import Payload
+from learning.radio.link import Link, NoLink, Sent
 from learning.schemes.fedavg import LocalTraining
 from learning.task import Parameters, State, Task, distance
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from learning.names import choose, real, whole
+from learning.options import choose, real, whole
 from learning.schemes.distillation import Fld
-from learning.schemes.mix2fld_seeds import Seeds, assigned_labels, mixed, random_labels, unmixed
+from learning.schemes.seeds import Seeds, assigned_labels, mixed, random_labels, unmixed
 from learning.task import Task
 from radioopt.base.errors import OptionError
 from radioopt.mix2fld import inverse_ratios, mixup_matrix

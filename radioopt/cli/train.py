@@ -23,8 +23,6 @@ from radioopt.cli.scenario import add_scenario_arguments, read_scenario, setting
 if TYPE_CHECKING:
     from radioopt.scenario import Scenario
 
-#: names of ``learning.SCHEMES``, which would have to import torch
-SCHEMES = ("feel", "fedavg", "fedprox", "individual", "fl", "fd", "fld", "mixfld", "mix2fld")
 #: arguments that say how it is done and shown, not what: a run may go on with others
 FREE = ("scenario", "set", "devices", "jobs", "every", "name", "folder", "resume", "json", "csv", "run")
 
@@ -37,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--scheme",
         default="feel",
         metavar="A,B",
-        help=f"federated scheme: {', '.join(SCHEMES)} (default: feel)",
+        help=f"federated scheme: {listed('SCHEMES')} (default: feel)",
     )
     what.add_argument(
         "--option",
@@ -91,12 +89,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(parser=parser)
 
 
+def listed(table: str) -> str:
+    """Write down the names of a table of ``learning.catalog``, wherever that can be read."""
+    try:
+        from learning import catalog
+    except ImportError:  # left out, or hidden by a file of the user's
+        return f"the names in learning.{table}"
+    return ", ".join(getattr(catalog, table))
+
+
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
     from radioopt.base.errors import OptionError, require
 
     parser = args.__dict__.pop("parser")
-    learning, runs = require("learning", "learning"), require("learning.runs", "learning")
+    learning, runs = require("learning", "learning"), require("learning.runs.folder", "learning")
     for flag in ("seeds", "jobs", "every"):
         if getattr(args, flag) < 1:
             raise OptionError(f"--{flag}: expected at least 1, got {getattr(args, flag)}")
@@ -180,7 +187,7 @@ def take_up(args: argparse.Namespace, parser: argparse.ArgumentParser) -> Scenar
     from radioopt.base.errors import OptionError, require
     from radioopt.scenario import Scenario
 
-    runs = require("learning.runs", "learning")
+    runs = require("learning.runs.folder", "learning")
     path = Path(args.resume)
     kept = runs.unfinished_settings(path)
     own = sorted(
@@ -219,7 +226,7 @@ def scheme_options(args: argparse.Namespace, schemes: Sequence[str]) -> dict[str
     from radioopt.base.errors import OptionError, require
 
     table = require("learning", "learning").SCHEMES
-    choose = require("learning.names", "learning").choose
+    choose = require("learning.options", "learning").choose
     takes = {scheme: inspect.signature(choose("scheme", scheme, table)).parameters for scheme in schemes}
     given = settings("--option", args.option)
     if args.learning_rate is not None:

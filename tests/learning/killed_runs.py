@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from learning import train
-from learning.checkpoint import _read
+from learning.runs.checkpoint import _read
 from learning.task import digest_of
 from radioopt import Scenario
 

@@ -13,8 +13,8 @@ import torch
 
 import learning
 from learning import FedSgd, State, train
-from learning.checkpoint import Checkpoint, _read
-from learning.snapshot import Reader, Writer, generator_state, set_generator_state
+from learning.runs.checkpoint import Checkpoint, _read
+from learning.runs.snapshot import Reader, Writer, generator_state, set_generator_state
 from learning.task import digest_of
 from radioopt import OptionError, ProblemError, Scenario
 

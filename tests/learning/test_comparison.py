@@ -10,8 +10,8 @@ import pytest
 from scipy import stats
 
 from learning import Comparison, compare, run_folder, save_run, train
-from learning.comparison import t_interval, with_width
-from learning.runs import manifest_of
+from learning.runs.folder import manifest_of
+from learning.study.compare import t_interval, with_width
 from radioopt import OptionError
 
 TARGET, BUDGET = 0.7, 2500.0
@@ -232,7 +232,7 @@ def test_names_that_are_no_folder_names_are_refused(tmp_path, name):
 
 
 def test_a_failure_leaves_no_folder(tmp_path, comparison, monkeypatch):
-    monkeypatch.setattr("learning.runs.manifest_of", lambda config: {"not json": object()})
+    monkeypatch.setattr("learning.runs.folder.manifest_of", lambda config: {"not json": object()})
     with pytest.raises(TypeError):
         save_run(comparison, "half", tmp_path)
     assert list(tmp_path.iterdir()) == []

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from learning import Dataset, digits
-from learning.label_counts import deal
-from learning.partition import DIRICHLET_TRIES, dirichlet, iid, partition, shards
+from learning.data.partition import DIRICHLET_TRIES, dirichlet, iid, partition, shards
+from learning.data.partition_counts import deal
 from radioopt import OptionError, ProblemError
 
 

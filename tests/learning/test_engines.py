@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional
 
-from learning import models, time_engines
-from learning.batches import Batches, epochs, iterations
-from learning.engines import average, choose_engine, distillation, stack, train_devices
+from learning import time_engines
+from learning.local.batches import Batches, epochs, iterations
+from learning.local.train import average, choose_engine, distillation, stack, train_devices
+from learning.models import build as models
 from radioopt import OptionError, ProblemError
 
 SIZES = [3, 1, 13, 7, 4]

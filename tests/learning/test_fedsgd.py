@@ -8,9 +8,10 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from learning import Dataset, FedSgd, State, Task, models
-from learning.allocators import BatchsizeAllocator
-from learning.link import TdmaLink
+from learning import Dataset, FedSgd, State, Task
+from learning.models import build as models
+from learning.radio.link import TdmaLink
+from learning.radio.tdma import BatchsizeAllocator
 from learning.schemes.fedsgd import weighted_gradient
 from radioopt import OptionError, ProblemError, Scenario
 

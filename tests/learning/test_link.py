@@ -175,7 +175,7 @@ def test_a_run_goes_on_without_those_who_are_late_and_even_without_anybody(cell)
     assert arrived.min() < 6
     assert some.ledger.loss < some.ledger.initial_loss
     assert some.config["link"] == {
-        "name": "learning.link.TdmaLink",
+        "name": "learning.radio.link.TdmaLink",
         "deadline_s": math.inf,
         "slowdown": 1.0,
         "loss_probability": 0.5,

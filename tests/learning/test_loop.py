@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from learning import POLICIES, Dataset, FadingLink, FedSgd, StepTimes, TdmaLink, train
-from learning.ledger import Entry, Ledger
+from learning.runs.ledger import Entry, Ledger
 from radioopt import OptionError, ProblemError, Scenario
 from radioopt.feel import TrainingTime
 

@@ -11,12 +11,13 @@ from torch import nn
 from torch.nn import functional
 
 import learning
-from learning import models
-from learning.data import Dataset, digits
-from learning.fading_link import FadingSent
-from learning.partition import partition
-from learning.round_plan import PAPER
-from learning.schemes import SCHEMES, distillation, fading
+from learning.catalog import SCHEMES
+from learning.data.dataset import Dataset, digits
+from learning.data.partition import partition
+from learning.models import build as models
+from learning.radio.fading import PAPER
+from learning.radio.fading_link import FadingSent
+from learning.schemes import distillation, fading
 from learning.schemes.distillation import Fd, Fld, average_outputs, outputs_change
 from learning.schemes.fading import Fl, LocalUpdates
 from learning.schemes.mix2fld import Mix2Fld, MixFld

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from learning.fading_link import FadingLink
-from learning.plan import Payload
-from learning.round_plan import PAPER_STEPS, RoundAllocator
+from learning.local.timing import StepTimes
+from learning.radio.base import Payload
+from learning.radio.fading import PAPER_STEPS, RoundAllocator
+from learning.radio.fading_link import FadingLink
 from learning.schemes.distillation import Fd, Fld
 from learning.schemes.fading import Fl
-from learning.timing import StepTimes
 from radioopt import Scenario
 from radioopt.base.errors import OptionError, ProblemError, SolveError
 from radioopt.feel import TrainingTime

@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch import nn
 
-from learning.data import Dataset
-from learning.schemes.mix2fld_seeds import (
+from learning.data.dataset import Dataset
+from learning.schemes.seeds import (
     Seeds,
     assigned_labels,
     grouped,

@@ -5,7 +5,8 @@ import pytest
 import torch
 from torch import nn
 
-from learning.models import MODELS, build
+from learning.catalog import MODELS
+from learning.models.build import build
 from radioopt import OptionError, ProblemError
 
 

@@ -17,8 +17,8 @@ def test_importing_learning_imports_neither_torch_nor_a_kernel():
     assert found.stdout.strip() == "[]"
 
 
-def test_without_torch_the_import_says_what_to_install():
-    found = run("import sys; sys.modules['torch'] = None; import learning")
+def test_without_torch_the_first_use_says_what_to_install():
+    found = run("import sys; sys.modules['torch'] = None; import learning; learning.train")
     assert "MissingExtraError: torch is not installed: pip install 'radioopt[learning]'" in found.stderr
 
 

@@ -9,7 +9,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from learning import compare, compare_runs, read_runs, save_run, train
-from learning.plots import plot_runs
+from learning.runs.plots import plot_runs
 from radioopt import OptionError, ProblemError, Scenario
 from radioopt.cli import main
 

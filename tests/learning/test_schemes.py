@@ -19,11 +19,11 @@ from learning import (
     State,
     Task,
     TdmaLink,
-    models,
     train,
 )
-from learning.batches import epochs
-from learning.engines import average, stack, train_devices
+from learning.local.batches import epochs
+from learning.local.train import average, stack, train_devices
+from learning.models import build as models
 from learning.task import distance
 from radioopt import OptionError
 

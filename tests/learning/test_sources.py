@@ -11,10 +11,10 @@ import torch
 from torch.utils.data import TensorDataset
 
 from learning import Dataset, digits, from_cifar, from_idx, from_torch, train
-from learning.cifar import _batch
-from learning.data import stratified
-from learning.idx import FASHION_MNIST, read_idx
-from learning.sources import load
+from learning.data.cifar import _batch
+from learning.data.dataset import stratified
+from learning.data.idx import FASHION_MNIST, read_idx
+from learning.data.sources import load
 from radioopt import OptionError, ProblemError
 
 

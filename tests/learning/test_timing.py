@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 import learning
-from learning import timing
+from learning.local import timing
 from radioopt import OptionError, ProblemError
 from radioopt.feel import BatchsizeProblem, LossDecay
 

@@ -34,8 +34,8 @@ import pandas as pd
 from torch import nn
 
 import learning
-from learning.comparison import t_interval
 from learning.progress import progress_bar
+from learning.study.compare import t_interval
 from radioopt import Scenario
 from radioopt.base.errors import OptionError, RadioOptError, require
 from radioopt.base.files import write_whole

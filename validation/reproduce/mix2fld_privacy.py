@@ -14,8 +14,8 @@ import argparse
 import numpy as np
 import pandas as pd
 
-from learning import sources
-from learning.data import Dataset
+from learning.data import sources
+from learning.data.dataset import Dataset
 from radioopt.mix2fld import inverse_mixup, mixup, sample_privacy
 
 SAMPLES, SEEDS = 100, 10
@@ -73,7 +73,7 @@ def measure(
     data: Dataset, ratios: tuple[float, ...], seeds: int = SEEDS, samples: int = SAMPLES
 ) -> pd.DataFrame:
     """Tabulate both privacies over ratios: means over seeds, and half of a 95 % interval."""
-    from learning.comparison import t_interval
+    from learning.study.compare import t_interval
 
     rows = {}
     for ratio in ratios:

@@ -26,9 +26,9 @@ import numpy as np
 import pandas as pd
 
 import learning
-from learning import sources
-from learning.comparison import t_interval
+from learning.data import sources
 from learning.progress import progress_bar
+from learning.study.compare import t_interval
 from radioopt import Scenario
 from radioopt.base.errors import OptionError, require
 from radioopt.base.files import write_whole

@@ -9,12 +9,12 @@ import functools
 
 import numpy as np
 
-from learning import sources
-from learning.data import Dataset
+from learning.data import sources
+from learning.data.dataset import Dataset
 
 
 def load(name: str, rng: np.random.Generator) -> Dataset:
-    """Load data as :func:`learning.sources.load` does.
+    """Load data as :func:`learning.data.sources.load` does.
 
     Parameters
     ----------

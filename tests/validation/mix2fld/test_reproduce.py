@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from learning import sources
+from learning.data import sources
 from validation.reproduce import mix2fld_claims, mix2fld_privacy, mix2fld_tables, shared_data
 from validation.reproduce.mix2fld_tables import SETTINGS, Cell, cells, run_all, summarise
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from learning.names import whole
+from learning.options import whole
 from radioopt.base.errors import OptionError, ProblemError
 
 Parts = list[NDArray[np.int64]]

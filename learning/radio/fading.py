@@ -9,8 +9,8 @@ from typing import Any, cast
 
 import numpy as np
 
-from learning.names import choose, label
-from learning.plan import Payload, Plan
+from learning.options import choose, label
+from learning.radio.base import Payload, Plan
 from radioopt.base.errors import OptionError, ProblemError
 from radioopt.base.quantity import shorten
 from radioopt.channel import BlockFadingLink

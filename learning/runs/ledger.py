@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from learning.names import real
+from learning.options import real
 from radioopt.base.errors import OptionError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from learning.link import Sent
-    from learning.plan import Plan
+    from learning.radio.base import Plan
+    from learning.radio.link import Sent
 
 #: what a scenario has to say for the energy of computing to be known
 HARDWARE = "devices.cpu_frequency_hz and devices.energy_coefficient"
@@ -179,7 +179,7 @@ class Ledger:
             ``compute_energy_j``, ``upload_energy_j``, ``energy_j`` (of this round), ``train_loss`` (over the batches,
             before their steps), ``test_loss``, ``test_accuracy``, and what plan and scheme add: with FEEL's slots
             ``learning_efficiency`` [1/s]. Per device: ``batchsize``, ``arrived`` and the times and energies of
-            :class:`~learning.link.Sent`.
+            :class:`~learning.radio.link.Sent`.
 
         Raises
         ------

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from learning.data import Dataset
-from learning.idx import scaled
+from learning.data.dataset import Dataset
+from learning.data.idx import scaled
 from radioopt.base.errors import ProblemError
 
 #: files to train with, files to test with, key of the labels, classes, archive

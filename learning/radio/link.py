@@ -9,9 +9,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from learning.allocators import LocalPlan, TdmaPlan
-from learning.names import real
-from learning.plan import Payload, Plan
+from learning.options import real
+from learning.radio.base import Payload, Plan
+from learning.radio.tdma import LocalPlan, TdmaPlan
 from radioopt.base.errors import OptionError
 from radioopt.scenario import Devices
 

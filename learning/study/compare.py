@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from learning.allocators import Policy
-from learning.checkpoint import EVERY
-from learning.ledger import HARDWARE
 from learning.loop import TrainingResult, train
-from learning.names import label, real, whole
+from learning.options import label, real, whole
 from learning.progress import progress_bar
+from learning.radio.tdma import Policy
+from learning.runs.checkpoint import EVERY
+from learning.runs.ledger import HARDWARE
 from radioopt.base.errors import OptionError, require
 from radioopt.base.quantity import shorten
 from radioopt.scenario import Scenario
@@ -45,7 +45,7 @@ class Comparison:
         ``seconds_to_target``, ``rounds_to_target``, ``energy_to_target_j`` (NaN where not reached),
         ``rounds``, ``seconds``, ``final_accuracy``, ``stopped``.
     curves : mapping of (policy, seed) to DataFrame
-        Rounds of each run, as of :meth:`learning.ledger.Ledger.to_frame`.
+        Rounds of each run, as of :meth:`learning.runs.ledger.Ledger.to_frame`.
     config : dict
         All settings: those shared by all runs, and under ``policies`` each policy's own.
     """
@@ -131,8 +131,8 @@ class Comparison:
         return self.runs
 
     def plot(self) -> Figure:
-        """Draw accuracy over simulated time; see :func:`learning.plots.plot_comparison`."""
-        from learning.plots import plot_comparison
+        """Draw accuracy over simulated time; see :func:`learning.runs.plots.plot_comparison`."""
+        from learning.runs.plots import plot_comparison
 
         return plot_comparison(self)
 

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from learning.names import choose
-from learning.paper_models import mix2fld_cnn, vgg9
+from learning.catalog import MODELS
+from learning.options import choose
 from radioopt.base.errors import OptionError, ProblemError
 from radioopt.base.quantity import shorten
 
@@ -97,15 +97,6 @@ def cnn(sample_shape: tuple[int, ...], num_classes: int, channels: int = 16) -> 
         nn.Flatten(),
         nn.Linear(2 * channels * (height // 4) * (width // 4), num_classes),
     )
-
-
-MODELS: dict[str, Builder] = {
-    "softmax": softmax,
-    "mlp": mlp,
-    "cnn": cnn,
-    "mix2fld-cnn": mix2fld_cnn,
-    "vgg9": vgg9,
-}
 
 
 def build(

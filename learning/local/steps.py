@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
-from learning.batches import Batches
+from learning.local.batches import Batches
 from learning.task import Parameters
 from radioopt.base.errors import ProblemError
 

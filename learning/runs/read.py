@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from learning.ledger import HARDWARE
-from learning.names import real
-from learning.runs import CURVES, MANIFEST, METRICS, is_unfinished
+from learning.options import real
+from learning.runs.folder import CURVES, MANIFEST, METRICS, is_unfinished
+from learning.runs.ledger import HARDWARE
 from radioopt.base.errors import OptionError, ProblemError
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class SavedRun:
     config : dict
         Settings.
     curve : pandas.DataFrame
-        A row per round, round 0 being the initial model, as of :meth:`learning.ledger.Ledger.to_frame`.
+        A row per round, round 0 being the initial model, as of :meth:`learning.runs.ledger.Ledger.to_frame`.
     """
 
     name: str
@@ -71,7 +71,7 @@ def read_runs(path: str | os.PathLike[str]) -> list[SavedRun]:
     Parameters
     ----------
     path : path-like
-        A folder that :func:`learning.runs.save_run` wrote.
+        A folder that :func:`learning.runs.folder.save_run` wrote.
 
     Returns
     -------
@@ -252,8 +252,8 @@ class RunComparison:
         return [f"not paired: with the same seed {listed} are not the same in all runs"] if differ else []
 
     def plot(self, targets: Sequence[float] | None = None) -> Figure:
-        """Draw accuracy over seconds and over joules; see :func:`learning.plots.plot_runs`."""
-        from learning.plots import plot_runs
+        """Draw accuracy over seconds and over joules; see :func:`learning.runs.plots.plot_runs`."""
+        from learning.runs.plots import plot_runs
 
         return plot_runs(self, self.targets() if targets is None else targets)
 

@@ -8,8 +8,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from learning.label_counts import Parts, balanced, checked, deal, few_labels, rare_labels
-from learning.names import choose, real, whole
+from learning.catalog import PARTITIONS
+from learning.data.partition_counts import Parts, checked, deal
+from learning.options import choose, real, whole
 from radioopt.base.errors import OptionError, ProblemError
 
 Partition = Callable[[NDArray[np.int64], int, np.random.Generator], Sequence[NDArray[np.int64]]]
@@ -176,16 +177,6 @@ def _dirichlet_mixtures(
         f"partition dirichlet: a class was too small for its devices in each of {DIRICHLET_TRIES} draws ({num_devices} "
         f"devices of {samples} samples, alpha {alpha:g}): raise alpha, or use fewer devices or samples"
     )
-
-
-PARTITIONS: dict[str, Partition] = {
-    "iid": iid,
-    "shards": shards,
-    "dirichlet": dirichlet,
-    "balanced": balanced,
-    "rare-labels": rare_labels,
-    "few-labels": few_labels,
-}
 
 
 def partition(

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from learning.link import Floats, Sent
-from learning.plan import Payload, Plan
-from learning.round_plan import FadingPlan
+from learning.radio.base import Payload, Plan
+from learning.radio.fading import FadingPlan
+from learning.radio.link import Floats, Sent
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,8 +22,8 @@ from radioopt.base.files import whole_directory, write_whole
 if TYPE_CHECKING:
     import pandas as pd
 
-    from learning.comparison import Comparison
     from learning.loop import TrainingResult
+    from learning.study.compare import Comparison
 
 PACKAGES = ("radioopt", "numpy", "scipy", "numba", "pandas", "torch", "scikit-learn", "matplotlib", "joblib")
 

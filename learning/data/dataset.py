@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from learning.names import real, whole
+from learning.options import real, whole
 from radioopt.base.errors import OptionError, ProblemError, require
 
 #: samples that are standardised at a time

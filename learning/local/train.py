@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 from torch.nn import functional
 
-from learning.batches import Batches
-from learning.local_steps import Loss, Samples, Trained, all_at_once, count_steps, one_by_one
-from learning.models import random_layer, stateful_layer
-from learning.names import choose
+from learning.local.batches import Batches
+from learning.local.steps import Loss, Samples, Trained, all_at_once, count_steps, one_by_one
+from learning.models.build import random_layer, stateful_layer
+from learning.options import choose
 from learning.task import Parameters, Task
 from radioopt.base.errors import ProblemError
 
@@ -185,7 +185,7 @@ def train_devices(
         Weights before training by name, shapes (K, ...), see :func:`stack`; for a model with batch
         normalisation with its buffers, see :meth:`learning.task.Task.initial_values`.
     batches : Batches
-        From :func:`learning.batches.epochs` or :func:`learning.batches.iterations`.
+        From :func:`learning.local.batches.epochs` or :func:`learning.local.batches.iterations`.
     learning_rate : float
         :math:`\eta > 0`.
     proximal : float, default 0
@@ -225,7 +225,7 @@ def train_devices(
     Examples
     --------
     >>> import numpy as np
-    >>> from learning.batches import iterations
+    >>> from learning.local.batches import iterations
     >>> model, x = nn.Linear(2, 2), torch.eye(2)
     >>> drawn = iterations([np.array([0]), np.array([1])], 1, 50, np.random.default_rng(0))
     >>> same = stack(dict(model.named_parameters()), 2)

@@ -9,8 +9,9 @@ from typing import cast
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from learning.names import choose, label
-from learning.plan import Payload, Plan
+from learning.catalog import POLICIES
+from learning.options import choose, label
+from learning.radio.base import Payload, Plan
 from radioopt.base.errors import ProblemError
 from radioopt.base.quantity import shorten
 from radioopt.feel import BatchsizeProblem, BatchsizeSolution
@@ -72,15 +73,6 @@ def random(problem: BatchsizeProblem, rng: np.random.Generator) -> NDArray[np.fl
 def entire(problem: BatchsizeProblem, rng: np.random.Generator) -> NDArray[np.float64]:
     """Take all samples that a device holds, however many the scenario lets into one batch."""
     return problem.max_batchsize
-
-
-POLICIES: dict[str, Policy] = {
-    "optimal": optimal,
-    "online": online,
-    "full": full,
-    "random": random,
-    "entire": entire,
-}
 
 
 class BatchsizeAllocator:

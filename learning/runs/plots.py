@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from learning.comparison import Comparison
     from learning.loop import TrainingResult
-    from learning.saved import RunComparison
+    from learning.runs.read import RunComparison
+    from learning.study.compare import Comparison
 
 #: colours that stay apart in print and for the colour-blind (P. Tol's "bright" scheme)
 COLORS = ("#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#bbbbbb")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from learning.ledger import HARDWARE, Ledger
-from learning.link import Sent
-from learning.names import real, whole
+from learning.options import real, whole
+from learning.radio.link import Sent
+from learning.runs.ledger import HARDWARE, Ledger
 from radioopt.base.errors import ProblemError
 
 #: rounds of a run that is limited by nothing else

@@ -12,7 +12,7 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from learning.data import Dataset
+from learning.data.dataset import Dataset
 from radioopt.base.errors import ProblemError
 
 #: where Debian's package dataset-fashion-mnist puts it

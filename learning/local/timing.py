@@ -13,11 +13,11 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from learning import models
-from learning.batches import iterations
-from learning.engines import ENGINES, choose_engine, not_stackable, stack, train_devices
+from learning.local.batches import iterations
+from learning.local.train import ENGINES, choose_engine, not_stackable, stack, train_devices
 from learning.loop import torch_threads
-from learning.names import choose, whole
+from learning.models import build as models
+from learning.options import choose, whole
 from learning.progress import progress_bar
 from radioopt.base.errors import OptionError, ProblemError
 from radioopt.feel import TrainingTime

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from learning import data
-from learning.cifar import from_cifar
-from learning.data import Dataset, stratified
-from learning.idx import from_idx
-from learning.names import choose, real
+from learning.catalog import DATASETS
+from learning.data.cifar import from_cifar
+from learning.data.dataset import Dataset, digits, stratified
+from learning.data.idx import from_idx
+from learning.options import choose, real
 from radioopt.base.errors import OptionError, ProblemError
 
 #: what ``train`` takes as data
@@ -28,20 +28,36 @@ _SPEC = re.compile(
 )
 
 
-def _digits(folder: str | None, rng: np.random.Generator) -> Dataset:
+def read_digits(folder: str | None, rng: np.random.Generator) -> Dataset:
+    """Split scikit-learn's handwritten digits."""
     if folder is not None:
         raise OptionError(f"data 'digits:{folder}': digits come with scikit-learn and take no folder")
-    return data.digits(rng)
+    return digits(rng)
 
 
-DATASETS: dict[str, Callable[[str | None, np.random.Generator], Dataset]] = {
-    "digits": _digits,
-    "fashion-mnist": lambda folder, rng: from_idx(folder, "fashion-mnist"),
-    "mnist": lambda folder, rng: from_idx(folder, "mnist"),
-    "idx": lambda folder, rng: from_idx(folder),
-    "cifar10": lambda folder, rng: from_cifar(folder, "cifar10"),
-    "cifar100": lambda folder, rng: from_cifar(folder, "cifar100"),
-}
+def read_fashion_mnist(folder: str | None, rng: np.random.Generator) -> Dataset:
+    """Read Fashion-MNIST from a folder, or where Debian's package puts it."""
+    return from_idx(folder, "fashion-mnist")
+
+
+def read_mnist(folder: str | None, rng: np.random.Generator) -> Dataset:
+    """Read MNIST from a folder."""
+    return from_idx(folder, "mnist")
+
+
+def read_idx(folder: str | None, rng: np.random.Generator) -> Dataset:
+    """Read any files in MNIST's format from a folder."""
+    return from_idx(folder)
+
+
+def read_cifar10(folder: str | None, rng: np.random.Generator) -> Dataset:
+    """Read CIFAR-10 from a folder."""
+    return from_cifar(folder, "cifar10")
+
+
+def read_cifar100(folder: str | None, rng: np.random.Generator) -> Dataset:
+    """Read CIFAR-100 from a folder."""
+    return from_cifar(folder, "cifar100")
 
 
 def load(source: Source, rng: np.random.Generator) -> Dataset:

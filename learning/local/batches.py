@@ -10,7 +10,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from learning.names import whole
+from learning.options import whole
 from radioopt.base.errors import ProblemError
 from radioopt.base.quantity import shorten
 

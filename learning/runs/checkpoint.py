@@ -15,10 +15,10 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 
-from learning.ledger import Ledger
-from learning.names import whole
-from learning.runs import differences, manifest_of
-from learning.snapshot import Reader, Writer, generator_state, set_generator_state
+from learning.options import whole
+from learning.runs.folder import differences, manifest_of
+from learning.runs.ledger import Ledger
+from learning.runs.snapshot import Reader, Writer, generator_state, set_generator_state
 from learning.task import State, Streams
 from radioopt.base.errors import OptionError, ProblemError
 from radioopt.base.files import write_whole

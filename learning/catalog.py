@@ -1,0 +1,122 @@
+"""Every name that a user may write, and where its object is: the one list that all others are read from.
+
+Reading it imports nothing: the command line, its help and the tests of the documentation take names from here, and
+an object is imported when it is first looked up.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator, Mapping, MutableMapping
+from typing import Any
+
+
+class Names(MutableMapping[str, Any]):
+    """A table of names whose objects are imported when they are looked up.
+
+    An object of one's own gets a name by assignment, ``learning.SCHEMES["mine"] = Mine``, in every process that is to
+    know it.
+
+    Parameters
+    ----------
+    homes : mapping of str to str
+        ``"module:attribute"`` by name, in the order in which the names are listed.
+
+    Examples
+    --------
+    >>> list(SCHEMES)[:2], SCHEMES["fedavg"].__name__
+    (['feel', 'fedavg'], 'FedAvg')
+    """
+
+    def __init__(self, homes: Mapping[str, str]) -> None:
+        self._homes: dict[str, Any] = dict(homes)
+
+    def __getitem__(self, name: str) -> Any:
+        """Return the object of a name, imported if need be."""
+        found = self._homes[name]
+        if not isinstance(found, str):
+            return found
+        module, _, attribute = found.partition(":")
+        return getattr(importlib.import_module(module), attribute)
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        """Give an object a name."""
+        self._homes[name] = value
+
+    def __delitem__(self, name: str) -> None:
+        """Take a name out."""
+        del self._homes[name]
+
+    def __iter__(self) -> Iterator[str]:
+        """Go through the names."""
+        return iter(self._homes)
+
+    def __len__(self) -> int:
+        """Count the names."""
+        return len(self._homes)
+
+    def __repr__(self) -> str:
+        return f"Names({', '.join(self)})"
+
+    def name_of(self, value: object) -> str | None:
+        """Return the name of a class or function, if it is in the table."""
+        home = f"{getattr(value, '__module__', '')}:{getattr(value, '__qualname__', '')}"
+        return next((name for name, known in self._homes.items() if known in (home, value)), None)
+
+
+SCHEMES = Names(
+    {
+        "feel": "learning.schemes.fedsgd:FedSgd",
+        "fedavg": "learning.schemes.fedavg:FedAvg",
+        "fedprox": "learning.schemes.fedavg:FedProx",
+        "individual": "learning.schemes.individual:Individual",
+        "fl": "learning.schemes.fading:Fl",
+        "fd": "learning.schemes.distillation:Fd",
+        "fld": "learning.schemes.distillation:Fld",
+        "mixfld": "learning.schemes.mix2fld:MixFld",
+        "mix2fld": "learning.schemes.mix2fld:Mix2Fld",
+    }
+)
+
+DATASETS = Names(
+    {
+        "digits": "learning.data.sources:read_digits",
+        "fashion-mnist": "learning.data.sources:read_fashion_mnist",
+        "mnist": "learning.data.sources:read_mnist",
+        "idx": "learning.data.sources:read_idx",
+        "cifar10": "learning.data.sources:read_cifar10",
+        "cifar100": "learning.data.sources:read_cifar100",
+    }
+)
+
+PARTITIONS = Names(
+    {
+        "iid": "learning.data.partition:iid",
+        "shards": "learning.data.partition:shards",
+        "dirichlet": "learning.data.partition:dirichlet",
+        "balanced": "learning.data.partition_counts:balanced",
+        "rare-labels": "learning.data.partition_counts:rare_labels",
+        "few-labels": "learning.data.partition_counts:few_labels",
+    }
+)
+
+MODELS = Names(
+    {
+        "softmax": "learning.models.build:softmax",
+        "mlp": "learning.models.build:mlp",
+        "cnn": "learning.models.build:cnn",
+        "mix2fld-cnn": "learning.models.papers:mix2fld_cnn",
+        "vgg9": "learning.models.papers:vgg9",
+    }
+)
+
+#: batch sizes of FEEL's rounds
+POLICIES = Names(
+    {
+        "optimal": "learning.radio.tdma:optimal",
+        "online": "learning.radio.tdma:online",
+        "full": "learning.radio.tdma:full",
+        "random": "learning.radio.tdma:random",
+        "entire": "learning.radio.tdma:entire",
+    }
+)

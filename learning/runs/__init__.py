@@ -1,0 +1,1 @@
+"""What is kept of one run: ledger, limits, checkpoints, folders, pictures."""
