@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from functools import partial
 
 from validation.fuzz.campaign import CAMPAIGNS, run
 
@@ -20,13 +21,15 @@ def main() -> int:
     faults = 0
     for name in args.campaign or CAMPAIGNS:
         count = CAMPAIGNS[name] if args.count is None else args.count
-        report = run(name, count, args.first)
+        report = run(name, count, args.first, tell=partial(_tell, name))
         outcomes = ", ".join(f"{n} {outcome}" for outcome, n in report.outcomes.most_common())
         print(f"{name}: {sum(report.outcomes.values()):,} of {count:,} trials: {outcomes}", flush=True)
-        for seed, fault in report.faults.items():
-            print(f"-- {name}, seed {seed}:\n{fault}", flush=True)
         faults += len(report.faults)
     return 1 if faults else 0
+
+
+def _tell(name: str, seed: int, fault: str) -> None:
+    print(f"-- {name}, seed {seed}:\n{fault}", flush=True)
 
 
 if __name__ == "__main__":

@@ -62,7 +62,14 @@ def once(trial: Callable[[int], str], seed: int) -> str:
         return trial(seed)
 
 
-def run(name: str, count: int, first: int = 0, *, most_faults: int = 50) -> Report:
+def run(
+    name: str,
+    count: int,
+    first: int = 0,
+    *,
+    most_faults: int = 50,
+    tell: Callable[[int, str], None] | None = None,
+) -> Report:
     """Run a campaign, or a part of one.
 
     Parameters
@@ -73,6 +80,8 @@ def run(name: str, count: int, first: int = 0, *, most_faults: int = 50) -> Repo
         How many trials, and the seed of the first one.
     most_faults : int, default 50
         Faults after which it ends.
+    tell : callable, optional
+        Called with the seed of a fault and its text as soon as it is met.
 
     Returns
     -------
@@ -80,6 +89,12 @@ def run(name: str, count: int, first: int = 0, *, most_faults: int = 50) -> Repo
         Outcomes and faults.
     """
     report, seed, end = Report(), first, first + count
+
+    def fault_at(which: int, text: str) -> None:
+        report.faults[which] = text
+        if tell is not None:
+            tell(which, text)
+
     context = multiprocessing.get_context("spawn")
     while seed < end and len(report.faults) < most_faults:
         theirs, mine = context.Pipe()
@@ -96,12 +111,12 @@ def run(name: str, count: int, first: int = 0, *, most_faults: int = 50) -> Repo
                 seed = done + 1
                 report.outcomes[outcome] += 1
                 if fault:
-                    report.faults[done] = fault
+                    fault_at(done, fault)
             process.join()
             if process.exitcode:  # it died of this very trial
                 report.outcomes["died"] += 1
                 text = dump.read_text() if dump.exists() else ""
-                report.faults[seed] = f"the process ended with {process.exitcode}\n{text}"
+                fault_at(seed, f"the process ended with {process.exitcode}\n{text}")
                 seed += 1
     return report
 
