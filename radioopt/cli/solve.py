@@ -162,7 +162,8 @@ def show_batch(solution: Solution, args: argparse.Namespace) -> None:
         output.print_json({"method": solution.method, "draws": output.records(draws)})
         return
     if draws.objective.notna().any():
-        spread = draws.drop(columns="status_code").describe(percentiles=[0.05, 0.5, 0.95]).T
+        with np.errstate(invalid="ignore"):  # where there is no bound, gaps are infinite
+            spread = draws.drop(columns="status_code").describe(percentiles=[0.05, 0.5, 0.95]).T
         spread.index.name = f"over {len(draws)} draws"
         title = f"{solution.problem.family}: {len(draws)} draws by {solution.method!r}"
         output.print_table(spread.drop(columns="count"), title)
