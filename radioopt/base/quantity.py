@@ -33,6 +33,8 @@ DEVICE: Axes = ("device",)
 PER_INSTANCE: Axes = ()
 
 _FLOAT64 = np.dtype(np.float64)
+#: types that bring no labels
+_ORDINARY = frozenset((float, int, list, tuple, np.ndarray, np.float64))
 #: numbers in a block from which they are checked a quantity at a time
 _MANY = 20_000
 _LARGEST = float(np.finfo(np.float64).max)
@@ -412,7 +414,7 @@ def read_quantities(
         If a value is not numeric, lies outside its domain, or does not fit the others' lengths or labels.
     """
     labels: dict[str, tuple[Any, ...]] = {}
-    if any(map(is_series, given.values())):
+    if not _ORDINARY.issuperset(map(type, given.values())) and any(map(is_series, given.values())):
         given, labels = aligned(
             owner, {name: declared.axes for name, declared in layout.quantities.items()}, given
         )
