@@ -67,7 +67,9 @@ def run(args: argparse.Namespace) -> int:
     solution = problem.solve(args.method, options, throw=False, **extra)
     answered = solution.is_batch or math.isfinite(float(solution.objective))
     if args.plot and answered:
-        solution.plot().savefig(args.plot, dpi=150)
+        picture = Path(args.plot).expanduser()
+        picture.parent.mkdir(parents=True, exist_ok=True)
+        solution.plot().savefig(picture, dpi=150)
     if args.save:
         solution.save(args.save)
     if answered:
@@ -162,7 +164,8 @@ def show_batch(solution: Solution, args: argparse.Namespace) -> None:
         return
     if draws.objective.notna().any():
         answered = draws[draws.objective.notna()]
-        spread = answered.drop(columns="status_code").describe(percentiles=[0.05, 0.5, 0.95]).T
+        with np.errstate(invalid="ignore"):  # where there is no bound, gaps are infinite
+            spread = answered.drop(columns="status_code").describe(percentiles=[0.05, 0.5, 0.95]).T
         some = "" if len(answered) == len(draws) else f"the {len(answered)} with an answer, of "
         spread.index.name = f"over {some}{len(draws)} draws"
         title = f"{solution.problem.family}: {len(draws)} draws by {solution.method!r}: {counts(draws.status_code)}"

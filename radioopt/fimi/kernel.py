@@ -82,6 +82,8 @@ def first_prices(par, count, sums):
         return math.nan, math.nan
     t, s, p = UPLOAD_SHARE * latency, (1.0 - UPLOAD_SHARE) * latency, beta / (beta + 3.0)
     log_nu = -math.inf
+    if not (p > 1e-9 and 0.0 < sums[1] < math.inf and 0.0 < sums[2] < math.inf):
+        return math.nan, math.nan
     if sums[0] > budget * (1.0 + ENOUGH):
         log_nu = math.log(sums[1] / budget) / p - 2.0 * math.log(s)
     u = min(a * count / (t * band), 600.0)
@@ -99,6 +101,8 @@ def newton_step(par, learns, sums):
 
     The measure is inf where there is no step: where no device answers to a price.
     """
+    if not (0.0 < sums[BAND] < math.inf and (0.0 < sums[LEARNED] < math.inf or not learns)):
+        return 0.0, 0.0, math.inf  # beyond float64
     g1 = math.log(sums[LEARNED] / par[2]) if learns else 0.0
     g2 = math.log(sums[BAND] / par[3])
     j22 = sums[B_VARPI] / sums[BAND]
@@ -198,6 +202,8 @@ def solve_one(device, instance, i, start, max_passes, most_nested, state, w, out
 @kernel
 def closed(i, out_instance, tolerance):
     """Tell whether an answer needs no second try."""
+    if not 0.0 < out_instance[OBJECTIVE, i] < math.inf:
+        return False
     gap = abs(1.0 - out_instance[BOUND, i] / out_instance[OBJECTIVE, i])
     return gap < tolerance and out_instance[RESIDUAL, i] < tolerance
 

@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from radioopt.base.errors import ProblemError, suggestion
+from radioopt.base.plausible import Plausible
 from radioopt.base.quantity import Domain, Quantity, shorten
 from radioopt.scenario.changes import Config, changed, models
-from radioopt.scenario.laws import Of, Plausible
+from radioopt.scenario.laws import Of
 from radioopt.units import KBIT, MBIT, db_to_linear, dbm_to_w
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ class Column:
             si = value * to_si if domain.low <= value * to_si <= domain.high else None
         if si is None:
             raise ValueError(f"expected {domain.expected(value)}, got {shorten(cell)}")
-        if self.plausible is not None:
+        if self.plausible is not None and self.unit.domain is None:
             same = to_si == 1.0
             converted = "" if same else f" ({si:g} {self.quantity.unit})"
             hint = "" if same else "is the unit in the name of the column right?"
@@ -94,6 +95,7 @@ class Sheet:
     header: Sequence[Any]
     places: Sequence[str]
     rows: Sequence[Sequence[Any]]
+    labels: Sequence[str] | None = None
 
 
 def configured(
@@ -135,7 +137,7 @@ def configured(
     if devices is not None:
         keys = (f"{table}.{name}" for table, name, *_ in _laws(config))
         lists = [key for key in keys if isinstance(_value(config, key), (list, np.ndarray))]
-        config = changed(config, dict.fromkeys(lists))  # they belong to other devices
+        config = changed(config, dict.fromkeys([*lists, "devices.names"]))  # they belong to other devices
         columns = _columns(_sheet(devices), changed(config, changes))
         replaced = {key for column in columns for key in _REPLACED.get(column, ())}
         columns = dict.fromkeys(replaced - set(columns)) | columns
@@ -177,7 +179,13 @@ def _columns(sheet: Sheet, config: Mapping[str, Any]) -> dict[str, Any]:
     if mistakes:
         more = len(mistakes) - MOST_MISTAKES
         raise ProblemError("\n".join(mistakes[:MOST_MISTAKES] + [f"and {more} more"] * (more > 0)))
-    return {"devices.count": len(sheet.rows), **values}
+    found: dict[str, Any] = {"devices.count": len(sheet.rows), **values}
+    label = next((i for i, name in enumerate(sheet.header) if name in LABELS), None)
+    if label is not None:
+        found["devices.names"] = [str(row[label]).strip() for row in sheet.rows]
+    elif sheet.labels is not None:
+        found["devices.names"] = list(sheet.labels)
+    return found
 
 
 def columns_of(config: Mapping[str, Any]) -> dict[str, Column]:
@@ -257,7 +265,7 @@ def _unknown(name: str, accepted: Mapping[str, Column], config: Mapping[str, Any
     hint = suggestion(name, short)
     if "did you mean" in hint:
         return f"unknown{hint}"
-    return f"unknown{hint}; a column named {' or '.join(LABELS)} is for people and not read"
+    return f"unknown{hint}; a column named {' or '.join(LABELS)} has names for people"
 
 
 def _value(config: Mapping[str, Any], key: str) -> Any:
@@ -328,4 +336,6 @@ def _sheet(source: Any) -> Sheet:
         raise ProblemError(f"devices: expected the path of a CSV file or a DataFrame, got {shorten(frame)}")
     header = [name.strip() if isinstance(name, str) else name for name in frame.columns]
     places = [f"row {label!r}" for label in frame.index]
-    return Sheet("DataFrame", header, places, list(frame.itertuples(index=False, name=None)))
+    counted = isinstance(frame.index, pd.RangeIndex) or pd.api.types.is_numeric_dtype(frame.index)
+    labels = None if counted else [str(label) for label in frame.index]
+    return Sheet("DataFrame", header, places, list(frame.itertuples(index=False, name=None)), labels)
