@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from learning.crew import Order
-from learning.local.optimisers import schedule, step_rule
+from learning.local.optimisers import step_rule
 from learning.messages import Message, Wire
-from learning.models.weights import Rows, Sums, average, stack
+from learning.models.weights import Rows, Sums, average, stack, weights_of
 from learning.schemes.fedavg import AveragedState, FedAvg
 from learning.task import Cohort, Task
 from radioopt.base.errors import OptionError
@@ -142,11 +142,11 @@ class Scaffold(FedAvg):
 
     def local(self, own: Rows, cohort: Cohort, order: Order) -> tuple[Rows, Message]:
         """Take the corrected steps on every device, and measure its mean gradient."""
-        weights = {name: value for name, value in own.items() if "/" not in name}
+        weights = weights_of(own)
         drift = {name: own[HEARD + name] - own[OWN + name] for name in weights if OWN + name in own}
         trained = self.train(weights, cohort, order, drift=drift)
         variates = {OWN + name: own[OWN + name] for name in drift}
-        if rate := self.learning_rate * schedule(self.schedule)(order.round):
+        if rate := self.rate(order.round):
             for name, value in drift.items():
                 way = rate * trained.steps.to(value).view(-1, *[1] * (value.dim() - 1))
                 variates[OWN + name] = (weights[name] - trained.parameters[name]) / way - value
@@ -163,7 +163,7 @@ class Scaffold(FedAvg):
         arrived: Tensor,
     ) -> None:
         """Add weights as FedAvg does, and put the control variates aside that arrived; see :meth:`Scheme.gather`."""
-        weights = {name: value for name, value in message.values.items() if "/" not in name}
+        weights = weights_of(message.values)
         super().gather(sums, state, cohort, Message(weights, message.notes), order, arrived)
         variates = {
             name.removeprefix(OWN): value[arrived.to(value.device)]
