@@ -68,12 +68,12 @@ class Message:
         Returns
         -------
         int
-            Without the notes, and without single whole numbers: the counters of batches that normalisation keeps.
+            Without the notes, and without counters: single whole numbers, as batch normalisation has one in a layer.
         """
         return sum(
             value[:1].numel() if rows else value.numel()
             for value in self.values.values()
-            if value.dtype.is_floating_point or value.ndim > rows
+            if value.is_floating_point() or value.dim() > rows
         )
 
     def into(self, sums: Sums, shares: Tensor) -> None:

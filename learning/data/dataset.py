@@ -25,9 +25,10 @@ class Dataset:
     train_x, test_x : array_like, shapes (N, ...) and (N_test, ...)
         Features of the samples, any shape per sample; kept as float32.
     train_y, test_y : array_like of int, shapes (N,) and (N_test,)
-        Labels from 0 to ``num_classes - 1``; kept as int64.
-    num_classes : int
-        Number of classes >= 2.
+        Labels from 0 to ``num_classes - 1``; kept as int64. For regression numbers, shapes (N,) or (N, T) for T
+        targets; kept as float32.
+    num_classes : int or None
+        Number of classes >= 2; None for regression.
     name : str, default "arrays"
         A name for tables and manifests.
 
@@ -48,14 +49,17 @@ class Dataset:
     train_y: NDArray[np.int64]
     test_x: NDArray[np.float32]
     test_y: NDArray[np.int64]
-    num_classes: int
+    num_classes: int | None
     name: str = "arrays"
 
     def __post_init__(self) -> None:
-        if not isinstance(self.num_classes, (int, np.integer)) or self.num_classes < 2:
+        if self.num_classes is not None and (
+            not isinstance(self.num_classes, (int, np.integer)) or self.num_classes < 2
+        ):
             raise ProblemError(f"Dataset.num_classes: expected a whole number >= 2, got {self.num_classes!r}")
         for part in ("train", "test"):
-            x, y = self._features(f"{part}_x"), self._labels(f"{part}_y")
+            x = self._features(f"{part}_x")
+            y = self._targets(f"{part}_y") if self.num_classes is None else self._labels(f"{part}_y")
             if len(x) != len(y):
                 raise ProblemError(
                     f"Dataset.{part}_y: expected {len(x)} labels, one per sample of {part}_x, got {len(y)}"
@@ -86,14 +90,55 @@ class Dataset:
             raise ProblemError(
                 f"Dataset.{field}: expected a list of whole numbers, got {given.dtype} of shape {given.shape}"
             )
-        wrong = (given < 0) | (given >= self.num_classes)
+        count = int(self.num_classes or 0)
+        wrong = (given < 0) | (given >= count)
         if wrong.any():
             first = int(np.argmax(wrong))
             raise ProblemError(
-                f"Dataset.{field}: expected labels from 0 to {self.num_classes - 1}, "
-                f"got {given[first]} at index {first}"
+                f"Dataset.{field}: expected labels from 0 to {count - 1}, got {given[first]} at index {first}"
             )
         return np.ascontiguousarray(given, np.int64)
+
+    def _targets(self, field: str) -> Any:
+        try:
+            y = np.ascontiguousarray(getattr(self, field), np.float32)
+        except (TypeError, ValueError):
+            raise ProblemError(f"Dataset.{field}: expected an array of numbers, for regression") from None
+        if y.ndim not in (1, 2) or y.size == 0:
+            raise ProblemError(f"Dataset.{field}: expected targets (N,) or (N, T), got shape {y.shape}")
+        if not np.isfinite(y).all():
+            first = int(np.argwhere(~np.isfinite(y))[0][0])
+            raise ProblemError(f"Dataset.{field}: expected finite numbers, sample {first} has another")
+        return y.reshape(len(y), -1)
+
+    @property
+    def regression(self) -> bool:
+        """Whether targets are numbers, not classes."""
+        return self.num_classes is None
+
+    @property
+    def num_outputs(self) -> int:
+        """Numbers that a model puts out: one per class, or per target of a regression."""
+        return int(self.train_y.shape[1]) if self.num_classes is None else int(self.num_classes)
+
+    def classes(self, part: str = "train") -> NDArray[np.int64]:
+        """Return the class of each sample, by which partitions and samplings go.
+
+        Parameters
+        ----------
+        part : {"train", "test"}, default "train"
+            Which samples.
+
+        Returns
+        -------
+        ndarray of int64, shape (N,)
+            Labels; of a regression the tenth that the first target is in, by the quantiles of the training samples.
+        """
+        y: NDArray[Any] = self.train_y if part == "train" else self.test_y
+        if not self.regression:
+            return y
+        edges = np.quantile(self.train_y[:, 0], np.linspace(0.1, 0.9, 9))
+        return np.searchsorted(edges, y[:, 0], side="right").astype(np.int64)
 
     @property
     def sample_shape(self) -> tuple[int, ...]:
@@ -141,8 +186,8 @@ class Dataset:
         ('digits@200+50', [5, 5, 5, 5, 5, 5, 5, 5, 5, 5])
         """
         keep = [
-            stratified(labels, count, rng, f"{self.name}: {part} samples")
-            for part, labels, count in (("train", self.train_y, train), ("test", self.test_y, test))
+            stratified(self.classes(part), count, rng, f"{self.name}: {part} samples")
+            for part, count in (("train", train), ("test", test))
         ]
         return replace(
             self,

@@ -283,7 +283,7 @@ def schedule(given: str | Schedule) -> Schedule:
     if name == "exponential":
         gamma = real("schedule: G", numbers[0])
         return lambda round: gamma ** (round - 1)
-    over = whole("schedule: N", int(numbers[0]) if numbers[0] == int(numbers[0]) else numbers[0])
+    over = whole("schedule: N", int(numbers[0]) if numbers[0].is_integer() else numbers[0])
     if name == "step":
         factor = real("schedule: G", numbers[1])
         return lambda round: factor ** ((round - 1) // over)

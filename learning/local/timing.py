@@ -139,7 +139,7 @@ def time_training(
     made = models.build(model, sample_shape, whole("num_classes", num_classes), rng)
     made = copy.deepcopy(made).to(device).train()
     parameters = [parameter for parameter in made.parameters() if parameter.requires_grad]
-    x = torch.from_numpy(rng.standard_normal((sizes[-1], *sample_shape), np.float32)).to(device)
+    x = torch.from_numpy(rng.standard_normal((sizes[-1], *sample_shape), np.float32)).to(parameters[0])
     y = torch.from_numpy(rng.integers(num_classes, size=sizes[-1])).to(device)
 
     def gradient(size: int) -> None:

@@ -148,7 +148,8 @@ def build(
     training = made.training
     try:
         with torch.no_grad():
-            shape = tuple(made.eval()(torch.zeros(2, *sample_shape)).shape)
+            two = next(made.parameters()).new_zeros(2, *sample_shape)  # of the model's own number type
+            shape = tuple(made.eval()(two).shape)
     except RuntimeError as error:
         raise ProblemError(f"model: does not take samples of shape {sample_shape}: {error}") from error
     finally:

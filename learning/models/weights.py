@@ -103,7 +103,7 @@ class Sums:
             {
                 name: torch.tensordot(shares.to(value.device, kind), value.to(kind), 1)
                 for name, value in rows.items()
-                for kind in [value.dtype if value.dtype.is_floating_point else torch.float64]
+                for kind in [_exact(value)]
             },
             float(shares.double().sum()),
         )
@@ -114,9 +114,8 @@ class Sums:
         self.total += total
         for name, value in sums.items():
             self._kinds.setdefault(name, value.dtype)
-            exact = torch.float64 if value.device.type != "mps" else torch.float32
             before = self.values.get(name)
-            self.values[name] = value.to(exact) if before is None else before.add_(value)
+            self.values[name] = value.to(_exact(value), copy=True) if before is None else before.add_(value)
 
     def count(self, name: str, number: float) -> None:
         """Add to a plain sum."""
@@ -258,9 +257,15 @@ class Bank:
         return Bank(self.devices, self.values, row)._put([])
 
 
+def _exact(value: Tensor) -> torch.dtype:
+    """Return the number type of a sum, so exact that the mean of equal weights is that weight, bit for bit."""
+    return torch.float64 if value.device.type != "mps" else torch.float32
+
+
 def _is(one: Tensor, other: Tensor) -> bool:
     """Whether two tensors are the same memory."""
-    return one.data_ptr() == other.data_ptr() and one.shape == other.shape and one.dtype == other.dtype
+    seen = [(tensor.data_ptr(), tensor.dtype, tensor.shape, tensor.stride()) for tensor in (one, other)]
+    return seen[0] == seen[1]
 
 
 def digest_of(weights: Weights) -> str:

@@ -45,7 +45,7 @@ class SharePublic(Preparation):
     --------
     >>> import learning
     >>> result = learning.train("feel-cpu", public=100, before=[SharePublic(share=0.5)], rounds=1)
-    >>> int(result.prepared[0].to_frame()["samples_added"][0]), result.to_frame()["seconds"][0] > 0
+    >>> int(result.prepared[0].to_frame()["samples_added"][0]), result.ledger.before.seconds > 0
     (50, True)
     """
 

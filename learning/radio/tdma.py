@@ -157,7 +157,9 @@ class BatchPlanner:
         largest = self.samples
         if self.policy is not entire:
             largest = np.minimum(posed.max_batchsize, largest)
-        problem = cast(BatchsizeProblem, posed.replace(max_batchsize=largest))
+        problem, _, _ = pose(
+            devices, self.wire, self.bits, max_batchsize=largest
+        )  # moves a GPU's threshold too
         batchsize = np.asarray(self.policy(problem, rng))
         whole = batchsize.shape == problem.max_batchsize.shape and (batchsize == np.rint(batchsize)).all()
         if not (whole and (batchsize >= 1).all() and (batchsize <= problem.max_batchsize).all()):
@@ -370,7 +372,7 @@ class Tdma(Radio):
 
 
 def pose(
-    devices: Devices, wire: Wire, bits_per_parameter: float | None
+    devices: Devices, wire: Wire, bits_per_parameter: float | None, **overrides: ArrayLike
 ) -> tuple[BatchsizeProblem, Prices, Payload]:
     """Pose the problem of a round for what is sent.
 
@@ -382,6 +384,8 @@ def pose(
         Numbers up from each device and down to it.
     bits_per_parameter : float or None
         Size of a number [bit]; None for the scenario's ``payload_bits`` of weights and gradients.
+    **overrides
+        Other values for settings of the scenario.
 
     Returns
     -------
@@ -392,17 +396,24 @@ def pose(
     payload : Payload
         What it is for.
 
+    Raises
+    ------
+    ProblemError
+        If nothing goes one way, for which there are no slots.
+
     Notes
     -----
     The problem has one payload s for both ways. A download of other size takes as long as one of size s at a rate
     that is different in the same proportion.
     """
-    posed = cast(BatchsizeProblem, devices.problem("feel"))
+    posed = cast(BatchsizeProblem, devices.problem("feel", **overrides))
     scenario_bits = float(posed.payload_bits)
     prices = Prices(whole=dict.fromkeys(MODEL, scenario_bits))
     if bits_per_parameter is not None:
         prices = Prices(other=bits_per_parameter)
     up, down = payload = prices.payload(wire)
+    if not (up > 0 and down > 0):
+        raise ProblemError(f"payload: slots are for bits both ways, got {up:g} up and {down:g} down")
     changes: dict[str, ArrayLike] = {} if up == scenario_bits else {"payload_bits": up}
     if up != down:
         changes["downlink_rate_bps"] = posed.downlink_rate_bps * (up / down)

@@ -123,6 +123,7 @@ class LocalTraining(Scheme[StateT]):
             learning_rate=self.learning_rate * schedule(self.schedule)(order.round),
             rule=step_rule("optimiser", self.optimiser),
             engine=self.engine,
+            loss=options.pop("loss", cohort.task.loss),
             seeds=[int(rng.integers(2**62)) for rng in cohort.rngs("noise", order.round)],
             **options,
         )

@@ -32,9 +32,13 @@ def test_the_mean_of_their_own_accuracies_is_judged(cell):
 
 
 def test_schemes_of_one_model_refuse_several(cell):
-    with pytest.raises(ProblemError, match=r"this scheme trains one architecture, and devices have softmax, mlp"):
+    with pytest.raises(
+        ProblemError, match=r"this scheme trains one architecture, and devices have softmax, mlp"
+    ):
         learning.train(cell, scheme="fedavg", model="softmax,mlp", **QUICK)
-    with pytest.raises(OptionError, match=r"model: expected one for all, or a list of 6, one for each device; got 2"):
+    with pytest.raises(
+        OptionError, match=r"model: expected one for all, or a list of 6, one for each device; got 2"
+    ):
         learning.train(cell, scheme="individual", model=["softmax", "mlp"], **QUICK)
     with pytest.raises(OptionError, match=r"judge average: devices have several architectures"):
         learning.train(cell, scheme="individual", judge="average", model="softmax,mlp", **QUICK)

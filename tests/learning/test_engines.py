@@ -13,8 +13,10 @@ from torch.nn import functional
 
 from learning import time_engines
 from learning.local.batches import Batches, epochs, iterations
-from learning.local.train import average, choose_engine, distillation, stack, train_devices
+from learning.local.losses import distillation
+from learning.local.train import choose_engine, train_devices
 from learning.models import build as models
+from learning.models.weights import average, stack
 from radioopt import OptionError, ProblemError
 
 SIZES = [3, 1, 13, 7, 4]
@@ -22,6 +24,11 @@ SIZES = [3, 1, 13, 7, 4]
 
 def parts_of(sizes):
     return np.split(np.random.default_rng(5).permutation(sum(sizes)), np.cumsum(sizes)[:-1])
+
+
+def rngs(devices, seed=0):
+    """A generator for each device."""
+    return [np.random.default_rng([seed, device]) for device, _ in enumerate(devices)]
 
 
 def samples_of(count, classes=4, shape=(1, 8, 8), seed=1):
@@ -73,7 +80,7 @@ def assert_equal(one, other, rtol=1e-9):
 def test_stacked_equals_plain(model, batchsize, draw, proximal):
     made, parts = model_of(model), parts_of(SIZES)
     start = start_of(made, 5)
-    batches = draw(parts, batchsize, 2, np.random.default_rng(0))
+    batches = draw(parts, batchsize, 2, rngs(parts))
     table = torch.rand(5, 4, 4, dtype=torch.float64).softmax(2)
     table[:, 2] = math.nan
     options = {"learning_rate": 0.1, "proximal": proximal, "loss": distillation(table, 0.5), "collect": True}
@@ -92,7 +99,7 @@ def test_stacked_equals_plain(model, batchsize, draw, proximal):
 
 def test_the_order_of_weights_in_memory_stays_inside_the_engine():
     # a checkpoint does not keep it, and another order rounds differently
-    made, batches = model_of("mlp"), iterations(parts_of(SIZES), 2, 3, np.random.default_rng(0))
+    made, batches = model_of("mlp"), iterations(parts_of(SIZES), 2, 3, rngs(SIZES))
     trained = train_devices(
         made, samples_of(28), start_of(made, 5), batches, learning_rate=0.1, engine="stacked"
     )
@@ -148,7 +155,7 @@ def test_gradients_may_lie_in_memory_in_any_way_and_differently_at_each_step(wid
 def test_engines_agree_whatever_the_devices_hold(held, steps, data, draw):
     made, parts = model_of("softmax"), parts_of(held)
     batchsize = data.draw(st.lists(st.integers(0, 8), min_size=len(held), max_size=len(held)))
-    batches = draw(parts, batchsize, steps, np.random.default_rng(steps))
+    batches = draw(parts, batchsize, steps, rngs(parts, steps))
     results = [
         train_devices(
             made,
@@ -167,7 +174,7 @@ def test_engines_agree_whatever_the_devices_hold(held, steps, data, draw):
 
 def test_one_device_is_torchs_own_gradient_descent():
     made = model_of("cnn")
-    batches = epochs([np.arange(12)], 4, 2, np.random.default_rng(0))
+    batches = epochs([np.arange(12)], 4, 2, rngs(range(1)))
     x, y = samples_of(12)
     trained = train_devices(made, (x, y), start_of(made, 1), batches, learning_rate=0.2, engine="stacked")
     ours = copy.deepcopy(made)
@@ -184,7 +191,7 @@ def test_one_device_is_torchs_own_gradient_descent():
 def test_the_proximal_term_is_the_gradient_of_a_squared_distance():
     made, (x, y) = model_of("mlp"), samples_of(10)
     start = start_of(made, 1)
-    batches = epochs([np.arange(10)], 10, 3, np.random.default_rng(0))
+    batches = epochs([np.arange(10)], 10, 3, rngs(range(1)))
     trained = train_devices(made, (x, y), start, batches, learning_rate=0.2, proximal=0.9, engine="stacked")
     ours = copy.deepcopy(made)
     ours.load_state_dict({name: value[0] for name, value in start.items()})
@@ -201,7 +208,7 @@ def test_the_proximal_term_is_the_gradient_of_a_squared_distance():
 def test_outputs_are_means_per_label_of_what_was_trained_with():
     made, (x, y) = model_of("softmax"), samples_of(9)
     start = start_of(made, 2)
-    batches = epochs([np.arange(6), np.arange(6, 9)], 6, 1, np.random.default_rng(0))
+    batches = epochs([np.arange(6), np.arange(6, 9)], 6, 1, rngs(range(2)))
     trained = train_devices(made, (x, y), start, batches, learning_rate=0.2, collect=True, engine="stacked")
     for device, rows in enumerate((range(6), range(6, 9))):
         held = {name: value[device] for name, value in start.items()}
@@ -238,7 +245,7 @@ def test_distillation_adds_the_cross_entropy_with_the_target_of_the_label(shape)
 def test_batch_normalisation_keeps_each_devices_own_averages():
     made, parts = model_of(with_layer(nn.BatchNorm1d(6))), parts_of([6, 6, 4, 2])
     start = start_of(made, 4)
-    batches = iterations(parts, 2, 3, np.random.default_rng(0))
+    batches = iterations(parts, 2, 3, rngs(parts))
     assert_equal(
         *(
             train_devices(made, samples_of(18), start, batches, learning_rate=0.1, engine=engine)
@@ -256,7 +263,7 @@ def test_batch_normalisation_keeps_each_devices_own_averages():
 
 def test_padding_never_enters_batch_normalisation():
     made, parts = model_of(with_layer(nn.BatchNorm1d(6))), parts_of([6, 3, 4])
-    batches = epochs(parts, [3, 3, 4], 1, np.random.default_rng(0))
+    batches = epochs(parts, [3, 3, 4], 1, rngs(parts))
     with pytest.raises(
         ProblemError, match=r"stacked: BatchNorm1d \('2'\) would see the padding.*engine plain"
     ):
@@ -268,7 +275,7 @@ def test_padding_never_enters_batch_normalisation():
             made,
             samples_of(13),
             start_of(made, 3),
-            epochs(parts, 1, 1, np.random.default_rng(0)),
+            epochs(parts, 1, 1, rngs(parts)),
             learning_rate=0.1,
             engine="plain",
         )
@@ -276,21 +283,31 @@ def test_padding_never_enters_batch_normalisation():
 
 def test_dropout_is_trained_device_by_device_from_the_seed_alone():
     made, parts = model_of(with_layer(nn.Dropout(0.5))), parts_of([6] * 8)
-    start, batches = start_of(made, 8), iterations(parts, 2, 3, np.random.default_rng(0))
+    start, batches = start_of(made, 8), iterations(parts, 2, 3, rngs(parts))
     before = torch.random.get_rng_state()
     with pytest.raises(ProblemError, match=r"Dropout \('2'\) would draw another noise.*engine plain"):
         train_devices(made, samples_of(48), start, batches, learning_rate=0.1, engine="stacked")
     first, same, other = (
-        train_devices(made, samples_of(48), start, batches, learning_rate=0.1, seed=seed).parameters
-        for seed in (1, 1, 2)
+        train_devices(made, samples_of(48), start, batches, learning_rate=0.1, seeds=seeds).parameters
+        for seeds in (range(1, 9), range(1, 9), range(2, 10))
     )
     assert torch.equal(first["1.weight"], same["1.weight"])
     fewer = Batches(batches.index, batches.size.clone())
     fewer.size[:, 0] = 0
-    trained = train_devices(made, samples_of(48), start, fewer, learning_rate=0.1, seed=1).parameters
+    trained = train_devices(
+        made, samples_of(48), start, fewer, learning_rate=0.1, seeds=range(1, 9)
+    ).parameters
     assert torch.equal(trained["1.weight"][0], start["1.weight"][0])
     assert torch.equal(trained["1.weight"][1:], first["1.weight"][1:])
-    assert not torch.equal(first["1.weight"], other["1.weight"])
+    for device in range(8):
+        assert not torch.equal(first["1.weight"][device], other["1.weight"][device])
+    turned = torch.arange(
+        7, -1, -1
+    )  # a device's noise is its own, whoever else is there and in whatever order
+    others = Batches(batches.index[:, turned[:3]], batches.size[:, turned[:3]])
+    few = {name: value[turned[:3]] for name, value in start.items()}
+    trained = train_devices(made, samples_of(48), few, others, learning_rate=0.1, seeds=[8, 7, 6]).parameters
+    assert torch.equal(trained["1.weight"], first["1.weight"][turned[:3]])
     assert torch.equal(before, torch.random.get_rng_state())
 
 
@@ -334,7 +351,7 @@ def odd_layers(classes):
 def test_other_layers_are_stacked_too(builder):
     torch.manual_seed(0)
     made, parts = builder(4).double(), parts_of([4] * 6)
-    batches = epochs(parts, 2, 2, np.random.default_rng(0))
+    batches = epochs(parts, 2, 2, rngs(parts))
     assert choose_engine(made, samples_of(24), batches) == "stacked"
     assert_equal(
         *(
@@ -346,7 +363,7 @@ def test_other_layers_are_stacked_too(builder):
 
 def test_a_model_that_torch_cannot_stack_is_trained_device_by_device():
     made, parts = Recurrent(4).double(), parts_of([4] * 6)
-    start, batches = start_of(made, 6), epochs(parts, 2, 1, np.random.default_rng(0))
+    start, batches = start_of(made, 6), epochs(parts, 2, 1, rngs(parts))
     assert choose_engine(made, samples_of(24), batches) == "plain"
     trained = train_devices(made, samples_of(24), start, batches, learning_rate=0.1)
     assert not torch.equal(trained.parameters["head.weight"], start["head.weight"])
@@ -360,7 +377,7 @@ def test_frozen_weights_stay_and_are_not_part_of_the_result():
     made = model_of("mlp")
     made[1].requires_grad_(False)
     start = stack({n: v.detach() for n, v in made.named_parameters() if v.requires_grad}, 3)
-    batches = iterations(parts_of([4, 4, 4]), 2, 3, np.random.default_rng(0))
+    batches = iterations(parts_of([4, 4, 4]), 2, 3, rngs([4, 4, 4]))
     one, other = (
         train_devices(made, samples_of(12), start, batches, learning_rate=0.1, engine=engine)
         for engine in ("stacked", "plain")
@@ -372,7 +389,7 @@ def test_frozen_weights_stay_and_are_not_part_of_the_result():
 def test_many_small_models_are_stacked_and_few_or_large_ones_are_not():
     def choice(model, devices, batchsize):
         parts = parts_of([128] * devices)
-        batches = iterations(parts, batchsize, 1, np.random.default_rng(0))
+        batches = iterations(parts, batchsize, 1, rngs(parts))
         return choose_engine(model_of(model), samples_of(128 * devices), batches)
 
     assert choice("mlp", 50, 10) == "stacked"
@@ -402,7 +419,7 @@ def test_averages_ignore_devices_of_weight_zero():
 def test_padding_is_never_anothers_sample_and_steps_of_nobody_change_nothing():
     parts = parts_of([3, 1, 5])
     for draw in (epochs, iterations):
-        drawn = draw(parts, [2, 1, 4], 2, np.random.default_rng(0))
+        drawn = draw(parts, [2, 1, 4], 2, rngs(parts))
         for device, part in enumerate(parts):
             assert set(drawn.index[:, device].flatten().tolist()) <= set(part.tolist())
     made, start = model_of("softmax"), start_of(model_of("softmax"), 3)
@@ -421,7 +438,7 @@ def test_padding_is_never_anothers_sample_and_steps_of_nobody_change_nothing():
 
 def test_wrong_requests_are_refused():
     made = model_of("softmax")
-    batches = iterations([np.arange(3)], 1, 1, np.random.default_rng(0))
+    batches = iterations([np.arange(3)], 1, 1, rngs(range(1)))
     x, y = samples_of(3)
     with pytest.raises(OptionError, match=r"unknown engine 'fast', choose from auto, stacked, plain"):
         train_devices(made, (x, y), start_of(made, 1), batches, learning_rate=0.1, engine="fast")
@@ -430,9 +447,9 @@ def test_wrong_requests_are_refused():
         train_devices(made, (x, soft), start_of(made, 1), batches, learning_rate=0.1, collect=True)
     for wrong in (-1, 1.5, [1, 1]):
         with pytest.raises(ProblemError, match=r"batch sizes: expected 1 whole numbers >= 0 or a single one"):
-            iterations([np.arange(3)], wrong, 1, np.random.default_rng(0))
+            iterations([np.arange(3)], wrong, 1, rngs(range(1)))
     with pytest.raises(OptionError, match=r"epochs: expected a whole number >= 1, got 0"):
-        epochs([np.arange(3)], 1, 0, np.random.default_rng(0))
+        epochs([np.arange(3)], 1, 0, rngs(range(1)))
 
 
 @settings(max_examples=60, deadline=None)
@@ -459,7 +476,7 @@ def test_the_samples_of_a_batch_differ_and_are_the_devices_own(held, seed, data)
     parts = parts_of(held)
     batchsize = data.draw(st.lists(st.integers(0, 12), min_size=len(held), max_size=len(held)))
     for draw in (epochs, iterations):
-        drawn = draw(parts, batchsize, 3, np.random.default_rng(seed))
+        drawn = draw(parts, batchsize, 3, rngs(parts, seed))
         for device, part in enumerate(parts):
             for row, size in zip(drawn.index[:, device], drawn.size[:, device].tolist(), strict=True):
                 batch = row[:size].tolist()
@@ -470,7 +487,7 @@ def test_the_samples_of_a_batch_differ_and_are_the_devices_own(held, seed, data)
 @pytest.mark.parametrize("batchsize", [1, 4, [40, 1, 2, 100, 3]])
 def test_an_epoch_uses_every_sample_once(batchsize):
     parts = parts_of(SIZES)
-    batches = epochs(parts, batchsize, 3, np.random.default_rng(0))
+    batches = epochs(parts, batchsize, 3, rngs(parts))
     assert batches.samples.tolist() == [3 * size for size in SIZES]
     for device, part in enumerate(parts):
         used = [
@@ -485,7 +502,7 @@ def test_an_epoch_uses_every_sample_once(batchsize):
 
 def test_every_set_of_samples_is_equally_likely_in_an_iteration():
     parts = [np.array([7, 8, 9, 10]), np.array([3])]
-    batches = iterations(parts, 2, 6000, np.random.default_rng(0))
+    batches = iterations(parts, 2, 6000, rngs(parts))
     assert (batches.size == torch.tensor([2, 1])).all()
     assert (batches.index[:, 1, 0] == 3).all()
     sets, counts = np.unique(np.sort(batches.index[:, 0].numpy(), axis=1), axis=0, return_counts=True)

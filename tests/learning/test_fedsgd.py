@@ -8,14 +8,14 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from learning import Dataset, FedSgd, State, Task
+from learning import Crew, Dataset, FedSgd, Order, State, Streams, Task, Turn
 from learning.models import build as models
-from learning.radio.link import TdmaLink
-from learning.radio.tdma import BatchsizeAllocator
-from learning.schemes.fedsgd import weighted_gradient
-from radioopt import OptionError, ProblemError, Scenario
+from learning.models.weights import Sums
+from learning.schemes.fedsgd import draw_batch
+from radioopt import OptionError, ProblemError
 
 SIZES = [3, 1, 40, 17]
+ORDER = Order(1, np.array(SIZES), {})
 
 
 def task(model="mlp", seed=0, dtype=torch.float64):
@@ -24,96 +24,145 @@ def task(model="mlp", seed=0, dtype=torch.float64):
     parts = tuple(np.split(rng.permutation(100), [10, 15, 60]))
     data = Dataset(rng.normal(size=(100, 1, 8, 8)), rng.integers(0, 5, 100), np.zeros((1, 1, 8, 8)), [0], 5)
     made = models.build(model, data.sample_shape, 5, rng).to(dtype)
-    object.__setattr__(data, "train_x", data.train_x.astype(np.float64))
-    return Task(data, parts, made, rng)
+    return Task(data, parts, made, Streams(seed))
 
 
-class Plan:
-    batchsize = np.array(SIZES)
+def drawn(job, sizes=SIZES, round=1):
+    """Features, labels and devices of the samples of a round."""
+    rows, owner = draw_batch(job.cohort(), Order(round, np.array(sizes), {}))
+    x, y = job.samples
+    return x[rows], y[rows], torch.from_numpy(owner)
 
 
-class Sent:
-    def __init__(self, *arrived):
-        self.arrived = np.array(arrived)
+def sent(scheme, job):
+    """What all devices send in the first round."""
+    return scheme.local(scheme.join(job.cohort()), job.cohort(), ORDER)[1]
 
 
-def device_by_device(job, updates_batch, arrived):
-    """The server's average of eq. (1) with one backward pass per device: the oracle."""
-    total = sum(size for size, here in zip(SIZES, arrived, strict=True) if here)
-    average = {name: torch.zeros_like(value) for name, value in job.model.named_parameters()}
-    for device, (size, here) in enumerate(zip(SIZES, arrived, strict=True)):
-        if not here:
-            continue
-        mine = updates_batch.owner == device
+def combined(scheme, state, message, arrived=(True,) * 4):
+    sums = Sums()
+    scheme.gather(sums, state, state.task.cohort(), message, ORDER, torch.tensor(arrived))
+    return scheme.combine(state, sums, 1)[0]
+
+
+def device_by_device(job, weights):
+    """The weighted sum of the devices' mean gradients with one backward pass each: the oracle of eq. (1)."""
+    x, y, owner = drawn(job)
+    total = {name: torch.zeros_like(value) for name, value in job.model.named_parameters()}
+    for device, weight in enumerate(weights):
+        mine = owner == device
         job.model.zero_grad()
-        functional.cross_entropy(job.model(updates_batch.x[mine]), updates_batch.y[mine]).backward()
+        functional.cross_entropy(job.model(x[mine]), y[mine]).backward()
         for name, value in job.model.named_parameters():
-            average[name] += size / total * value.grad
-    return average
+            total[name] += weight * value.grad
+    return total
 
 
 @pytest.mark.parametrize("model", ["softmax", "mlp", "cnn"])
 @pytest.mark.parametrize("arrived", [(True,) * 4, (True, False, True, False)])
-def test_flat_batch_equals_a_loop_over_devices(model, arrived, monkeypatch):
+@pytest.mark.parametrize("weights", ["batch", "samples"])
+def test_flat_batch_equals_a_loop_over_devices(model, arrived, weights):
     job = task(model)
-    drawn = []
-    draw = Task.draw_batch
-
-    def spy(self, sizes):
-        drawn.append(draw(self, sizes))
-        return drawn[-1]
-
-    monkeypatch.setattr(Task, "draw_batch", spy)
-    scheme = FedSgd(learning_rate=0.3, reference_batch=50)
-    before = scheme.start(job)
-    after = scheme.aggregate(before, scheme.local(before, Plan), Sent(*arrived))
-    average = device_by_device(job, drawn[0], arrived)
-    total = np.array(SIZES)[np.array(arrived)].sum()
+    scheme = FedSgd(learning_rate=0.3, reference_batch=50, weights=weights)
+    before = scheme.begin(job)
+    after = combined(scheme, before, sent(scheme, job), arrived)
+    here = np.array(arrived)
+    shares = here * (SIZES if weights == "batch" else job.sizes)
+    average = device_by_device(job, shares / shares.sum())
+    total = np.array(SIZES)[here].sum()
     for name, gradient in average.items():
         expected = before.parameters[name] - 0.3 * math.sqrt(total / 50) * gradient
         torch.testing.assert_close(after.parameters[name], expected, rtol=1e-12, atol=1e-13)
 
 
 def test_any_weights_of_the_devices_equal_the_weighted_sum_of_their_gradients():
-    job = task()
-    scheme = FedSgd()
-    updates = scheme.local(scheme.start(job), Plan)
-    weights = torch.tensor([0.4, 0.1, 0.3, 0.2], dtype=torch.float64)
-    expected = {name: torch.zeros_like(value) for name, value in updates.parameters.items()}
-    for device, weight in enumerate(weights):
-        mean = updates.losses[updates.owner == device].mean()
-        gradients = torch.autograd.grad(mean, list(updates.parameters.values()), retain_graph=True)
-        for name, gradient in zip(expected, gradients, strict=True):
-            expected[name] += weight * gradient
-    _, gradient = weighted_gradient(updates, weights)
+    job, weights = task(), torch.tensor([0.4, 0.1, 0.3, 0.2], dtype=torch.float64)
+    expected = device_by_device(job, weights.tolist())
+    sums = Sums()
+    sent(FedSgd(), job).into(sums, weights)
+    assert sums.total == pytest.approx(1.0, rel=1e-15)
     for name, value in expected.items():
-        torch.testing.assert_close(gradient[name], value, rtol=1e-12, atol=1e-13)
+        torch.testing.assert_close(sums.values[name], value, rtol=1e-12, atol=1e-13)
+
+
+def test_a_message_is_the_gradient_of_each_device():
+    job = task()
+    message = sent(FedSgd(), job)
+    assert message.numbers(rows=True) == job.num_parameters
+    for device, row in enumerate(torch.eye(4).tolist()):
+        for name, value in device_by_device(job, row).items():
+            torch.testing.assert_close(message.values[name][device], value, rtol=1e-12, atol=1e-13)
+
+
+class Shared(nn.Module):
+    """Gradients of stride zero, and the same gradient for two weights."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(64, 5)
+        self.one, self.two = nn.Parameter(torch.ones(3, 4)), nn.Parameter(torch.ones(3, 4))
+
+    def forward(self, x):
+        return self.layer(x.flatten(1)) * (self.one + self.two).sum()
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 3])
+def test_gradients_may_lie_in_memory_in_any_way(at_once):
+    def after(at_once):
+        torch.manual_seed(0)
+        job = task(Shared())
+        state, crew = FedSgd().begin(job), Crew(FedSgd(), job, at_once)
+        return FedSgd().round(state, crew, Turn(1, Plan(), Sent())).parameters
+
+    one, other = after(None), after(at_once)
+    for name, value in one.items():
+        torch.testing.assert_close(value, other[name], rtol=1e-12, atol=1e-13)
+
+
+class Plan:
+    batchsize = np.array(SIZES)
+
+    def told(self):
+        return {}
+
+
+class Sent:
+    arrived = received = np.ones(4, bool)
+
+
+def test_devices_of_different_weights_are_refused():
+    job = task()
+    own = {name: value.clone() for name, value in FedSgd().join(job.cohort()).items()}
+    with pytest.raises(
+        ProblemError, match=r"FedSgd: devices have different weights, as some missed an answer"
+    ):
+        FedSgd().local(own, job.cohort(), ORDER)
 
 
 def test_a_hook_leaves_the_state_it_got_as_it_was():
     job = task()
     scheme = FedSgd()
-    state = scheme.start(job)
+    state = scheme.begin(job)
     kept = {name: value.clone() for name, value in state.parameters.items()}
-    scheme.aggregate(state, scheme.local(state, Plan), Sent(True, True, True, True))
+    combined(scheme, state, sent(scheme, job))
     assert all(torch.equal(kept[name], value) for name, value in state.parameters.items())
     assert all(torch.equal(kept[name], value) for name, value in job.model.named_parameters())
 
 
 def test_without_any_arrival_the_model_stays():
-    scheme = FedSgd()
-    state = scheme.start(task())
-    after = scheme.aggregate(state, scheme.local(state, Plan), Sent(False, False, False, False))
+    scheme, job = FedSgd(), task()
+    state = scheme.begin(job)
+    after = combined(scheme, state, sent(scheme, job), (False,) * 4)
     assert after.parameters is state.parameters
     assert math.isnan(after.train_loss)
 
 
 def test_the_loss_reported_is_the_mean_over_the_batch():
-    scheme = FedSgd()
-    state = scheme.start(task())
-    updates = scheme.local(state, Plan)
-    after = scheme.aggregate(state, updates, Sent(True, True, True, True))
-    assert after.train_loss == pytest.approx(float(updates.losses.detach().mean()), rel=1e-12)
+    scheme, job = FedSgd(), task()
+    after = combined(scheme, scheme.begin(job), sent(scheme, job))
+    x, y, _ = drawn(job)
+    expected = functional.cross_entropy(job.model(x), y)
+    assert after.train_loss == pytest.approx(float(expected.detach()), rel=1e-12)
 
 
 @pytest.mark.parametrize("batch", [12, 100, 1437])
@@ -130,11 +179,11 @@ def test_layers_that_couple_samples_are_refused():
     with pytest.raises(
         ProblemError, match=r"BatchNorm1d \('1'\) mixes the samples of all devices.*GroupNorm"
     ):
-        FedSgd().start(task(with_layer(nn.BatchNorm1d(64)), dtype=torch.float32))
+        FedSgd().begin(task(with_layer(nn.BatchNorm1d(64)), dtype=torch.float32))
     with pytest.raises(ProblemError, match=r"Dropout \('1'\) draws one noise.*probability to 0"):
-        FedSgd().start(task(with_layer(nn.Dropout(0.1))))
-    assert isinstance(FedSgd().start(task(with_layer(nn.Dropout(0.0)))), State)
-    assert isinstance(FedSgd().start(task(with_layer(nn.LayerNorm(64)))), State)
+        FedSgd().begin(task(with_layer(nn.Dropout(0.1))))
+    assert isinstance(FedSgd().begin(task(with_layer(nn.Dropout(0.0)))), State)
+    assert isinstance(FedSgd().begin(task(with_layer(nn.LayerNorm(64)))), State)
 
 
 @pytest.mark.parametrize("name", ["learning_rate", "reference_batch"])
@@ -146,44 +195,33 @@ def test_settings_out_of_range_are_refused(name, value):
 
 def test_a_batch_larger_than_what_a_device_holds_is_refused():
     with pytest.raises(ProblemError, match=r"batch of device 1: expected 0 to 5 samples.*got 6"):
-        task().draw_batch(np.array([1, 6, 1, 1]))
+        drawn(task(), [1, 6, 1, 1])
 
 
 def test_a_batch_is_drawn_without_replacement_from_each_device():
     job = task()
-    batch = job.draw_batch(np.array(SIZES))
-    assert torch.bincount(batch.owner).tolist() == SIZES
+    x, _, owner = drawn(job)
+    assert torch.bincount(owner).tolist() == SIZES
     for device, part in enumerate(job.parts):
-        held = {tuple(row) for row in job.data.train_x[part].reshape(len(part), -1)}
-        used = [tuple(row.tolist()) for row in batch.x[batch.owner == device].reshape(SIZES[device], -1)]
+        held = {tuple(row) for row in job.samples[0][part].reshape(len(part), -1).tolist()}
+        used = [tuple(row.tolist()) for row in x[owner == device].reshape(SIZES[device], -1)]
         assert len(set(used)) == len(used)
         assert set(used) <= held
 
 
 def test_smaller_batches_of_paired_runs_are_part_of_larger_ones():
-    small, large = task(), task()
-    for _ in range(3):
-        few, many = small.draw_batch(np.array([1, 1, 1, 1])), large.draw_batch(np.array(SIZES))
-        first = [int(torch.nonzero(many.owner == device)[0]) for device in range(4)]
-        assert torch.equal(few.x, many.x[first])
+    for number in (1, 2, 3):
+        few, _, _ = drawn(task(), [1, 1, 1, 1], number)
+        many, _, owner = drawn(task(), SIZES, number)
+        first = [int(torch.nonzero(owner == device)[0]) for device in range(4)]
+        assert torch.equal(few, many[first])
 
 
 def test_every_sample_of_a_device_is_equally_likely():
     job = task()
     counts = np.zeros(100)
-    index = {tuple(row): i for i, row in enumerate(job.data.train_x.reshape(100, -1))}
-    for _ in range(3000):
-        batch = job.draw_batch(np.array([2, 1, 0, 0]))
-        for row in batch.x.reshape(3, -1):
-            counts[index[tuple(row.tolist())]] += 1
+    for number in range(1, 3001):
+        rows, _ = draw_batch(job.cohort(), Order(number, np.array([2, 1, 0, 0]), {}))
+        counts[rows] += 1
     for part, each in ((job.parts[0], 600), (job.parts[1], 600)):
         assert np.abs(counts[part] - each).max() < 5 * math.sqrt(each)
-
-
-def test_the_link_takes_the_time_of_the_solution():
-    devices = Scenario.load("feel-cpu").draw(seed=3)
-    rng = np.random.default_rng(0)
-    plan = BatchsizeAllocator("optimal", [100] * 12)(devices, rng)
-    sent = TdmaLink().transmit(plan.payload, plan, rng)
-    assert sent.seconds == pytest.approx(float(plan.solution.round_latency_s), rel=1e-12)
-    assert sent.arrived.all()

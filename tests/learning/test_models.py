@@ -58,6 +58,15 @@ def test_a_module_keeps_its_weights_and_mode():
     assert torch.equal(made[1].weight, weights)
 
 
+@pytest.mark.parametrize("name", ["softmax", "mlp", "cnn"])
+def test_models_may_have_any_number_type(name):
+    for kind in (torch.float64, torch.bfloat16):
+        model = build(
+            lambda shape, classes, kind=kind: MODELS[name](shape, classes).to(kind), (1, 8, 8), 10, rng()
+        )
+        assert {value.dtype for value in model.parameters()} == {kind}
+
+
 @pytest.mark.parametrize(
     ("model", "error", "message"),
     [

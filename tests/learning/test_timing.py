@@ -82,6 +82,11 @@ def test_models_of_learning_can_be_timed(model):
     assert problem.solve().status.ok
 
 
+def test_a_model_in_double_precision_can_be_timed():
+    times = learning.time_training(nn.Linear(4, 3).double(), (4,), 3, **QUICK)
+    assert times.update_time_s > 0
+
+
 def test_a_module_stays_as_it_is():
     model = nn.Linear(4, 3).eval()
     before = model.weight.detach().clone()
