@@ -29,10 +29,11 @@ if TYPE_CHECKING:
     from radioopt.base.problem import Problem, families, problem_class, solve
     from radioopt.base.solution import Solution, load
     from radioopt.base.status import Status
-    from radioopt.scenario import Devices, Scenario
+    from radioopt.scenario import ChannelTrace, Devices, Scenario
 
 _HOME = {
     "Certificate": "base.certify",
+    "ChannelTrace": "scenario",
     "Devices": "scenario",
     "MissingExtraError": "base.errors",
     "OptionError": "base.errors",
@@ -55,6 +56,7 @@ _SUBPACKAGES = ("channel", "dtkd", "feel", "fimi", "mix2fld", "numerics", "units
 
 __all__ = [
     "Certificate",
+    "ChannelTrace",
     "Devices",
     "MissingExtraError",
     "OptionError",

@@ -79,7 +79,7 @@ def configured(
     if devices is not None:
         keys = (f"{table}.{name}" for table, name, *_ in _laws(config))
         lists = [key for key in keys if isinstance(_value(config, key), (list, np.ndarray))]
-        config = changed(config, dict.fromkeys(lists))  # they belong to other devices
+        config = changed(config, dict.fromkeys([*lists, "devices.names"]))  # they belong to other devices
         columns = _columns(_sheet(devices), changed(config, changes))
         replaced = {key for column in columns for key in _REPLACED.get(column, ())}
         columns = dict.fromkeys(replaced - set(columns)) | columns
@@ -107,7 +107,20 @@ def _columns(sheet: Sheet, config: Mapping[str, Any]) -> dict[str, Any]:
         mistakes.append(f"{sheet.name}: no devices, only a header")
     values, more = read_cells(sheet, columns)
     refuse(mistakes + more)
-    return {"devices.count": len(sheet.rows), **values}
+    found = {"devices.count": len(sheet.rows), **values}
+    if (names := _names(sheet)) is not None:
+        found["devices.names"] = names
+    return found
+
+
+def _names(sheet: Sheet) -> list[str] | None:
+    """Return the names in a column of labels, if they tell the devices apart; others are for people alone."""
+    for label in LABELS:
+        if label in sheet.header:
+            column = list(sheet.header).index(label)
+            names = [str(row[column]).strip() for row in sheet.rows]
+            return names if len(set(names)) == len(names) and "" not in names else None
+    return None
 
 
 def columns_of(config: Mapping[str, Any]) -> dict[str, Column]:
@@ -183,7 +196,7 @@ def _unknown(name: str, accepted: Mapping[str, Column], config: Mapping[str, Any
     hint = suggestion(name, short)
     if "did you mean" in hint:
         return f"unknown{hint}"
-    return f"unknown{hint}; a column named {' or '.join(LABELS)} is for people and not read"
+    return f"unknown{hint}; a column named {' or '.join(LABELS)} has names and no numbers"
 
 
 def _value(config: Mapping[str, Any], key: str) -> Any:

@@ -312,6 +312,8 @@ class DeviceTable(Table):
     ----------
     count : int
         Number of devices >= 1.
+    names : list of str, optional
+        A name for each, none twice, by which a trace finds them.
     transmit_power_dbm, transmit_power_w : Law
         Power of a device in [-60, 80] [dBm] or [1e-9, 1e5] [W], one of the two; a random law in dBm is over decibels.
     distance_m, channel_gain : Law, optional
@@ -326,6 +328,7 @@ class DeviceTable(Table):
     """
 
     count: Annotated[int, Number(at_least(1), whole=True)]
+    names: list[str] | None = None
     transmit_power_dbm: Annotated[Law | None, Of(quantity("dBm", _sent, DEVICE, "power of the device"))] = (
         None
     )
@@ -337,6 +340,17 @@ class DeviceTable(Table):
     cpu_frequency_hz: Annotated[Law | None, Of(_of["cpu_frequency_hz"], _clock)] = None
     energy_coefficient: Annotated[Law | None, Of(_of["energy_coefficient"])] = None
     local_samples: Annotated[Law | None, Of(_of["local_samples"])] = None
+
+    @model_validator(mode="after")
+    def _names(self) -> Self:
+        names = self.names
+        if names is not None and len(names) != self.count:
+            raise At(
+                "names", f"expected {self.count} names, one per device (devices.count), got {len(names)}"
+            )
+        if names is not None and (len(set(names)) < len(names) or "" in names):
+            raise At("names", f"expected names, none twice, got {shorten(names)}")
+        return self
 
     @classmethod
     def known_keys(cls) -> list[str]:

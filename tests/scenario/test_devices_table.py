@@ -107,9 +107,35 @@ def test_dialects_that_mean_the_same(tmp_path, table):
     assert load(tmp_path, table) == expected
 
 
-def test_labels_are_for_people(tmp_path):
-    labelled = "name," + TABLE.replace("\n100", "\nphone,100").replace("\n250", '\n"a car, blue",250')
+def test_labels_that_tell_devices_apart_are_their_names(tmp_path):
+    labelled = "name," + TABLE.replace("\n100", "\n phone,100").replace("\n250", '\n"a car, blue",250')
+    named = load(tmp_path, labelled)
+    assert named.devices.names == ["phone", "a car, blue"]
+    assert named.replace({"devices.names": None}) == load(tmp_path)
+    assert named.draw(1).uplink_rate_bps.tolist() == load(tmp_path).draw(1).uplink_rate_bps.tolist()
+    assert named.replace(devices=FRAME).devices.names is None
+    assert Scenario.from_dict(named.to_dict()) == named
+
+
+@pytest.mark.parametrize("label", ["a car", ""])
+def test_other_labels_are_for_people(tmp_path, label):
+    labelled = "device," + TABLE.replace("\n100", f"\n{label},100").replace("\n250", f"\n{label},250")
     assert load(tmp_path, labelled) == load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["a"], r"devices.names: expected 2 names, one per device \(devices.count\), got 1"),
+        (["a", "a"], r"devices.names: expected names, none twice, got \['a', 'a'\]"),
+        (["a", ""], r"devices.names: expected names, none twice, got \['a', ''\]"),
+        (["a", 1], r"devices.names: expected text, got 1"),
+    ],
+)
+def test_names_that_are_none(tmp_path, names, message):
+    scenario = load(tmp_path)
+    with pytest.raises(ProblemError, match=message):
+        scenario.replace({"devices.names": names})
 
 
 UNIT_CASES = {
@@ -263,7 +289,7 @@ TABLE_MISTAKES = [
     ),
     (
         TABLE.replace("distance_m", "colour"),
-        "column colour: unknown; known: transmit_power_w, *; a column named device or name is for people and not read",
+        "column colour: unknown; known: transmit_power_w, *; a column named device or name has names and no numbers",
     ),
     (
         TABLE.replace("distance_m", "payload_bits"),
