@@ -149,8 +149,9 @@ def timed(frame: DataFrame, times: Array | None) -> DataFrame:
     if times is None:
         return frame
     if isinstance(frame.index, pd.MultiIndex):
-        named = frame.index.set_levels(pd.Index(times), level=0)
-        return frame.set_axis(named.set_names("time_s", level=0))
+        instance, *inner = (frame.index.get_level_values(i) for i in range(frame.index.nlevels))
+        levels = [pd.Index(times[instance], name="time_s"), *inner]
+        return frame.set_axis(pd.MultiIndex.from_arrays(levels))
     return frame.set_axis(pd.Index(times, name="time_s"))
 
 

@@ -28,7 +28,7 @@ _gain_db = Domain("between -300 and 0 dB (a loss of 90 dB is a gain of -90 dB)",
 class Unit:
     """How a column's number becomes SI: a factor, or a function and the numbers that it is for."""
 
-    to_si: float | Callable[[float], Any]
+    to_si: float | Callable[[Any], Any]
     domain: Domain | None = None
 
 
@@ -108,14 +108,14 @@ def number(cell: Any) -> float:
     return float(cell)
 
 
-def read_csv(path: Path, what: str, line: str) -> Sheet:
+def read_csv(path: Path, what: str, row: str) -> Sheet:
     """Read the cells of a CSV file as text, with the lines they are on.
 
     Parameters
     ----------
     path : pathlib.Path
         The file.
-    what, line : str
+    what, row : str
         What it is, and what a line of it is, for messages.
 
     Returns
@@ -139,11 +139,11 @@ def read_csv(path: Path, what: str, line: str) -> Sheet:
         raise ProblemError(f'{path}, line {line}: not UTF-8 text; save it as "CSV UTF-8"') from None
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
-        lines = [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
+        lines = [(reader.line_num, cells) for cells in reader if any(cell.strip() for cell in cells)]
     except csv.Error as error:
         raise ProblemError(f"{path}, line {reader.line_num}: not CSV: {error}") from None
     if not lines:
-        raise ProblemError(f"{path}: the file is empty; expected a header and a line per {line}")
+        raise ProblemError(f"{path}: the file is empty; expected a header and a line per {row}")
     header = [name.strip() for name in lines[0][1]]
     for mark, what in ((";", "semicolons"), ("\t", "tabs")):
         if len(header) == 1 and mark in header[0]:
@@ -153,7 +153,7 @@ def read_csv(path: Path, what: str, line: str) -> Sheet:
                 "give the DataFrame"
             )
     places = [f"line {number}" for number, _ in lines[1:]]
-    return Sheet(str(path), header, places, [row for _, row in lines[1:]])
+    return Sheet(str(path), header, places, [cells for _, cells in lines[1:]])
 
 
 def read_frame(frame: Any, expected: str) -> Sheet:

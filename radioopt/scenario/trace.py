@@ -285,7 +285,9 @@ class ChannelTrace:
         shape = (-1, len(names))
         instants = times[order].reshape(shape)[:, 0].copy()
         grids = {key: value[order].reshape(shape) for key, value in values.items()}
-        digest = _digest(names, {key: value[order] for key, value in given.items()})
+        told = {key: value[order].reshape(shape) for key, value in given.items()}
+        time = next(key for key in told if _COLUMNS[key].key == "time_s")
+        digest = _digest(names, told | {time: told[time][:, 0]})
         return cls(name, instants, names, grids, digest, interpolate, beyond)
 
     def at(self, time_s: ArrayLike) -> dict[str, Array]:
