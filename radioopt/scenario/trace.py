@@ -515,7 +515,7 @@ def _numbers(sheet: Sheet, columns: Mapping[int, Column]) -> tuple[dict[str, Arr
         if any(len(row) != len(sheet.header) for row in sheet.rows):
             raise ValueError
         cells = {i: [row[i] for row in sheet.rows] for i in columns}
-        if any(isinstance(cell, (bool, np.bool_)) for own in cells.values() for cell in own):
+        if {bool, np.bool_} & {kind for own in cells.values() for kind in set(map(type, own))}:
             raise ValueError
         given = {i: np.array([float(cell) for cell in own]) for i, own in cells.items()}
         read = {column.key: column.read_all(given[i]) for i, column in columns.items()}
@@ -530,30 +530,30 @@ def _numbers(sheet: Sheet, columns: Mapping[int, Column]) -> tuple[dict[str, Arr
 
 def _labels(sheet: Sheet, column: int) -> tuple[tuple[str, ...], Array]:
     """Read whose each row is: all names, numbers in their order, and the place of each row's among them."""
-    mistakes: list[str] = []
-    labels: list[str] = []
-    for place, row in zip(sheet.places, sheet.rows, strict=True):
-        cell = row[column]
-        if isinstance(cell, str):
-            label = cell.strip()
-        elif isinstance(cell, numbers.Real) and not isinstance(cell, bool) and float(cell).is_integer():
-            label = str(int(float(cell)))
-        else:
-            label = ""
-        if not label:
-            got = (
-                "the cell is empty"
-                if cell == ""
-                else f"expected a number from 0 or a name, got {shorten(cell)}"
-            )
-            mistakes.append(f"{sheet.name}, {place}, column device: {got}")
-        labels.append(str(int(label)) if label.isdecimal() else label)
+    cells = [row[column] for row in sheet.rows]
+    texts = {cell: _label(cell) for cell in {cell for cell in cells if isinstance(cell, str)}}
+    labels = [texts[cell] if isinstance(cell, str) else _label(cell) for cell in cells]
+    mistakes = [
+        f"{sheet.name}, {place}, column device: "
+        + ("the cell is empty" if cell == "" else f"expected a number from 0 or a name, got {shorten(cell)}")
+        for place, cell, label in zip(sheet.places, cells, labels, strict=True)
+        if not label
+    ]
     refuse(mistakes)
     names = list(dict.fromkeys(labels))
     if all(name.isdecimal() for name in names):
         names.sort(key=int)
     code = {name: i for i, name in enumerate(names)}
     return tuple(names), np.array([code[label] for label in labels])
+
+
+def _label(cell: Any) -> str:
+    """Read the number or the name of a device; nothing if it is neither."""
+    if isinstance(cell, str):
+        text = cell.strip()
+        return str(int(text)) if text.isdecimal() else text
+    whole = isinstance(cell, numbers.Real) and not isinstance(cell, bool) and float(cell).is_integer()
+    return str(int(float(cell))) if whole else ""
 
 
 def _refuse_gaps(sheet: Sheet, times: Array, names: Sequence[str], codes: Array) -> None:

@@ -188,6 +188,12 @@ def test_labels_of_a_frame_that_are_refused(label):
         ChannelTrace.from_frame(frame)
 
 
+def test_a_flag_is_no_number_even_beside_one():
+    frame = pd.DataFrame({"time_s": [0.0, 1.0], "device": [1, True], "channel_gain": 1e-9}).astype(object)
+    with refused("DataFrame, row 1, column device: expected a number from 0 or a name, got True"):
+        ChannelTrace.from_frame(frame)
+
+
 def test_numbers_of_a_frame_that_are_refused():
     frame = pd.DataFrame({"time_s": [0.0], "device": [0], "channel_gain": [True]}, dtype=object)
     with refused("DataFrame, row 0, column channel_gain: expected a number, got True"):
