@@ -101,6 +101,11 @@ class Task:
         return np.array([part.size for part in self.parts])
 
     @cached_property
+    def trained(self) -> frozenset[str]:
+        """Names of the weights that are trained; the others are buffers."""
+        return frozenset(self.initial_parameters())
+
+    @cached_property
     def num_parameters(self) -> int:
         """Number of parameters that are trained."""
         return sum(value.numel() for value in self.initial_parameters().values())
