@@ -23,6 +23,7 @@ from learning.schemes.base import Scheme
 from learning.streams import Streams
 from learning.task import State, Task
 from radioopt.base.errors import OptionError
+from radioopt.numerics.dispatch import compiled
 from radioopt.scenario import ChannelTrace, Devices, Scenario
 
 #: called after every round with its number, its entry and the ledger; a text that it returns ends the run
@@ -129,7 +130,7 @@ def _rounds(
         plans.streams,
     )
     bar = progress_bar(title, limits.total, enabled=progress)
-    with torch_threads(1), fresh_torch(), bar as report:
+    with compiled(), torch_threads(1), fresh_torch(), bar as report:
         drawn = plans.scenario.draw(streams.at("channel"))
         devices = plans.after(drawn, 0.0) or drawn
 

@@ -15,9 +15,11 @@ import radioopt.base.forks as _forks  # noqa: F401  # to know of a fork before a
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from radioopt import channel, dtkd, feel, fimi, mix2fld, numerics, units
+    from radioopt import channel, d2d, dtkd, feel, fimi, mix2fld, numerics, units
     from radioopt.base.certify import Certificate, certify
     from radioopt.base.errors import (
+        CompileWarning,
+        InputWarning,
         MissingExtraError,
         OptionError,
         ProblemError,
@@ -34,7 +36,9 @@ if TYPE_CHECKING:
 _HOME = {
     "Certificate": "base.certify",
     "ChannelTrace": "scenario",
+    "CompileWarning": "base.errors",
     "Devices": "scenario",
+    "InputWarning": "base.errors",
     "MissingExtraError": "base.errors",
     "OptionError": "base.errors",
     "Problem": "base.problem",
@@ -52,12 +56,14 @@ _HOME = {
     "problem_class": "base.problem",
     "solve": "base.problem",
 }
-_SUBPACKAGES = ("channel", "dtkd", "feel", "fimi", "mix2fld", "numerics", "units")
+_SUBPACKAGES = ("channel", "d2d", "dtkd", "feel", "fimi", "mix2fld", "numerics", "units")
 
 __all__ = [
     "Certificate",
     "ChannelTrace",
+    "CompileWarning",
     "Devices",
+    "InputWarning",
     "MissingExtraError",
     "OptionError",
     "Problem",
@@ -71,6 +77,7 @@ __all__ = [
     "Status",
     "certify",
     "channel",
+    "d2d",
     "dtkd",
     "families",
     "feel",

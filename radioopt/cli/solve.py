@@ -86,7 +86,9 @@ def run(args: argparse.Namespace) -> int:
     solution = problem.solve(args.method, options, throw=False, **extra)
     answered = solution.is_batch or math.isfinite(float(solution.objective))
     if args.plot and answered:
-        solution.plot().savefig(args.plot, dpi=150)
+        picture = Path(args.plot).expanduser()
+        picture.parent.mkdir(parents=True, exist_ok=True)
+        solution.plot().savefig(picture, dpi=150)
     if args.save:
         solution.save(args.save)
     if answered:
@@ -202,7 +204,8 @@ def show_batch(solution: Solution, args: argparse.Namespace, times: Array | None
         return
     if draws.objective.notna().any():
         answered = draws[draws.objective.notna()]
-        spread = answered.drop(columns="status_code").describe(percentiles=[0.05, 0.5, 0.95]).T
+        with np.errstate(invalid="ignore"):  # where there is no bound, gaps are infinite
+            spread = answered.drop(columns="status_code").describe(percentiles=[0.05, 0.5, 0.95]).T
         some = "" if len(answered) == len(draws) else f"the {len(answered)} with an answer, of "
         spread.index.name = f"over {some}{len(draws)} {what}s"
         title = f"{solution.problem.family}: {len(draws)} {what}s by {solution.method!r}: {counts(draws.status_code)}"

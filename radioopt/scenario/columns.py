@@ -107,20 +107,13 @@ def _columns(sheet: Sheet, config: Mapping[str, Any]) -> dict[str, Any]:
         mistakes.append(f"{sheet.name}: no devices, only a header")
     values, more = read_cells(sheet, columns)
     refuse(mistakes + more)
-    found = {"devices.count": len(sheet.rows), **values}
-    if (names := _names(sheet)) is not None:
-        found["devices.names"] = names
+    found: dict[str, Any] = {"devices.count": len(sheet.rows), **values}
+    label = next((i for i, name in enumerate(sheet.header) if name in LABELS), None)
+    if label is not None:
+        found["devices.names"] = [str(row[label]).strip() for row in sheet.rows]
+    elif sheet.labels is not None:
+        found["devices.names"] = list(sheet.labels)
     return found
-
-
-def _names(sheet: Sheet) -> list[str] | None:
-    """Return the names in a column of labels, if they tell the devices apart; others are for people alone."""
-    for label in LABELS:
-        if label in sheet.header:
-            column = list(sheet.header).index(label)
-            names = [str(row[column]).strip() for row in sheet.rows]
-            return names if len(set(names)) == len(names) and "" not in names else None
-    return None
 
 
 def columns_of(config: Mapping[str, Any]) -> dict[str, Column]:
@@ -196,7 +189,7 @@ def _unknown(name: str, accepted: Mapping[str, Column], config: Mapping[str, Any
     hint = suggestion(name, short)
     if "did you mean" in hint:
         return f"unknown{hint}"
-    return f"unknown{hint}; a column named {' or '.join(LABELS)} has names and no numbers"
+    return f"unknown{hint}; a column named {' or '.join(LABELS)} has names for people"
 
 
 def _value(config: Mapping[str, Any], key: str) -> Any:

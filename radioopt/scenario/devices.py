@@ -20,6 +20,7 @@ from radioopt.base.quantity import (
     check,
     finite,
     fraction,
+    look_at,
     nonnegative,
     positive,
     quantity,
@@ -183,6 +184,8 @@ class Devices(Record):
             _layout=Layout.of(quantities),
         )
         devices._read(cls.__name__, given)
+        if scenario.devices.names is not None:
+            devices._label({"device": scenario.devices.names})
         return devices
 
     def __setattr__(self, name: str, value: object) -> None:
@@ -510,4 +513,9 @@ class Devices(Record):
             problem: Problem[Any] = hook(family).build(self, settings, {**self._drawn[family], **values})
         except MissingQuantityError as error:
             raise MissingQuantityError(f"{error}, which [{family}] needs") from None
+        if isinstance(problem, Record):
+            for name in values.keys() & problem.quantities.keys():
+                look_at(f'Devices.problem("{family}")', problem.quantities[name], values[name], strict=False)
+            problem.__dict__["_strict"] = False
+            problem._label(self.labels)
         return problem

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from radioopt.base.errors import ProblemError
+from radioopt.base.plausible import Plausible
 from radioopt.base.quantity import Array, Domain, Quantity, shorten
-from radioopt.scenario.laws import Plausible
 from radioopt.units import KBIT, MBIT, db_to_linear, dbm_to_w
 
 MOST_MISTAKES = 10
@@ -62,7 +62,7 @@ class Column:
             si = value * to_si if domain.low <= value * to_si <= domain.high else None
         if si is None:
             raise ValueError(f"expected {domain.expected(value)}, got {shorten(cell)}")
-        if self.plausible is not None:
+        if self.plausible is not None and self.unit.domain is None:
             same = to_si == 1.0
             converted = "" if same else f" ({si:g} {self.quantity.unit})"
             hint = "" if same else "is the unit in the name of the column right?"
@@ -75,7 +75,10 @@ class Column:
         if callable(to_si):
             return np.asarray(to_si(values)) if domain.contains(values).all() else None
         si = values * to_si
-        return si if domain.contains(si).all() else None
+        likely = self.plausible is None or bool(
+            ((self.plausible.low <= si) & (si <= self.plausible.high)).all()
+        )
+        return si if likely and domain.contains(si).all() else None
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,7 @@ class Sheet:
     header: Sequence[Any]
     places: Sequence[str]
     rows: Sequence[Sequence[Any]]
+    labels: Sequence[str] | None = None
 
 
 def number(cell: Any) -> float:
@@ -182,7 +186,9 @@ def read_frame(frame: Any, expected: str) -> Sheet:
         raise ProblemError(f"{expected}, got {shorten(frame)}")
     header = [name.strip() if isinstance(name, str) else name for name in frame.columns]
     places = [f"row {label!r}" for label in frame.index]
-    return Sheet("DataFrame", header, places, list(frame.itertuples(index=False, name=None)))
+    counted = isinstance(frame.index, pd.RangeIndex) or pd.api.types.is_numeric_dtype(frame.index)
+    labels = None if counted else [str(label) for label in frame.index]
+    return Sheet("DataFrame", header, places, list(frame.itertuples(index=False, name=None)), labels)
 
 
 def names_of(key: str) -> dict[str, Unit]:

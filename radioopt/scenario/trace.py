@@ -7,6 +7,7 @@ import json
 import math
 import numbers
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,14 +21,17 @@ from radioopt.base.quantity import (
     DEVICE,
     PER_INSTANCE,
     Array,
+    Quantity,
     check,
     check_choice,
     finite,
+    look_at,
     positive,
     quantity,
     shorten,
 )
 from radioopt.base.quantity import refuse as refuse_first
+from radioopt.base.record import Record
 from radioopt.scenario.sheets import (
     MOST_MISTAKES,
     Column,
@@ -45,17 +49,21 @@ if TYPE_CHECKING:
 
     from radioopt.scenario.devices import Devices
 
-#: what a trace may have of every device
-QUANTITIES = {
-    "uplink_rate_bps": quantity("bit/s", positive, DEVICE, "uplink rate, whole bandwidth"),
-    "downlink_rate_bps": quantity("bit/s", positive, DEVICE, "downlink rate, whole bandwidth"),
-    "channel_gain": quantity("1", positive, DEVICE, "mean power gain of the path"),
-}
+
+class _Link(Record):
+    """What a trace may have of every device."""
+
+    uplink_rate_bps: Quantity = quantity("bit/s", positive, DEVICE, "uplink rate, whole bandwidth")
+    downlink_rate_bps: Quantity = quantity("bit/s", positive, DEVICE, "downlink rate, whole bandwidth")
+    channel_gain: Quantity = quantity("1", positive, DEVICE, "mean power gain of the path")
+
+
+QUANTITIES = _Link.quantities
 INTERPOLATE = ("hold", "linear")
 BEYOND = ("refuse", "hold", "repeat")
 _TIME = quantity("s", finite, PER_INSTANCE, "time")
 _COLUMNS = {
-    name: Column(key, declared, unit)
+    name: Column(key, declared, unit, declared.plausible)
     for key, declared in {"time_s": _TIME, **QUANTITIES}.items()
     for name, unit in names_of(key).items()
 }
@@ -259,6 +267,7 @@ class ChannelTrace:
                     "coefficients"
                 )
             values[name] = array = np.array(check(owner, name, value, positive))
+            look_at(owner, QUANTITIES[name], array, strict=False)
             count = array.shape[-1] if count is None and array.ndim == 2 else count
             if array.shape != (instants.size, count) or not count:
                 raise ProblemError(
@@ -397,6 +406,12 @@ class ChannelTrace:
         expected = tuple(map(str, range(count)))
         if names is not None and (not numbered or set(names) & set(self.devices)):
             expected = tuple(names)
+            if len(set(names)) < len(names):
+                twice = [name for name, times in Counter(names).items() if times > 1]
+                raise ProblemError(
+                    f"{self.name}: several devices of the scenario are named {_some(twice)}: give each a name of its "
+                    "own (devices.names), or number them from 0 in the trace"
+                )
         elif not numbered:
             raise ProblemError(
                 f"{self.name}: names devices ({_some(self.devices)}), and those of the scenario have no names: give "

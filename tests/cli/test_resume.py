@@ -38,9 +38,9 @@ def broken_off(monkeypatch):
 
         keep = Checkpoint.keep
 
-        def keep_and_stop(self, devices, state, ledger):
-            keep(self, devices, state, ledger)
-            if len(ledger) == after:
+        def keep_and_stop(self, place, *, done=False):
+            keep(self, place, done=done)
+            if len(place[-1]) == after:
                 raise KeyboardInterrupt
 
         with monkeypatch.context() as patch:
@@ -54,7 +54,8 @@ def files(folder):
     return sorted(path.name for path in Path(folder).iterdir())
 
 
-FINISHED = ["manifest.json", "metrics.csv", "plot.png"]
+COMPARED = ["manifest.json", "metrics.csv", "plot.png"]
+FINISHED = ["checkpoint.npz", "command.json", *COMPARED]
 
 
 @pytest.mark.slow
@@ -114,7 +115,7 @@ def test_an_interrupted_comparison_goes_on(capsys, broken_off):
     document = json.loads(capsys.readouterr().out)
     assert main([*arguments, "--name", "b", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == document
-    assert files("runs/a") == files("runs/b") == ["curves.csv", *FINISHED]
+    assert files("runs/a") == files("runs/b") == ["curves.csv", *COMPARED]
 
 
 def test_what_is_unfinished_is_not_trained_with_other_settings(capsys, broken_off):
@@ -127,7 +128,7 @@ def test_what_is_unfinished_is_not_trained_with_other_settings(capsys, broken_of
     told = refused(capsys, *QUICK, "--set", "max_batchsize=32", "--rounds", "6", "--name", "a")
     assert "scenario.feel.max_batchsize" in told
     told = refused(capsys, "train", "--resume", "runs/a", "--rounds", "7", "--model", "cnn")
-    assert "--resume goes on with the settings of runs/a: leave out --model, --rounds" in told
+    assert "--resume goes on with the settings of runs/a: leave out --model" in told
     assert Path("runs/a/checkpoint.npz").read_bytes() == before
 
 
@@ -137,7 +138,9 @@ def test_what_cannot_be_resumed(capsys, broken_off):
     assert "empty is no run: there is neither" in refused(capsys, "train", "--resume", "empty")
     assert main([*QUICK, "--rounds", "1", "--name", "done"]) == 0
     capsys.readouterr()
-    assert "runs/done is finished" in refused(capsys, "train", "--resume", "runs/done")
+    told = refused(capsys, "train", "--resume", "runs/done")
+    assert "runs/done is finished" in told
+    assert "to go on, ask for more rounds, seconds or joules, or another target" in told
     broken_off(1, *QUICK, "--rounds", "6", "--name", "a", "--every", "1")
     capsys.readouterr()
     checkpoint, settings = Path("runs/a/checkpoint.npz"), Path("runs/a/unfinished.json")
@@ -219,3 +222,64 @@ def test_help_names_every_scheme(capsys):
     with pytest.raises(SystemExit):
         main(["train", "--help"])
     assert ", ".join(learning.SCHEMES) in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_finished_run_goes_on_with_more_rounds(capsys):
+    assert main([*QUICK, "--rounds", "3", "--name", "a"]) == 0
+    capsys.readouterr()
+    assert main(["train", "--resume", "runs/a", "--rounds", "6", "--csv"]) == 0
+    longer = capsys.readouterr().out
+    assert main([*QUICK, "--rounds", "6", "--name", "b", "--csv"]) == 0
+    assert capsys.readouterr().out == longer
+    assert Path("runs/a/metrics.csv").read_bytes() == Path("runs/b/metrics.csv").read_bytes()
+    assert json.loads(Path("runs/a/manifest.json").read_text())["result"]["rounds"] == 6
+    told = refused(capsys, "train", "--resume", "runs/a", "--rounds", "4")
+    assert "holds 6 rounds, and 4 are asked for" in told
+
+
+def test_options_of_scheme_radio_and_judge_are_listed(capsys):
+    assert main(["train", "--options", "--scheme", "fedavg", "--radio", "fading"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.partition(":")[0] for line in lines] == ["scheme fedavg", "radio fading", "judge global"]
+    assert "optimiser=sgd" in lines[0]
+    assert "max_slots=None" in lines[1]
+
+
+def test_everything_that_train_takes_can_be_said_on_the_command_line(capsys):
+    arguments = [
+        *QUICK,
+        "--rounds",
+        "2",
+        "--public",
+        "40",
+        "--before",
+        "share-public:share=0.5",
+        "--scheme",
+        "fedavg",
+    ]
+    arguments += [
+        "--option",
+        "optimiser=sgd:momentum=0.5",
+        "--option",
+        "deadline_s=500",
+        "--option",
+        "measures=top5",
+    ]
+    arguments += [
+        "--bits-per-parameter",
+        "dtype",
+        "--devices-at-once",
+        "2",
+        "--target",
+        "test_top5=0.99",
+        "--json",
+    ]
+    assert main([*arguments, "--name", "a"]) == 0
+    config = json.loads(capsys.readouterr().out)["config"]
+    assert config["before"] == [{"name": "share-public", "share": 0.5, "bits_per_number": 8.0}]
+    assert config["scheme"]["optimiser"] == "sgd:momentum=0.5"
+    assert config["radio"]["deadline_s"] == 500
+    assert config["judge"]["measures"] == "top5"
+    assert config["bits_per_parameter"] == 32
+    assert config["targets"] == {"test_top5": 0.99}
+    assert (Path("runs/a") / "prepared-1.csv").exists()

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from radioopt import ChannelTrace, ProblemError, Scenario
+from radioopt import ChannelTrace, InputWarning, ProblemError, Scenario
 from radioopt.scenario.sheets import UNITS
 from radioopt.scenario.trace import read_trace
 
@@ -168,6 +168,10 @@ def test_headers_that_are_refused(tmp_path, header, message):
         ),
         ("2,1,0,-95", ", column uplink_rate_mbps: expected > 0, got '0'"),
         ("2,1,nan,-95", ", column uplink_rate_mbps: expected a finite number > 0, got 'nan'"),
+        (
+            "2,1,20000000,-95",
+            ", column uplink_rate_mbps: expected 100 to 1e13 bit/s, got '20000000' (2e+13 bit/s); is the unit*",
+        ),
         ("2,1,,-95", ", column uplink_rate_mbps: the cell is empty"),
         ("2,1,10,95", ", column channel_gain_db: expected between -300 and 0 dB*"),
         ("inf,1,10,-95", ", column time_s: expected a finite number, got 'inf'"),
@@ -286,6 +290,11 @@ def test_arrays_that_are_refused(times, options, message):
         ChannelTrace.from_arrays(times, uplink_rate_bps=UPLINK, **options)
 
 
+def test_arrays_in_another_unit_are_warned_of():
+    with pytest.warns(InputWarning, match=r"uplink_rate_bps: .*100 to 1e13 bit/s, got 20\.0"):
+        ChannelTrace.from_arrays([0.0, 2.0, 3.0], uplink_rate_bps=UPLINK / 1e6)
+
+
 def test_options_that_are_refused():
     with refused(
         "ChannelTrace.from_arrays: expected at least one of uplink_rate_bps, downlink_rate_bps, channel_gain"
@@ -319,7 +328,7 @@ def plain(times, values, time, interpolate, beyond):
 
 
 steps = st.lists(st.floats(1e-3, 1e3), max_size=6)
-rates = st.floats(1.0, 1e9)
+rates = st.floats(1e3, 1e9)
 
 
 @given(
@@ -494,6 +503,12 @@ def test_devices_are_found_by_name_or_number():
             ["1", "2"],
             ["0", "1"],
             "arrays: no device 2\narrays: device 0 is unknown; the scenario has 1, 2",
+        ),
+        (
+            ["phone", "phone"],
+            ["phone", "car"],
+            "arrays: several devices of the scenario are named phone: give each a name of its own (devices.names), or "
+            "number them from 0 in the trace",
         ),
         (
             None,
