@@ -6,7 +6,7 @@ import pandas as pd
 import learning
 from radioopt import ChannelTrace, Scenario
 
-# A trace as a drive test would leave it, made up here: a line for each device every ten seconds, of six that pass the base
+# A trace as a drive test would leave it, made up: a line for each device every ten seconds, of six that pass the base
 # station one after the other. A CSV file with these columns does as well: ChannelTrace.from_csv("trace.csv").
 time_s, device = (
     grid.ravel() for grid in np.meshgrid(np.arange(0.0, 1201.0, 10.0), np.arange(6), indexing="ij")
