@@ -31,10 +31,11 @@ if TYPE_CHECKING:
     from radioopt.base.problem import Problem, families, problem_class, solve
     from radioopt.base.solution import Solution, load
     from radioopt.base.status import Status
-    from radioopt.scenario import Devices, Scenario
+    from radioopt.scenario import ChannelTrace, Devices, Scenario
 
 _HOME = {
     "Certificate": "base.certify",
+    "ChannelTrace": "scenario",
     "CompileWarning": "base.errors",
     "Devices": "scenario",
     "InputWarning": "base.errors",
@@ -59,6 +60,7 @@ _SUBPACKAGES = ("channel", "d2d", "dtkd", "feel", "fimi", "mix2fld", "numerics",
 
 __all__ = [
     "Certificate",
+    "ChannelTrace",
     "CompileWarning",
     "Devices",
     "InputWarning",

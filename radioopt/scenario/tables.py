@@ -316,7 +316,7 @@ class DeviceTable(Table):
         CPU frequency in [1e6, 1e12] [Hz], effective switched capacitance >= 0 [J/Hz^2], samples held >= 1, for the
         problems that need them.
     names : list of str, optional
-        Names of the devices, for tables and pictures; a column ``device`` or ``name`` of a table gives them.
+        Names of the devices, for tables, pictures and traces; a column ``device`` or ``name`` of a table gives them.
     """
 
     count: Annotated[int, Number(at_least(1), whole=True)]

@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 
 from radioopt import ProblemError, Scenario, Status
-from radioopt.scenario.columns import UNITS, columns_of
+from radioopt.scenario.columns import columns_of
+from radioopt.scenario.sheets import UNITS
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 FLEET = """
