@@ -199,12 +199,7 @@ class Setup:
     def _before(self) -> tuple[Preparation, ...]:
         if not isinstance(self.before, Sequence) or isinstance(self.before, str):
             raise OptionError(f"before: expected a list of preparations, got {shorten(self.before)}")
-        for step in self.before:
-            if not isinstance(step, Preparation):
-                raise OptionError(
-                    f"before: expected preparations, as learning.SharePublic(), got {shorten(step)}"
-                )
-        return tuple(self.before)
+        return tuple(_preparation(step) for step in self.before)
 
     def _public(self, labels: Any, streams: Streams) -> Any:
         """Choose the samples that are set aside for the server."""
