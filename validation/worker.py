@@ -221,7 +221,7 @@ def serve(family: str, name: str, requests: IO[bytes], replies: IO[bytes]) -> No
         except EOFError:
             return
         try:
-            answer = peer.solve(cls(**fields), time_limit_s)
+            answer = peer.solve(cls(**fields, **{"strict": None}), time_limit_s)
         except Exception as error:
             _write(replies, (number, "error", RadioOptError(f"{type(error).__name__}: {error}")))
         else:

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 _forked = False
@@ -23,6 +24,17 @@ def _after_fork() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
+
+
+@contextmanager
+def as_in_a_fork() -> Iterator[None]:
+    """Have kernels run on one thread inside the block, as they do in a forked process: to make them ready for one."""
+    global _forked
+    before, _forked = _forked, True
+    try:
+        yield
+    finally:
+        _forked = before
 
 
 def forkable(parallel: Callable[..., Any], serial: Callable[..., Any]) -> Callable[..., Any]:

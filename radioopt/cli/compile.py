@@ -5,7 +5,8 @@ radioopt compile feel fimi    these
 NUMBA_CACHE_DIR=/opt/kernels radioopt compile       kept there; set it to the same folder where they are used
 
 Every method is called on the scenarios that come with radioopt, alone and in a batch, the first one in a batch for all
-threads too. They serve processors of this kind, with this version of radioopt, its requirements and Python.
+threads too, and once more as a forked process solves that, on one thread. They serve processors of this kind, with this
+version of radioopt, its requirements and Python.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ def run(args: argparse.Namespace) -> int:
 
     from radioopt.base.errors import CompileWarning, OptionError, RadioOptError
     from radioopt.base.problem import families, problem_class
+    from radioopt.numerics.dispatch import versions
 
     os.environ["RADIOOPT_COMPILE"] = "wait"
     for family in args.family:
@@ -48,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
         calls = {family: list(_calls(family)) for family in chosen}
         bar = bars.add_task("", total=sum(map(len, calls.values())))
         for family, those in calls.items():
-            began, versions = time.perf_counter(), _versions()
+            began, before = time.perf_counter(), versions()
             for name, call in those:
                 bars.update(bar, description=f"{family}: {name}")
                 try:
@@ -59,13 +61,14 @@ def run(args: argparse.Namespace) -> int:
                     pass  # a method that refuses the instance has no kernel for it
                 bars.advance(bar)
             taken = time.perf_counter() - began
-            rows.append({"family": family, "kernels": len(_versions() - versions), "seconds": taken})
+            rows.append({"family": family, "kernels": len(versions() - before), "seconds": taken})
     output.print_table(pd.DataFrame(rows), "kernels that are ready", index=False)
     return 0
 
 
 def _calls(family: str) -> Iterator[tuple[str, Callable[[], Any]]]:
     """List what to call, each under a name."""
+    from radioopt.base.forks import as_in_a_fork
     from radioopt.scenario import Scenario
 
     for scenario in map(Scenario.load, Scenario.examples()):
@@ -76,14 +79,16 @@ def _calls(family: str) -> Iterator[tuple[str, Callable[[], Any]]]:
             if size is None:
                 continue
             problem: Problem[Any] = scenario.draw(0, size=size).problem(family)
-            for position, method in enumerate(problem.methods.values()):
-                if position == 0 or size in ((), 2):
-                    yield f"{method.name}, {size_name}", _call(problem, method.name)
-                    if "integer" in method.options:
-                        yield (
-                            f"{method.name}, {size_name}, integers",
-                            _call(problem, method.name, integer=True),
-                        )
+            large = size not in ((), 2)
+            for method in list(problem.methods.values())[: 1 if large else None]:
+                kinds: dict[str, dict[str, Any]] = {"": {}}
+                if "integer" in method.options:
+                    kinds[", integers"] = {"integer": True}
+                for kind, options in kinds.items():
+                    call = _call(problem, method.name, **options)
+                    yield f"{method.name}, {size_name}{kind}", call
+                    if large:
+                        yield f"{method.name}, a large batch in a forked process{kind}", as_in_a_fork()(call)
 
 
 def _many(scenario: Scenario, family: str) -> int | None:
@@ -99,13 +104,3 @@ def _many(scenario: Scenario, family: str) -> int | None:
 
 def _call(problem: Problem[Any], method: str, **options: Any) -> Callable[[], Any]:
     return lambda: problem.solve(method, throw=False, **options)
-
-
-def _versions() -> set[tuple[int, Any]]:
-    """All versions of all kernels that are loaded."""
-    import gc
-
-    from radioopt.numerics.dispatch import Kernel
-
-    kernels = (thing for thing in gc.get_objects() if isinstance(thing, Kernel))
-    return {(id(kernel), types) for kernel in kernels for types in kernel.overloads}

@@ -86,8 +86,14 @@ class GraphProblem(Problem["GraphSolution"], family="d2d", sense="max"):
     gate : array_like, shape (...), default 0.5
         That share, in [0, 1]. The paper has 1, which no class met by receiving reaches over a lossy link: a receiver
         asks for exactly what it lacks and gets a part of it.
-    diversity_weight, outage_weight, cluster_weight, budget_penalty : array_like, shape (...), default 1, 0.1, 0.5, 1
-        :math:`\alpha, \beta, \gamma, \lambda \ge 0`.
+    diversity_weight : array_like, shape (...), default 1.0
+        :math:`\alpha \ge 0`.
+    outage_weight : array_like, shape (...), default 0.1
+        :math:`\beta \ge 0`.
+    cluster_weight : array_like, shape (...), default 0.5
+        :math:`\gamma \ge 0`.
+    budget_penalty : array_like, shape (...), default 1.0
+        :math:`\lambda \ge 0`.
     position_m : array_like, shape (..., N, 2), default inf
         Places in the plane [m], for drawings only; inf where they are not known.
     metric : {"wasserstein", "total-variation", "jensen-shannon"}, default "wasserstein"

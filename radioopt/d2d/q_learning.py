@@ -61,7 +61,18 @@ class Training:
         return np.asarray(self.source[len(self.source) // 2])
 
     def curve(self, window: int = 50) -> pd.DataFrame:
-        """Mean objective of the last ``window`` steps, by step."""
+        """Return the mean objective of the last steps, by step.
+
+        Parameters
+        ----------
+        window : int, default 50
+            How many steps.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns ``step``, from 1, and ``objective``.
+        """
         import pandas as pd
 
         steps = np.arange(1, len(self.objective) + 1)

@@ -144,7 +144,7 @@ def cluster_message_bits(
         Dimensions of the common subspace, >= 1.
     num_clusters : int
         Clusters of the transmitter, >= 1.
-    float_bits, integer_bits : int, default 32 and 32
+    float_bits, integer_bits : int, default 32
         Bits of a number.
 
     Returns

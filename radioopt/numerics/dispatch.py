@@ -21,6 +21,7 @@ import functools
 import math
 import os
 import sys
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from time import monotonic
@@ -109,12 +110,21 @@ class Kernel(CPUDispatcher):  # type: ignore[misc]  # Numba has no types
         return answer
 
 
+_kernels: weakref.WeakSet[Kernel] = weakref.WeakSet()  # all there are
+
+
 def made_kernel(dispatcher: Any) -> Kernel:
     """Make a kernel of what Numba's decorator returns."""
     dispatcher.__class__ = Kernel
     kernel: Kernel = dispatcher
     kernel._cache, kernel._spent = cache_of(dispatcher.py_func), {}
+    _kernels.add(kernel)
     return kernel
+
+
+def versions() -> set[tuple[int, Any]]:
+    """Return what is compiled and loaded now: kernels, by identity, each with types that it has a version for."""
+    return {(id(kernel), types) for kernel in _kernels for types in kernel.overloads}
 
 
 def _numbers(arguments: tuple[Any, ...]) -> int:

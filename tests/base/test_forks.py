@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from radioopt.base.forks import as_in_a_fork, forkable
+
 SOLVE = """
 import multiprocessing as mp, sys
 import numpy as np
@@ -32,6 +34,14 @@ def run(code, method, folder):
     script.write_text(code)
     done = subprocess.run([sys.executable, script, method], capture_output=True, text=True, timeout=240)
     assert (done.returncode, done.stdout) == (0, "alike\n"), done.stderr
+
+
+def test_kernels_behave_as_in_a_fork_inside_a_block_only():
+    call = forkable(lambda x: ("all threads", x), lambda x: ("one thread", x))
+    assert call(1) == ("all threads", 1)
+    with as_in_a_fork():
+        assert call(2) == ("one thread", 2)
+    assert call(3) == ("all threads", 3)
 
 
 @pytest.mark.slow

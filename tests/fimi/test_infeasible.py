@@ -86,7 +86,7 @@ def test_infeasible_members_of_a_batch_are_proven_before_the_long_searches():
         least = infeasible.bandwidth_to_learn(Canonical.of(feasible))
     narrow = np.arange(12) % 3 == 0
     mixed = feasible.replace(bandwidth_hz=np.where(narrow, least * 0.9, feasible.bandwidth_hz))
-    solution = mixed.solve()
+    solution = mixed.solve(throw=False)
     np.testing.assert_array_equal(solution.status == Status.INFEASIBLE, narrow)
     assert solution.iterations[narrow].max() <= 2 * kernel.MOST_PASSES  # Newton's method only
     for name in solution.quantities:

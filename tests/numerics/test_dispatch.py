@@ -187,6 +187,14 @@ def test_wait_compiles_here_and_never_not_at_all(kernels, no_process, monkeypatc
     assert module.double.signatures, "what is kept is used"
 
 
+def test_versions_are_those_of_all_kernels(kernels, monkeypatch):
+    monkeypatch.setenv("RADIOOPT_COMPILE", "wait")
+    module, before = kernels(), dispatch.versions()
+    module.double(np.ones(2))
+    module.double(np.ones(3))
+    assert [kernel for kernel, _ in dispatch.versions() - before].count(id(module.double)) == 1
+
+
 def test_another_policy_is_refused(kernels, monkeypatch):
     monkeypatch.setenv("RADIOOPT_COMPILE", "later")
     with pytest.raises(OptionError, match="RADIOOPT_COMPILE: expected background, wait, never, got 'later'"):

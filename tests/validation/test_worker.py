@@ -1,5 +1,6 @@
 """Workers: every answer belongs to its question, whoever asks, from wherever, and whatever interrupts."""
 
+import io
 import multiprocessing as mp
 import os
 import signal
@@ -30,6 +31,16 @@ def own_workers(monkeypatch):
     monkeypatch.setattr(worker, "_WORKERS", {})
     yield worker._WORKERS
     worker.stop_all()
+
+
+def test_a_worker_does_not_warn_of_numbers_that_were_meant():
+    problem = PAPER.replace(uplink_rate_bps=PAPER.uplink_rate_bps * 1e7, strict=None)
+    requests, replies = io.BytesIO(), io.BytesIO()
+    worker._write(requests, (1, problem.to_dict() | problem.settings, 10.0))
+    requests.seek(0)
+    worker.serve("feel", "ipopt", requests, replies)
+    replies.seek(0)
+    assert [worker._read(replies)[1] for _ in range(2)] == ["ready", "answer"]
 
 
 def belong(answers):

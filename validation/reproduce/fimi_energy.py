@@ -71,7 +71,7 @@ def with_total(problem: SynthesisProblem, total: float) -> SynthesisSolution:
     low = 0.5 * high
     for _ in range(60):
         middle = 0.5 * (low + high)
-        more = with_budget(problem, middle).solve().synthetic_samples.sum(-1) > total
+        more = with_budget(problem, middle).solve(throw=False).synthetic_samples.sum(-1) > total
         low, high = np.where(more, middle, low), np.where(more, high, middle)
     return with_budget(problem, high).solve()
 

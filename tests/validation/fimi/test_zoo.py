@@ -41,7 +41,7 @@ def test_random_instances_are_feasible_and_end_at_every_limit():
 
 def test_excess_makes_instances_infeasible():
     batch = zoo.random_batch(np.random.default_rng(2), 30, 5, excess=0.1)
-    assert 3 < (batch.solve().status == Status.INFEASIBLE).sum() < 30
+    assert 3 < (batch.solve(throw=False).status == Status.INFEASIBLE).sum() < 30
 
 
 @pytest.mark.parametrize(
