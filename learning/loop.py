@@ -10,7 +10,6 @@ import numpy as np
 
 from learning.crew import Crew, Turn
 from learning.judges import Judge
-from learning.local.steps import fresh_torch, torch_threads
 from learning.prepare.base import Preparation, Prepared
 from learning.progress import progress_bar
 from learning.radio.base import Planner, Radio
@@ -119,7 +118,7 @@ def _rounds(
         plans.streams,
     )
     bar = progress_bar(title, limits.total, enabled=progress)
-    with torch_threads(1), fresh_torch(), bar as report:
+    with bar as report:
         devices = plans.scenario.draw(streams.at("channel"))
 
         def prepare() -> tuple[Task, list[Prepared]]:

@@ -317,6 +317,11 @@ def _itemsize(task: Task) -> int:
 
 def _device(given: str | torch.device) -> torch.device:
     """Find the device that tensors go to."""
+    if torch.cuda._is_in_bad_fork():
+        raise OptionError(
+            "train: a process that is forked after a GPU was used can train nothing: start processes by spawn or "
+            "forkserver, as multiprocessing.get_context('spawn').Pool() does"
+        )
     if given == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:

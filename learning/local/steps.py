@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 import torch
@@ -262,32 +262,3 @@ def count_steps(batches: Batches) -> Tensor:
     """Count the steps until each device has none left, shape (K,)."""
     number = torch.arange(1, len(batches.size) + 1)[:, None]
     return (number * (batches.size > 0)).amax(0) if len(batches.size) else batches.size.sum(0)
-
-
-@contextmanager
-def torch_threads(count: int) -> Iterator[None]:
-    """Run torch on so many threads inside the block."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-@contextmanager
-def fresh_torch() -> Iterator[None]:
-    """Let training do what it does whatever a user has set in torch: modes, default device and number type."""
-    kind, place = torch.get_default_dtype(), torch.get_default_device()
-    with torch.inference_mode(False), torch.enable_grad():
-        try:
-            if place.type != "cpu":  # a default device slows every operation down
-                torch.set_default_device(None)
-            if kind != torch.float32:
-                torch.set_default_dtype(torch.float32)
-            yield
-        finally:
-            if kind != torch.float32:
-                torch.set_default_dtype(kind)
-            if place.type != "cpu":
-                torch.set_default_device(place)

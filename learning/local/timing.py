@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn import functional
 
 from learning.local.batches import iterations
-from learning.local.steps import torch_threads
+from learning.local.globals import fresh_torch, torch_threads
 from learning.local.train import ENGINES, choose_engine, not_stackable, train_devices
 from learning.models import build as models
 from learning.models.weights import stack
@@ -70,6 +70,7 @@ class StepTimes:
         return "\n".join([f"measured on {self.machine}", str(self.training_time), update])
 
 
+@fresh_torch()
 def time_training(
     model: str | nn.Module | models.Builder = "cnn",
     sample_shape: tuple[int, ...] = (1, 8, 8),
@@ -184,6 +185,7 @@ def time_training(
     )
 
 
+@fresh_torch()
 def time_engines(
     model: str | nn.Module | models.Builder = "mlp",
     sample_shape: tuple[int, ...] = (1, 8, 8),

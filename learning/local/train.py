@@ -11,6 +11,7 @@ from torch import nn
 from torch.func import functional_call, vmap
 
 from learning.local.batches import Batches
+from learning.local.globals import fresh_torch
 from learning.local.losses import Loss, cross_entropy
 from learning.local.optimisers import Rule, step_rule
 from learning.local.steps import Recipe, Samples, Trained, all_at_once, count_steps, one_by_one
@@ -26,6 +27,7 @@ MIN_DEVICES = 5
 MAX_CONVOLVED = 6000
 
 
+@fresh_torch()
 def train_devices(
     model: nn.Module,
     samples: Samples,

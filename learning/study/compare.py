@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import pickle
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -304,10 +305,17 @@ def t_interval(values: np.ndarray, confidence: float) -> tuple[float, float, flo
 def _results(scenario: Scenario, work: Sequence[Mapping[str, Any]], jobs: int) -> Iterator[TrainingResult]:
     """Train with each set of options, in order, here or in other processes."""
     if jobs == 1:
-        return (train(scenario, **options) for options in work)
+        yield from (train(scenario, **options) for options in work)
+        return
     joblib = require("joblib", "learning")
     calls = (joblib.delayed(train)(scenario, **options) for options in work)
-    return iter(joblib.Parallel(n_jobs=jobs, return_as="generator")(calls))
+    try:
+        yield from joblib.Parallel(n_jobs=jobs, return_as="generator")(calls)
+    except pickle.PicklingError as error:
+        reason = str(error.__cause__ or error).strip('"\n').splitlines()[-1]
+        raise OptionError(
+            f"jobs: an option cannot be sent to other processes ({reason}): take jobs=1"
+        ) from error
 
 
 def _measured(result: TrainingResult, target_accuracy: float) -> dict[str, Any]:
