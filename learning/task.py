@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from learning.data.dataset import Dataset
+from learning.models.build import logits_of
 from learning.models.weights import Weights, digest_of
 from learning.streams import Streams
 from radioopt.base.errors import ProblemError
@@ -167,13 +168,13 @@ class Task:
         Tensor, shape (B, classes)
             Logits.
         """
-        return functional_call(self._model(name), dict(weights), (x,))  # type: ignore[no-any-return]
+        return logits_of(functional_call(self._model(name), dict(weights), (x,)))
 
     def outputs(self, weights: Weights, x: Tensor, name: str | None = None) -> Tensor:
         """Evaluate a model without training it, in pieces that fit into memory; see :meth:`logits`."""
         model = self._judged[next(iter(self.models)) if name is None else name]
         with torch.no_grad():
-            parts = [functional_call(model, dict(weights), (part,)) for part in x.split(AT_ONCE)]
+            parts = [logits_of(functional_call(model, dict(weights), (part,))) for part in x.split(AT_ONCE)]
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
     def fingerprints(self) -> dict[str, str]:

@@ -144,7 +144,7 @@ def time_training(
     y = torch.from_numpy(rng.integers(num_classes, size=sizes[-1])).to(device)
 
     def gradient(size: int) -> None:
-        loss = functional.cross_entropy(made(x[:size]), y[:size])
+        loss = functional.cross_entropy(models.logits_of(made(x[:size])), y[:size])
         torch.autograd.grad(loss, parameters, materialize_grads=True)
 
     def update() -> None:
