@@ -23,6 +23,7 @@ from learning.data.sources import from_torch as from_torch
 from learning.judges import Average as Average
 from learning.judges import Global as Global
 from learning.judges import Judge as Judge
+from learning.judges import Linear as Linear
 from learning.judges import Own as Own
 from learning.judges import Reference as Reference
 from learning.local.batches import Batches as Batches

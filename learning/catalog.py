@@ -125,6 +125,7 @@ JUDGES = Names(
         "own": "learning.judges:Own",
         "average": "learning.judges:Average",
         "reference": "learning.judges:Reference",
+        "linear": "learning.judges:Linear",
     }
 )
 

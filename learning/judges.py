@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
@@ -9,14 +10,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from learning.crew import Crew
 from learning.models.weights import Rows, Sums, Weights, of_device
-from learning.options import choose, whole
+from learning.options import choose, real, whole
 from learning.task import Cohort, State, Task
-from radioopt.base.errors import OptionError
+from radioopt.base.errors import OptionError, require
 
 #: named numbers of a round
 Figures = dict[str, float]
@@ -45,18 +46,31 @@ def brier(outputs: Tensor, y: Tensor) -> float:
     return float((outputs.softmax(1) - functional.one_hot(y, outputs.shape[1])).square().sum(1).mean())
 
 
+def squared(outputs: Tensor, y: Tensor) -> float:
+    """Return the mean squared error of a regression."""
+    return float((outputs - y).square().mean())
+
+
 def rmse(outputs: Tensor, y: Tensor) -> float:
-    """Return the root of the mean squared difference of the probabilities from the labels, over samples and classes."""
-    return float((outputs.softmax(1) - functional.one_hot(y, outputs.shape[1])).square().mean().sqrt())
+    """Return the root of the mean squared error of a regression."""
+    return squared(outputs, y) ** 0.5
 
 
-MEASURES: dict[str, Measure] = {
-    "accuracy": accuracy,
-    "loss": loss,
-    "top5": top5,
-    "brier": brier,
-    "rmse": rmse,
-}
+def r2(outputs: Tensor, y: Tensor) -> float:
+    """Return the share of the targets' variance that a regression explains, the coefficient of determination."""
+    spread = (y - y.mean(0)).square().sum()
+    return float(1.0 - (outputs - y).square().sum() / spread)
+
+
+def mae(outputs: Tensor, y: Tensor) -> float:
+    """Return the mean absolute error of a regression."""
+    return float((outputs - y).abs().mean())
+
+
+#: of classifiers; the first two always
+MEASURES: dict[str, Measure] = {"accuracy": accuracy, "loss": loss, "top5": top5, "brier": brier}
+#: of regressions; the first three always
+ERRORS: dict[str, Measure] = {"loss": squared, "rmse": rmse, "r2": r2, "mae": mae}
 
 
 @dataclass(frozen=True)
@@ -68,7 +82,8 @@ class Judge(ABC):
     judge_every : int, default 1
         Rounds >= 1 from one evaluation to the next; the others have NaN in the table.
     measures : str, default ""
-        More numbers, with commas between: "top5", "brier", "rmse"; each a column ``test_...``.
+        More numbers, with commas between, each a column ``test_...``: of a classifier "top5", "brier"; of a regression,
+        which always has "rmse" and "r2", also "mae".
     private : bool, default False
         Whether every device's model is judged on the test samples with its own labels too: ``private_accuracy``.
 
@@ -85,7 +100,7 @@ class Judge(ABC):
     def __post_init__(self) -> None:
         whole("judge_every", self.judge_every)
         for name in self.more:
-            choose("measures", name, MEASURES)
+            choose("measures", name, {**MEASURES, **ERRORS})
         if not isinstance(self.private, bool):
             raise OptionError(f"private: expected true or false, got {self.private!r}")
 
@@ -129,7 +144,7 @@ class Judge(ABC):
         """Evaluate after a round."""
         found = self.judged(task, state, crew)
         if self.private:
-            found["private_accuracy"] = private_accuracy(task, state, crew)
+            found[f"private_{_headline(task)}"] = private_accuracy(task, state, crew)
         return found | (watcher.figures() if watcher is not None else {})
 
     def settings(self) -> dict[str, Any]:
@@ -140,7 +155,13 @@ class Judge(ABC):
         """Evaluate a model on the common test samples."""
         x, y = task.test
         outputs = task.outputs(weights, x, name)
-        return {f"test_{what}": MEASURES[what](outputs, y) for what in ("accuracy", "loss", *self.more)}
+        table, always = (
+            (ERRORS, ("loss", "rmse", "r2")) if task.data.regression else (MEASURES, ("accuracy", "loss"))
+        )
+        kind = "a regression" if task.data.regression else "a classifier"
+        if wrong := [what for what in self.more if what not in table]:
+            raise OptionError(f"measures: {wrong[0]}: not of {kind}, which has {', '.join(table)}")
+        return {f"test_{what}": table[what](outputs, y) for what in dict.fromkeys((*always, *self.more))}
 
 
 class Watcher(ABC):
@@ -174,7 +195,8 @@ class Own(Judge):
         """Evaluate all devices' models; see :meth:`Judge.judged`."""
         found = mean_figures(self, task, crew)
         middle = middle_of(task, crew)
-        return found | ({"average_accuracy": self.measured(task, middle)["test_accuracy"]} if middle else {})
+        what = _headline(task)
+        return found | ({f"average_{what}": self.measured(task, middle)[f"test_{what}"]} if middle else {})
 
     def model(self, state: State, crew: Crew) -> dict[str, Tensor]:
         """Return the average of the devices' models."""
@@ -192,7 +214,8 @@ class Average(Own):
             raise OptionError(
                 "judge average: devices have several architectures, which have no average: take own"
             )
-        return self.measured(task, middle) | {"own_accuracy": mean_figures(self, task, crew)["test_accuracy"]}
+        what = _headline(task)
+        return self.measured(task, middle) | {f"own_{what}": mean_figures(self, task, crew)[f"test_{what}"]}
 
 
 @dataclass(frozen=True)
@@ -255,7 +278,8 @@ class _Local(Watcher):
     """Accuracies of all devices after their local training."""
 
     def __init__(self, task: Task, reference: int) -> None:
-        self.reference = reference
+        self.reference, self.name = reference, _headline(task)
+        self.measure = r2 if task.data.regression else accuracy
         self.found = np.full(len(task.parts), np.nan)
 
     def __call__(self, cohort: Cohort, own: Rows) -> None:
@@ -263,14 +287,107 @@ class _Local(Watcher):
         x, y = cohort.task.test
         for row, device in enumerate(cohort.devices.tolist()):
             outputs = cohort.task.outputs(of_device(weights, row), x, cohort.architecture)
-            self.found[device] = accuracy(outputs, y)
+            self.found[device] = self.measure(outputs, y)
 
     def figures(self) -> Figures:
         return {
-            "local_accuracy": float(self.found[self.reference]),
-            "mean_local_accuracy": float(self.found.mean()),
-            "std_local_accuracy": float(self.found.std()),
+            f"local_{self.name}": float(self.found[self.reference]),
+            f"mean_local_{self.name}": float(self.found.mean()),
+            f"std_local_{self.name}": float(self.found.std()),
         }
+
+
+@dataclass(frozen=True)
+class Linear(Judge):
+    """Judge the features of the server's model by a logistic regression on them: linear evaluation.
+
+    Features are what the model's last linear layer gets. The regression is fitted to labelled samples, the server's
+    public ones, or all training samples where there are none.
+
+    Parameters
+    ----------
+    strength : float, default 1
+        Inverse of the regularisation > 0, scikit-learn's C.
+
+    Raises
+    ------
+    OptionError
+        If the number is out of its range, or the data are a regression.
+
+    Notes
+    -----
+    ``test_accuracy`` and ``test_loss`` are those of the fitted regression, whatever the model's own last layer says.
+    A fit takes a second or so: ``judge_every`` is for it.
+    """
+
+    strength: float = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        real("strength", self.strength)
+
+    def judged(self, task: Task, state: State, crew: Crew) -> Figures:
+        """Fit and evaluate; see :meth:`Judge.judged`."""
+        if task.data.regression:
+            raise OptionError(
+                "judge linear: fits a classifier, and the data are a regression: take another judge"
+            )
+        linear: Any = require("sklearn.linear_model", "learning")
+        rows = (
+            task.server if task.server is not None and task.server.size else np.arange(len(task.data.train_y))
+        )
+        x, y = task.samples
+        some = torch.from_numpy(rows).to(x.device)
+        weights = self.model(state, crew)
+        seen, tested = (features(task, weights, part).cpu().numpy() for part in (x[some], task.test[0]))
+        with warnings.catch_warnings():
+            warnings.simplefilter(
+                "ignore"
+            )  # a fit that has not quite converged is an evaluation all the same
+            fitted = linear.LogisticRegression(C=self.strength, max_iter=200).fit(seen, y[some].cpu().numpy())
+        logits = np.full((len(tested), task.data.num_outputs), -np.inf)
+        logits[:, fitted.classes_] = fitted.predict_log_proba(tested)
+        outputs, labels = torch.from_numpy(logits), task.test[1].cpu()
+        return {f"test_{what}": MEASURES[what](outputs, labels) for what in ("accuracy", "loss", *self.more)}
+
+
+def features(task: Task, weights: Weights, x: Tensor) -> Tensor:
+    """Return what the last linear layer of the model gets.
+
+    Parameters
+    ----------
+    task : Task
+        With the architecture.
+    weights : mapping of str to Tensor
+        Its weights.
+    x : Tensor, shape (N, ...)
+        Samples.
+
+    Returns
+    -------
+    Tensor, shape (N, F)
+        Features; the samples themselves for a model that is one linear layer.
+
+    Raises
+    ------
+    OptionError
+        If the model has no linear layer.
+    """
+    layers = [layer for layer in task.judged_model().modules() if isinstance(layer, nn.Linear)]
+    if not layers:
+        raise OptionError("judge linear: the model has no linear layer, whose input would be the features")
+    seen: list[Tensor] = []
+    hook = layers[-1].register_forward_pre_hook(lambda layer, given: seen.append(given[0].detach()))
+    try:
+        task.outputs(weights, x)
+    finally:
+        hook.remove()
+    return torch.cat(seen).flatten(1)
+
+
+def _headline(task: Task) -> str:
+    """Name the measure that a model is known by: its accuracy, or the R2 of a regression."""
+    return "r2" if task.data.regression else "accuracy"
 
 
 def weights_of(own: Rows) -> dict[str, Tensor]:
@@ -311,6 +428,7 @@ def private_accuracy(task: Task, state: State, crew: Crew) -> float:
     Of each device's own model, or of the server's where devices keep none.
     """
     x, y = task.test
+    measure = r2 if task.data.regression else accuracy
     found = []
     for cohort, own in crew.states():
         weights = weights_of(own)
@@ -318,5 +436,5 @@ def private_accuracy(task: Task, state: State, crew: Crew) -> float:
             mine = torch.from_numpy(task.private_rows[device]).to(x.device)
             if len(mine):
                 model: Mapping[str, Tensor] = of_device(weights, row) if weights else state.parameters
-                found.append(accuracy(task.outputs(model, x[mine], cohort.architecture), y[mine]))
+                found.append(measure(task.outputs(model, x[mine], cohort.architecture), y[mine]))
     return float(np.mean(found)) if found else float("nan")

@@ -148,10 +148,10 @@ def _rounds(
             if stopped is not None:
                 break
             before, devices = state, turn.plan.devices
-            watcher = judge.watcher(task) if turn.round % judge.judge_every == 0 else None
-            crew.watch = watcher
+            judged = turn.round % judge.judge_every == 0
+            crew.watch = watcher = judge.watcher(task) if judged else None
             state = scheme.round(state, crew, turn)
-            found = judge(task, state, crew, watcher) if turn.round % judge.judge_every == 0 else {}
+            found = judge(task, state, crew, watcher) if judged else {}
             entry = ledger.record(
                 turn.plan,
                 turn.sent,
@@ -160,11 +160,12 @@ def _rounds(
                 test_loss=found.pop("test_loss", np.nan),
                 change=scheme.change(before, state),
                 figures={**turn.plan.figures(), **scheme.figures(state), **found},
+                judged=judged,
             )
             reason = _called(callbacks, turn.round, entry, ledger)
             if kept is not None:
                 kept.keep((devices, state, crew.banks, ledger))
-            report(limits.done(ledger), f"accuracy {ledger.accuracy:.3f}, {ledger.seconds:.4g} s simulated")
+            report(limits.done(ledger), f"{ledger.headline}, {ledger.seconds:.4g} s simulated")
         if kept is not None and len(ledger):
             place: Place = (devices, state, crew.banks, ledger)
             kept.keep(place, done=True)
@@ -185,7 +186,7 @@ def _turn(
 def _begun(figures: dict[str, float], prepared: Sequence[Prepared]) -> Ledger:
     """Open the account, with what preparations took."""
     spent = Spent(*(float(sum(getattr(done, name) for done in prepared)) for name in Spent._fields))
-    accuracy, loss = figures.pop("test_accuracy"), figures.pop("test_loss")
+    accuracy, loss = figures.pop("test_accuracy", np.nan), figures.pop("test_loss")
     return Ledger(accuracy, loss, before=spent, initial=figures)
 
 

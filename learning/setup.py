@@ -93,9 +93,11 @@ class Setup:
         at_once = None if self.devices_at_once is None else whole("devices_at_once", self.devices_at_once)
         device = _device(self.device)
         data = sources.load(self.data, streams.at("data"))
-        public = self._public(data.train_y, streams)
-        private = np.setdiff1d(np.arange(data.train_y.size), public)
-        parts = spread(self.partition, data.train_y[private], scenario.devices.count, streams.at("partition"))
+        public = self._public(data.classes(), streams)
+        private = np.setdiff1d(np.arange(len(data.train_y)), public)
+        parts = spread(
+            self.partition, data.classes()[private], scenario.devices.count, streams.at("partition")
+        )
         model = self.model
         if isinstance(model, str) and "," in model:
             names = [name.strip() for name in model.split(",")]
@@ -215,7 +217,7 @@ class Setup:
         return time_training(
             task.model,
             task.data.sample_shape,
-            task.data.num_classes,
+            task.data.num_outputs,
             device=task.device.type,
             progress=False,
         )
@@ -280,14 +282,14 @@ def _told(given: Any, made: Scheme[Any] | Radio | Judge | Preparation) -> dict[s
 def _models(model: Any, data: Any, streams: Streams, count: int) -> Any:
     """Build the one architecture, or one by one those that devices have."""
     if isinstance(model, (str, nn.Module)) or callable(model):
-        return models.build(model, data.sample_shape, data.num_classes, streams.at("weights"))
+        return models.build(model, data.sample_shape, data.num_outputs, streams.at("weights"))
     if not isinstance(model, Sequence) or len(model) != count:
         got = f"{len(model)}" if isinstance(model, Sequence) else shorten(model)
         raise OptionError(
             f"model: expected one for all, or a list of {count}, one for each device; got {got}"
         )
     return {
-        name: models.build(one, data.sample_shape, data.num_classes, streams.at("weights", 0, place))
+        name: models.build(one, data.sample_shape, data.num_outputs, streams.at("weights", 0, place))
         for place, (name, one) in enumerate({_kind(one): one for one in model}.items())
     }
 

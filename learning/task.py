@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from learning.data.dataset import Dataset
+from learning.local.losses import Loss, cross_entropy, squared_error
 from learning.models.build import logits_of
 from learning.models.weights import Weights, digest_of
 from learning.streams import Streams
@@ -101,6 +102,11 @@ class Task:
         return np.array([part.size for part in self.parts])
 
     @cached_property
+    def trained(self) -> frozenset[str]:
+        """Names of the weights that are trained; the others are buffers."""
+        return frozenset(self.initial_parameters())
+
+    @cached_property
     def num_parameters(self) -> int:
         """Number of parameters that are trained."""
         return sum(value.numel() for value in self.initial_parameters().values())
@@ -172,10 +178,14 @@ class Task:
 
     def outputs(self, weights: Weights, x: Tensor, name: str | None = None) -> Tensor:
         """Evaluate a model without training it, in pieces that fit into memory; see :meth:`logits`."""
-        model = self._judged[next(iter(self.models)) if name is None else name]
+        model = self.judged_model(name)
         with torch.no_grad():
             parts = [logits_of(functional_call(model, dict(weights), (part,))) for part in x.split(AT_ONCE)]
         return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+    def judged_model(self, name: str | None = None) -> nn.Module:
+        """Return an architecture as it is evaluated: without noise, with the averages of batch normalisation."""
+        return self._judged[next(iter(self.models)) if name is None else name]
 
     def fingerprints(self) -> dict[str, str]:
         """Return SHA-256 digests of data, partition and initial weights: equal in paired runs."""
@@ -195,7 +205,7 @@ class Task:
 
     @cached_property
     def _judged(self) -> dict[str, nn.Module]:
-        """Architectures as they are evaluated: without noise, with the averages of batch normalisation."""
+        """Architectures as they are evaluated."""
         return {name: copy.deepcopy(model).eval() for name, model in self.models.items()}
 
     @cached_property
@@ -203,8 +213,8 @@ class Task:
         """Rows of the test samples that judge each device by itself."""
         if self.private is not None:
             return self.private
-        held = [np.unique(self.data.train_y[part]) for part in self.parts]
-        return tuple(np.flatnonzero(np.isin(self.data.test_y, own)) for own in held)
+        train, test = self.data.classes("train"), self.data.classes("test")
+        return tuple(np.flatnonzero(np.isin(test, np.unique(train[part]))) for part in self.parts)
 
     @cached_property
     def _kind(self) -> torch.dtype:
@@ -221,7 +231,13 @@ class Task:
         return self._tensors(self.data.test_x, self.data.test_y)
 
     def _tensors(self, x: NDArray[Any], y: NDArray[Any]) -> tuple[Tensor, Tensor]:
-        return torch.from_numpy(x).to(self.device, self._kind), torch.from_numpy(y).to(self.device)
+        kind = self._kind if self.data.regression else torch.int64
+        return torch.from_numpy(x).to(self.device, self._kind), torch.from_numpy(y).to(self.device, kind)
+
+    @property
+    def loss(self) -> Loss:
+        """Loss of every sample: the cross-entropy, or the squared error of a regression."""
+        return squared_error if self.data.regression else cross_entropy
 
 
 @dataclass(frozen=True, eq=False)

@@ -138,7 +138,8 @@ def labels_of(what: str, given: Any) -> NDArray[np.int64]:
         first = int(np.argmax(wrong))
         raise ProblemError(
             f"{what}: sample {first} has label {made[first]}, expected whole numbers from 0 to {MAX_CLASSES - 1}, "
-            f"one per class: {RENUMBER}"
+            f"one per class: {RENUMBER}; or, where they are numbers to predict, give a learning.Dataset with "
+            "num_classes=None"
         )
     return np.ascontiguousarray(made, np.int64)
 

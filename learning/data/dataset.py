@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from learning.data.arrays import MAX_CLASSES, features_of, labels_of
+from learning.data.arrays import MAX_CLASSES, array_of, features_of, labels_of
 from learning.options import real, whole
 from radioopt.base.errors import OptionError, ProblemError, require
 
@@ -27,9 +27,10 @@ class Dataset:
         Features of the samples, any shape per sample; kept as float32. Arrays, lists, or tensors of any real type,
         also with gradients.
     train_y, test_y : array_like of int, shapes (N,) and (N_test,)
-        Labels from 0 to ``num_classes - 1``; kept as int64.
-    num_classes : int
-        Number of classes, from 2 to 100,000.
+        Labels from 0 to ``num_classes - 1``; kept as int64. For regression numbers, shapes (N,) or (N, T) for T
+        targets; kept as float32.
+    num_classes : int or None
+        Number of classes, from 2 to 100,000; None for regression.
     name : str, default "arrays"
         A name for tables and manifests.
 
@@ -50,17 +51,19 @@ class Dataset:
     train_y: NDArray[np.int64]
     test_x: NDArray[np.float32]
     test_y: NDArray[np.int64]
-    num_classes: int
+    num_classes: int | None
     name: str = "arrays"
 
     def __post_init__(self) -> None:
-        if not isinstance(self.num_classes, (int, np.integer)) or not 2 <= self.num_classes <= MAX_CLASSES:
+        if self.num_classes is not None and (
+            not isinstance(self.num_classes, (int, np.integer)) or not 2 <= self.num_classes <= MAX_CLASSES
+        ):
             raise ProblemError(
                 f"Dataset.num_classes: expected a whole number from 2 to {MAX_CLASSES}, got {self.num_classes!r}"
             )
         for part in ("train", "test"):
             x = features_of(f"Dataset.{part}_x", getattr(self, f"{part}_x"))
-            y = self._labels(f"{part}_y")
+            y = self._targets(f"{part}_y") if self.num_classes is None else self._labels(f"{part}_y")
             if len(x) != len(y):
                 raise ProblemError(
                     f"Dataset.{part}_y: expected {len(x)} labels, one per sample of {part}_x, got {len(y)}"
@@ -74,13 +77,48 @@ class Dataset:
             )
 
     def _labels(self, field: str) -> NDArray[np.int64]:
-        y = labels_of(f"Dataset.{field}", getattr(self, field))
-        if y.size and y.max() >= self.num_classes:
-            first = int(np.argmax(y >= self.num_classes))
+        y, count = labels_of(f"Dataset.{field}", getattr(self, field)), int(self.num_classes or 0)
+        if (wrong := y >= count).any():
+            first = int(np.argmax(wrong))
             raise ProblemError(
-                f"Dataset.{field}: expected labels from 0 to {self.num_classes - 1}, got {y[first]} at index {first}"
+                f"Dataset.{field}: expected labels from 0 to {count - 1}, got {y[first]} at index {first}"
             )
         return y
+
+    def _targets(self, field: str) -> Any:
+        given = array_of(f"Dataset.{field}", getattr(self, field))
+        if given.ndim not in (1, 2) or given.size == 0:
+            raise ProblemError(f"Dataset.{field}: expected targets (N,) or (N, T), got shape {given.shape}")
+        return features_of(f"Dataset.{field}", given.reshape(len(given), -1))
+
+    @property
+    def regression(self) -> bool:
+        """Whether targets are numbers, not classes."""
+        return self.num_classes is None
+
+    @property
+    def num_outputs(self) -> int:
+        """Numbers that a model puts out: one per class, or per target of a regression."""
+        return int(self.train_y.shape[1]) if self.num_classes is None else int(self.num_classes)
+
+    def classes(self, part: str = "train") -> NDArray[np.int64]:
+        """Return the class of each sample, by which partitions and samplings go.
+
+        Parameters
+        ----------
+        part : {"train", "test"}, default "train"
+            Which samples.
+
+        Returns
+        -------
+        ndarray of int64, shape (N,)
+            Labels; of a regression the tenth that the first target is in, by the quantiles of the training samples.
+        """
+        y: NDArray[Any] = self.train_y if part == "train" else self.test_y
+        if not self.regression:
+            return y
+        edges = np.quantile(self.train_y[:, 0], np.linspace(0.1, 0.9, 9))
+        return np.searchsorted(edges, y[:, 0], side="right").astype(np.int64)
 
     @property
     def sample_shape(self) -> tuple[int, ...]:
@@ -128,8 +166,8 @@ class Dataset:
         ('digits@200+50', [5, 5, 5, 5, 5, 5, 5, 5, 5, 5])
         """
         keep = [
-            stratified(labels, count, rng, f"{self.name}: {part} samples")
-            for part, labels, count in (("train", self.train_y, train), ("test", self.test_y, test))
+            stratified(self.classes(part), count, rng, f"{self.name}: {part} samples")
+            for part, count in (("train", train), ("test", test))
         ]
         return replace(
             self,

@@ -32,6 +32,24 @@ def cross_entropy(logits: Tensor, y: Tensor, device: Tensor) -> Tensor:
     return functional.cross_entropy(logits, y, reduction="none")
 
 
+def squared_error(outputs: Tensor, y: Tensor, device: Tensor) -> Tensor:
+    """Return the squared error of each sample, for regression.
+
+    Parameters
+    ----------
+    outputs, y : Tensor, shape (N, T)
+        Outputs of the models, and what they should be.
+    device : Tensor of int64, shape (N,)
+        Whose samples these are; not used.
+
+    Returns
+    -------
+    Tensor, shape (N,)
+        Means over the T targets.
+    """
+    return (outputs - y).square().mean(1)
+
+
 def distillation(target: Tensor, weight: float, loss: Loss = cross_entropy) -> Loss:
     r"""Add to a loss the cross-entropy with a target output that depends on the label.
 

@@ -58,6 +58,8 @@ class Entry:
         Relative change that the rule to stop looks at, see :meth:`learning.Scheme.change`.
     figures : mapping of str to float, optional
         More numbers of plan, scheme and judge, a column each.
+    judged : bool, default True
+        Whether the judge evaluated after the round.
     """
 
     plan: Plan
@@ -69,6 +71,7 @@ class Entry:
     test_loss: float
     change: float = math.nan
     figures: Mapping[str, float] = field(default_factory=dict)
+    judged: bool = True
 
     @property
     def energy_j(self) -> float:
@@ -171,8 +174,14 @@ class Ledger:
         return self.figure("test_accuracy")
 
     @property
+    def headline(self) -> str:
+        """What the model is known by, in words: its accuracy, or the R2 of a regression."""
+        r2 = self.figure("test_r2") if "test_r2" in self.initial else math.nan
+        return f"R2 {r2:.4f}" if not math.isnan(r2) else f"accuracy {self.accuracy:.4f}"
+
+    @property
     def loss(self) -> float:
-        """Cross-entropy on the test samples when they were last evaluated [nat]."""
+        """Loss on the test samples when they were last evaluated: cross-entropy [nat] or squared error."""
         return next((e.test_loss for e in reversed(self.entries) if _judged(e)), self.initial_loss)
 
     def figure(self, name: str) -> float:
@@ -337,5 +346,5 @@ class Ledger:
 
 
 def _judged(entry: Entry) -> bool:
-    """Whether the judge evaluated after the round: an accuracy is a number even where the loss is none any more."""
-    return not math.isnan(entry.test_accuracy)
+    """Whether the judge evaluated after the round; then something is a number even where the loss is none any more."""
+    return entry.judged

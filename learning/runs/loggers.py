@@ -68,7 +68,7 @@ class Printer(Logger):
     --------
     >>> import learning
     >>> _ = learning.train("feel-cpu", rounds=1, seed=1, callbacks=[Printer()])
-    round 1: 98.7 s, accuracy 0.2...
+    round 1: 97.2 s, accuracy 0.1861
     """
 
     def __call__(self, round: int, entry: Entry, ledger: Ledger) -> None:

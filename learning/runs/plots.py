@@ -45,18 +45,21 @@ def plot_training(frame: pd.DataFrame, config: Mapping[str, Any], energy: str) -
     """
     figure = _figure(figsize=(10.0, 4.0))
     accuracy, loss = figure.subplots(1, 2)
-    (judged,) = accuracy.plot(*_known(frame, "test_accuracy"), color=COLORS[0])
-    if "local_accuracy" in frame:
+    what = "r2" if "test_r2" in frame else "accuracy"
+    (judged,) = accuracy.plot(*_known(frame, f"test_{what}"), color=COLORS[0])
+    if f"local_{what}" in frame:
         before = {"color": COLORS[1], "linewidth": 1.0, "label": "after local training", "zorder": 1}
-        accuracy.plot(*_known(frame, "local_accuracy"), **before)
+        accuracy.plot(*_known(frame, f"local_{what}"), **before)
         judged.set_label("after the download")
         accuracy.legend(frameon=False, loc="lower right")
-    accuracy.set(xlabel="simulated time [s]", ylabel="accuracy on test samples", ylim=(0.0, 1.0))
-    if "test_accuracy" in config["targets"]:
-        _target_line(accuracy, config["targets"]["test_accuracy"])
+    named = {"r2": "explained variance R² on test samples", "accuracy": "accuracy on test samples"}[what]
+    accuracy.set(xlabel="simulated time [s]", ylabel=named, ylim=(0.0, 1.0))
+    if f"test_{what}" in config["targets"]:
+        _target_line(accuracy, config["targets"][f"test_{what}"])
     for name, color in (("train_loss", COLORS[3]), ("test_loss", COLORS[0])):
         loss.plot(*_known(frame, name), color=color, label=name.replace("_", " "))
-    loss.set(xlabel="simulated time [s]", ylabel="cross-entropy [nat]", ylim=(0.0, None))
+    unit = {"r2": "squared error", "accuracy": "cross-entropy [nat]"}[what]
+    loss.set(xlabel="simulated time [s]", ylabel=unit, ylim=(0.0, None))
     loss.legend(frameon=False)
     for axes in (accuracy, loss):
         axes.set_xlim(0.0, None)

@@ -128,6 +128,6 @@ class TrainingResult:
         config, ledger = self.config, self.ledger
         return (
             f"TrainingResult: {config['scheme']['name']}, policy {config['policy']}, {config['data']}, "
-            f"seed {config['seed']}: accuracy {ledger.accuracy:.4f} after {len(ledger)} rounds, "
+            f"seed {config['seed']}: {ledger.headline} after {len(ledger)} rounds, "
             f"{ledger.seconds:.6g} s simulated, {ledger.energy_text}; stopped by {self.stopped}"
         )

@@ -78,6 +78,14 @@ class Distilled(LocalTraining[OutputT]):
         if self.distillation_weight != 0 or isinstance(self.distillation_weight, bool):
             real("distillation_weight", self.distillation_weight)
 
+    def work(self, task: Task) -> Work:
+        """Return the local steps; refuse a regression, which has no labels to average outputs by."""
+        if task.data.regression:
+            raise ProblemError(
+                f"{type(self).__name__}: averages outputs by label, and a regression has none: take fedavg"
+            )
+        return super().work(task)
+
     def collected(self, own: Rows, cohort: Cohort, order: Order, **options: Any) -> tuple[Rows, Message]:
         """Train, and send the mean outputs by label (1), (2)."""
         weights = {name: value for name, value in own.items() if "/" not in name}
@@ -111,7 +119,7 @@ class Distilled(LocalTraining[OutputT]):
 
 def unknown(task: Task) -> Tensor:
     """Return mean outputs of which nothing is known, shape (L, L)."""
-    labels = task.data.num_classes
+    labels = task.data.num_outputs
     x = task.samples[0]
     return torch.full((labels, labels), math.nan, dtype=x.dtype, device=x.device)
 
@@ -140,7 +148,7 @@ class Fd(Distilled[OutputState]):
 
     def wire(self, task: Task) -> Wire:
         """Return that outputs go up and come down."""
-        outputs = {"outputs": task.data.num_classes**2}
+        outputs = {"outputs": task.data.num_outputs**2}
         return Wire(outputs, outputs)
 
     def begin(self, task: Task) -> OutputState:
@@ -226,7 +234,7 @@ class Fld(Distilled[SeededState]):
 
     def wire(self, task: Task) -> Wire:
         """Return that outputs go up, with samples in the first round, and weights come down."""
-        return Wire({"outputs": task.data.num_classes**2}, {"weights": task.num_values}, seeded=True)
+        return Wire({"outputs": task.data.num_outputs**2}, {"weights": task.num_values}, seeded=True)
 
     def sends(self, state: SeededState, plan: Plan) -> Wire:
         """Return what is sent in this round: in the first one samples too; never weights without seeds."""

@@ -123,6 +123,7 @@ class LocalTraining(Scheme[StateT]):
             learning_rate=self.learning_rate * schedule(self.schedule)(order.round),
             rule=step_rule("optimiser", self.optimiser),
             engine=self.engine,
+            loss=options.pop("loss", cohort.task.loss),
             seeds=[int(rng.integers(2**62)) for rng in cohort.rngs("noise", order.round)],
             **options,
         )
@@ -211,7 +212,12 @@ class FedAvg(LocalTraining[AveragedState]):
         """Average the weights that arrived; without any, the model stays."""
         if not sums.total:
             return replace(state, train_loss=math.nan), Message(state.parameters)
-        parameters, step = state.step.to(state.parameters, sums.mean())
+        mean = sums.mean()
+        kept = {
+            name: mean.pop(name) for name in list(mean) if name not in state.task.trained
+        }  # running averages
+        stepped, step = state.step.to(state.parameters, mean)
+        parameters = {name: kept[name] if name in kept else stepped[name] for name in state.parameters}
         loss = sums.counts["loss"] / sums.total
         return replace(state, parameters=parameters, train_loss=loss, step=step), Message(parameters)
 

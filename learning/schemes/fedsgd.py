@@ -9,7 +9,6 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from learning.crew import Order
 from learning.local.optimisers import ServerStep, schedule, step_rule
@@ -212,7 +211,7 @@ class FedSgd(Scheme[SgdState]):
         index, there = torch.from_numpy(rows).to(x.device), torch.from_numpy(owner).to(x.device)
         parameters = {name: value.detach().requires_grad_() for name, value in of_device(own, 0).items()}
         with torch.enable_grad():
-            losses = functional.cross_entropy(task.logits(parameters, x[index]), y[index], reduction="none")
+            losses = task.loss(task.logits(parameters, x[index]), y[index], there)
         return own, Gradients(parameters, losses, there, torch.from_numpy(order.batchsize))
 
     def shares(self, cohort: Cohort, order: Order) -> Tensor:

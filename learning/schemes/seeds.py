@@ -178,9 +178,9 @@ def histogram(task: Task, devices: IntArray) -> IntArray:
     """Count the samples of each label on some devices, shape (k, L)."""
     labels = task.data.train_y
     return np.stack(
-        [np.bincount(labels[task.parts[k]], minlength=task.data.num_classes) for k in devices.tolist()]
+        [np.bincount(labels[task.parts[k]], minlength=task.data.num_outputs) for k in devices.tolist()]
     )
 
 
 def _one_hot(labels: Tensor, task: Task) -> Tensor:
-    return functional.one_hot(labels, task.data.num_classes).to(task.samples[0].dtype)
+    return functional.one_hot(labels, task.data.num_outputs).to(task.samples[0].dtype)

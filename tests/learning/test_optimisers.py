@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional
 
-from learning import SCHEMES, Adam, Dataset, FedAvg, FedSgd, Order, Sgd, Streams, Task, train_devices
+from learning import SCHEMES, Adam, Dataset, FedAvg, FedSgd, Order, Sgd, Streams, Task, train, train_devices
 from learning.local.batches import Batches
 from learning.local.optimisers import ServerStep, schedule, step_rule
 from learning.models.weights import Sums
@@ -330,3 +330,18 @@ def test_weights_that_no_device_moves_stay_under_adam_on_the_server():
         own = scheme.hear(own, cohort, answer)
     moved = (state.parameters["0.weight"] != job.initial_values()["0.weight"]).any(0)
     assert moved.tolist() == [True, False, True, False, True]
+
+
+def test_the_averages_of_batch_normalisation_are_averaged_and_not_stepped():
+    def normalised(shape, classes):
+        return nn.Sequential(
+            nn.Flatten(), nn.Linear(64, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, classes)
+        )
+
+    options = {"scheme": "fedavg", "data": "digits@300+100", "model": normalised, "rounds": 1, "seed": 1}
+    adaptive = {"server_optimiser": "adam", "server_learning_rate": 0.01}
+    plain, stepped = (train("feel-cpu", progress=False, **options | more) for more in ({}, adaptive))
+    for name, value in plain.state.parameters.items():
+        if "running" in name or "tracked" in name:
+            assert torch.equal(value, stepped.state.parameters[name])
+    assert not torch.equal(plain.state.parameters["1.weight"], stepped.state.parameters["1.weight"])

@@ -59,8 +59,8 @@ def privacy(data: Dataset, ratio: float, samples: int, rng: np.random.Generator)
     mixed, unmixed : float
         The former against the two raw samples of each mixed one, the latter against the four of each pair.
     """
-    of = [np.flatnonzero(data.train_y == label) for label in range(data.num_classes)]
-    labels = np.stack([rng.choice(data.num_classes, 2, replace=False) for _ in range(samples)])
+    of = [np.flatnonzero(data.train_y == label) for label in range(data.num_outputs)]
+    labels = np.stack([rng.choice(data.num_outputs, 2, replace=False) for _ in range(samples)])
     rows = np.stack([[rng.choice(of[label], 2, replace=False) for label in pair] for pair in labels])
     raw = data.train_x[rows.transpose(0, 2, 1)].reshape(samples, 2, 2, -1)  # sample, device, label, pixel
     mixed = np.stack([mixup(raw[:, d], [ratio, 1.0 - ratio], position=d) for d in (0, 1)], 1)
