@@ -129,9 +129,7 @@ def labels_of(what: str, given: Any) -> NDArray[np.int64]:
     made = array_of(what, given)
     if made.ndim != 1:
         flat = "flatten it" if made.size == len(made) else "take the index of each row's largest, argmax(1)"
-        raise ProblemError(
-            f"{what}: expected a label per sample, got an array of shape {made.shape}: {flat}"
-        )
+        raise ProblemError(f"{what}: expected a label per sample, got an array of shape {made.shape}: {flat}")
     whole = made.dtype.kind != "f" or np.equal(np.trunc(made), made)
     wrong = ~(whole & (made >= 0) & (made < MAX_CLASSES))
     if wrong.any():
@@ -173,7 +171,9 @@ def count_classes(*parts: NDArray[np.int64]) -> int:
     present = np.unique(np.concatenate(parts))
     classes = int(present[-1]) + 1
     if classes > max(2 * present.size, 2):
-        part, labels = next((n, p) for n, p in zip(("train", "test"), parts, strict=False) if present[-1] in p)
+        part, labels = next(
+            (n, p) for n, p in zip(("train", "test"), parts, strict=False) if present[-1] in p
+        )
         sample = int(np.argmax(labels == present[-1]))
         raise ProblemError(
             f"data: {part} sample {sample} has label {present[-1]}, which would make {classes} classes, and only "

@@ -56,7 +56,9 @@ def image_folder(folder: str) -> tuple[Part, Part | None]:
                 f"data images: {path.parent} is a class that {parts[0]} has not, which has {', '.join(classes)}"
             )
     if len(classes) < 2:
-        raise ProblemError(f"data images: {parts[0]} holds {len(classes)} class, expected a folder for each of several")
+        raise ProblemError(
+            f"data images: {parts[0]} holds {len(classes)} class, expected a folder for each of several"
+        )
     first = _opened(files[0][0][1])
     read = [_read(part, classes, first) for part in files]
     return read[0], read[1] if len(read) > 1 else None

@@ -11,7 +11,13 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.utils.data import DataLoader, RandomSampler, SequentialSampler, SubsetRandomSampler, default_collate
+from torch.utils.data import (
+    DataLoader,
+    RandomSampler,
+    SequentialSampler,
+    SubsetRandomSampler,
+    default_collate,
+)
 
 from learning.catalog import DATASETS
 from learning.data.arrays import array_of, count_classes, features_of, labels_of
@@ -69,7 +75,9 @@ def read_cifar100(folder: str | None, rng: np.random.Generator) -> Dataset:
 def read_images(folder: str | None, rng: np.random.Generator) -> Dataset:
     """Read a folder of images, a folder per class in it, and split it unless it has parts."""
     if folder is None:
-        raise ProblemError("data images: expected a folder, as images:photos, with a folder of images per class")
+        raise ProblemError(
+            "data images: expected a folder, as images:photos, with a folder of images per class"
+        )
     train, test = image_folder(folder)
     made = from_torch(train, test, rng=rng)
     return replace(made, name="images")

@@ -194,7 +194,9 @@ def logits_of(output: Any) -> Tensor:
     elif isinstance(output, (tuple, list)) and output:
         found = output[0]
     if not isinstance(found, Tensor):
-        got = f"a mapping of {', '.join(map(str, output))}" if isinstance(output, Mapping) else shorten(output)
+        got = (
+            f"a mapping of {', '.join(map(str, output))}" if isinstance(output, Mapping) else shorten(output)
+        )
         raise ProblemError(
             f"model: expected logits, or several tensors of which logits are the first or have that name, got {got}"
         )
@@ -221,7 +223,9 @@ def _refuse_unusable(model: nn.Module) -> None:
                 f"model: {name} has no size yet: run the model on a sample once, or give its layer the size"
             )
         if value.is_meta:
-            raise ProblemError(f"model: {name} has no numbers, as it was made on the device meta: make it on cpu")
+            raise ProblemError(
+                f"model: {name} has no numbers, as it was made on the device meta: make it on cpu"
+            )
 
 
 def _named(model: str) -> Builder:

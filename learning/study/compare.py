@@ -137,8 +137,11 @@ class Comparison:
         return {"curves.csv": pd.concat(self.curves, names=["policy", "seed"])}
 
     def ended(self) -> dict[str, Any]:
-        """Return how it ended, for its manifest: nothing, as its runs ended each in its own way."""
-        return {}
+        """Return how it ended, for its manifest: the rounds of each run, by policy and seed."""
+        rounds: dict[str, dict[str, int]] = {policy: {} for policy in self.policies}
+        for (policy, seed), curve in self.curves.items():
+            rounds[policy][str(seed)] = len(curve) - 1
+        return {"runs": rounds}
 
     def plot(self) -> Figure:
         """Draw accuracy over simulated time; see :func:`learning.runs.plots.plot_comparison`."""

@@ -111,7 +111,10 @@ def test_bytes_are_scaled_and_yes_and_no_are_one_and_nought():
         ((X, Y[:, None]), r"train y: .*shape \(60, 1\): flatten it"),
         ((X, torch.eye(60)), r"train y: .*shape \(60, 60\): take .*argmax\(1\)"),
         ((X, torch.where(Y == 1, torch.nan, 1.0)), r"train y: sample 1 has label nan"),
-        ((torch.where(X == X[7, 2], torch.nan, X), Y), r"train x: expected finite .*sample 7 has another: nan"),
+        (
+            (torch.where(X == X[7, 2], torch.nan, X), Y),
+            r"train x: expected finite .*sample 7 has another: nan",
+        ),
         ((X, ["cat"] * 60), r"train y: expected an array of numbers, got <U3"),
         (TensorDataset(X.to(torch.cfloat), Y), r"train sample 0: .*complex ones: stack real and imaginary"),
         (
@@ -147,7 +150,9 @@ def test_a_label_that_is_none_is_named_and_allocates_nothing(cell, number):
 
 
 def test_classes_that_mostly_do_not_occur_are_refused(cell):
-    message = r"train sample 7 has label 1000, which would make 1001 classes, and only 4 different .*numpy.unique"
+    message = (
+        r"train sample 7 has label 1000, which would make 1001 classes, and only 4 different .*numpy.unique"
+    )
     for source in ((X, labelled(1000)), TensorDataset(X, labelled(1000))):
         with pytest.raises(ProblemError, match=message):
             load(source, rng())
@@ -160,7 +165,9 @@ def test_classes_that_mostly_do_not_occur_are_refused(cell):
 
 
 def test_a_few_classes_that_do_not_occur_are_told():
-    with pytest.warns(UserWarning, match=r"labels go from 0 to 4 and make 5 classes, but \[0, 2\] never occur"):
+    with pytest.warns(
+        UserWarning, match=r"labels go from 0 to 4 and make 5 classes, but \[0, 2\] never occur"
+    ):
         assert load((X, 1 + Y + (Y > 0)), rng()).num_classes == 5
 
 
@@ -235,7 +242,10 @@ def damage(change):
             damage(lambda path: Image.new("RGB", (9, 5)).save(path)),
             r"dog/3.png is 9 x 5 pixels in colour, the first is 4 x 5 pixels in colour: bring all to one size .*resize",
         ),
-        (damage(lambda path: Image.new("L", (4, 5)).save(path)), r"dog/3.png is 4 x 5 pixels grey, the first"),
+        (
+            damage(lambda path: Image.new("L", (4, 5)).save(path)),
+            r"dog/3.png is 4 x 5 pixels grey, the first",
+        ),
         (damage(lambda path: Image.new("RGBA", (4, 5)).save(path)), r"3.png is of kind RGBA: convert it"),
         (damage(lambda path: Image.new("I;16", (4, 5)).save(path)), r"3.png is of kind I;16: convert it"),
         (damage(lambda path: path.write_bytes(path.read_bytes()[:60])), r"dog/3.png is damaged, or no image"),

@@ -68,7 +68,11 @@ def test_several_outputs_are_timed():
 @pytest.mark.parametrize("scheme", SCHEMES_TRIED)
 @pytest.mark.parametrize(
     "wrap",
-    [nn.DataParallel, lambda net: torch.compile(net, backend="eager"), lambda net: nn.DataParallel(torch.compile(net))],
+    [
+        nn.DataParallel,
+        lambda net: torch.compile(net, backend="eager"),
+        lambda net: nn.DataParallel(torch.compile(net)),
+    ],
 )
 @pytest.mark.filterwarnings("ignore:`torch.jit.script_method` is deprecated:DeprecationWarning")
 def test_wrapped_models_are_trained_as_what_is_inside(cell, scheme, wrap):
@@ -93,7 +97,9 @@ def test_a_model_made_in_inference_mode_trains(cell):
     expected, _ = losses(cell, model=model)
     with torch.inference_mode():
         model = Net()
-        for mine, other in zip(model.parameters(), train(cell, **OPTIONS | {"model": Net()}).model().parameters()):
+        for mine, other in zip(
+            model.parameters(), train(cell, **OPTIONS | {"model": Net()}).model().parameters()
+        ):
             assert mine.is_inference() and not other.is_inference()
     found, _ = losses(cell, model=model)
     assert np.isfinite(found).all() and found != expected
@@ -105,7 +111,11 @@ def test_a_model_made_in_inference_mode_trains(cell):
         (lambda: Net(), OptionError, r"model: expected a function \(sample_shape, num_classes\), too many"),
         (Net, OptionError, r"model: expected a function \(sample_shape, num_classes\), too many"),
         (lambda *_: 3, ProblemError, r"expected a function that returns a torch.nn.Module, got int"),
-        (lambda *_: Net(lambda logits, x: ()), ProblemError, r"expected logits, or several tensors .*got \(\)"),
+        (
+            lambda *_: Net(lambda logits, x: ()),
+            ProblemError,
+            r"expected logits, or several tensors .*got \(\)",
+        ),
         (lambda *_: Net(lambda logits, x: {"out": x}), ProblemError, r"got a mapping of out"),
         (lambda *_: Net(lambda logits, x: None), ProblemError, r"expected logits.*got None"),
         (lambda *_: Net(lambda logits, x: (x, logits)), ProblemError, r"shape \(2, 10\).*got \(2, 1, 8, 8\)"),
@@ -135,7 +145,13 @@ def test_models_that_cannot_be_trained_say_why(cell, model, error, message):
 def test_rates_beyond_the_digits_end_in_a_result(cell, scheme, optimiser):
     mobile = Scenario.load("mix2fld").replace({"devices.count": 5})
     scenario = mobile if SCHEMES[scheme].radio == "fading" else cell
-    options = {"data": "digits@300+100", "model": "softmax", "rounds": 2, "optimiser": optimiser, "iterations": 4}
+    options = {
+        "data": "digits@300+100",
+        "model": "softmax",
+        "rounds": 2,
+        "optimiser": optimiser,
+        "iterations": 4,
+    }
     if scheme == "feel":
         del options["iterations"]
     if "server_iterations" in inspect.signature(SCHEMES[scheme]).parameters:

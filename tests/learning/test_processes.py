@@ -187,14 +187,21 @@ def other_processes():
 @pytest.mark.parametrize("method", other_processes())
 def test_other_processes_train_as_this_one(cell, method):
     with multiprocessing.get_context(method).Pool(1) as pool:
-        assert pool.apply_async(train, (cell,), OPTIONS).get(300).ledger.accuracy == train(
-            cell, **OPTIONS
-        ).ledger.accuracy
+        assert (
+            pool.apply_async(train, (cell,), OPTIONS).get(300).ledger.accuracy
+            == train(cell, **OPTIONS).ledger.accuracy
+        )
 
 
 @pytest.mark.slow
 def test_a_comparison_by_several_processes_is_that_of_one(cell):
-    options = {**OPTIONS, "target_accuracy": 0.9, "seconds": 400.0, "policies": ["optimal", "full"], "seeds": 1}
+    options = {
+        **OPTIONS,
+        "target_accuracy": 0.9,
+        "seconds": 400.0,
+        "policies": ["optimal", "full"],
+        "seeds": 1,
+    }
     alone = compare(cell, **options)
     shared = compare(cell, jobs=2, **options)
     pd.testing.assert_frame_equal(alone.runs, shared.runs)
