@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +17,7 @@ from learning.radio.base import Planner, Radio
 from learning.runs.checkpoint import Checkpoint, Place
 from learning.runs.ledger import Entry, Ledger, Spent
 from learning.runs.limits import Limits
-from learning.runs.loggers import Logger
+from learning.runs.loggers import Failsafe, Logger
 from learning.runs.result import TrainingResult
 from learning.schemes.base import Scheme
 from learning.streams import Streams
@@ -95,15 +96,13 @@ def run(
     TrainingResult
         Ledger, final state, reason to stop.
     """
-    for callback in callbacks:
-        if isinstance(callback, Logger):
-            callback.begin(plans.config)
-    try:
-        return _rounds(plans, kept, callbacks, title=title, progress=progress)
-    finally:
-        for callback in callbacks:
+    called = [Failsafe(callback) if isinstance(callback, Logger) else callback for callback in callbacks]
+    with ExitStack() as begun:
+        for callback in called:
             if isinstance(callback, Logger):
-                callback.close()
+                begun.callback(callback.close)
+                callback.begin(plans.config)
+        return _rounds(plans, kept, called, title=title, progress=progress)
 
 
 def _rounds(

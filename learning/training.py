@@ -22,7 +22,8 @@ from learning.runs.lock import locked
 from learning.runs.loggers import logger
 from learning.runs.result import TrainingResult
 from learning.schemes.base import Scheme
-from learning.setup import Setup
+from learning.setup import RUNNING, SETTINGS, Setup
+from learning.streams import Streams
 from radioopt.base.errors import OptionError
 from radioopt.base.quantity import shorten
 from radioopt.scenario import Scenario
@@ -211,3 +212,24 @@ def train(
         with locked(f"{os.fspath(checkpoint)}.lock", f"checkpoint {checkpoint}"):
             kept = Checkpoint(checkpoint, every, plans.config, outside, task.device)
             return run(plans, kept, called, title=title, progress=progress)
+
+
+def refuse_mistakes(given: Sequence[Mapping[str, Any]]) -> None:
+    """Refuse what :func:`train` would refuse, without training: the first mistake in any of several sets of options.
+
+    Parameters
+    ----------
+    given : sequence of mapping of str to object
+        Arguments of :func:`train`, which have data and seed in common.
+
+    Raises
+    ------
+    OptionError, ProblemError
+        As :func:`train`.
+    """
+    with torch_threads(1), fresh_torch():
+        data = sources.load(given[0].get("data", "digits"), Streams(given[0]["seed"]).at("data"))
+        for arguments in given:
+            known = {name: value for name, value in arguments.items() if name in SETTINGS}
+            options = {name: arguments[name] for name in arguments if name not in (*SETTINGS, *RUNNING)}
+            Setup(**known | {"data": data}, options=options).plans(timed=False)

@@ -19,7 +19,7 @@ from learning.runs.checkpoint import EVERY
 from learning.runs.ledger import HARDWARE
 from learning.runs.manifest import PER_RUN
 from learning.runs.result import TrainingResult
-from learning.training import train
+from learning.training import refuse_mistakes, train
 from radioopt.base.errors import OptionError, require
 from radioopt.base.quantity import shorten
 from radioopt.scenario import Scenario
@@ -157,7 +157,7 @@ class Comparison:
             f"{'policy':<12}{'reached':>9}{'seconds':>22}{f'ratio to {first}':>24}{'rounds':>9}{'kJ':>9}",
         ]
         for policy, row in self.table().iterrows():
-            sign = "≥ " if row.lower_bound else ""
+            sign = ">= " if row.lower_bound else ""
             seconds = sign + with_width(row.seconds, row.seconds - row.seconds_low)
             ratio = f"{sign}{row.ratio:.3g}" if math.isfinite(row.ratio) else "-"
             if math.isfinite(row.ratio_low) and policy != first:
@@ -276,6 +276,7 @@ def compare(
         for own, (name, seed) in zip(work, keys, strict=True):
             file = f"{list(variants).index(name)}-{re.sub('[^A-Za-z0-9_-]+', '-', name)}-seed-{seed}.npz"
             own |= {"checkpoint": Path(checkpoints) / file, "every": every}
+    refuse_mistakes([{"scenario": scenario, **own} for own in work[: len(variants)]])
     rows: list[dict[str, Any]] = []
     curves: dict[tuple[str, int], pd.DataFrame] = {}
     configs: dict[str, dict[str, Any]] = {}
@@ -345,7 +346,7 @@ def with_width(mean: float, half: float) -> str:
         digits = min(_exponent(mean) - _exponent(half) + 2, 6)
     places = max(digits - 1 - _exponent(mean), 0) if mean > 0 else 0
     if given:
-        return f"{mean:.{places}f} ± {half:.{places}f}"
+        return f"{mean:.{places}f} +- {half:.{places}f}"
     return f"{mean:.{places}f}".rstrip("0").rstrip(".") if places else f"{mean:.0f}"
 
 

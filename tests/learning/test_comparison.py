@@ -103,7 +103,7 @@ def test_a_run_that_never_reached_the_target_makes_a_lower_bound_without_an_inte
     assert online["ratio"] == pytest.approx(5.0, rel=1e-12)  # sqrt(50/10 * 100/20)
     assert online[["seconds_low", "seconds_high", "ratio_low", "ratio_high"]].isna().all()
     assert online["rounds"] == 0.0  # of the one run that reached it
-    assert "≥ 75" in str(made({"optimal": [10.0, 20.0], "online": [50.0, None]}))
+    assert ">= 75" in str(made({"optimal": [10.0, 20.0], "online": [50.0, None]}))
 
 
 def test_a_reference_that_never_reached_the_target_gives_no_ratio():
@@ -122,16 +122,16 @@ def test_a_single_seed_has_no_interval():
 @pytest.mark.parametrize(
     ("mean", "half", "text"),
     [
-        (1234.5, 78.9, "1234 ± 79"),
-        (0.41234, 0.0567, "0.412 ± 0.057"),
+        (1234.5, 78.9, "1234 +- 79"),
+        (0.41234, 0.0567, "0.412 +- 0.057"),
         (0.41234, math.nan, "0.4123"),
         (98765.4, math.nan, "98765"),
         (200.0, math.nan, "200"),
-        (0.5, 2.25, "0.5 ± 2.2"),
-        (12.5, 0.0, "12.50 ± 0.00"),
-        (3.0, 1e-16, "3.00000 ± 0.00000"),
-        (0.0, 0.0, "0 ± 0"),
-        (0.0000312, 0.0000041, "0.0000312 ± 0.0000041"),
+        (0.5, 2.25, "0.5 +- 2.2"),
+        (12.5, 0.0, "12.50 +- 0.00"),
+        (3.0, 1e-16, "3.00000 +- 0.00000"),
+        (0.0, 0.0, "0 +- 0"),
+        (0.0000312, 0.0000041, "0.0000312 +- 0.0000041"),
     ],
 )
 def test_times_of_any_magnitude_keep_their_digits(mean, half, text):
@@ -140,8 +140,8 @@ def test_times_of_any_magnitude_keep_their_digits(mean, half, text):
 
 def test_times_below_a_second_are_told_apart():
     text = str(made({"optimal": [0.41, 0.43], "full": [0.12, 0.13]}, budget=1.0))
-    assert "0.42 ± 0.13" in text
-    assert "0.125 ± 0.064" in text
+    assert "0.42 +- 0.13" in text
+    assert "0.125 +- 0.064" in text
 
 
 def test_the_interval_covers_as_often_as_it_says():
