@@ -182,8 +182,8 @@ def count_classes(*parts: NDArray[np.int64]) -> int:
     if present.size < classes:
         missing = np.setdiff1d(np.arange(classes), present)
         warnings.warn(
-            f"data: labels go from 0 to {classes - 1} and make {classes} classes, but {shorten(missing.tolist())} never "
-            f"occur: {RENUMBER} if they are not meant",
+            f"data: labels go from 0 to {classes - 1} and make {classes} classes, but {shorten(missing.tolist())} "
+            f"never occur: {RENUMBER} if they are not meant",
             stacklevel=2,
         )
     return max(classes, 2)

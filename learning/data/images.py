@@ -95,8 +95,8 @@ def _read(files: list[tuple[str, Path]], classes: list[str], first: NDArray[np.u
         image = _opened(path)
         if image.shape != first.shape:
             raise ProblemError(
-                f"data images: {path} is {_told(image)}, the first is {_told(first)}: bring all to one size and kind, as "
-                "by Pillow's Image.open(file).convert('RGB').resize((64, 64)).save(file)"
+                f"data images: {path} is {_told(image)}, the first is {_told(first)}: bring all to one size and kind, "
+                "as by Pillow's Image.open(file).convert('RGB').resize((64, 64)).save(file)"
             )
         images[i] = image
     return images, labels

@@ -218,7 +218,7 @@ def _refuse_unusable(model: nn.Module) -> None:
     if isinstance(model, torch.jit.ScriptModule):
         raise ProblemError("model: a scripted module takes no other weights: give what it was made of")
     for name, value in [*model.named_parameters(), *model.named_buffers()]:
-        if isinstance(value, nn.parameter.UninitializedTensorMixin):
+        if nn.parameter.is_lazy(value):
             raise ProblemError(
                 f"model: {name} has no size yet: run the model on a sample once, or give its layer the size"
             )

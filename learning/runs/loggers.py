@@ -21,8 +21,8 @@ class Logger:
     """A callback that is told when a run begins and when it ends.
 
     ``begin`` gets the settings before the first round, ``close`` is called at the end, after an error too. A logger
-    that cannot begin ends the run before it has begun. One that fails later, for want of space or of a reader, does not:
-    a warning says why, and it gets no more rounds. (An error in a plain function ends the run.)
+    that cannot begin ends the run before it has begun. One that fails later, for want of space or of a reader, does
+    not: a warning says why, and it gets no more rounds. (An error in a plain function ends the run.)
     """
 
     def begin(self, config: Mapping[str, Any]) -> None:

@@ -105,7 +105,7 @@ def read_runs(path: str | os.PathLike[str]) -> list[SavedRun]:
         return [SavedRun(str(path), config, curve)]
     shared = {key: value for key, value in config.items() if key not in ("policies", "seeds")}
     curves, told = _table(path / CURVES, ["policy", "seed", "round"]), result.get("runs", {})
-    found = set(zip(*(curves.index.get_level_values(level) for level in ("policy", "seed")), strict=True))
+    found = {key: rounds.droplevel([0, 1]) for key, rounds in curves.groupby(level=[0, 1], sort=False)}
     runs = []
     for policy, own in policies.items():
         for seed in seeds:
@@ -114,7 +114,7 @@ def read_runs(path: str | os.PathLike[str]) -> list[SavedRun]:
                     f"{path / CURVES}: no rounds of {policy}, seed {seed}, which {MANIFEST} names: the file is not "
                     "whole; train again"
                 )
-            curve = curves.loc[(policy, seed)]
+            curve = found[policy, seed]
             expected = told.get(policy, {}).get(str(seed))
             _refuse_other_rounds(path / CURVES, f"of {policy}, seed {seed}, ", curve, expected)
             runs.append(SavedRun(f"{path}: {policy}", {**shared, **own, "seed": seed}, curve))
@@ -142,11 +142,11 @@ def _table(path: Path, index: list[str]) -> pd.DataFrame:
     if text and not text.endswith(b"\n"):
         raise ProblemError(f"{path}: its last line is cut off: train again")
     try:
-        frame = pd.read_csv(io.BytesIO(text), index_col=index, converters={"policy": str}).sort_index()
+        frame = pd.read_csv(io.BytesIO(text), converters={"policy": str}).set_index(index).sort_index()
         missing = [name for name in NEEDED if name not in frame or frame[name].dtype.kind not in "fi"]
         if missing or frame.empty:
             raise ValueError(f"no numbers in column {', '.join(missing)}" if missing else "no rounds")
-    except (ValueError, pd.errors.ParserError) as error:
+    except (ValueError, KeyError, pd.errors.ParserError) as error:
         raise ProblemError(f"{path}: not the rounds of a run, or damaged ({error}): train again") from error
     return frame
 

@@ -14,7 +14,7 @@ from scipy import stats
 from learning import Comparison, begin_run, compare, compare_runs, run_folder, save_run, train
 from learning.runs.folder import manifest_of
 from learning.study.compare import t_interval, with_width
-from radioopt import OptionError
+from radioopt import OptionError, ProblemError
 
 TARGET, BUDGET = 0.7, 2500.0
 
@@ -363,3 +363,64 @@ def test_unknown_energy_is_said_to_be_unknown(cell):
     assert "energy unknown" not in str(runs)
     runs.runs["energy_to_target_j"] = math.nan
     assert str(runs).endswith(f"\n{missing}")
+
+
+@pytest.mark.parametrize(
+    ("policies", "more", "error", "message"),
+    [
+        (
+            {"full": {}, "optimal": {"learning_rat": 1}},
+            {},
+            OptionError,
+            r"learning_rat; did you mean learning_rate",
+        ),
+        (["full", "best"], {}, OptionError, r"unknown policy 'best'"),
+        (
+            {"a": {"policy": "full"}, "b": {"policy": "full", "scheme": "fedav"}},
+            {},
+            OptionError,
+            r"mean fedavg",
+        ),
+        (
+            {"full": {}, "optimal": {"model": "nlp"}},
+            {},
+            OptionError,
+            r"unknown model 'nlp'.*did you mean mlp",
+        ),
+        (
+            {"full": {}, "optimal": {"partition": "shards:500"}},
+            {},
+            ProblemError,
+            r"use fewer devices or shards",
+        ),
+        (["full"], {"lr": 0.1}, OptionError, r"unknown option lr; did you mean learning_rate\?"),
+        (["full"], {"devcie": "cpu"}, OptionError, r"unknown option devcie; did you mean device"),
+    ],
+)
+def test_a_mistake_of_any_policy_is_told_before_the_first_run(cell, policies, more, error, message):
+    done = []
+    with pytest.raises(error, match=message):
+        compare(
+            cell,
+            target_accuracy=0.9,
+            seconds=500.0,
+            policies=policies,
+            seeds=1,
+            callbacks=[lambda *round: done.append(round)],
+            **more,
+        )
+    assert done == []
+
+
+def test_a_comparison_with_measured_times_is_checked_without_measuring(cell, monkeypatch):
+    monkeypatch.setattr("learning.setup.time_training", lambda *_, **__: pytest.fail("measured"))
+    with pytest.raises(OptionError, match=r"did you mean learning_rate"):
+        compare(
+            cell,
+            target_accuracy=0.9,
+            seconds=500.0,
+            policies=["full"],
+            compute="measured",
+            learning_rat=1,
+            seeds=1,
+        )

@@ -112,7 +112,7 @@ def test_bytes_are_scaled_and_yes_and_no_are_one_and_nought():
         ((X, torch.eye(60)), r"train y: .*shape \(60, 60\): take .*argmax\(1\)"),
         ((X, torch.where(Y == 1, torch.nan, 1.0)), r"train y: sample 1 has label nan"),
         (
-            (torch.where(X == X[7, 2], torch.nan, X), Y),
+            (torch.where(X[7, 2] == X, torch.nan, X), Y),
             r"train x: expected finite .*sample 7 has another: nan",
         ),
         ((X, ["cat"] * 60), r"train y: expected an array of numbers, got <U3"),

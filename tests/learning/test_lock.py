@@ -39,11 +39,14 @@ def holder(tmp_path):
 
 
 def test_a_lock_names_the_process_that_holds_it(tmp_path, holder):
-    with pytest.raises(
-        OptionError, match=rf"run a is being written by process {holder.pid}, since .*: wait until it ends"
+    with (
+        pytest.raises(
+            OptionError,
+            match=rf"run a is being written by process {holder.pid}, since .*: wait until it ends",
+        ),
+        locked(tmp_path / "lock", "run a"),
     ):
-        with locked(tmp_path / "lock", "run a"):
-            pass
+        pass
     holder.communicate()
     with locked(tmp_path / "lock", "run a"):
         assert (tmp_path / "lock").exists()

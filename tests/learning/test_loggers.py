@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from learning import Logger, train
-from learning.runs.loggers import MlFlow, Printer, TensorBoard, logger, numbers_of
+from learning.runs.loggers import MlFlow, TensorBoard, logger, numbers_of
 from radioopt import MissingExtraError, OptionError
 
 OPTIONS = {"data": "digits@300+100", "model": "softmax", "rounds": 3, "progress": False}
@@ -112,7 +112,7 @@ class Failing(Logger):
 
 def test_a_logger_that_fails_is_a_warning_and_the_run_goes_on(cell):
     failing, other = Failing(at=2), Failing(at=None)
-    with pytest.warns(UserWarning) as told:
+    with pytest.warns(UserWarning, match="logger Failing") as told:
         result = train(cell, callbacks=[failing, other], **OPTIONS)
     assert [str(item.message) for item in told] == [
         "logger Failing: no space left: it writes no more rounds, and the run goes on"
