@@ -4,7 +4,7 @@ JOBS ?= 2
 
 BIN := .venv/bin
 STAMP := .venv/.installed
-EVERYTHING := .[all,logging,dev]
+EVERYTHING := .[all,dev]
 
 # One file per worker at a time, so that each kernel is compiled by one of them.
 PYTEST := $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile

@@ -78,6 +78,7 @@ from learning.schemes.fedavg import Individual as Individual
 from learning.schemes.fedsgd import FedSgd as FedSgd
 from learning.schemes.mix2fld import Mix2Fld as Mix2Fld
 from learning.schemes.mix2fld import MixFld as MixFld
+from learning.schemes.scaffold import Scaffold as Scaffold
 from learning.streams import Streams as Streams
 from learning.study.compare import Comparison as Comparison
 from learning.study.compare import compare as compare

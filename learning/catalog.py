@@ -69,6 +69,7 @@ SCHEMES = Names(
         "feel": "learning.schemes.fedsgd:FedSgd",
         "fedavg": "learning.schemes.fedavg:FedAvg",
         "fedprox": "learning.schemes.fedavg:FedProx",
+        "scaffold": "learning.schemes.scaffold:Scaffold",
         "individual": "learning.schemes.fedavg:Individual",
         "fl": "learning.schemes.fedavg:Fl",
         "fd": "learning.schemes.distillation:Fd",

@@ -11,6 +11,7 @@ from learning.messages import Message
 from learning.models.weights import Bank, Rows
 from learning.radio.base import Plan, Sent
 from learning.task import Cohort, IntArray, Task
+from radioopt.base.errors import ProblemError
 
 if TYPE_CHECKING:
     from learning.schemes.base import Scheme
@@ -92,10 +93,12 @@ class Crew:
         groups = [devices for kind in kinds for devices in _chunks(scheme, task, kind, at_once)]
         self._chunks = [task.cohort(devices) for devices in groups]
         self.banks: dict[str, Bank] = {}
+        self._joined: dict[str, set[str]] = {}
         for kind in kinds:
             everybody = np.flatnonzero(np.array(task.uses) == kind)
             joined = [(c.devices, scheme.join(c)) for c in self._chunks if c.architecture == kind]
             self.banks[kind] = Bank(everybody).put_all(joined)
+            self._joined[kind] = set(self.banks[kind].values)
 
     def train(self, turn: Turn) -> Iterator[tuple[Cohort, Message]]:
         """Let all devices train, cohort after cohort.
@@ -150,6 +153,11 @@ class Crew:
             if devices.size:
                 own = {} if self.scheme.replaces else bank.of(devices)
                 heard = self.scheme.hear(own, self.task.cohort(devices), answer)
+                if lost := sorted(self._joined[kind] - heard.keys()):
+                    raise ProblemError(
+                        f"{type(self.scheme).__name__}: devices have no {lost[0]!r} after the answer: "
+                        "let hear() return them, or set replaces = False"
+                    )
                 self.banks[kind] = bank.put(devices, heard)
 
     def states(self) -> Iterator[tuple[Cohort, dict[str, Any]]]:

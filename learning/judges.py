@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from learning.crew import Crew
-from learning.models.weights import Rows, Sums, Weights, of_device
+from learning.models.weights import Rows, Sums, Weights, of_device, weights_of
 from learning.options import choose, real, whole
 from learning.task import Cohort, State, Task
 from radioopt.base.errors import OptionError, require
@@ -388,11 +388,6 @@ def features(task: Task, weights: Weights, x: Tensor) -> Tensor:
 def _headline(task: Task) -> str:
     """Name the measure that a model is known by: its accuracy, or the R2 of a regression."""
     return "r2" if task.data.regression else "accuracy"
-
-
-def weights_of(own: Rows) -> dict[str, Tensor]:
-    """Return the weights among what devices keep: what else they keep has a ``/`` in its name."""
-    return {name: value for name, value in own.items() if "/" not in name}
 
 
 def model_of(crew: Crew, device: int) -> dict[str, Tensor]:

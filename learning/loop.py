@@ -23,7 +23,8 @@ from learning.schemes.base import Scheme
 from learning.streams import Streams
 from learning.task import State, Task
 from radioopt.base.errors import OptionError
-from radioopt.scenario import Devices, Scenario
+from radioopt.numerics.dispatch import compiled
+from radioopt.scenario import ChannelTrace, Devices, Scenario
 
 #: called after every round with its number, its entry and the ledger; a text that it returns ends the run
 Callback = Callable[[int, Entry, Ledger], Any]
@@ -53,6 +54,8 @@ class Plans:
         Settings.
     at_once : int or None
         Devices of a chunk.
+    trace : ChannelTrace or None
+        Rates or gains over time.
     """
 
     scenario: Scenario
@@ -66,6 +69,14 @@ class Plans:
     streams: Streams
     config: dict[str, Any]
     at_once: int | None
+    trace: ChannelTrace | None = None
+
+    def after(self, devices: Devices, seconds: float) -> Devices | None:
+        """Return devices as the trace has them so many seconds after it begins; None where it has ended."""
+        if self.trace is None:
+            return devices
+        time = float(self.trace.times[0]) + seconds
+        return devices.follow(self.trace, time) if self.trace.covers(time) else None
 
 
 def run(
@@ -117,8 +128,9 @@ def _rounds(
         plans.streams,
     )
     bar = progress_bar(title, limits.total, enabled=progress)
-    with bar as report:
-        devices = plans.scenario.draw(streams.at("channel"))
+    with compiled(), bar as report:
+        drawn = plans.scenario.draw(streams.at("channel"))
+        devices = plans.after(drawn, 0.0) or drawn
 
         def prepare() -> tuple[Task, list[Prepared]]:
             task, done = plans.task, []
@@ -143,8 +155,9 @@ def _rounds(
                 )
         reason = None
         while (stopped := reason or limits.reached(ledger)) is None:
-            turn, stopped = _turn(plans, planner, devices, state, ledger)
-            if stopped is not None:
+            turn = _turn(plans, planner, devices, state, ledger)
+            if isinstance(turn, str):
+                stopped = turn
                 break
             before, devices = state, turn.plan.devices
             judged = turn.round % judge.judge_every == 0
@@ -171,15 +184,16 @@ def _rounds(
     return TrainingResult(ledger, state, crew, judge, stopped, plans.config, prepared)
 
 
-def _turn(
-    plans: Plans, planner: Planner, devices: Devices, state: State, ledger: Ledger
-) -> tuple[Turn, str | None]:
-    """Plan the next round and ask the radio what becomes of it; name the budget that it would exceed, if any."""
+def _turn(plans: Plans, planner: Planner, devices: Devices, state: State, ledger: Ledger) -> Turn | str:
+    """Plan the next round and ask the radio what becomes of it; or name what ends the run before it."""
     round, at = len(ledger) + 1, plans.streams.at
-    plan = planner(devices.fade(at("channel", round)), at("policy", round))
+    there = plans.after(devices, ledger.seconds)
+    if there is None:
+        return "trace"
+    plan = planner(there.fade(at("channel", round)), at("policy", round))
     payload = plan.prices.payload(plans.scheme.sends(state, plan))
     sent = plans.radio.transmit(payload, plan, at("link", round))
-    return Turn(round, plan, sent), plans.limits.exceeded(ledger, sent)
+    return plans.limits.exceeded(ledger, sent) or Turn(round, plan, sent)
 
 
 def _begun(figures: dict[str, float], prepared: Sequence[Prepared]) -> Ledger:

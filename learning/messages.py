@@ -22,7 +22,9 @@ class Wire:
     ----------
     up, down : mapping of str to int
         Numbers by what they are: "weights", "gradient", "outputs", "samples" (features of samples), or a name of one's
-        own, which costs as many bits as its numbers have.
+        own. "weights" and "gradient" cost the scenario's payload each, however many numbers they are here; a name of
+        one's own costs 32 bits a number. So whatever is as large as the model goes by one of the two. With
+        ``bits_per_parameter`` every number costs that.
     seeded : bool, default False
         Whether every device sends samples too in the first round, as many as the plan says.
 

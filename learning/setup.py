@@ -22,6 +22,7 @@ from learning.data.partition import partition as spread
 from learning.judges import Judge
 from learning.local.timing import StepTimes, time_training
 from learning.loop import Plans
+from learning.messages import Wire
 from learning.models import build as models
 from learning.options import choose, described, label, real, suggestion, whole
 from learning.prepare.base import Preparation
@@ -32,7 +33,8 @@ from learning.streams import Streams
 from learning.task import Task
 from radioopt.base.errors import OptionError
 from radioopt.base.quantity import shorten
-from radioopt.scenario import Scenario
+from radioopt.scenario import ChannelTrace, Scenario
+from radioopt.scenario.trace import read_trace
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -66,6 +68,7 @@ class Setup:
     seed: int = 0
     bits_per_parameter: float | str | None = None
     compute: str | StepTimes = "modelled"
+    trace: Any = None
     device: str | torch.device = "cpu"
     devices_at_once: int | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -128,6 +131,7 @@ class Setup:
         def planner(task: Task) -> Planner:
             return radio.planner(self.policy, scheme.work(task), scheme.wire(task), bits)
 
+        trace = self._trace(scenario, radio, scheme.wire(task), streams)
         if timed:
             planner(task)  # what cannot be planned is refused before anything is prepared or trained
         config = {
@@ -151,10 +155,13 @@ class Setup:
             "targets": dict(limits.targets),
             "epsilon": self.epsilon,
             "seed": int(self.seed),
+            "trace": None if trace is None else trace.settings(),
             "device": str(device),
             "fingerprints": task.fingerprints(),
         }
-        return Plans(scenario, task, before, scheme, radio, judge, planner, limits, streams, config, at_once)
+        return Plans(
+            scenario, task, before, scheme, radio, judge, planner, limits, streams, config, at_once, trace
+        )
 
     def _parts(self) -> tuple[Scheme[Any], Radio, Judge]:
         """Make scheme, radio and judge, each with its own of the options."""
@@ -206,12 +213,7 @@ class Setup:
     def _before(self) -> tuple[Preparation, ...]:
         if not isinstance(self.before, Sequence) or isinstance(self.before, str):
             raise OptionError(f"before: expected a list of preparations, got {shorten(self.before)}")
-        for step in self.before:
-            if not isinstance(step, Preparation):
-                raise OptionError(
-                    f"before: expected preparations, as learning.SharePublic(), got {shorten(step)}"
-                )
-        return tuple(self.before)
+        return tuple(_preparation(step) for step in self.before)
 
     def _public(self, labels: Any, streams: Streams) -> Any:
         """Choose the samples that are set aside for the server."""
@@ -221,6 +223,17 @@ class Setup:
         if isinstance(count, float) and 0 < count < 1:
             count = max(round(count * labels.size), len(np.unique(labels)))
         return stratified(labels, whole("public", count), streams.at("public"), "public samples")
+
+    def _trace(self, scenario: Scenario, radio: Radio, wire: Wire, streams: Streams) -> ChannelTrace | None:
+        """Read the trace, and refuse one that is of other devices or would change nothing."""
+        if self.trace is None:
+            return None
+        trace = read_trace(self.trace)
+        if wire.numbers == (0, 0) and not self.before:
+            raise OptionError("trace: nothing is sent in this scheme: leave trace out")
+        if radio.table:
+            trace.refuse_idle(scenario.draw(streams.at("channel")), radio.table)
+        return trace
 
     def _times(self, task: Task) -> StepTimes | None:
         """Time the model on this machine, if that is what is wanted."""

@@ -26,7 +26,7 @@ from learning.setup import RUNNING, SETTINGS, Setup
 from learning.streams import Streams
 from radioopt.base.errors import OptionError
 from radioopt.base.quantity import shorten
-from radioopt.scenario import Scenario
+from radioopt.scenario import ChannelTrace, Scenario
 
 
 def train(
@@ -50,6 +50,7 @@ def train(
     seed: int = 0,
     bits_per_parameter: float | str | None = None,
     compute: str | StepTimes = "modelled",
+    trace: ChannelTrace | str | os.PathLike[str] | None = None,
     device: str | torch.device = "cpu",
     devices_at_once: int | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
@@ -119,6 +120,11 @@ def train(
         Where compute times come from: the scenario; or this machine, by timing the model before the first round
         (:func:`learning.time_training`), or from such a measurement. The times are put into the scenario, for all
         devices alike, and with it into the settings, so that a run can be repeated elsewhere.
+    trace : ChannelTrace or path-like, optional
+        Rates or gains of the devices over time instead of those that the scenario draws: a file as of
+        :meth:`radioopt.ChannelTrace.from_csv`, or what was read of one. The run begins at the first instant, and each
+        round has the rates or gains of its start. Where the trace ends and says nothing of what is beyond, the run
+        ends.
     device : str or torch.device, default "cpu"
         Where tensors are: "cpu", "cuda", "cuda:1", or "auto" for a GPU if there is one.
     devices_at_once : int, optional
@@ -192,6 +198,7 @@ def train(
         seed=seed,
         bits_per_parameter=bits_per_parameter,
         compute=compute,
+        trace=trace,
         device=device,
         devices_at_once=devices_at_once,
         options=options,

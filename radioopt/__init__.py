@@ -15,9 +15,11 @@ import radioopt.base.forks as _forks  # noqa: F401  # to know of a fork before a
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from radioopt import channel, dtkd, feel, fimi, mix2fld, numerics, units
+    from radioopt import channel, d2d, dtkd, feel, fimi, mix2fld, numerics, units
     from radioopt.base.certify import Certificate, certify
     from radioopt.base.errors import (
+        CompileWarning,
+        InputWarning,
         MissingExtraError,
         OptionError,
         ProblemError,
@@ -29,11 +31,14 @@ if TYPE_CHECKING:
     from radioopt.base.problem import Problem, families, problem_class, solve
     from radioopt.base.solution import Solution, load
     from radioopt.base.status import Status
-    from radioopt.scenario import Devices, Scenario
+    from radioopt.scenario import ChannelTrace, Devices, Scenario
 
 _HOME = {
     "Certificate": "base.certify",
+    "ChannelTrace": "scenario",
+    "CompileWarning": "base.errors",
     "Devices": "scenario",
+    "InputWarning": "base.errors",
     "MissingExtraError": "base.errors",
     "OptionError": "base.errors",
     "Problem": "base.problem",
@@ -51,11 +56,14 @@ _HOME = {
     "problem_class": "base.problem",
     "solve": "base.problem",
 }
-_SUBPACKAGES = ("channel", "dtkd", "feel", "fimi", "mix2fld", "numerics", "units")
+_SUBPACKAGES = ("channel", "d2d", "dtkd", "feel", "fimi", "mix2fld", "numerics", "units")
 
 __all__ = [
     "Certificate",
+    "ChannelTrace",
+    "CompileWarning",
     "Devices",
+    "InputWarning",
     "MissingExtraError",
     "OptionError",
     "Problem",
@@ -69,6 +77,7 @@ __all__ = [
     "Status",
     "certify",
     "channel",
+    "d2d",
     "dtkd",
     "families",
     "feel",

@@ -9,6 +9,9 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 os.environ["MPLBACKEND"] = "Agg"
+os.environ["RADIOOPT_COMPILE"] = (
+    "wait"  # one world at a time; numerics/test_dispatch.py goes from one to the other
+)
 
 # The first example of a test may compile, so there is no deadline. The same examples every time, so that a
 # failure is the change's and not the draw's; look for new ones with --hypothesis-profile=explore.

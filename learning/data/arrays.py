@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from radioopt.base.errors import ProblemError
+from radioopt.base.errors import InputWarning, ProblemError
 from radioopt.base.quantity import shorten
 
 #: more classes than this are a slip: a label that is an index, a hash, or -1 without a sign
@@ -165,7 +165,7 @@ def count_classes(*parts: NDArray[np.int64]) -> int:
 
     Warns
     -----
-    UserWarning
+    InputWarning
         If some do not occur.
     """
     present = np.unique(np.concatenate(parts))
@@ -184,6 +184,7 @@ def count_classes(*parts: NDArray[np.int64]) -> int:
         warnings.warn(
             f"data: labels go from 0 to {classes - 1} and make {classes} classes, but {shorten(missing.tolist())} "
             f"never occur: {RENUMBER} if they are not meant",
+            InputWarning,
             stacklevel=2,
         )
     return max(classes, 2)

@@ -175,7 +175,7 @@ def from_torch(
 
     Warns
     -----
-    UserWarning
+    InputWarning
         If some labels below the largest do not occur.
 
     Examples

@@ -43,6 +43,11 @@ def of_device(rows: Rows, row: int) -> dict[str, Tensor]:
     return {name: value[row] for name, value in rows.items()}
 
 
+def weights_of(own: Rows) -> dict[str, Tensor]:
+    """Return the weights among what devices keep: what else they keep has a ``/`` in its name."""
+    return {name: value for name, value in own.items() if "/" not in name}
+
+
 def average(rows: Rows, shares: Tensor) -> dict[str, Tensor]:
     """Average models with the given weights.
 

@@ -17,7 +17,7 @@ from learning.local.losses import distillation
 from learning.local.train import train_devices
 from learning.messages import Message, Wire
 from learning.models.build import stateful_layer
-from learning.models.weights import Rows, Sums, of_device, stack
+from learning.models.weights import Rows, Sums, of_device, stack, weights_of
 from learning.options import real, whole
 from learning.radio.base import Plan, Work
 from learning.schemes.fedavg import LocalTraining
@@ -88,8 +88,7 @@ class Distilled(LocalTraining[OutputT]):
 
     def collected(self, own: Rows, cohort: Cohort, order: Order, **options: Any) -> tuple[Rows, Message]:
         """Train, and send the mean outputs by label (1), (2)."""
-        weights = {name: value for name, value in own.items() if "/" not in name}
-        trained = self.train(weights, cohort, order, collect=True, **options)
+        trained = self.train(weights_of(own), cohort, order, collect=True, **options)
         assert trained.output is not None
         return {**own, **trained.parameters}, Message({"outputs": trained.output}, {"loss": trained.loss})
 

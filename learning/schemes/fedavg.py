@@ -91,6 +91,10 @@ class LocalTraining(Scheme[StateT]):
         full, rest = divmod(held, size)
         return np.tile([size] * full + [rest] * bool(rest), self.epochs)
 
+    def rate(self, round: int) -> float:
+        """Return the learning rate of a round, at least 0."""
+        return self.learning_rate * schedule(self.schedule)(round)
+
     def footprint(self, task: Task, architecture: str) -> int:
         """Count weights, gradients and the samples of a step; see :meth:`Scheme.footprint`."""
         weights = super().footprint(task, architecture)
@@ -120,7 +124,7 @@ class LocalTraining(Scheme[StateT]):
             cohort.task.samples,
             own,
             self.draw(cohort, order.round),
-            learning_rate=self.learning_rate * schedule(self.schedule)(order.round),
+            learning_rate=self.rate(order.round),
             rule=step_rule("optimiser", self.optimiser),
             engine=self.engine,
             loss=options.pop("loss", cohort.task.loss),

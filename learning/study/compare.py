@@ -23,6 +23,7 @@ from learning.training import refuse_mistakes, train
 from radioopt.base.errors import OptionError, require
 from radioopt.base.quantity import shorten
 from radioopt.scenario import Scenario
+from radioopt.scenario.trace import read_trace
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -272,6 +273,15 @@ def compare(
     options = {**train_options, "target_accuracy": target_accuracy, "seconds": seconds, "progress": False}
     keys = [(name, seed) for seed in chosen for name in variants]
     work = [{**options, **variants[name], "seed": seed} for name, seed in keys]
+    for own in work:
+        if own.get("trace") is not None:
+            own["trace"] = trace = read_trace(own["trace"])
+            length = float(trace.times[-1] - trace.times[0])
+            if trace.beyond == "refuse" and length < seconds:
+                raise OptionError(
+                    f"trace: {trace.name} ends after {length:g} s, before the budget of {seconds:g} s: give fewer "
+                    'seconds, or choose beyond="hold" or "repeat"'
+                )
     if checkpoints is not None:
         for own, (name, seed) in zip(work, keys, strict=True):
             file = f"{list(variants).index(name)}-{re.sub('[^A-Za-z0-9_-]+', '-', name)}-seed-{seed}.npz"

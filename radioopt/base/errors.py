@@ -25,8 +25,16 @@ class ProblemError(RadioOptError, ValueError):
     """A malformed input; the message names the field, the index and the value."""
 
 
+class ArgumentError(ProblemError, TypeError):
+    """A name that a constructor does not know, or one that is missing; the message has the nearest one."""
+
+
 class OptionError(RadioOptError, ValueError):
     """An unknown method or option, or an option outside its range; the message lists what is accepted."""
+
+
+class InputWarning(UserWarning):
+    """An input taken as it is that looks like a slip; the message names field, index, value and the likely mistake."""
 
 
 class SolveError(RadioOptError, RuntimeError):
@@ -49,6 +57,10 @@ class SolveError(RadioOptError, RuntimeError):
 
 class SolveWarning(RuntimeWarning):
     """A batch some of whose instances have no answer that the method stands by; ``SolveOptions(warn=False)``: none."""
+
+
+class CompileWarning(UserWarning):
+    """Kernels cannot be kept or compiled as they should be; answers are right, and later. Said once in a process."""
 
 
 class MissingExtraError(RadioOptError, ImportError):

@@ -17,7 +17,7 @@ def write_whole(path: str | os.PathLike[str], data: bytes) -> Path:
     Parameters
     ----------
     path : path-like
-        Destination; an existing file is replaced.
+        Destination; an existing file is replaced, and folders that are missing are made.
     data : bytes
         The whole content.
 
@@ -29,9 +29,10 @@ def write_whole(path: str | os.PathLike[str], data: bytes) -> Path:
     Raises
     ------
     OSError
-        If the folder does not exist or cannot be written; the destination is then as it was.
+        If the folder cannot be made or written; the destination is then as it was.
     """
     path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = _beside(path)
     try:
         with open(temporary, "xb") as file:

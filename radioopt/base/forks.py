@@ -43,4 +43,5 @@ def forkable(parallel: Callable[..., Any], serial: Callable[..., Any]) -> Callab
     def call(*arguments: Any) -> Any:
         return serial(*arguments) if _forked else parallel(*arguments)
 
+    call.on_all_threads = parallel  # type: ignore[attr-defined]
     return call

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
 import numpy as np
 
 from radioopt.base.errors import OptionError, ProblemError
+from radioopt.base.naming import named
 from radioopt.base.options import DEFAULT_OPTIONS, SolveOptions
-from radioopt.base.quantity import Array, shorten
+from radioopt.base.quantity import Array, look_at, shorten
 from radioopt.base.record import Record
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from radioopt.base.solution import Solution
 
 SolutionT = TypeVar("SolutionT", bound="Solution")
+ProblemT = TypeVar("ProblemT", bound="Problem[Any]")
 
 
 @dataclass(frozen=True)
@@ -84,11 +86,14 @@ class Problem(Record, Generic[SolutionT]):
 
     A subclass is a frozen, keyword-only dataclass of quantities::
 
+        @Problem.named
         @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
         class MyProblem(Problem["MySolution"], family="mine", sense="min"): ...
 
-    It implements :meth:`certificate` and :meth:`repair`, and may extend :meth:`_check` with conditions that
-    involve several fields. Methods register themselves with :meth:`method`; the first one is the default.
+    Its last field is ``strict: InitVar[bool | None] = False``: whether numbers that are not plausible are refused,
+    warned of (False), or taken as they are (None). It implements :meth:`certificate` and :meth:`repair`, and may extend
+    :meth:`_check` with conditions that involve several fields. Methods register themselves with :meth:`method`; the
+    first one is the default.
     """
 
     family: ClassVar[str]
@@ -99,15 +104,49 @@ class Problem(Record, Generic[SolutionT]):
 
     registry: ClassVar[dict[str, type[Problem[Any]]]] = {}
 
+    #: constructors beside the class itself, by name
+    constructors: ClassVar[tuple[str, ...]] = ()
+    _strict: bool | None = None
+
     def __init_subclass__(cls, *, family: str, sense: Literal["min", "max"], **kwargs: Any) -> None:
         """Enter the family into the registry that the CLI, validation and files read."""
         super().__init_subclass__(**kwargs)
         cls.family, cls.sense, cls.methods, cls.default_method = family, sense, {}, None
         Problem.registry[family] = cls
 
-    def __post_init__(self) -> None:
+    @classmethod
+    def named(cls, problem: type[ProblemT]) -> type[ProblemT]:
+        """Have the constructors of a problem, a dataclass, name what they do not know; stands above ``@dataclass``.
+
+        Parameters
+        ----------
+        problem : type
+            The subclass, with the constructors beside ``__init__`` named in ``constructors``.
+
+        Returns
+        -------
+        type
+            The same class.
+        """
+        name, also = problem.__name__, dict[str, str]()
+        for other in problem.constructors:
+            built = vars(problem)[other].__func__
+            fields = inspect.signature(problem.__init__).parameters
+            for given in inspect.signature(built).parameters:
+                if given not in fields:
+                    also.setdefault(given, f": it belongs to {name}.{other}")
+            setattr(problem, other, classmethod(named(f"{name}.{other}", built)))
+        problem.__init__ = named(name, problem.__init__, also)  # type: ignore[method-assign]
+        return problem
+
+    def __post_init__(self, strict: bool | None) -> None:
+        if strict is not None and not isinstance(strict, bool):
+            raise ProblemError(
+                f"{type(self).__name__}.strict: expected True, False or None, got {shorten(strict)}"
+            )
         take = self.__dict__.pop
-        self._read(type(self).__name__, {name: take(name) for name in self.quantities})
+        self._read(type(self).__name__, {name: take(name) for name in self.quantities}, strict)
+        self.__dict__["_strict"] = strict
         self._check()
 
     def _check(self) -> None:
@@ -238,7 +277,7 @@ class Problem(Record, Generic[SolutionT]):
         Parameters
         ----------
         **changes : array_like
-            New values by field name.
+            New values by field name; and ``strict``, which is by default what it was.
 
         Returns
         -------
@@ -251,11 +290,19 @@ class Problem(Record, Generic[SolutionT]):
             If a name is not a field, or a value is refused.
         """
         known_fields = self._given() | self.settings
+        strict = changes.pop("strict", self._strict)
         for name in changes:
             if name not in known_fields:
                 known = ", ".join(known_fields)
                 raise ProblemError(f"{type(self).__name__}.replace: no field {name!r}, choose from {known}")
-        return type(self)(**(known_fields | changes))
+        problem = type(self)(**(known_fields | changes | {"strict": None}))
+        if strict is not None:  # what stays was looked at before
+            for name in changes.keys() & self.quantities.keys():
+                look_at(type(self).__name__, self.quantities[name], getattr(problem, name), strict)
+        problem.__dict__["_strict"] = strict
+        if self.labels:
+            problem._label({**self.labels, **problem.labels})
+        return problem
 
     def _header(self) -> dict[str, Any]:
         return super()._header() | {"kind": "problem", "family": self.family, "settings": self.settings}
@@ -356,4 +403,41 @@ def problem_from(header: Mapping[str, Any], arrays: Mapping[str, Array]) -> Prob
         raise ProblemError(
             f"{cls.__name__}: file has unknown fields {sorted(unknown)}, lacks {sorted(missing)}"
         )
-    return cls(**arrays, **header["settings"])
+    settings, labels = header.get("settings"), header.get("labels", {})
+    if not isinstance(settings, Mapping) or not isinstance(labels, Mapping):
+        raise ProblemError(f"{cls.__name__}: file has no settings, or labels that are no table")
+    if "batch_shape" in header:
+        return _nothing(cls, header["batch_shape"], header.get("sizes"), settings)
+    problem = cls(**arrays, **settings, **{"strict": None})
+    problem._label({axis: of for axis, of in labels.items() if isinstance(of, list)})
+    return problem
+
+
+def _nothing(
+    cls: type[Problem[Any]], batch_shape: Any, sizes: Any, settings: Mapping[str, Any]
+) -> Problem[Any]:
+    """Rebuild a batch without instances, which no arrays tell."""
+    axes = {axis for declared in cls.quantities.values() for axis in declared.axes}
+    lengths = (
+        [*batch_shape, *sizes.values()]
+        if isinstance(batch_shape, list) and isinstance(sizes, dict)
+        else [None]
+    )
+    names = {field.name for field in fields(cls)} - set(cls.quantities)  # type: ignore[arg-type]
+    if (
+        set(settings) != names
+        or not all(type(n) is int and 0 <= n < 1_000_000 for n in lengths)
+        or axes - set(sizes)
+    ):
+        raise ProblemError(f"{cls.__name__}: file has settings or sizes that do not fit")
+    if 0 not in batch_shape:
+        raise ProblemError(f"{cls.__name__}: file has a batch shape though it is not one of nothing")
+    problem = object.__new__(cls)
+    blocks = {
+        key: np.zeros((len(declared), *batch_shape, *(sizes[axis] for axis in key.axes)), key.char)
+        for key, declared in cls._layout.blocks.items()
+    }
+    problem.__dict__.update(settings)
+    problem._take(blocks, tuple(batch_shape), sizes)
+    problem._check()
+    return problem

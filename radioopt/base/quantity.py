@@ -12,7 +12,7 @@ comparisons.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, overload
 
@@ -20,6 +20,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from radioopt.base.errors import ProblemError
+from radioopt.base.labels import aligned, is_series
+from radioopt.base.plausible import Plausible, plausible, warn
 
 if TYPE_CHECKING:
     from radioopt.base.record import Record
@@ -31,6 +33,8 @@ DEVICE: Axes = ("device",)
 PER_INSTANCE: Axes = ()
 
 _FLOAT64 = np.dtype(np.float64)
+#: types that bring no labels
+_ORDINARY = frozenset((float, int, list, tuple, np.ndarray, np.float64))
 #: numbers in a block from which they are checked a quantity at a time
 _MANY = 20_000
 _LARGEST = float(np.finfo(np.float64).max)
@@ -111,9 +115,16 @@ class Quantity:
         self.dtype = np.dtype(dtype)
         self.key = BlockKey(axes, self.dtype.char, common)
         self.name = ""
+        self.plausible: Plausible | None = None
+        self.likely = domain
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
+        self.plausible = plausible(name)
+        if self.plausible is not None:  # a limit that is not set, or a noise that is not given, is no slip
+            low, high = max(self.domain.low, self.plausible.low), min(self.domain.high, self.plausible.high)
+            default = low if self.default is None else self.default
+            self.likely = Domain(self.plausible.text, min(low, default), max(high, default))
 
     @overload
     def __get__(self, record: None, owner: type) -> float: ...
@@ -226,22 +237,42 @@ def as_numbers(owner: str, name: str, value: ArrayLike) -> NDArray[np.float64]:
         return value
     if type(value) is float:
         return np.array(value)
-    if isinstance(value, np.ma.MaskedArray):
-        value = np.ma.filled(value.astype(np.float64), np.nan)  # a masked element is a missing one
     try:
+        if isinstance(value, np.ma.MaskedArray):
+            value = np.ma.filled(value.astype(np.float64), np.nan)  # a masked element is a missing one
         array = np.asarray(value)
         wrong = value is None or array.dtype.kind not in "fiuO"
-        if wrong or (array.dtype.kind == "O" and any(isinstance(x, (str, bytes, bool)) for x in array.flat)):
+        if wrong or (array.dtype.kind == "O" and any(isinstance(x, _NO_NUMBERS) for x in array.flat)):
+            raise TypeError
+        if isinstance(value, (list, tuple)) and _has_bool(value):  # which NumPy takes for 1.0 among numbers
             raise TypeError
         return array.astype(np.float64)
     except (TypeError, ValueError, OverflowError):
         raise ProblemError(f"{owner}.{name}: expected real numbers, got {shorten(value)}") from None
 
 
+_NO_NUMBERS = (str, bytes, bool, np.bool_)
+
+
+def _has_bool(values: Sequence[Any]) -> bool:
+    kinds = {*map(type, values)}
+    nested = kinds & {list, tuple}
+    return bool(kinds & {bool, np.bool_}) or (
+        bool(nested) and any(_has_bool(value) for value in values if type(value) in nested)
+    )
+
+
 def as_exact(owner: str, name: str, value: ArrayLike, dtype: np.dtype[Any]) -> Array:
     """Convert to whole numbers or booleans; refuse what that would change, 0.5 for instance."""
-    if dtype.kind == "b" and np.asarray(value).dtype == dtype:
-        return np.asarray(value)
+    if dtype.kind == "b" and not isinstance(value, np.ma.MaskedArray):
+        try:
+            given = np.asarray(value)
+        except ValueError:  # ragged, which is said below
+            given = np.asarray(np.nan)
+        if given.dtype == dtype:
+            return given
+        if given.dtype.kind == "O" and all(isinstance(x, (bool, np.bool_)) for x in given.flat):
+            return given.astype(np.bool_)
     numbers = as_numbers(owner, name, value)
     with np.errstate(invalid="ignore"):
         exact = numbers.astype(dtype)
@@ -270,6 +301,11 @@ def check_choice(owner: str, name: str, value: object, choices: tuple[str, ...])
 
 def refuse(owner: str, name: str, values: Array, invalid: Array, expected: str | Domain) -> NoReturn:
     """Raise the ``ProblemError`` that names the first invalid element, its index and how many there are."""
+    raise ProblemError(refusal(owner, name, values, invalid, expected))
+
+
+def refusal(owner: str, name: str, values: Array, invalid: Array, expected: str | Domain) -> str:
+    """Name the first invalid element, its index and how many there are."""
     values, invalid = np.broadcast_arrays(values, invalid)
     if values.ndim == 0:
         where = ""
@@ -281,7 +317,7 @@ def refuse(owner: str, name: str, values: Array, invalid: Array, expected: str |
         value = values[first]
     if isinstance(expected, Domain):
         expected = expected.expected(float(value))
-    raise ProblemError(f"{owner}.{name}: expected {expected}, got {float(value)!r}{where}")
+    return f"{owner}.{name}: expected {expected}, got {float(value)!r}{where}"
 
 
 @dataclass
@@ -294,7 +330,8 @@ class Layout:
 
     rows: dict[str, tuple[BlockKey, int]]
     blocks: dict[BlockKey, list[Quantity]]
-    _limits: dict[tuple[BlockKey, int], tuple[Array, Array]] = field(default_factory=dict)
+    quantities: Mapping[str, Quantity]
+    _limits: dict[tuple[BlockKey, int, bool], tuple[Array, Array]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, quantities: Mapping[str, Quantity]) -> Layout:
@@ -305,19 +342,19 @@ class Layout:
             block = blocks.setdefault(declared.key, [])
             rows[name] = (declared.key, len(block))
             block.append(declared)
-        return cls(rows, blocks)
+        return cls(rows, blocks, quantities)
 
-    def limits(self, key: BlockKey, axes: int) -> tuple[Array, Array]:
-        """Lower and upper limits of a block's rows, as columns against so many axes."""
-        found = self._limits.get((key, axes))
+    def limits(self, key: BlockKey, axes: int, likely: bool) -> tuple[Array, Array]:
+        """Lower and upper limits of a block's rows, or of what is plausible, as columns against so many axes."""
+        found = self._limits.get((key, axes, likely))
         if found is None:
             column = (-1,) + (1,) * axes
-            domains = [declared.domain for declared in self.blocks[key]]
+            domains = [declared.likely if likely else declared.domain for declared in self.blocks[key]]
             found = (
                 np.array([domain.low for domain in domains]).reshape(column),
                 np.array([domain.high for domain in domains]).reshape(column),
             )
-            self._limits[key, axes] = found
+            self._limits[key, axes, likely] = found
         return found
 
     def split(self, packed: Array, batch_shape: tuple[int, ...], sizes: Mapping[str, int]) -> Blocks:
@@ -344,8 +381,8 @@ def columns(block: Array) -> Array:
 
 
 def read_quantities(
-    owner: str, layout: Layout, given: Mapping[str, ArrayLike]
-) -> tuple[Blocks, tuple[int, ...], dict[str, int]]:
+    owner: str, layout: Layout, given: Mapping[str, ArrayLike], strict: bool | None = None
+) -> tuple[Blocks, tuple[int, ...], dict[str, int], dict[str, tuple[Any, ...]]]:
     """Validate a set of values against their declarations and lay them out.
 
     Parameters
@@ -355,7 +392,9 @@ def read_quantities(
     layout : Layout
         The declarations.
     given : mapping of str to array_like
-        One value for every declared quantity.
+        One value for every declared quantity. Series are put in the order of the first one's labels.
+    strict : bool, optional
+        Whether what is not plausible is refused, or warned of; by default it is not looked at.
 
     Returns
     -------
@@ -366,12 +405,20 @@ def read_quantities(
         The common leading axes; ``()`` for a single instance.
     sizes : dict of str to int
         Length of every core axis.
+    labels : dict of str to tuple
+        Labels along a core axis, where a Series has brought some.
 
     Raises
     ------
     ProblemError
-        If a value is not numeric, lies outside its domain, or does not fit the others' lengths.
+        If a value is not numeric, lies outside its domain, or does not fit the others' lengths or labels.
     """
+    labels: dict[str, tuple[Any, ...]] = {}
+    if not _ORDINARY.issuperset(map(type, given.values())) and any(map(is_series, given.values())):
+        given, labels = aligned(
+            owner, {name: declared.axes for name, declared in layout.quantities.items()}, given
+        )
+    upright: list[str] = []
     values: dict[str, Array | float] = {}
     sizes: dict[str, int] = {}
     origin: dict[str, str] = {}
@@ -389,6 +436,8 @@ def read_quantities(
         if not shape or (len(shape) == len(axes) == 1 and shape[0] == sizes.get(axes[0])):
             continue  # what most fields are: numbers, and as many values as in the field before
         core = len(shape) - len(axes)
+        if core and len(axes) == 1 and shape[-1] == 1 < shape[-2]:
+            upright.append(name)
         if array.size == 0:
             raise ProblemError(f"{owner}.{name}: expected at least one value, got an empty array")
         if core < 0:
@@ -412,6 +461,9 @@ def read_quantities(
                     f"{owner}.{name}: expected leading (batch) axes that broadcast with {batch_shape}, "
                     f"got {shape[:core]} from shape {shape}"
                 ) from None
+    if upright:
+        _look_at_columns(owner, layout, values, upright, sizes, strict)
+    judged = strict is not None
     blocks: Blocks = {}
     for key, declared in layout.blocks.items():
         shape = batch_shape
@@ -429,17 +481,62 @@ def read_quantities(
             good = True
             for row, q in enumerate(declared):  # copied and looked at while it is in the cache
                 block[row] = value = values[q.name]
-                good = good and q.domain.covers(value)
+                good = good and (q.likely if judged else q.domain).covers(value)
         else:
             if shape:
                 for row, q in enumerate(declared):
                     block[row] = values[q.name]
-            low, high = layout.limits(key, len(shape))
+            low, high = layout.limits(key, len(shape), judged)
             inside = (low <= block) & (block <= high)
             good = np.count_nonzero(inside) == inside.size  # a fifth of the time of all()
         if not good:
             for q in declared:  # say which, on the caller's own array and indices
                 check(owner, q.name, values[q.name], q.domain)
+            if strict is not None:
+                for q in declared:
+                    look_at(owner, q, values[q.name], strict)
         block.flags.writeable = False
         blocks[key] = np.broadcast_to(block, whole) if alike else block
-    return blocks, batch_shape, sizes
+    return blocks, batch_shape, sizes, labels
+
+
+def look_at(owner: str, declared: Quantity, value: ArrayLike, strict: bool) -> None:
+    """Warn of numbers that a quantity does not have in practice, or refuse them if ``strict``."""
+    if declared.plausible is None or declared.likely.covers(array := np.asarray(value, np.float64)):
+        return
+    beyond = ~declared.likely.contains(array)
+    first = float(array[beyond].flat[0])
+    text = refusal(owner, declared.name, array, beyond, declared.plausible.text)
+    text = f"{text}; {declared.plausible.hint(first)}"
+    if strict:
+        raise ProblemError(text)
+    warn(f"{text} (strict=None: it is meant so)")
+
+
+def _look_at_columns(
+    owner: str,
+    layout: Layout,
+    values: Mapping[str, Array | float],
+    upright: list[str],
+    sizes: Mapping[str, int],
+    strict: bool | None,
+) -> None:
+    """Refuse columns of a table, (K, 1), that nothing says are a batch of K problems; warn if they all are."""
+    batches = set()  # lengths of batch axes that other values have
+    for name, value in values.items():
+        axes, shape = layout.rows[name][0].axes, np.shape(value)
+        if name not in upright and len(shape) > len(axes):
+            batches.add(shape[len(shape) - len(axes) - 1])
+    for name in upright:
+        (axis,), rows = layout.rows[name][0].axes, np.shape(values[name])[-2]
+        if rows in batches or sizes[axis] not in (1, rows):
+            continue
+        shape = np.shape(values[name])
+        what = (
+            f"{owner}.{name}: expected one axis, a value per {axis}, got a column of shape {shape}, which would be "
+            f"{rows} problems of one value each: give its values alone, as of .ravel() or of one column of a table"
+        )
+        if sizes[axis] == rows or strict:
+            raise ProblemError(f"{what}; a batch has shape ({rows}, {sizes[axis]})")
+        if strict is not None:
+            warn(f"{what} (strict=None: it is meant so)")

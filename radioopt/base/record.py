@@ -5,8 +5,9 @@ from __future__ import annotations
 import io
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -37,6 +38,8 @@ class Record:
     _blocks: Blocks
     batch_shape: tuple[int, ...]
     sizes: dict[str, int]
+    #: labels along core axes that have some, as the names of devices
+    labels: Mapping[str, tuple[Any, ...]] = MappingProxyType({})
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Collect the declared quantities, inherited ones first."""
@@ -48,18 +51,33 @@ class Record:
 
     # -- construction ---------------------------------------------------------------------------------------
 
-    def _read(self, owner: str, given: Mapping[str, ArrayLike]) -> None:
-        """Validate the given values and take them over."""
-        self._take(*read_quantities(owner, self._layout, given))
+    def _read(self, owner: str, given: Mapping[str, ArrayLike], strict: bool | None = None) -> None:
+        """Validate the given values and take them over, with the labels that they bring."""
+        blocks, batch_shape, sizes, labels = read_quantities(owner, self._layout, given, strict)
+        self._take(blocks, batch_shape, sizes)
+        if labels:
+            self._label(labels)
+
+    def _label(self, labels: Mapping[str, Sequence[Any]]) -> None:
+        """Take over labels along axes of this length."""
+        kept = {axis: tuple(of) for axis, of in labels.items() if self.sizes.get(axis) == len(of)}
+        self.__dict__["labels"] = MappingProxyType({**self.labels, **kept})
+
+    def label(self, axis: str, position: int) -> str:
+        """Name of a position along an axis, for people: its label, or else its number."""
+        known = self.labels.get(axis)
+        return str(position if known is None else known[position])
 
     @classmethod
-    def of(cls, owner: str, **given: ArrayLike) -> Self:
+    def of(cls, owner: str, strict: bool | None = None, **given: ArrayLike) -> Self:
         """Validate arguments of ``owner`` against the declarations of this class.
 
         Parameters
         ----------
         owner : str
             Class, constructor or function whose arguments these are, for messages.
+        strict : bool, optional
+            Whether what is not plausible is refused, or warned of; by default it is not looked at.
         **given : array_like
             A value for every quantity.
 
@@ -74,7 +92,7 @@ class Record:
             If a value is refused.
         """
         record = object.__new__(cls)
-        record._read(owner, given)
+        record._read(owner, given, strict)
         return record
 
     @classmethod
@@ -140,6 +158,8 @@ class Record:
         selected = object.__new__(type(self))
         selected.__dict__.update(self._selected_context(positions))
         selected._take(blocks, positions.shape, self.sizes)
+        if self.labels:
+            selected._label(self.labels)
         return selected
 
     def _context(self) -> dict[str, Any]:
@@ -149,6 +169,10 @@ class Record:
     def _selected_context(self, positions: Array) -> dict[str, Any]:
         """Those attributes for a selection of the batch."""
         return self._context()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Copy or pickle all attributes; the labels as a plain dictionary."""
+        return self.__dict__ | ({"labels": dict(self.labels)} if "labels" in self.__dict__ else {})
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Restore a copied or unpickled record, whose arrays arrive writeable."""
@@ -182,7 +206,7 @@ class Record:
         -------
         pandas.DataFrame
             One column per quantity, named as the field (names carry their units); the index has one level
-            per batch axis (``instance``, ``instance_1``, ...) and one per core axis.
+            per batch axis (``instance``, ``instance_1``, ...) and one per core axis, with its labels if it has some.
         """
         import pandas as pd
 
@@ -190,7 +214,16 @@ class Record:
         shape = (*self.batch_shape, *(self.sizes.get(axis, 1) for axis in axes))
         levels = [f"instance_{i}" if i else "instance" for i in range(len(self.batch_shape))] + list(axes)
         if levels:
-            index: Any = pd.MultiIndex.from_product([range(n) for n in shape], names=levels)
+            names_of = [self.labels.get(axis) for axis in axes]
+            known: list[Any] = [range(n) for n in self.batch_shape] + [
+                range(n) if of is None else pd.unique(pd.Series(of, dtype=object))
+                for of, n in zip(names_of, shape[len(self.batch_shape) :], strict=True)
+            ]
+            codes: list[Any] = list(np.indices(shape).reshape(len(shape), -1))
+            for at, of in enumerate(names_of, len(self.batch_shape)):
+                if of is not None:  # two devices may have the same name
+                    codes[at] = pd.factorize(pd.Series(of, dtype=object))[0][codes[at]]
+            index: Any = pd.MultiIndex(levels=known, codes=codes, names=levels)
             index = index.get_level_values(0) if len(levels) == 1 else index
         else:
             index = pd.RangeIndex(1)
@@ -225,6 +258,8 @@ class Record:
         width = max(map(len, self.quantities), default=0)
         for name, declared in self.quantities.items():
             value = np.asarray(self._value(name))
+            if not value.size:  # of a batch of nothing
+                continue
             if declared.default == math.inf and np.isposinf(value).all():
                 continue  # a limit that is not set
             low, high = float(value.min()), float(value.max())
@@ -238,7 +273,9 @@ class Record:
 
     def _header(self) -> dict[str, Any]:
         """Say in a file what is beside the numbers; subclasses add what identifies them."""
-        return {"format": FORMAT}
+        labels = {axis: [_plain_label(label) for label in of] for axis, of in self.labels.items()}
+        nothing = {"batch_shape": self.batch_shape, "sizes": self.sizes} if 0 in self.batch_shape else {}
+        return {"format": FORMAT} | ({"labels": labels} if labels else {}) | nothing
 
     def _parts(self) -> dict[str, Record]:
         """Return the records stored in the file, by prefix; a solution brings its problem."""
@@ -250,7 +287,7 @@ class Record:
         Parameters
         ----------
         path : path-like
-            Destination; the suffix chooses the format.
+            Destination; the suffix chooses the format. Folders that are missing are made, "~" is the home.
 
         Returns
         -------
@@ -262,7 +299,7 @@ class Record:
         ProblemError
             If the suffix is neither ``.npz`` nor ``.json``.
         """
-        path = Path(path)
+        path = Path(path).expanduser()
         arrays = {
             f"{prefix}{name}": np.asarray(value)
             for prefix, record in self._parts().items()
@@ -307,7 +344,7 @@ def read_file(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, A
     ProblemError
         If the file is not one that radioopt wrote.
     """
-    path = Path(path)
+    path = Path(path).expanduser()
     try:
         if path.suffix == ".npz":
             with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
@@ -323,6 +360,10 @@ def read_file(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, A
     except Exception as error:
         raise ProblemError(f"{path}: not a file saved by radioopt ({FORMAT}): {error}") from error
     return header, arrays
+
+
+def _plain_label(label: Any) -> str | int | float:
+    return label if isinstance(label, (str, int, float)) else str(label)
 
 
 def _to_json(array: Array) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -111,6 +112,11 @@ class Solution(Record):
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"{type(self).__name__} is read-only: cannot set {name}")
+
+    @property
+    def labels(self) -> Mapping[str, tuple[Any, ...]]:  # type: ignore[override]  # read-only, as everything here
+        """Labels along core axes that have some, as the names of devices: those of the problem."""
+        return self.problem.labels
 
     @property
     def status(self) -> Any:
@@ -240,7 +246,7 @@ class Solution(Record):
             answered = np.isfinite(self.objective)
             gaps = self.gap[answered]
             widest = f", largest gap {gaps.max():.2g}" if gaps.size else ""
-            head = f"{counts(self.status_code)} by {self.method!r}{widest}"
+            head = f"{counts(self.status_code) or 'nothing'} by {self.method!r}{widest}"
             if 0 < gaps.size < answered.size:
                 head += f"; ranges over the {gaps.size} with an answer"
             shown = self if gaps.size in (0, answered.size) else self[answered]
@@ -306,7 +312,8 @@ def load(path: str | os.PathLike[str]) -> Problem[Any] | Solution:
     for key, declared in cls._layout.blocks.items():
         shape = (*problem.batch_shape, *(problem.sizes[axis] for axis in key[0]))
         for q in declared:
-            found = own[q.name]
+            found = np.zeros(shape, q.dtype) if 0 in shape else own[q.name]
+            own[q.name] = found
             if found.shape != shape or not np.can_cast(found.dtype, q.dtype):
                 raise ProblemError(
                     f"{path}: {q.name}: expected {q.dtype} {shape}, got {found.dtype} {found.shape}"

@@ -22,12 +22,14 @@ from scipy.special import betainc, betaincc
 from radioopt.base.errors import ProblemError
 from radioopt.base.quantity import check, fraction, nonnegative, positive, refuse
 from radioopt.channel.draws import Size, check_draw
-from radioopt.numerics.arrays import FloatArray, check_shapes, float_if_scalar
+from radioopt.numerics.arrays import FloatArray, check_shapes, float_if_scalar, quotient
 
 #: payloads in slots are rounded up, but not for what a division's rounding adds
 _ROUNDING = 1e-9
 #: largest number of slots told from its neighbours, and of terms summed for the slowest device
 _MOST_SLOTS, _MOST_TERMS = 2.0**53, 2_000_000
+#: largest number of slots that a payload is said to take
+_MOST_SUCCESSES = 1e300
 #: probabilities and means of Poisson variables beyond which the next term, or the spread, is below rounding
 _TINY, _HUGE = 1e-200, 1e15
 
@@ -97,16 +99,18 @@ class BlockFadingLink:
     @property
     def mean_snr(self) -> float | FloatArray:
         """SNR without fading, linear."""
-        with np.errstate(over="ignore", under="ignore"):
-            signal = np.multiply(self.transmit_power_w, self.channel_gain)
-            return float_if_scalar(signal / self.noise_psd_w_per_hz / self.bandwidth_hz)
+        return float_if_scalar(
+            quotient((self.transmit_power_w, self.channel_gain), (self.noise_psd_w_per_hz, self.bandwidth_hz))
+        )
 
     @property
     def bits_per_slot(self) -> float | FloatArray:
         """Bits that a decoded slot carries."""
-        return float_if_scalar(
-            np.multiply(self.slot_s, self.bandwidth_hz) * np.log1p(self.snr_threshold) / math.log(2.0)
-        )
+        return float_if_scalar(quotient((self.slot_s, self.bandwidth_hz, self._bits_per_s_per_hz), ()))
+
+    @property
+    def _bits_per_s_per_hz(self) -> float | FloatArray:
+        return float_if_scalar(np.log1p(self.snr_threshold) / math.log(2.0))
 
     def slots(self, payload_bits: ArrayLike) -> SlotCount:
         """Law of the slots that a payload takes.
@@ -130,11 +134,15 @@ class BlockFadingLink:
         payload = check(owner, "payload_bits", payload_bits, nonnegative)
         links = np.broadcast_arrays(*(np.asarray(value) for value in self.__dict__.values()))[0]
         check_shapes(owner, payload_bits=payload, link=links)
-        full = payload / self.bits_per_slot
+        full = quotient((payload,), (self.slot_s, self.bandwidth_hz, self._bits_per_s_per_hz))
+        full = np.minimum(full, _MOST_SUCCESSES)  # far beyond any limit of slots: never in time
         full = np.maximum(np.ceil(full - np.maximum(_ROUNDING, 1e-15 * full)), payload > 0)
-        with np.errstate(divide="ignore", over="ignore"):
-            exponent = np.divide(self.snr_threshold, self.mean_snr)
-        return SlotCount(full, np.exp(-exponent), -np.expm1(-exponent))
+        exponent = quotient(
+            (self.snr_threshold, self.noise_psd_w_per_hz, self.bandwidth_hz),
+            (self.transmit_power_w, self.channel_gain),
+        )
+        with np.errstate(under="ignore"):
+            return SlotCount(full, np.exp(-exponent), -np.expm1(-exponent))
 
 
 @dataclass(frozen=True, eq=False)

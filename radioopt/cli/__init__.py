@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import difflib
+import io
 import os
 import re
 import sys
 import warnings
 from collections.abc import Sequence
+from typing import Any
 
 from radioopt import __version__
-from radioopt.cli import bench, compare, demo, methods, solve, train, validate
+from radioopt.cli import bench, compare, compile, demo, methods, solve, train, validate
 
-COMMANDS = (solve, validate, bench, train, compare, methods, demo)
+COMMANDS = (solve, validate, bench, train, compare, methods, compile, demo)
 
 EPILOG = """exit codes:
   0  done; every answer is proven optimal, every check passed
@@ -22,9 +26,25 @@ EPILOG = """exit codes:
 """
 
 
+class Parser(argparse.ArgumentParser):
+    """A parser that takes options by their whole names, and names the nearest one to what it does not know."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{**options, "allow_abbrev": False})
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse, and refuse what is left over here, where the options are known."""
+        found, left = super().parse_known_args(args, namespace)
+        flags = [given.partition("=")[0] for given in left if given.startswith("-")]
+        if flags:
+            near = difflib.get_close_matches(flags[0], self._option_string_actions, n=1)
+            self.error(f"unknown option {flags[0]}" + (f"; did you mean {near[0]}?" if near else ""))
+        return found, left
+
+
 def parser() -> argparse.ArgumentParser:
     """Build the parser of the whole command."""
-    top = argparse.ArgumentParser(
+    top = Parser(
         prog="radioopt",
         description="Provably optimal resource allocation for federated learning over wireless networks.",
         epilog=EPILOG,
@@ -58,6 +78,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     int
         The exit code; ``radioopt --help`` lists them.
     """
+    _make_writable()
     args = parser().parse_args(argv)
     from radioopt.base.errors import MissingExtraError, RadioOptError, SolveError
 
@@ -68,7 +89,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return code
     except BrokenPipeError:  # the reader has seen enough, as in: radioopt solve feel-cpu --csv | head -1
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_output()
         return 141
     except MissingExtraError as error:
         code, message = 3, str(error)
@@ -76,12 +97,30 @@ def main(argv: Sequence[str] | None = None) -> int:
         code, message = 1, str(error)
     except OSError as error:
         code, message = 2, _said(error)
+        if error.filename is None:  # of the output itself, as of a full disk: nothing more can be said there
+            _discard_output()
     except RadioOptError as error:
         code, message = 2, str(error)
     except KeyboardInterrupt as error:
         code, message = 130, str(error) or "interrupted"
     print(f"radioopt: {message}", file=sys.stderr)
     return code
+
+
+def _make_writable() -> None:
+    """Let streams take what they cannot show: a closed one nothing, one of few characters a mark in their place."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 (for as long as the process is)
+        elif isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="replace")
+
+
+def _discard_output() -> None:
+    """Send what is still to be written to nowhere, so that the interpreter does not try again when it ends."""
+    with contextlib.suppress(OSError, ValueError):  # there may be no file behind it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _warn(message: Warning | str, *_: object, **__: object) -> None:

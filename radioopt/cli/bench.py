@@ -11,6 +11,7 @@ Every answer is measured by the same certificate; the exit code is 1 if one of r
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,7 @@ def measure(args: argparse.Namespace) -> int:
     """Run the benchmark and show what it measured."""
     from radioopt.base.errors import require
 
+    os.environ["RADIOOPT_COMPILE"] = "wait"  # what is timed are compiled kernels
     bench = require("validation.bench", "validation")
     machine = require("validation.bench.machine", "validation")
     families = [args.problem] if args.problem else bench.timed_families()

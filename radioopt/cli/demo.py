@@ -8,6 +8,7 @@ policies for the batch size.
 from __future__ import annotations
 
 import argparse
+import os
 import time
 
 from radioopt.cli import output
@@ -34,6 +35,9 @@ def run(args: argparse.Namespace) -> int:
     from radioopt.cli.solve import describe
     from radioopt.scenario import Scenario
 
+    os.environ.setdefault(
+        "RADIOOPT_COMPILE", "wait"
+    )  # the solver is timed, and training has the same digits again
     learning, validation = require("learning", "learning"), require("validation", "validation")
     output.check_folder("--folder", args.folder)
     folder = learning.run_folder(args.name or f"demo-{datetime.now():%Y%m%d-%H%M%S}", args.folder)

@@ -35,15 +35,12 @@ def check_file(flag: str, path: str | None, suffixes: tuple[str, ...]) -> None:
 
     if path is None:
         return
-    file = Path(path)
+    file = Path(path).expanduser()
     if file.is_dir():
         raise OptionError(f"{flag}: {path} is a folder: give the name of a file")
     if file.suffix not in suffixes:
         raise OptionError(f"{flag}: expected a name that ends in {' or '.join(suffixes)}, got {path}")
-    if not file.parent.is_dir():
-        raise OptionError(f"{flag}: folder {file.parent} does not exist: create it or choose another")
-    if not os.access(file.parent, os.W_OK):
-        raise OptionError(f"{flag}: folder {file.parent} cannot be written to: choose another")
+    check_folder(flag, str(file.parent))
 
 
 def check_folder(flag: str, path: str) -> None:

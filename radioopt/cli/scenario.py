@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from radioopt.scenario import Scenario
+    from radioopt.scenario import ChannelTrace, Scenario
 
 
 #: suffixes of saved problems and solutions
@@ -31,6 +31,37 @@ def add_scenario_arguments(
         metavar="FILE.csv",
         help="take the devices from a table: a line each, units in the header",
     )
+
+
+def add_trace_arguments(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
+    """Declare ``--trace`` and how it is read."""
+    parser.add_argument(
+        "--trace",
+        metavar="FILE.csv",
+        help="take rates or gains from a table over time: time_s, device, uplink_rate_mbps, channel_gain_db, ...",
+    )
+    parser.add_argument(
+        "--interpolate", choices=("hold", "linear"), help="between two instants of the trace (default: hold)"
+    )
+    parser.add_argument(
+        "--beyond",
+        choices=("refuse", "hold", "repeat"),
+        help="after the last instant of the trace (default: refuse)",
+    )
+
+
+def read_trace(args: argparse.Namespace) -> ChannelTrace | None:
+    """Read the trace that the arguments name, if they do."""
+    from radioopt.base.errors import OptionError
+    from radioopt.scenario import ChannelTrace
+
+    if args.trace is not None:
+        options = {name: getattr(args, name) for name in ("interpolate", "beyond")}
+        return ChannelTrace.from_csv(args.trace, **{name: value for name, value in options.items() if value})
+    for name in ("interpolate", "beyond", "at"):
+        if getattr(args, name, None) is not None:
+            raise OptionError(f"--{name}: belongs to --trace: give a trace, or leave it out")
+    return None
 
 
 def read_scenario(args: argparse.Namespace) -> Scenario:

@@ -18,7 +18,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from radioopt.cli import output
-from radioopt.cli.scenario import add_scenario_arguments, read_scenario, settings
+from radioopt.cli.scenario import (
+    add_scenario_arguments,
+    add_trace_arguments,
+    read_scenario,
+    read_trace,
+    settings,
+)
 
 if TYPE_CHECKING:
     from radioopt.scenario import Scenario
@@ -109,6 +115,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="B",
         help="size of a number that is sent, or dtype for the model's own (default: the scenario's payload)",
     )
+    add_trace_arguments(spent)
     spent.add_argument(
         "--compute", default="modelled", help="compute times: modelled by the scenario, or measured here"
     )
@@ -203,6 +210,7 @@ def run(args: argparse.Namespace) -> int:
     options: dict[str, Any] = {name: getattr(args, name) for name in HANDED}
     options |= {name: getattr(args, name) for name in ENDS if name != "target"}
     options |= {
+        "trace": read_trace(args),
         "target": settings("--target", args.target) or None,
         "before": args.before,
         "public": number("--public", args.public),

@@ -79,6 +79,7 @@ class Rewards:
     objective: Array
 
 
+@np.errstate(all="ignore")
 def exchange(problem: GraphProblem, source: ArrayLike) -> Exchange:
     """Pass the messages of Algorithm 1: demand, proportional split, losses.
 
@@ -141,8 +142,8 @@ def distance(metric: str, counts: Array, reference: Array) -> Array:
     2.0
     """
     counts, reference = np.broadcast_arrays(counts, reference)
-    totals = counts.sum(-1), reference.sum(-1)
     with np.errstate(all="ignore"):
+        totals = counts.sum(-1), reference.sum(-1)
         p, q = counts / totals[0][..., None], reference / totals[1][..., None]
         if metric == "wasserstein":
             found = np.abs(np.cumsum(p - q, -1)[..., :-1]).sum(-1)
@@ -153,10 +154,12 @@ def distance(metric: str, counts: Array, reference: Array) -> Array:
             each = [np.where(x > 0, x * np.log2(np.where(x > 0, x / mean, 1.0)), 0.0) for x in (p, q)]
             found = 0.5 * (each[0] + each[1]).sum(-1)
     largest = counts.shape[-1] - 1.0 if metric == "wasserstein" else 1.0
+    found = np.where(np.isfinite(totals[0]) & np.isfinite(totals[1]), found, np.nan)
     empty = totals[0] <= 0, totals[1] <= 0
     return np.where(empty[0] | empty[1], np.where(empty[0] & empty[1], 0.0, largest), found)
 
 
+@np.errstate(all="ignore")
 def rewards(problem: GraphProblem, source: ArrayLike, moved: Exchange | None = None) -> Rewards:
     """Score a graph.
 

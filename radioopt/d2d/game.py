@@ -47,6 +47,7 @@ class Game(NamedTuple):
     numbers: Array
 
     @classmethod
+    @np.errstate(all="ignore")
     def of(cls, problem: GraphProblem) -> Self:
         """Prepare a single instance; a kernel enters the graph."""
         count, counts = problem.sizes["device"], problem.class_counts

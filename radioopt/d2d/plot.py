@@ -98,7 +98,8 @@ def plot_graph(solution: GraphSolution, *, position_m: Any = None) -> Figure:
                 )  # fmt: skip
                 lines = colouring
         if count <= MOST_LABELS:
-            networkx.draw_networkx_labels(graph, places, ax=axes, font_size=7)
+            names = {node: solution.label("device", node) for node in graph}
+            networkx.draw_networkx_labels(graph, places, names, ax=axes, font_size=7)
         figure.colorbar(nodes, ax=axes, label="distance from the ideal distribution", shrink=0.85, pad=0.01)
         if lines:
             mappable = require("matplotlib.cm", "plot").ScalarMappable(cmap=colours)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import InitVar, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -39,6 +39,7 @@ PAIR = ("device", "device")
 POINTS = ("device", "class")
 
 
+@Problem.named
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class GraphProblem(Problem["GraphSolution"], family="d2d", sense="max"):
     r"""Choose a transmitter for each device, or none, so that data become diverse over reliable, trusted links.
@@ -99,6 +100,9 @@ class GraphProblem(Problem["GraphSolution"], family="d2d", sense="max"):
         Whether a receiver asks for what it lacks, or for 1/(1 - P) times that to make up for losses.
     budgeted : {"requested", "received"}, default "requested"
         What counts against a budget.
+    strict : bool or None, default False
+        Whether numbers that are hardly in the unit of their field are refused. By default they are warned of
+        (:class:`~radioopt.InputWarning`); None takes them as they are.
 
     Raises
     ------
@@ -175,7 +179,9 @@ class GraphProblem(Problem["GraphSolution"], family="d2d", sense="max"):
     score: str = "improvement"
     request: str = "deficit"
     budgeted: str = "requested"
+    strict: InitVar[bool | None] = False
 
+    @np.errstate(all="ignore")
     def _check(self) -> None:
         name = type(self).__name__
         for field, choices in (
@@ -214,16 +220,19 @@ class GraphProblem(Problem["GraphSolution"], family="d2d", sense="max"):
     # -- what follows from the fields -----------------------------------------------------------------------
 
     @property
+    @np.errstate(all="ignore")
     def surplus(self) -> Array:
         """Points that a device has to spare, shape (..., N, L)."""
         return np.asarray(np.maximum(self.class_counts - self.thresholds, 0.0))
 
     @property
+    @np.errstate(all="ignore")
     def deficit(self) -> Array:
         """Points that a device lacks, shape (..., N, L)."""
         return np.asarray(np.maximum(self.thresholds - self.class_counts, 0.0))
 
     @property
+    @np.errstate(all="ignore")
     def scale(self) -> Any:  # type: ignore[override]  # a number per instance, where the base has a constant
         """Worth of a device's score of 1 and of a sure outage, shape (...): what is nothing to a gap."""
         return (1.0 + self.cluster_weight) * (self.diversity_weight + self.outage_weight)

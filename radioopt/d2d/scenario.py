@@ -135,6 +135,7 @@ def build(devices: Devices, settings: Settings, values: Mapping[str, Array]) -> 
         request=settings.request,
         budgeted=settings.budgeted,
         **given,
+        strict=None,
     )
 
 

@@ -65,6 +65,7 @@ class GraphSolution(Solution):
     problem: GraphProblem
 
     @classmethod
+    @np.errstate(all="ignore")
     def judged(
         cls,
         problem: GraphProblem,
@@ -161,6 +162,7 @@ class GraphSolution(Solution):
         return np.where(self.source >= 0, lost, 0.0)
 
     @property
+    @np.errstate(all="ignore")
     def received(self) -> Array:
         """Points that arrive at each device, shape (..., N, L)."""
         return np.asarray((1.0 - self.link_outage[..., None]) * self.transferred)
@@ -178,6 +180,7 @@ class GraphSolution(Solution):
     def _distance(self, counts: Array) -> Array:
         return distance(self.problem.metric, counts, np.expand_dims(self.problem.ideal_distribution, -2))
 
+    @np.errstate(all="ignore")
     def whole_points(self) -> Array:
         """Round what is transferred to whole points, shape (..., N, L), nobody's surplus exceeded.
 
@@ -221,6 +224,7 @@ class GraphSolution(Solution):
         """Return the per-instance quantities with the number of links, points transferred and mean distances."""
         return super().summary() | {name: float(value) for name, value in self._means().items()}
 
+    @np.errstate(all="ignore")
     def _means(self) -> dict[str, Array]:
         return {
             "links": (self.source >= 0).sum(-1),

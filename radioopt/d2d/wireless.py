@@ -50,7 +50,11 @@ def outage_probability(
     rate = check(owner, "spectral_efficiency", spectral_efficiency, nonnegative)
     noise = check(owner, "noise_power_w", noise_power_w, nonnegative)
     check_shapes(owner, rss_w=rss, spectral_efficiency=rate, noise_power_w=noise)
-    return float_if_scalar(-np.expm1(-np.expm1(rate * np.log(2.0)) * noise / rss))
+    with np.errstate(
+        all="ignore"
+    ):  # a rate beyond float64 fails surely, but not over a channel without noise
+        exponent = np.where(noise > 0, np.expm1(rate * np.log(2.0)) * noise / rss, 0.0)
+        return float_if_scalar(-np.expm1(-exponent))
 
 
 def reliable_clusters(outage_probability: ArrayLike, max_outage: float) -> Array:

@@ -160,6 +160,12 @@ class ModelCatalogue:
                     f"{_OWNER}: columns {found[field]} and {column} both give {field}: keep one"
                 )
             found[field] = column
+            if factor == PERCENT and _are_fractions(cells):
+                whole = column.removesuffix("_percent")
+                raise ProblemError(
+                    f"{_OWNER}: column {column}: expected per cent, got {', '.join(map(str, cells))}; fractions belong "
+                    f"into a column {whole}"
+                )
             values[field] = [
                 _cell(cell, column, row, str(name), factor, _FIELDS[field])
                 for row, (name, cell) in enumerate(zip(names, cells, strict=True))
@@ -168,6 +174,9 @@ class ModelCatalogue:
             if field not in found:
                 forms = " or ".join(name for name, (given, _) in _COLUMNS.items() if given == field)
                 raise ProblemError(f"{_OWNER}: column {forms} is missing")
+        for row, name in enumerate(names):
+            if name is None or name != name:  # NaN stands for an empty cell
+                raise ProblemError(f"{_OWNER}: row {row}: expected the name of a model, got {name!r}")
         return cls(tuple(str(name).strip() for name in names), **values)  # type: ignore[arg-type]  # converted
 
     @classmethod
@@ -297,6 +306,15 @@ def _inside(value: Any, domain: Domain) -> bool:
         return bool(domain.contains(np.asarray(value, np.float64)))
     except (TypeError, ValueError):
         return False
+
+
+def _are_fractions(cells: Any) -> bool:
+    """Tell accuracies that cannot be per cent: all at most 1 %, and not all 0."""
+    try:
+        numbers = [float(cell) for cell in cells]
+    except (TypeError, ValueError):
+        return False  # which is said of the cell
+    return any(numbers) and all(0.0 <= number <= 1.0 for number in numbers)
 
 
 def _cell(cell: Any, column: str, row: int, name: str, factor: float, domain: Domain) -> float:

@@ -104,6 +104,7 @@ def evaluate(
     good = np.isfinite(objective) & (
         np.maximum.reduce([*residuals.values()]) <= max(options.feasibility_tol, 1e-6)
     )
+    good &= ~problem.is_beyond
     for index in np.ndindex(objective.shape):
         if good[index]:
             one = problem[index] if problem.batch_shape else problem
@@ -190,6 +191,7 @@ def _taken(values: Array, action: Array) -> Array:
     )
 
 
+@np.errstate(all="ignore")
 def _bound(problem: DistillationProblem, action: Array, objective: float) -> float:
     """Bound the optimum of one instance, from the actions of a point and its objective."""
     if problem.is_plain:

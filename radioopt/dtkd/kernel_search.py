@@ -65,28 +65,27 @@ def beyond(cpu_low, cpu_high, width_low, width_high, low, slope, tau):
 
 @kernel
 def undecided(device, i, actions, users, choices, free, g):
-    """Find the users with more than one action of reduced cost at most g; return them and how many actions."""
+    """Find the users with more than one action of reduced cost at most g."""
     count = users.shape[1]
-    core, size, levels = np.empty(count, np.int64), 0, 0
+    core, size = np.empty(count, np.int64), 0
     for begin in range(0, count, LANES):
         end = min(begin + LANES, count)
         if free and end - begin == LANES:
-            r, w, within = pick(users, (R, begin)), pick(users, (W, begin)), pick(users, (LEAST, begin)) + g
+            r, w, least = pick(users, (R, begin)), pick(users, (W, begin)), pick(users, (LEAST, begin))
             left = broadcast(0.0)
             for a in range(actions.shape[1]):
-                left = left + select(score(actions, a, r, w) <= within, 1.0, 0.0)
+                left = left + select(score(actions, a, r, w) - least <= g, 1.0, 0.0)
             if not any_lane(left > 1.0):
                 continue
         for k in range(begin, end):
             fill_choice(device, i, k, actions, choices)
-            within, left = users[LEAST, k] + g, 0
+            left = 0
             for a in range(choices[0, k], choices[1, k], choices[2, k]):
-                left += score(actions, a, users[R, k], users[W, k]) <= within
+                left += score(actions, a, users[R, k], users[W, k]) - users[LEAST, k] <= g
             if left > 1:
                 core[size] = k
                 size += 1
-                levels += left
-    return core[:size], levels
+    return core[:size]
 
 
 @kernel
@@ -119,13 +118,16 @@ def arrange(users, choices, core):
 
 @kernel
 def lay_out(actions, users, choices, g, order, begins, level, action, group):
-    """Write the levels of all groups, cheapest action first, and what the groups after each can add at most."""
+    """Write the levels of all groups, cheapest action first, and what the groups after each can add at most.
+
+    Rounding may put what a user does now above g; it keeps its level, so that every group has one.
+    """
     at = 0
     for j in range(begins.size - 1):
         k, first = order[begins[j]], at
         for a in range(choices[0, k], choices[1, k], choices[2, k]):
             above = score(actions, a, users[R, k], users[W, k]) - users[LEAST, k]
-            if above <= g:
+            if above <= g or a == int(users[CHOICE, k]):
                 place = at
                 while place > first and level[COST, place - 1] > above:
                     level[:, place] = level[:, place - 1]
@@ -247,9 +249,9 @@ def narrow(level, e, rest, j, sums, depth, left, low, slope, tau, allowance, mos
             room = highest - slack if upper else slack - lowest
             step = one - per if upper else per - one  # room for t: step t <= room
             if step > 0.0 and room / step < 1e15:
-                most = min(most, math.floor(room / step + 1e-9))
+                most = min(most, math.floor(max(room / step, -1.0) + 1e-9))
             elif step < 0.0 and room / step > -1e15:
-                least = max(least, math.ceil(room / step - 1e-9))
+                least = max(least, math.ceil(min(room / step, 1e15) - 1e-9))
     return least, int(most)
 
 
@@ -266,13 +268,14 @@ def spread(actions, users):
 
 
 @kernel
-def decide(actions, users, choices, core, levels, cpu, width, low, slope, tau, g, slack, node_limit):
+def decide(actions, users, choices, core, cpu, width, low, slope, tau, g, slack, node_limit):
     """Search the undecided users and write the actions that are best for them.
 
     Returns the least cost - D (inf if nothing was found), the nodes used, and whether the search ended by itself.
     """
     order, begins = arrange(users, choices, core)
     groups = begins.size - 1
+    levels = groups * actions.shape[1]
     level, action, group = np.empty((7, levels)), np.empty(levels, np.int64), np.empty(levels, np.int64)
     levels = lay_out(actions, users, choices, g, order, begins, level, action, group)
     action, group = action[:levels], group[:levels]
@@ -340,11 +343,11 @@ def solve_one(
     rounding_up = 0.5 * (spread_u * spread_u + spread_v * spread_v)  # Shapley and Folkman, on top of max D
     g = min(least, within + rounding_up) - bound + slack
     _, _, cpu, width = scan(actions, users, choices, free, low, slope, np.bool_(True))
-    core, levels = undecided(device, i, actions, users, choices, free, g)
+    core = undecided(device, i, actions, users, choices, free, g)
     found, nodes, ended = beyond(cpu, cpu, width, width, low, slope, tau), 0, True
     if core.size > 0:
         found, nodes, ended = decide(
-            actions, users, choices, core, levels, cpu, width, low, slope, tau, g, slack, node_limit
+            actions, users, choices, core, cpu, width, low, slope, tau, g, slack, node_limit
         )
     if least < bound + found - slack:  # cut before anything as good was found
         scan(actions, users, choices, free, least_low, least_slope, np.bool_(True))

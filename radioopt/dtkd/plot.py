@@ -67,9 +67,10 @@ def plot_allocation(solution: DistillationSolution) -> Figure:
     limited = np.isfinite(problem.max_delay_s[shown])
     if limited.any():
         delay.plot(problem.max_delay_s[shown][limited], rows[limited], "k|", markersize=11, label="deadline")
+    names = [f"{solution.label('device', user)}: {solution.model_names[user]}" for user in shown]
     names = [
-        f"{user}: {solution.model_names[user]}{', local' if solution.trains_locally[user] else ''}"
-        for user in shown
+        f"{name}, local" if solution.trains_locally[user] else name
+        for user, name in zip(shown, names, strict=True)
     ]
     delay.set(xlabel="delay of an epoch [s]", ylabel="user", yticks=rows, yticklabels=names)
     delay.invert_yaxis()

@@ -43,6 +43,7 @@ class Actions:
     allowed: Array
 
 
+@np.errstate(all="ignore")
 def actions_of(problem: DistillationProblem) -> Actions:
     """Tabulate the actions of a problem or of a batch."""
     catalogue = problem.catalogue
@@ -121,6 +122,7 @@ class Pricing:
     density: bool
 
     @classmethod
+    @np.errstate(all="ignore")
     def of(cls, problem: DistillationProblem) -> Self:
         """Read a single instance."""
         table, alpha = actions_of(problem), float(problem.delay_weight_per_s)
@@ -229,6 +231,7 @@ class Pricing:
         gross = float(np.abs(least).sum() + prices @ self.totals)
         return float(least.sum() - prices @ self.totals), used - self.totals, value - least[:, None], gross
 
+    @np.errstate(all="ignore")
     def maximise(self, enough: float, start: Array | None = None) -> Dual:
         """Maximise the dual, or until it exceeds what is enough."""
         if start is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import InitVar, dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +39,7 @@ FREE = -1.0
 _place = Domain("1 (local), 0 (server) or -1 (free)", FREE, 1.0)
 
 
+@Problem.named
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class DistillationProblem(Problem["DistillationSolution"], family="dtkd", sense="min"):
     r"""Choose student models, places, server CPU and bandwidth so that time, price and accuracy balance best.
@@ -99,6 +100,9 @@ class DistillationProblem(Problem["DistillationSolution"], family="dtkd", sense=
     fixed_model, fixed_place : array_like, shape (..., K), default -1
         Position of the model that a user must train, and 1 for locally or 0 for at the server; -1 leaves the
         choice. See :meth:`fix`.
+    strict : bool or None, default False
+        Whether numbers that are hardly in the unit of their field are refused. By default they are warned of
+        (:class:`~radioopt.InputWarning`); None takes them as they are.
 
     Raises
     ------
@@ -200,10 +204,11 @@ class DistillationProblem(Problem["DistillationSolution"], family="dtkd", sense=
         "1", at_least(FREE), DEVICE, "position of the model, if fixed", default=FREE
     )
     fixed_place: Quantity = quantity("1", _place, DEVICE, "1 local, 0 server, if fixed", default=FREE)
+    strict: InitVar[bool | None] = False
 
     def _check(self) -> None:
         object.__setattr__(self, "catalogue", ModelCatalogue.read(self.catalogue))
-        kinds = self._kinds
+        kinds = self._kinds % kernel_kinds.BEYOND
         if (kinds == kernel_kinds.MALFORMED).any():
             self._refuse()
         if (kinds == kernel_kinds.GENERAL).any():
@@ -231,6 +236,7 @@ class DistillationProblem(Problem["DistillationSolution"], family="dtkd", sense=
                 expected = f"a whole number from -1 (free) to {count - 1}"
                 refuse(name, field, value, wrong, expected)
 
+    @np.errstate(all="ignore")
     def _check_limits(self, field: str) -> None:
         """Refuse bounds that cross, and lower ones that leave nothing of the total to share."""
         name = type(self).__name__
@@ -256,11 +262,12 @@ class DistillationProblem(Problem["DistillationSolution"], family="dtkd", sense=
     @property
     def full_band_snr(self) -> Array:
         """Signal-to-noise ratio of a user that holds the whole band, linear, shape (..., K)."""
-        noise = self.noise_power_w + self.noise_psd_w_per_hz * self.bandwidth_hz
-        with np.errstate(over="ignore", under="ignore"):
+        with np.errstate(all="ignore"):
+            noise = self.noise_power_w + self.noise_psd_w_per_hz * self.bandwidth_hz
             return np.asarray(self.transmit_power_w * self.channel_gain / np.expand_dims(noise, -1))
 
     @property
+    @np.errstate(all="ignore")
     def scale(self) -> Any:  # type: ignore[override]  # a number per instance, where the base has a constant
         """Accuracy credit of the best models, shape (...): what a gap is relative to where the objective is smaller.
 
@@ -277,7 +284,7 @@ class DistillationProblem(Problem["DistillationSolution"], family="dtkd", sense=
         device = self._flat(DEVICE)
         limits, instance = (columns(self.block(axes, common=True)) for axes in (DEVICE, PER_INSTANCE))
         kinds = np.empty(device.shape[1], np.int64)
-        kind = kernel_kinds.find_kinds(device, limits, instance, len(self.catalogue), kinds)
+        kind = kernel_kinds.find_kinds(device, limits, instance, self.catalogue.block(), kinds)
         return kinds if kind < 0 else np.array(kind)
 
     def _flat(self, axes: Axes, *, common: bool = False) -> Array:
@@ -288,7 +295,13 @@ class DistillationProblem(Problem["DistillationSolution"], family="dtkd", sense=
     @property
     def is_plain(self) -> bool:
         """Whether it is the paper's problem, apart from fixed choices: no bounds, no deadlines, a noise power."""
-        return not (self._kinds == kernel_kinds.GENERAL).any()
+        return not (self._kinds % kernel_kinds.BEYOND == kernel_kinds.GENERAL).any()
+
+    @property
+    def is_beyond(self) -> Array:
+        """Which instances have numbers so large or small that no answer has its digits, shape (...)."""
+        beyond = np.broadcast_to(self._kinds >= kernel_kinds.BEYOND, math.prod(self.batch_shape))
+        return beyond.reshape(self.batch_shape)
 
     def fix(
         self, model: ArrayLike | None = None, trains_locally: ArrayLike | None = None

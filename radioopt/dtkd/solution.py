@@ -66,27 +66,32 @@ class DistillationSolution(Solution):
         return np.array([*self.problem.catalogue.names, ""])[self.model]
 
     @property
+    @np.errstate(all="ignore")
     def server_cycles(self) -> Array:
         """Cycles that each user buys of the server, shape (..., K)."""
         student = np.where(self.trains_locally, 0.0, self._of_model("cycles"))
         return np.asarray(np.expand_dims(self.problem.teacher_cycles, -1) + student)
 
     @property
+    @np.errstate(all="ignore")
     def delay_cost(self) -> Array:
         """Cost of each user's delay, shape (..., K)."""
         return np.asarray(np.expand_dims(self.problem.delay_weight_per_s, -1) * self.delay_s)
 
     @property
+    @np.errstate(all="ignore")
     def cpu_cost(self) -> Array:
         """Price of the cycles each user buys, shape (..., K)."""
         return np.asarray(np.expand_dims(self.problem.cpu_price_per_cycle, -1) * self.server_cycles)
 
     @property
+    @np.errstate(all="ignore")
     def bandwidth_cost(self) -> Array:
         """Price of each user's bandwidth, shape (..., K)."""
         return np.asarray(np.expand_dims(self.problem.bandwidth_price_per_hz, -1) * self.bandwidth_hz)
 
     @property
+    @np.errstate(all="ignore")
     def accuracy_credit(self) -> Array:
         """Worth of each user's accuracy, which the objective subtracts, shape (..., K)."""
         own = np.expand_dims(self.problem.own_accuracy_weight, -1) * self._of_model("own_accuracy")
@@ -105,6 +110,7 @@ class DistillationSolution(Solution):
 
         return sensitivity(self)
 
+    @np.errstate(all="ignore")
     def shares(self) -> dict[str, Array]:
         """Summary per instance: mean delay [s], share of local training, and of each model, by column name."""
         found = {
@@ -136,6 +142,7 @@ class DistillationSolution(Solution):
                 frame[name] = np.ravel(value)
         return frame
 
+    @np.errstate(all="ignore")
     def why_infeasible(self) -> str:
         """Name a user whose deadline cannot be met even alone, or by how much all deadlines must be longer."""
         from radioopt.dtkd.certificate import least_delays

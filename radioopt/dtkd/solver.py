@@ -10,10 +10,11 @@ import numpy as np
 from radioopt.base.errors import OptionError
 from radioopt.base.options import SolveOptions
 from radioopt.base.quantity import DEVICE, PER_INSTANCE, Array, BlockKey, columns
+from radioopt.base.status import Status
 from radioopt.dtkd import kernel_cells, kernel_general, kernel_lanes, kernel_search
 from radioopt.dtkd.kernel import STATUS
 from radioopt.dtkd.kernel_cells import UNSETTLED
-from radioopt.dtkd.kernel_kinds import FREE, GENERAL, GIVEN, MIXED
+from radioopt.dtkd.kernel_kinds import BEYOND, FREE, GENERAL, GIVEN, MIXED
 from radioopt.dtkd.problem import DistillationProblem
 from radioopt.dtkd.solution import DistillationSolution
 from radioopt.numerics.lanes import LANES
@@ -23,6 +24,7 @@ PARALLEL_FROM = {GIVEN: 40_000, FREE: 20_000, MIXED: 10_000, GENERAL: 10_000}
 NODE_LIMIT = 1_000_000
 
 _COUNTS = BlockKey(PER_INSTANCE, np.dtype(np.int64).char)
+_MODELS = BlockKey(DEVICE, np.dtype(np.int64).char)
 
 
 @DistillationProblem.method("exact", exact=True)
@@ -96,10 +98,22 @@ def _room(problem: DistillationProblem) -> Array:
     return np.empty(8 * count + 5 * users - (-users // 8))
 
 
+def _no_answers(problem: DistillationProblem) -> Array:
+    """Return what stands for answers to instances whose numbers are beyond the digits."""
+    packed = _room(problem)
+    blocks = DistillationSolution._layout.split(packed, (math.prod(problem.batch_shape),), problem.sizes)
+    for block in blocks.values():
+        block[...] = {"f": np.nan, "i": 0, "b": False}[block.dtype.kind]
+    blocks[_MODELS][...], blocks[_COUNTS][STATUS] = -1, Status.FAILED
+    return packed
+
+
 def _solve(
     problem: DistillationProblem, kind: int, options: SolveOptions, node_limit: int
 ) -> tuple[Array, int]:
     """Return the packed answers to instances of one kind, and the largest code of their status."""
+    if kind >= BEYOND:
+        return _no_answers(problem), Status.FAILED
     device, catalogue = problem._flat(DEVICE), problem.catalogue.block()
     packed, parallel = _room(problem), device.shape[1] > 1 and device[0].size >= PARALLEL_FROM[kind]
     tolerances = options.feasibility_tol, options.gap_tol

@@ -5,7 +5,8 @@ shares a/(T - t(B)) are convex in B, so exchanging single samples while it short
 fixed B the frame gives T. T decreases at every turn, so this ends.
 
 Totals are tried outward from the continuous optimum. The relaxation sqrt(N)/(T_rel(N) + T_D) has one peak, so
-a side is closed for good once the relaxation cannot beat the best integer point: that proves it optimal.
+a side is closed for good once the relaxation cannot beat the best integer point: that proves it optimal. Where numbers
+are so far apart that rounding misleads the start, the exchanges are cut, and what they leave open stays unproven.
 """
 
 import math
@@ -40,6 +41,9 @@ from radioopt.feel.kernel_search import (
 )
 from radioopt.numerics.jit import kernel, parallel_kernel, prange
 
+#: samples that a float counts one by one, with room for sums; and exchanges or passes after which a search is cut
+MOST_SAMPLES, MOST_MOVES = 2.0**50, 10_000
+
 
 @kernel
 def restrict(work, slowest, least):
@@ -49,7 +53,7 @@ def restrict(work, slowest, least):
     """
     for k in range(work.shape[1]):
         least[k] = max(1.0, math.floor(work[LOW, k]))
-        work[HIGH, k] = math.floor(work[HIGH, k])
+        work[HIGH, k] = min(math.floor(work[HIGH, k]), 4.0 * MOST_SAMPLES)
         if work[HIGH, k] < work[LOW, k]:  # no integer at or above l: the time is that of l throughout
             work[OFFSET, k] += work[P, k] * (work[LOW, k] - work[HIGH, k])
             work[LOW, k] = work[HIGH, k]
@@ -87,7 +91,10 @@ def share(work, k, size, phase):
 
 @kernel
 def exchange(work, least, batch, phase):
-    """Move single samples between devices while the sum of shares at T = ``phase`` falls; count the moves."""
+    """Move single samples between devices while the sum of shares at T = ``phase`` falls; count the moves.
+
+    It ends after so many that something is wrong with the start, which the count tells.
+    """
     count = work.shape[1]
     add, drop = np.empty(count), np.empty(count)
     for k in range(count):
@@ -102,7 +109,7 @@ def exchange(work, least, batch, phase):
                 into = k
             if drop[k] > drop[out]:
                 out = k
-        if not drop[out] - add[into] > 1e-15 or into == out:
+        if not drop[out] - add[into] > 1e-15 or into == out or moves > MOST_MOVES:
             return moves
         moves += 1
         batch[into] += 1.0
@@ -115,14 +122,20 @@ def exchange(work, least, batch, phase):
 
 @kernel
 def settle(work, least, batch):
-    """Alternate exchanges and the frame until the batch sizes are optimal for their total; return T."""
-    phase = phase_of(work, batch)
-    while exchange(work, least, batch, phase) > 0:
+    """Alternate exchanges and the frame until the batch sizes are optimal for their total; return T.
+
+    Infinity says that they have not become so.
+    """
+    phase, moves = phase_of(work, batch), 1
+    for _ in range(MOST_MOVES):
+        moves = exchange(work, least, batch, phase)
+        if moves == 0 or moves > MOST_MOVES:
+            break
         shorter = phase_of(work, batch)
         if not shorter < phase:
-            break
+            return phase
         phase = shorter
-    return phase
+    return phase if moves == 0 else math.inf
 
 
 @kernel
@@ -143,8 +156,11 @@ def start(work, slowest, least, total, batch, max_iterations):
         batch[k] = min(max(math.floor(size + 1e-9), least[k]), work[HIGH, k])
         missing -= batch[k]
     phase = phase_of(work, batch)
-    cost = np.empty(count)
+    cost, passes = np.empty(count), 0
     while missing != 0.0:
+        passes += 1
+        if passes > MOST_MOVES:
+            return math.inf
         for k in range(count):
             here = share(work, k, batch[k], phase)
             if missing > 0.0:
@@ -221,6 +237,9 @@ def solve_integer_one(
             middle = below
 
     best, best_batch, frontier = -math.inf, least.copy(), -math.inf
+    if not middle <= MOST_SAMPLES:
+        no_answer(i, 0, out_device, out_instance, out_passes)
+        return
     if fixed == math.inf:  # the shortest round: too late only if all are, and an answer if the search is cut
         latency = phase_of(work, least) + download
         if not in_time(latency, deadline):
@@ -235,6 +254,10 @@ def solve_integer_one(
         batch[:] = middle_batch
         total, phase = middle, middle_phase
         while True:
+            if phase == math.inf:  # cut: the relaxation bounds this total, and those beyond it
+                latency = relaxed_phase(work, slowest, total, lowest, max_iterations) + download
+                frontier = max(frontier, math.sqrt(total) / latency)
+                break
             latency = phase + download
             value = math.sqrt(total) / latency
             if in_time(latency, deadline) and value > best:

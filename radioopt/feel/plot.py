@@ -69,7 +69,12 @@ def plot_round(solution: BatchsizeSolution) -> Figure:
         timeline.barh(rows, duration[shown], left=start, color=PHASES[phase], height=0.75, label=phase)
         start = start + duration[shown]
     timeline.axvline(float(solution.upload_phase_s), color="black", linewidth=0.8, linestyle="--")
-    timeline.set(xlabel="time in the round [s]", ylabel="device", yticks=rows, yticklabels=shown.astype(str))
+    timeline.set(
+        xlabel="time in the round [s]",
+        ylabel="device",
+        yticks=rows,
+        yticklabels=[solution.label("device", k) for k in shown],
+    )
     timeline.set_xlim(0, float(solution.round_latency_s) * 1.005)
     timeline.invert_yaxis()
     timeline.legend(ncols=4, loc="lower center", bbox_to_anchor=(0.5, 1.0), frameon=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import InitVar, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from radioopt.feel.solution import BatchsizeSolution  # noqa: F401 (named as the base's type argument)
 
 
+@Problem.named
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class BatchsizeProblem(Problem["BatchsizeSolution"], family="feel", sense="max"):
     r"""Choose batch sizes and uplink and downlink slots to maximise the learning efficiency of a round.
@@ -77,6 +78,9 @@ class BatchsizeProblem(Problem["BatchsizeSolution"], family="feel", sense="max")
     downlink : {"tdma", "broadcast"}, default "tdma"
         Slots per device, or one broadcast at the least of the rates (the paper's footnote 3), for which
         :math:`T_D = s/\min_k R_k^D + \max_k c_k` and every device listens to the whole frame.
+    strict : bool or None, default False
+        Whether numbers that are hardly in the unit of their field are refused. By default they are warned of
+        (:class:`~radioopt.InputWarning`); None takes them as they are.
 
     Raises
     ------
@@ -138,7 +142,11 @@ class BatchsizeProblem(Problem["BatchsizeSolution"], family="feel", sense="max")
         "s", optional_limit, PER_INSTANCE, "deadline of the round", symbol="T^max", default=math.inf
     )
     downlink: str = "tdma"
+    strict: InitVar[bool | None] = False
 
+    constructors = ("cpu", "gpu")
+
+    @np.errstate(all="ignore")
     def _check(self) -> None:
         name = type(self).__name__
         check_choice(name, "downlink", self.downlink, ("tdma", "broadcast"))
@@ -178,6 +186,7 @@ class BatchsizeProblem(Problem["BatchsizeSolution"], family="feel", sense="max")
         total_batchsize: ArrayLike = math.inf,
         max_round_latency_s: ArrayLike = math.inf,
         downlink: str = "tdma",
+        strict: bool | None = False,
     ) -> BatchsizeProblem:
         """Build the paper's CPU scenario: compute time proportional to the batch.
 
@@ -193,7 +202,7 @@ class BatchsizeProblem(Problem["BatchsizeSolution"], family="feel", sense="max")
             As in :class:`BatchsizeProblem`.
         local_samples : array_like, shape (..., K), default inf
             Samples >= 1 that a device holds; no batch is larger.
-        uplink_frame_s, downlink_frame_s, loss_decay, total_batchsize, max_round_latency_s, downlink
+        uplink_frame_s, downlink_frame_s, loss_decay, total_batchsize, max_round_latency_s, downlink, strict
             As in :class:`BatchsizeProblem`.
 
         Returns
@@ -212,18 +221,24 @@ class BatchsizeProblem(Problem["BatchsizeSolution"], family="feel", sense="max")
         """
         given = _CpuDevices.of(
             "BatchsizeProblem.cpu",
+            strict,
             cpu_frequency_hz=cpu_frequency_hz,
             cycles_per_sample=cycles_per_sample,
             update_cycles=update_cycles,
             max_batchsize=max_batchsize,
             local_samples=local_samples,
-        )
-        return cls(
-            payload_bits=payload_bits,
             uplink_rate_bps=uplink_rate_bps,
             downlink_rate_bps=downlink_rate_bps,
-            seconds_per_sample=given.cycles_per_sample / given.cpu_frequency_hz,
-            update_time_s=given.update_cycles / given.cpu_frequency_hz,
+        )
+        with np.errstate(all="ignore"):  # what is beyond float64 is refused as no finite number
+            seconds_per_sample = given.cycles_per_sample / given.cpu_frequency_hz
+            update_time_s = given.update_cycles / given.cpu_frequency_hz
+        problem = cls(
+            payload_bits=payload_bits,
+            uplink_rate_bps=given.uplink_rate_bps,
+            downlink_rate_bps=given.downlink_rate_bps,
+            seconds_per_sample=seconds_per_sample,
+            update_time_s=update_time_s,
             max_batchsize=np.minimum(given.max_batchsize, given.local_samples),
             uplink_frame_s=uplink_frame_s,
             downlink_frame_s=downlink_frame_s,
@@ -231,7 +246,12 @@ class BatchsizeProblem(Problem["BatchsizeSolution"], family="feel", sense="max")
             total_batchsize=total_batchsize,
             max_round_latency_s=max_round_latency_s,
             downlink=downlink,
+            strict=None,
         )
+        problem.__dict__["_strict"] = strict
+        if given.labels:
+            problem._label(given.labels)
+        return problem
 
     @classmethod
     def gpu(
@@ -252,6 +272,7 @@ class BatchsizeProblem(Problem["BatchsizeSolution"], family="feel", sense="max")
         total_batchsize: ArrayLike = math.inf,
         max_round_latency_s: ArrayLike = math.inf,
         downlink: str = "tdma",
+        strict: bool | None = False,
     ) -> BatchsizeProblem:
         r"""Build the paper's GPU scenario: compute time flat up to a threshold batch, then linear.
 
@@ -270,7 +291,7 @@ class BatchsizeProblem(Problem["BatchsizeSolution"], family="feel", sense="max")
             As in :class:`BatchsizeProblem`.
         local_samples : array_like, shape (..., K), default inf
             Samples >= 1 that a device holds; no batch is larger.
-        uplink_frame_s, downlink_frame_s, loss_decay, total_batchsize, max_round_latency_s, downlink
+        uplink_frame_s, downlink_frame_s, loss_decay, total_batchsize, max_round_latency_s, downlink, strict
             As in :class:`BatchsizeProblem`.
 
         Returns
@@ -294,21 +315,27 @@ class BatchsizeProblem(Problem["BatchsizeSolution"], family="feel", sense="max")
         """
         given = _GpuDevices.of(
             "BatchsizeProblem.gpu",
+            strict,
             seconds_per_sample=seconds_per_sample,
             base_time_s=base_time_s,
             threshold_batchsize=threshold_batchsize,
             max_batchsize=max_batchsize,
             local_samples=local_samples,
+            update_time_s=update_time_s,
+            uplink_rate_bps=uplink_rate_bps,
+            downlink_rate_bps=downlink_rate_bps,
         )
         largest = np.minimum(given.max_batchsize, given.local_samples)
         knee = np.minimum(given.threshold_batchsize, largest)
-        return cls(
+        with np.errstate(all="ignore"):
+            intercept = given.base_time_s - given.seconds_per_sample * knee
+        problem = cls(
             payload_bits=payload_bits,
-            uplink_rate_bps=uplink_rate_bps,
-            downlink_rate_bps=downlink_rate_bps,
+            uplink_rate_bps=given.uplink_rate_bps,
+            downlink_rate_bps=given.downlink_rate_bps,
             seconds_per_sample=given.seconds_per_sample,
-            base_time_s=given.base_time_s - given.seconds_per_sample * knee,
-            update_time_s=update_time_s,
+            base_time_s=intercept,
+            update_time_s=given.update_time_s,
             min_batchsize=np.maximum(knee, 1.0),
             max_batchsize=largest,
             uplink_frame_s=uplink_frame_s,
@@ -317,14 +344,21 @@ class BatchsizeProblem(Problem["BatchsizeSolution"], family="feel", sense="max")
             total_batchsize=total_batchsize,
             max_round_latency_s=max_round_latency_s,
             downlink=downlink,
+            strict=None,
         )
+        problem.__dict__["_strict"] = strict
+        if given.labels:
+            problem._label(given.labels)
+        return problem
 
     @property
+    @np.errstate(all="ignore")
     def upload_time_full_frame_s(self) -> Array:
         """Upload time at a full share of the frame, s / R^U [s], shape (..., K)."""
         return np.asarray(np.expand_dims(self.payload_bits, -1) / self.uplink_rate_bps)
 
     @property
+    @np.errstate(all="ignore")
     def download_time_full_frame_s(self) -> Array:
         """Download time at a full share of the frame, s / R^D [s], shape (..., K)."""
         return np.asarray(np.expand_dims(self.payload_bits, -1) / self.downlink_rate_bps)
@@ -346,6 +380,9 @@ class BatchsizeProblem(Problem["BatchsizeSolution"], family="feel", sense="max")
 
 
 _SAMPLES = at_least(1, math.inf)
+_UPLINK, _DOWNLINK, _UPDATE = (
+    BatchsizeProblem.quantities[name] for name in ("uplink_rate_bps", "downlink_rate_bps", "update_time_s")
+)
 
 
 class _CpuDevices(Record):
@@ -354,6 +391,7 @@ class _CpuDevices(Record):
     update_cycles: Quantity = quantity("cycles", nonnegative, DEVICE, "cycles per update", symbol="M^C")
     max_batchsize: Quantity = quantity("samples", at_least(1), DEVICE, "largest batch", symbol="B^max")
     local_samples: Quantity = quantity("samples", _SAMPLES, DEVICE, "samples held", symbol="N_k")
+    uplink_rate_bps, downlink_rate_bps = _UPLINK, _DOWNLINK
 
 
 class _GpuDevices(Record):
@@ -362,3 +400,4 @@ class _GpuDevices(Record):
     threshold_batchsize: Quantity = quantity("samples", nonnegative, DEVICE, "threshold", symbol="B_k^th")
     max_batchsize: Quantity = quantity("samples", at_least(1), DEVICE, "largest batch", symbol="B^max")
     local_samples: Quantity = quantity("samples", _SAMPLES, DEVICE, "samples held", symbol="N_k")
+    update_time_s, uplink_rate_bps, downlink_rate_bps = _UPDATE, _UPLINK, _DOWNLINK

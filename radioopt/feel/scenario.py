@@ -78,7 +78,10 @@ def build(
         "uplink_rate_bps": devices.uplink_rate_bps,
         "downlink_rate_bps": devices.downlink_rate_bps,
     }
-    given["downlink"] = settings.downlink
+    given |= {
+        "downlink": settings.downlink,
+        "strict": None,
+    }  # the devices' numbers are checked, or follow from them
     if "local_samples" in devices.quantities:
         given["local_samples"] = devices.local_samples
     if settings.compute == "cpu":

@@ -67,6 +67,7 @@ class BatchsizeSolution(Solution):
         return self.objective
 
     @property
+    @np.errstate(all="ignore")
     def compute_time_s(self) -> Array:
         """Time to compute the gradient, shape (..., K) [s]."""
         return np.asarray(
@@ -75,12 +76,14 @@ class BatchsizeSolution(Solution):
         )
 
     @property
+    @np.errstate(all="ignore")
     def upload_time_s(self) -> Array:
         """Time to upload the gradient in the slots held, shape (..., K) [s]."""
         frame = np.expand_dims(self.problem.uplink_frame_s, -1)
         return np.asarray(self.problem.upload_time_full_frame_s * frame / self.uplink_slot_s)
 
     @property
+    @np.errstate(all="ignore")
     def download_time_s(self) -> Array:
         """Time to download the averaged gradient in the slots held, shape (..., K) [s]."""
         frame = np.expand_dims(self.problem.downlink_frame_s, -1)
@@ -95,6 +98,7 @@ class BatchsizeSolution(Solution):
 
         return sensitivity(self)
 
+    @np.errstate(all="ignore")
     def why_infeasible(self) -> str:
         """Say how long the shortest round takes: that of the smallest batches, or of the fixed total."""
         limit, total = float(self.problem.max_round_latency_s), float(self.problem.total_batchsize)

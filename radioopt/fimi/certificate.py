@@ -72,9 +72,9 @@ def evaluate(
     point = (synthetic_samples, cpu_frequency_hz, bandwidth_hz, transmit_power_w)
     extra, f, b, power = (np.asarray(value, np.float64) for value in point)
     p = Canonical.of(problem)
-    cycles = np.expand_dims(problem.local_epochs, -1) * problem.cycles_per_sample
-    samples = problem.local_samples + extra
     with np.errstate(all="ignore"):
+        cycles = np.expand_dims(problem.local_epochs, -1) * problem.cycles_per_sample
+        samples = problem.local_samples + extra
         compute = cycles * samples / f
         upload = p.a / (b * np.log1p(power / (p.k * b)))
         energy = problem.energy_coefficient * cycles * samples * f**2 + power * upload

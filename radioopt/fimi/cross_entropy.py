@@ -10,8 +10,11 @@ from radioopt.base.certify import certify
 from radioopt.base.errors import OptionError
 from radioopt.base.options import SolveOptions
 from radioopt.base.status import Status
+from radioopt.fimi import (
+    infeasible,
+    solver,  # noqa: F401 (newton registers first, and is the default)
+)
 from radioopt.fimi import kernel_cross_entropy as kernel
-from radioopt.fimi import solver  # noqa: F401 (newton registers first, and is the default)
 from radioopt.fimi.certificate import implied_bound
 from radioopt.fimi.device import Canonical
 from radioopt.fimi.problem import SynthesisProblem
@@ -21,6 +24,8 @@ from radioopt.fimi.solution import SynthesisSolution
 STOP = 1e-9
 #: draws that may be infeasible before a round goes on with those found, per draw asked for
 PATIENCE = 20
+#: between these an instance's numbers keep their digits in products of a few
+SMALL, LARGE = 1e-75, 1e75
 
 
 @SynthesisProblem.method("cross-entropy", exact=False)
@@ -93,10 +98,10 @@ def cross_entropy(
     p = Canonical.of(problem)
     devices, count = problem.sizes["device"], math.prod(problem.batch_shape)
     shape = (count, devices)
-    kappa = p.k * p.a / p.power
     with np.errstate(all="ignore"):
+        kappa = p.k * p.a / p.power
         shortest = p.a / (p.B * np.log1p(p.power / (p.k * p.B)))
-    rows = (p.A, p.k, p.F, p.low, p.high, kappa, p.low / (p.F * p.T), 1.0 - shortest / p.T)
+        rows = (p.A, p.k, p.F, p.low, p.high, kappa, p.low / (p.F * p.T), 1.0 - shortest / p.T)
     full = (*problem.batch_shape, devices)
     block = np.stack([np.broadcast_to(row, full).reshape(shape) for row in rows], axis=1)
     scalars = np.stack(
@@ -105,7 +110,9 @@ def cross_entropy(
     eta, samples, shares = (np.full(shape, np.nan) for _ in range(3))
     made = np.zeros(count, np.int64)
     for i in range(count):
-        if (block[i, kernel.ETA_MIN] < block[i, kernel.ETA_MAX]).all():
+        if (block[i, kernel.ETA_MIN] < block[i, kernel.ETA_MAX]).all() and _keeps_digits(
+            block[i], scalars[:, i]
+        ):
             energy, made[i] = kernel.search(
                 np.random.default_rng(seed),
                 block[i],
@@ -127,6 +134,12 @@ def cross_entropy(
     return _judged(problem, options, eta.reshape(full), samples.reshape(full), shares.reshape(full), made)
 
 
+def _keeps_digits(rows: np.ndarray, scalars: np.ndarray) -> bool:
+    """Whether products of a few of an instance's numbers stay within float64; if not, no draw is worth making."""
+    chosen = rows[[kernel.A, kernel.GAIN, kernel.SPEED, kernel.LOW, kernel.KAPPA]]
+    return all(bool(((part >= SMALL) & (part <= LARGE)).all()) for part in (chosen, scalars))
+
+
 def _judged(
     problem: SynthesisProblem,
     options: SolveOptions,
@@ -137,8 +150,8 @@ def _judged(
 ) -> SynthesisSolution:
     """Turn time splits, samples and bandwidth into decisions, and let the certificate judge them."""
     p = Canonical.of(problem)
-    cycles = np.expand_dims(problem.local_epochs, -1) * problem.cycles_per_sample
     with np.errstate(all="ignore"):
+        cycles = np.expand_dims(problem.local_epochs, -1) * problem.cycles_per_sample
         u = p.a / (shares * (p.T - eta * p.T))
         power = np.minimum(p.k * shares * np.expm1(u), p.power)
         decisions = {
@@ -154,11 +167,9 @@ def _judged(
         np.asarray(certificate.objective), bound, certificate.residual, sense=problem.sense, options=options
     )
     status = np.array(status)
-    for index in np.argwhere(~found):
-        at = tuple(index.tolist())
-        proven = (problem[at] if at else problem).solve(options=options, throw=False).status
-        if proven is Status.INFEASIBLE:
-            status[at] = proven
+    missing = np.flatnonzero(~found)
+    if missing.size:
+        status.reshape(-1)[missing[infeasible.proven(problem._select(missing))]] = Status.INFEASIBLE
     values = decisions | {
         "objective": certificate.objective,
         "bound": np.where(found, bound, np.nan),

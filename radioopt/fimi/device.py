@@ -57,6 +57,11 @@ class Canonical:
                 beta=each("curve_beta"),
             )
 
+    def rows(self, shape: tuple[int, ...], positions: Array) -> Canonical:
+        """Return those of some instances of a batch, which lie at these places if counted one after the other."""
+        parts = {name: np.broadcast_to(x, (*shape, x.shape[-1])) for name, x in vars(self).items()}
+        return Canonical(**{name: x.reshape(-1, x.shape[-1])[positions] for name, x in parts.items()})
+
 
 def compute(p: Canonical, nu: Array, s: Array) -> tuple[Array, Array, Array]:
     """Find the samples worth training on in s seconds, and whether the CPU or a limit on the samples decides."""

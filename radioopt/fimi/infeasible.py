@@ -56,11 +56,11 @@ def proven(problem: SynthesisProblem) -> Array:
         narrow = least_bandwidth(p) > p.B[..., 0] * (1 + MARGIN)
         unreachable = p.Y[..., 0] <= 0
         few = (p.high**-p.beta).sum(-1) > p.Y[..., 0] * (1 + MARGIN)
-        known = late | narrow | unreachable | few
-        bound = np.full(late.shape, -np.inf)
-        if not known.all():
-            bound = least_learning(p)[1]
-        return np.asarray(known | (bound > p.Y[..., 0] * (1 + MARGIN)))
+        known = np.asarray(late | narrow | unreachable | few)
+        open_, shape = np.flatnonzero(~known), known.shape
+        flat = known.reshape(-1)
+        flat[open_] = _conflict(p.rows(shape, open_))
+        return flat.reshape(shape)
 
 
 def least_times(p: Canonical) -> Array:
@@ -90,6 +90,54 @@ def least_learning(p: Canonical) -> tuple[Array, Array]:
     enough = room[1].sum(-1) <= p.B[..., 0]
     bound = at_price - 1e-13 * (learned + w * b).sum(-1)
     return np.where(enough, room[0].sum(-1), learned.sum(-1)), np.where(enough, 0.0, bound)
+
+
+def _conflict(p: Canonical) -> Array:
+    """Tell whether V > Y is proven, shape (n,): price by price, each instance until one proves it or it is settled.
+
+    V is concave in w and the bandwidth used falls in it, so its excess says on which side of w the best price is. The
+    steps are those of the regula falsi, in ln w and ln of the bandwidth, an end that stays being halved (Illinois).
+    """
+    found = np.zeros(len(p.Y), bool)
+    left = np.arange(len(p.Y))
+    choose, centre = _chooser(p), np.mean(_bracket(p), axis=0)
+    ends = np.array([centre[:, 0] - 60.0, centre[:, 0] + 60.0])  # with too much and too little bandwidth used
+    excess = np.full_like(ends, np.nan)
+    log_w, step, side = centre[:, 0], 2.0, np.zeros(len(p.Y), int)
+    for _ in range(100):
+        w = np.exp(log_w)[:, np.newaxis]
+        learned, b = choose(w)
+        used = np.log(b.sum(-1) / p.B[:, 0])
+        bound = (learned + w * (b - p.B / b.shape[-1])).sum(-1) - 1e-13 * (learned + w * b).sum(-1)
+        proven = bound > p.Y[:, 0] * (1 + MARGIN)
+        found[left[proven]] = True
+        # a point within both budgets, or a price as good as the best
+        settled = (used <= 0) & (learned.sum(-1) <= p.Y[:, 0])
+        settled |= ~(np.abs(used) > 1e-12) | (ends[1] - ends[0] < 1e-14 * np.abs(log_w))
+        now = np.where(used > 0, 0, 1)
+        for end in (0, 1):
+            here = now == end
+            excess[1 - end] = np.where(here & (side == end + 1), excess[1 - end] / 2, excess[1 - end])
+            ends[end] = np.where(here, log_w, ends[end])
+            excess[end] = np.where(here, used, excess[end])
+        side = now + 1
+        going = ~(proven | settled)
+        if not going.any():
+            break
+        if 2 * going.sum() <= len(going):
+            p, left = p.rows(going.shape, np.flatnonzero(going)), left[going]
+            choose, ends, excess, log_w, side = (
+                _chooser(p),
+                ends[:, going],
+                excess[:, going],
+                log_w[going],
+                side[going],
+            )
+        between = ends[0] - excess[0] * (ends[1] - ends[0]) / (excess[1] - excess[0])
+        beyond = np.clip(np.where(side == 1, log_w + step, log_w - step), *ends)
+        log_w = np.where(np.isfinite(between), between, beyond)
+        step *= 2.0
+    return found
 
 
 def bandwidth_to_learn(p: Canonical) -> Array:

@@ -21,8 +21,11 @@ if TYPE_CHECKING:
 
 #: devices up to which single samples are moved between every two of them
 SWAP_UP_TO = 24
+#: passes after which rounding, or moving samples, has lost its way in rounding errors: the certificate says what it is
+MOST_PASSES = 1_000
 
 
+@np.errstate(all="ignore")
 def solve_integer(problem: SynthesisProblem, options: SolveOptions, relax: Relaxation) -> SynthesisSolution:
     """Round the relaxed optimum to whole synthetic samples and solve for the rest anew.
 
@@ -117,7 +120,9 @@ def _round(problem: SynthesisProblem, relaxed: Array) -> Array:
     def excess() -> float:
         return float(((local + counts) ** -beta).sum() - problem.learning_budget)
 
-    while (missing := excess()) > 0:
+    for _ in range(MOST_PASSES):
+        if not (missing := excess()) > 0:
+            break
         candidates = order[counts[order] < most[order]]
         have = local[candidates] + counts[candidates]
         gained = np.cumsum(have**-beta - (have + 1) ** -beta)
@@ -140,13 +145,17 @@ def _swap(problem: SynthesisProblem, counts: Array, options: SolveOptions, relax
     moves = np.unique(moves, axis=0)
     beta, most = float(problem.curve_beta), np.floor(problem.max_synthetic_samples)
     best = np.inf
-    while True:
+    for _ in range(MOST_PASSES):
         tried = counts + moves
         learned = ((problem.local_samples + np.maximum(tried, 0.0)) ** -beta).sum(-1)
         possible = (tried >= 0).all(-1) & (tried <= most).all(-1) & (learned <= problem.learning_budget)
         tried = tried[possible]
-        energy = np.asarray(relax(_fixed(problem, tried), options).objective)
-        if not np.nanmin(energy) < best * (1 - 1e-14):
+        if not tried.size:
             return counts
-        best = np.nanmin(energy)
-        counts = tried[int(np.nanargmin(energy))]
+        energy = np.asarray(relax(_fixed(problem, tried), options).objective)
+        energy = np.where(np.isnan(energy), np.inf, energy)
+        if not energy.min() < best * (1 - 1e-14):
+            return counts
+        best = energy.min()
+        counts = tried[int(energy.argmin())]
+    return counts

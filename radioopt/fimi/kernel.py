@@ -82,6 +82,8 @@ def first_prices(par, count, sums):
         return math.nan, math.nan
     t, s, p = UPLOAD_SHARE * latency, (1.0 - UPLOAD_SHARE) * latency, beta / (beta + 3.0)
     log_nu = -math.inf
+    if not (p > 1e-9 and 0.0 < sums[1] < math.inf and 0.0 < sums[2] < math.inf):
+        return math.nan, math.nan
     if sums[0] > budget * (1.0 + ENOUGH):
         log_nu = math.log(sums[1] / budget) / p - 2.0 * math.log(s)
     u = min(a * count / (t * band), 600.0)
@@ -99,6 +101,8 @@ def newton_step(par, learns, sums):
 
     The measure is inf where there is no step: where no device answers to a price.
     """
+    if not (0.0 < sums[BAND] < math.inf and (0.0 < sums[LEARNED] < math.inf or not learns)):
+        return 0.0, 0.0, math.inf  # beyond float64
     g1 = math.log(sums[LEARNED] / par[2]) if learns else 0.0
     g2 = math.log(sums[BAND] / par[3])
     j22 = sums[B_VARPI] / sums[BAND]
@@ -144,10 +148,11 @@ def newton(device, i, par, prices, close, tolerance, max_passes, state, w, work,
 
 
 @kernel
-def solve_one(device, instance, i, start, max_passes, state, w, out_device, out_instance):
+def solve_one(device, instance, i, start, max_passes, most_nested, state, w, out_device, out_instance):
     """Solve instance ``i``; return the passes taken, negative if no answer was found.
 
-    ``start`` holds prices (nu, varpi) to begin with, nan for none.
+    ``start`` holds prices (nu, varpi) to begin with, nan for none. The nested searches end after ``most_nested``
+    passes in all; with none an infeasible instance costs little.
     """
     count = device.shape[2]
     par, sums, one = parameters(instance, i, count), np.empty(SUMS), np.empty((ROWS, 1))
@@ -174,10 +179,10 @@ def solve_one(device, instance, i, start, max_passes, state, w, out_device, out_
                 break
             met = closed(i, out_instance, 1e-11)
             prices, tolerance = (prices[0], prices[1], 0.0, 0.0), 1e-6
-        if not met and passes < max_passes:
+        if not met and passes < most_nested:
             work = np.empty((ROWS, count))
             prepare(device, i, par, work)
-            log_nu, log_varpi, more, met = nested(work, par, log_nu, log_varpi, max_passes - passes, sums)
+            log_nu, log_varpi, more, met = nested(work, par, log_nu, log_varpi, most_nested - passes, sums)
             passes += more
             if met:
                 remember(work, state)
@@ -197,6 +202,8 @@ def solve_one(device, instance, i, start, max_passes, state, w, out_device, out_
 @kernel
 def closed(i, out_instance, tolerance):
     """Tell whether an answer needs no second try."""
+    if not 0.0 < out_instance[OBJECTIVE, i] < math.inf:
+        return False
     gap = abs(1.0 - out_instance[BOUND, i] / out_instance[OBJECTIVE, i])
     return gap < tolerance and out_instance[RESIDUAL, i] < tolerance
 
@@ -214,23 +221,29 @@ def solve_single(device, instance, nu, varpi, max_passes, feasibility_tol, gap_t
     start[0, 0], start[1, 0] = nu, varpi
     devices, instances = device.reshape((rows, 1, count)), instance.reshape((instance.size, 1))
     state, w = np.empty((4, count)), np.empty(SCRATCH)
-    counts[0] = solve_one(devices, instances, 0, start, max_passes, state, w, out_device, out_instance)
+    counts[0] = solve_one(
+        devices, instances, 0, start, max_passes, max_passes, state, w, out_device, out_instance
+    )
     objective, bound, residual = packed[OBJECTIVE], packed[BOUND], packed[RESIDUAL]
     packed[RESIDUAL], counts[1] = judge(objective, bound, residual, 1.0, 0.0, feasibility_tol, gap_tol)
     return counts[1]
 
 
 @kernel
-def solve_serial(device, instance, start, max_passes, out_device, out_instance, out_passes):
+def solve_serial(device, instance, start, max_passes, most_nested, out_device, out_instance, out_passes):
     """Solve every instance, one after the other."""
     state, w = np.empty((4, device.shape[2])), np.empty(SCRATCH)
     for i in range(instance.shape[1]):
-        out_passes[i] = solve_one(device, instance, i, start, max_passes, state, w, out_device, out_instance)
+        out_passes[i] = solve_one(
+            device, instance, i, start, max_passes, most_nested, state, w, out_device, out_instance
+        )
 
 
 @parallel_kernel
-def solve_parallel(device, instance, start, max_passes, out_device, out_instance, out_passes):
+def solve_parallel(device, instance, start, max_passes, most_nested, out_device, out_instance, out_passes):
     """Solve every instance, on all threads; to the same bits."""
     for i in prange(instance.shape[1]):
         state, w = np.empty((4, device.shape[2])), np.empty(SCRATCH)
-        out_passes[i] = solve_one(device, instance, i, start, max_passes, state, w, out_device, out_instance)
+        out_passes[i] = solve_one(
+            device, instance, i, start, max_passes, most_nested, state, w, out_device, out_instance
+        )

@@ -52,7 +52,8 @@ def narrowest(a, kappa, t):
     c = kappa / t
     if not c < 1.0:
         return math.inf
-    return a / (t * ((1.0 - c) - one_plus_wm1_scalar(h(1.0 - c))))
+    rate = t * ((1.0 - c) - one_plus_wm1_scalar(h(1.0 - c)))
+    return a / rate if rate > 0.0 else math.inf
 
 
 @kernel
@@ -93,6 +94,8 @@ def search_samples(device, beta, budget, tolerance, work, samples):
         top = min(device[HIGH, i], max(device[SPEED, i] * work[S, i], device[LOW, i]))
         wish = (beta * work[S, i] ** 2 / (3.0 * device[A, i])) ** (1.0 / (beta + 3.0))
         work[WISH, i] = wish**-beta
+        if not 0.0 < work[WISH, i] < math.inf:
+            return False
         work[MOST, i] = device[LOW, i] ** -beta
         work[LEAST, i] = top**-beta
         least += work[LEAST, i]
@@ -130,7 +133,7 @@ def search_bandwidth(device, a, band, bisect, tolerance, work, shares):
     for i in range(count):
         work[B_MIN, i] = narrowest(a, device[KAPPA, i], work[T, i])
         needed += work[B_MIN, i]
-        if not needed <= band:
+        if not (needed <= band and work[B_MIN, i] > 0.0):
             return False
         gain = device[GAIN, i] * work[T, i]
         low = min(low, gain * h(a / (work[T, i] * band)))
@@ -158,6 +161,8 @@ def energy_of(device, scalars, eta, bisect, tolerance, work, samples, shares):
     for i in range(eta.size):
         work[S, i] = eta[i] * latency
         work[T, i] = latency - work[S, i]
+        if not (work[S, i] > 0.0 and work[T, i] > 0.0):
+            return math.inf
     if not search_samples(device, beta, budget, tolerance, work, samples):
         return math.inf
     if not search_bandwidth(device, a, band, bisect, tolerance, work, shares):

@@ -98,6 +98,8 @@ def learning_price(work, par, log_nu, log_varpi, sums):
     low, high, stride = -math.inf, math.inf, 0.5
     for _ in range(200):
         sweep(work, par, log_nu, log_varpi, sums)
+        if not 0.0 < sums[LEARNED] < math.inf:
+            return math.nan
         g = math.log(sums[LEARNED] / par[2])
         if g > 0.0:
             low = log_nu
@@ -127,6 +129,8 @@ def nested(work, par, log_nu, log_varpi, max_passes, sums):
                 break
         else:
             sweep(work, par, log_nu, log_varpi, sums)
+        if not 0.0 < sums[BAND] < math.inf:
+            break
         g = math.log(sums[BAND] / par[3])
         slope = sums[B_VARPI] / sums[BAND]
         if learns and sums[L_NU] < 0.0:

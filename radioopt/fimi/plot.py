@@ -91,7 +91,7 @@ def plot_round(solution: SynthesisSolution) -> Figure:
     )
     band.barh(rows, solution.bandwidth_hz[shown] / 1e6, color=COLOURS["upload"], height=0.75)
     band.set_xlabel("bandwidth [MHz]")
-    times.set(ylabel="device", yticks=rows, yticklabels=shown.astype(str))
+    times.set(ylabel="device", yticks=rows, yticklabels=[solution.label("device", k) for k in shown])
     times.invert_yaxis()
     figure.suptitle(
         f"{float(solution.objective):.5g} J per round with {float(solution.synthetic_samples.sum()):.6g} synthetic "

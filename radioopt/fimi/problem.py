@@ -42,6 +42,7 @@ class _Curve:
         return LearningCurve(*(problem._value(name)[()] for name in _CURVE))
 
 
+@Problem.named
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class SynthesisProblem(Problem["SynthesisSolution"], family="fimi", sense="min"):
     r"""Choose synthetic samples, CPU frequency, bandwidth and power to spend the least energy in a round.
@@ -99,6 +100,9 @@ class SynthesisProblem(Problem["SynthesisSolution"], family="fimi", sense="min")
         unless its parts are given one by one:
     curve_alpha, curve_beta, curve_gamma : array_like, shape (...), default nan
         Scale :math:`\alpha > 0`, exponent :math:`\beta > 0` and offset :math:`\gamma \ge 0`.
+    strict : bool or None, default False
+        Whether numbers that are hardly in the unit of their field are refused. By default they are warned of
+        (:class:`~radioopt.InputWarning`); None takes them as they are.
 
     Raises
     ------
@@ -174,16 +178,18 @@ class SynthesisProblem(Problem["SynthesisSolution"], family="fimi", sense="min")
         "1", positive, PER_INSTANCE, "passes over the data", symbol="tau", default=1.0
     )
     learning_curve: InitVar[Any] = _Curve()
+    strict: InitVar[bool | None] = False
 
-    def __post_init__(self, learning_curve: LearningCurve | None) -> None:
+    def __post_init__(self, learning_curve: LearningCurve | None, strict: bool | None) -> None:  # type: ignore[override]
         given, name = self.__dict__, type(self).__name__
         if learning_curve is not None:
             given |= _parts(name, learning_curve)
         elif any(isinstance(given[part], float) and math.isnan(given[part]) for part in _CURVE):
             raise ProblemError(f"{name}.learning_curve: expected LearningCurve(alpha, beta, gamma), got None")
-        super().__post_init__()
+        super().__post_init__(strict)
 
     @property
+    @np.errstate(all="ignore")
     def learning_budget(self) -> Array:
         r"""Largest :math:`\sum_i D_i^{-\beta}` that meets the global error, Y; at or below 0 nothing does."""
         ratio = self.convergence_constant / self.num_rounds
@@ -213,6 +219,7 @@ class SynthesisProblem(Problem["SynthesisSolution"], family="fimi", sense="min")
         problem: SynthesisProblem = super().replace(**changes)
         return problem
 
+    @np.errstate(all="ignore")
     def without_synthetic_data(self) -> SynthesisProblem:
         """Pose the problem of training on the local samples alone, to the error that they reach: an ablation.
 

@@ -63,4 +63,4 @@ def build(devices: Devices, settings: Settings, values: Mapping[str, Array]) -> 
         "noise_psd_w_per_hz": devices.noise_psd_w_per_hz,
         "bandwidth_hz": devices.bandwidth_hz,
     }
-    return SynthesisProblem(**given)
+    return SynthesisProblem(**given, strict=None)

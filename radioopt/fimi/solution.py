@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from radioopt.base.errors import OptionError
+from radioopt.base.errors import InputWarning, OptionError
 from radioopt.base.options import SolveOptions
 from radioopt.base.quantity import (
     DEVICE,
@@ -120,16 +120,19 @@ class SynthesisSolution(Solution):
         return cls(problem, method, cls._computed(values, problem.batch_shape, problem.sizes)._blocks)
 
     @property
+    @np.errstate(all="ignore")
     def samples(self) -> Array:
         """Local and synthetic samples together, shape (..., I)."""
         return np.asarray(self.problem.local_samples + self.synthetic_samples)
 
     @property
+    @np.errstate(all="ignore")
     def compute_time_s(self) -> Array:
         """Time to train on the samples, shape (..., I) [s]."""
         return np.asarray(self._cycles / self.cpu_frequency_hz)
 
     @property
+    @np.errstate(all="ignore")
     def upload_time_s(self) -> Array:
         """Time to upload the update, shape (..., I) [s]."""
         noise = np.expand_dims(self.problem.noise_psd_w_per_hz, -1) * self.bandwidth_hz
@@ -138,26 +141,31 @@ class SynthesisSolution(Solution):
         return np.asarray(np.expand_dims(self.problem.payload_bits, -1) / rate_bps)
 
     @property
+    @np.errstate(all="ignore")
     def compute_time_fraction(self) -> Array:
         """Share of the round spent computing, the paper's eta, shape (..., I)."""
         return np.asarray(self.compute_time_s / np.expand_dims(self.problem.max_round_latency_s, -1))
 
     @property
+    @np.errstate(all="ignore")
     def compute_energy_j(self) -> Array:
         """Energy to train on the samples, shape (..., I) [J]."""
         return np.asarray(self.problem.energy_coefficient * self._cycles * self.cpu_frequency_hz**2)
 
     @property
+    @np.errstate(all="ignore")
     def upload_energy_j(self) -> Array:
         """Energy to upload the update, shape (..., I) [J]."""
         return np.asarray(self.transmit_power_w * self.upload_time_s)
 
     @property
+    @np.errstate(all="ignore")
     def energy_j(self) -> Array:
         """Energy of a device in the round, shape (..., I) [J]; their sum is the objective."""
         return self.compute_energy_j + self.upload_energy_j
 
     @property
+    @np.errstate(all="ignore")
     def local_error(self) -> Array:
         """Learning error of a device, the paper's delta, shape (..., I); warns where the curve gives one below 0."""
         alpha, beta, gamma = (
@@ -169,11 +177,13 @@ class SynthesisSolution(Solution):
             warnings.warn(
                 f"local_error: the learning curve falls below zero beyond {most:.6g} samples "
                 f"({np.count_nonzero(below)} of {below.size} devices): it is extrapolated too far",
+                InputWarning,
                 stacklevel=2,
             )
         return error
 
     @property
+    @np.errstate(all="ignore")
     def _cycles(self) -> Array:
         epochs = np.expand_dims(self.problem.local_epochs, -1)
         return np.asarray(epochs * self.problem.cycles_per_sample * self.samples)
@@ -193,6 +203,7 @@ class SynthesisSolution(Solution):
 
         return plot_round(self, **options)
 
+    @np.errstate(all="ignore")
     def why_infeasible(self) -> str:
         """Name the quantity, its value and the nearest feasible one; see :mod:`radioopt.fimi.infeasible`."""
         from radioopt.fimi.infeasible import explain

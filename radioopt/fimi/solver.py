@@ -62,7 +62,7 @@ def newton(
     -----
     About six to eight passes, each one or two Newton steps per device; see :mod:`radioopt.fimi.kernel`. Where Newton
     fails, on one in a thousand hard instances, nested bracketed searches take over. Only if they fail as well is
-    the instance checked for feasibility: INFEASIBLE is proven, by a bound of its own.
+    the instance checked for feasibility, in a batch before they begin: INFEASIBLE is proven, by a bound of its own.
     """
     if integer:
         return integer_method(problem, options)
@@ -70,23 +70,30 @@ def newton(
     if not problem.batch_shape and problem.sizes["device"] < STREAM_FROM:
         return _solve_single(problem, options, nu, varpi)
     devices, count = problem.sizes["device"], math.prod(problem.batch_shape)
-    device = problem.block(DEVICE).reshape(-1, count, devices)
-    instance = problem.block(PER_INSTANCE).reshape(-1, count)
+    device, instance = _arrays(problem)
     out_device, out_instance = np.empty((4, count, devices)), np.empty((5, count))
     out_counts, start = np.empty((2, count), np.int64), np.empty((2, count))
     start[0], start[1] = np.ravel(nu), np.ravel(varpi)
     parallel = count > 1 and count * devices >= PARALLEL_FROM
     run = kernel.solve_parallel if parallel else kernel.solve_serial
-    arguments = device, instance, start, options.max_iterations, out_device, out_instance, out_counts[0]
-    if problem.batch_shape or not kernel_streaming.solve_streaming(*arguments):
-        run(*arguments)
+    given, most = (device, instance, start), options.max_iterations
+    out = out_device, out_instance, out_counts[0]
+    if problem.batch_shape or not kernel_streaming.solve_streaming(*given, most, *out):
+        run(*given, most, 0, *out)
+    failed = np.flatnonzero(out_counts[0] < 0)
+    proven = infeasible.proven(problem._select(failed)) if failed.size else np.zeros(0, bool)
+    hard = failed[~proven]
+    if hard.size:  # nested searches, which would take long over what has no answer
+        found = np.empty((4, hard.size, devices)), np.empty((5, hard.size)), np.empty(hard.size, np.int64)
+        run(*_arrays(problem._select(hard)), np.ascontiguousarray(start[:, hard]), most, most, *found)
+        out_device[:, hard], out_instance[:, hard], out_counts[0, hard] = found
     gap, status = certify(*out_instance[:3], sense=problem.sense, options=options)
     out_instance[kernel_vector.RESIDUAL] = gap
     out_counts[1] = status
-    failed = np.flatnonzero(out_counts[0] < 0)
-    if failed.size:
-        out_counts[0, failed] = -1 - out_counts[0, failed]
-        out_counts[1, failed] = _why_failed(problem._select(failed), out_counts[0, failed], options)
+    out_counts[1, failed[proven]] = Status.INFEASIBLE
+    without = hard[out_counts[0, hard] < 0]
+    out_counts[1, without] = _limited(-1 - out_counts[0, without], options)
+    out_counts[0] = np.where(out_counts[0] < 0, -1 - out_counts[0], out_counts[0])
     shape = problem.batch_shape
     blocks = {
         _DEVICES: out_device.reshape(4, *shape, devices),
@@ -132,10 +139,20 @@ def _solve_single(
     return SynthesisSolution.unpacked_later(problem, "newton", packed, status)
 
 
+def _arrays(problem: SynthesisProblem) -> tuple[Array, Array]:
+    """Return the blocks of one or more instances, counted one after the other."""
+    devices, count = problem.sizes["device"], math.prod(problem.batch_shape)
+    return problem.block(DEVICE).reshape(-1, count, devices), problem.block(PER_INSTANCE).reshape(-1, count)
+
+
 def _why_failed(problem: SynthesisProblem, passes: Array, options: SolveOptions) -> Array:
     """Tell proven infeasibility from passes that ran out and from numbers that float64 cannot hold."""
-    limited = np.where(passes >= options.max_iterations, int(Status.ITERATION_LIMIT), int(Status.FAILED))
-    return np.where(infeasible.proven(problem), int(Status.INFEASIBLE), limited)
+    return np.where(infeasible.proven(problem), int(Status.INFEASIBLE), _limited(passes, options))
+
+
+def _limited(passes: Array, options: SolveOptions) -> Array:
+    """Tell passes that ran out from numbers that float64 cannot hold."""
+    return np.where(passes >= options.max_iterations, int(Status.ITERATION_LIMIT), int(Status.FAILED))
 
 
 def _prices(problem: SynthesisProblem, warm_start: Any) -> tuple[Any, Any]:

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 from radioopt.base.certify import Certificate
 from radioopt.base.options import DEFAULT_OPTIONS, SolveOptions
 from radioopt.base.quantity import Array
+from radioopt.numerics.arrays import quotient
 
 if TYPE_CHECKING:
     from radioopt.mix2fld.problem import RoundPlanProblem
@@ -52,7 +53,7 @@ def evaluate(
     for index in np.ndindex(shape):
         one = problem[index] if shape else problem
         time, least = _all_plans(one)
-        allowed = (least >= one.min_participation - options.feasibility_tol) & np.isfinite(time)
+        allowed = (least >= one.min_participation - options.feasibility_tol) & np.isfinite(time) & (least > 0)
         if allowed.any():
             bound[index] = time[allowed].min()
         known = [
@@ -69,6 +70,7 @@ def evaluate(
     return Certificate.judge(objective, bound, residuals, sense=problem.sense, options=options)
 
 
+@np.errstate(all="ignore")
 def _all_plans(problem: RoundPlanProblem) -> tuple[Array, Array]:
     """Objective of each candidate of a single instance, and its least share of devices, both (C, M, S)."""
     from scipy.stats import binom
@@ -79,9 +81,11 @@ def _all_plans(problem: RoundPlanProblem) -> tuple[Array, Array]:
 
     def in_time(bits: Any, band_hz: Any, power_w: Any, threshold: Any) -> Array:
         """P(T <= t) of each device and slot (K, T): n or more of t slots are decoded."""
-        chance = np.exp(-threshold * problem.noise_psd_w_per_hz * band_hz / (power_w * problem.channel_gain))
-        full = math.ceil(bits / (problem.slot_s * band_hz * math.log2(1.0 + threshold)) - 1e-9)
-        return np.asarray(binom.sf(max(full, 1) - 1, slots, chance[:, None]))
+        noise = threshold, problem.noise_psd_w_per_hz, band_hz
+        chance = np.exp(-quotient(noise, (power_w, problem.channel_gain)))
+        full = quotient((bits,), (problem.slot_s, band_hz, math.log1p(threshold) / math.log(2.0)))
+        full = np.ceil(np.minimum(full, len(slots)) - 1e-9)  # more than there are slots is never in time
+        return np.asarray(binom.sf(np.maximum(full, 1.0) - 1, slots, chance[:, None]))
 
     down = in_time(
         problem.model_bits,

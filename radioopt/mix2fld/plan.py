@@ -43,11 +43,12 @@ class Plans(NamedTuple):
     ) -> Array:
         """Tell where enough devices take part, (C, M, S)."""
         least = np.minimum(self.participation, self.first_participation)
-        return np.asarray(least >= problem.min_participation - tolerance) & np.isfinite(self.time_s)
+        return np.asarray(least >= problem.min_participation - tolerance) & (least > 0)
 
 
+@np.errstate(all="ignore")
 def plans(problem: RoundPlanProblem) -> Plans:
-    """Evaluate all candidates of a single instance.
+    """Evaluate all candidates of a single instance; a time beyond float64 is not finite.
 
     Parameters
     ----------
@@ -69,8 +70,7 @@ def plans(problem: RoundPlanProblem) -> Plans:
     multicast = _slowest(down, limits)[:, None]
     later = problem.slot_s * (waits + multicast) + problem.compute_time_s
     initial = problem.slot_s * (first_waits + multicast) + problem.compute_time_s
-    with np.errstate(divide="ignore"):
-        rounds = problem.rounds / share
+    rounds = problem.rounds / share
     time = initial + (rounds - 1.0) * later
     return Plans(*np.broadcast_arrays(time, rounds, share, first_share, initial, later))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import InitVar, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,9 +32,13 @@ CHANNELS: Axes = ("band",)
 LIMITS: Axes = ("limit",)
 SEEDS: Axes = ("seed",)
 
+#: slots that may be waited for at most
+MOST_SLOTS = 1_000_000
+
 _share = Domain("> 0 and <= 1", positive.low, 1.0)
 
 
+@Problem.named
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class RoundPlanProblem(Problem["RoundPlanSolution"], family="mix2fld", sense="min"):
     r"""Choose bands, slots and seed samples of FLD (MixFLD, Mix2FLD) for least expected time to convergence.
@@ -58,7 +62,7 @@ class RoundPlanProblem(Problem["RoundPlanSolution"], family="mix2fld", sense="mi
     num_channels : array_like of int, shape (..., C)
         Candidates for the number of bands >= 1, increasing. A device has W C / K.
     max_slots : array_like of int, shape (..., M)
-        Candidates for the slots >= 1 that uplink and downlink may take each, increasing.
+        Candidates for the slots >= 1 that uplink and downlink may take each, increasing; at most 1,000,000.
     seed_samples : array_like of int, shape (..., S)
         Candidates for the samples >= 0 that a device uploads in the first round, increasing.
     rounds : array_like, shape (..., S)
@@ -81,6 +85,9 @@ class RoundPlanProblem(Problem["RoundPlanSolution"], family="mix2fld", sense="mi
         SNR that decodes a slot, linear, > 0.
     min_participation : array_like, shape (...), default 0.9
         Least expected share of devices in a round, and of devices whose samples arrive, > 0 and <= 1.
+    strict : bool or None, default False
+        Whether numbers that are hardly in the unit of their field are refused. By default they are warned of
+        (:class:`~radioopt.InputWarning`); None takes them as they are.
 
     Raises
     ------
@@ -134,8 +141,14 @@ class RoundPlanProblem(Problem["RoundPlanSolution"], family="mix2fld", sense="mi
     num_channels: Quantity = quantity("1", at_least(1), CHANNELS, "bands", symbol="N_ch", dtype=np.int64)
     max_slots: Quantity = quantity("1", at_least(1), LIMITS, "slots at most", symbol="T_max", dtype=np.int64)
     seed_samples: Quantity = quantity("1", nonnegative, SEEDS, "seed samples", symbol="N_S", dtype=np.int64)
+    strict: InitVar[bool | None] = False
 
     def _check(self) -> None:
+        if (self.max_slots > MOST_SLOTS).any():
+            refuse(
+                type(self).__name__, "max_slots", self.max_slots, self.max_slots > MOST_SLOTS,
+                f"at most {MOST_SLOTS:,}, each of which is a term of a sum",
+            )  # fmt: skip
         for name in ("num_channels", "max_slots", "seed_samples"):
             values = getattr(self, name)
             falls = np.diff(values, axis=-1, prepend=values[..., :1] - 1) <= 0

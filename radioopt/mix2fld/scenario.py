@@ -71,4 +71,4 @@ def build(devices: Devices, settings: Settings, values: Mapping[str, Array]) -> 
         **{name: getattr(settings, name) for name in ("num_channels", "max_slots", "seed_samples", "rounds")},
         **values,
     }
-    return RoundPlanProblem(**given)
+    return RoundPlanProblem(**given, strict=None)

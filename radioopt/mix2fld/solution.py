@@ -69,7 +69,8 @@ class RoundPlanSolution(Solution):
         Returns
         -------
         RoundPlanSolution
-            Infeasible where no candidate has enough devices take part.
+            Infeasible where no candidate has enough devices take part; failed where those that have take longer than
+            float64 can say.
         """
         shape = problem.batch_shape
         names = [name for name, declared in cls.quantities.items() if declared.dtype.kind == "f"]
@@ -78,12 +79,15 @@ class RoundPlanSolution(Solution):
             for name in names
         }
         found |= {name: np.zeros(shape, np.int64) for name in cls.decisions}
+        none = np.zeros(shape, np.bool_)
         for index, one in instances(problem):
             every = plans(one)
-            time = np.where(every.feasible(one, options.feasibility_tol), every.time_s, np.inf)
+            allowed = every.feasible(one, options.feasibility_tol)
+            time = np.where(allowed & np.isfinite(every.time_s), every.time_s, np.inf)
             found["iterations"] = np.full(shape, time.size)
             c, m, s = at = np.unravel_index(time.argmin(), time.shape)
             if time[at] == np.inf:
+                none[index] = not allowed.any()
                 continue
             found["objective"][index] = time[at]
             for name in ("num_rounds", "participation", "first_participation", "first_round_s", "round_s"):
@@ -99,7 +103,7 @@ class RoundPlanSolution(Solution):
         found["gap"], status = certify(
             found["objective"], found["bound"], np.zeros(shape), sense=problem.sense, options=options
         )
-        found["status_code"] = np.where(np.isnan(found["objective"]), int(Status.INFEASIBLE), status)
+        found["status_code"] = np.where(none, int(Status.INFEASIBLE), status)
         blocks = {
             key: np.stack([found[q.name] for q in declared]).astype(key[1])
             for key, declared in cls._layout.blocks.items()

@@ -22,7 +22,10 @@ from numba.core.typing.templates import ConcreteTemplate, infer_global, signatur
 from numba.extending import intrinsic, lower_builtin, models, register_model
 from numba.np.arrayobj import make_array
 
+from radioopt.numerics import lanes_interpreted
 from radioopt.numerics.jit import inner_kernel
+from radioopt.numerics.lanes_interpreted import LANES
+from radioopt.numerics.twins import paired
 
 __all__ = [
     "LANES",
@@ -42,9 +45,6 @@ __all__ = [
     "store",
 ]
 
-#: instances side by side: what the widest registers hold
-LANES = 8
-
 
 @inner_kernel
 def scratch_rows(count):
@@ -55,38 +55,16 @@ def scratch_rows(count):
 
 
 if config.DISABLE_JIT:  # type: ignore[attr-defined]
-    larger, smaller, select, absolute, any_lane, lane_sum, root = (
-        np.maximum, np.minimum, np.where, np.abs, np.any, np.sum, np.sqrt,
-    )  # fmt: skip
-
-    def broadcast(x):
-        """Give every lane the same number."""
-        return np.full(LANES, x)
-
-    def load(rows, row):
-        """Read a row of scratch, which is eight numbers of an array of any shape."""
-        return rows.reshape((-1, LANES))[row].copy()
-
-    def store(rows, row, x):
-        """Write a row of scratch."""
-        rows.reshape((-1, LANES))[row] = x
-
-    def gather(array, indices):
-        """Read array[indices], some of which are lanes."""
-        return array[indices]
-
-    def _instances(array, indices):
-        """Index of eight instances, the last one again where there are fewer."""
-        field, first, *core = indices
-        return field, np.minimum(np.arange(first, first + LANES), array.shape[1] - 1), *core
-
-    def pick(array, indices):
-        """Read array[field, instance, ...] of eight instances from (field, first, ...) on."""
-        return array[_instances(array, indices)]
-
-    def put(array, indices, x):
-        """Write array[field, instance, ...] of eight instances from (field, first, ...) on."""
-        array[_instances(array, indices)] = x
+    from radioopt.numerics.lanes_interpreted import (
+        absolute,
+        any_lane,
+        broadcast,
+        gather,
+        lane_sum,
+        larger,
+        load,
+    )
+    from radioopt.numerics.lanes_interpreted import pick, put, root, select, smaller, store  # fmt: skip  # isort: skip
 
 else:
 
@@ -427,3 +405,6 @@ else:
             return parts[0]
 
         return types.float64(x), generate
+
+    for _name in lanes_interpreted.__all__:
+        paired(globals()[_name], getattr(lanes_interpreted, _name))

@@ -7,5 +7,6 @@
 
 from radioopt.scenario.devices import Devices, MissingQuantityError
 from radioopt.scenario.scenario import Scenario
+from radioopt.scenario.trace import ChannelTrace
 
-__all__ = ["Devices", "MissingQuantityError", "Scenario"]
+__all__ = ["ChannelTrace", "Devices", "MissingQuantityError", "Scenario"]

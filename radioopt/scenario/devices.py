@@ -20,6 +20,7 @@ from radioopt.base.quantity import (
     check,
     finite,
     fraction,
+    look_at,
     nonnegative,
     positive,
     quantity,
@@ -34,6 +35,7 @@ from radioopt.channel import (
     rayleigh_coefficient,
     snr,
 )
+from radioopt.scenario.trace import ChannelTrace
 
 if TYPE_CHECKING:
     import os
@@ -52,6 +54,8 @@ _GIVEN_BY = {
     "transmit_power_w": "devices.transmit_power_dbm",
     "channel_gain": "devices.channel_gain or devices.distance_m",
 }
+_RATES = ("uplink_rate_bps", "downlink_rate_bps")
+_FORMER_PATH = {"line_of_sight", "shadowing_db"}  # what described a path until its gain is given
 _FADING = "cell.fading"  # among what was drawn, beside the families: the coefficient of each link
 
 
@@ -128,6 +132,7 @@ class Devices(Record):
 
     scenario: Scenario
     _drawn: Mapping[str, Mapping[str, Array]]
+    _measured: tuple[str, ...]
 
     @classmethod
     def _made(
@@ -136,10 +141,12 @@ class Devices(Record):
         drawn: Mapping[str, Mapping[str, Array]],
         given: Mapping[str, Any],
         rng: np.random.Generator | None = None,
+        measured: tuple[str, ...] = (),
     ) -> Self:
         """Make devices of the quantities given, which may be fewer than declared, and add their links.
 
-        Under block fading `rng` draws the coefficients that are not among what was `drawn`.
+        Under block fading `rng` draws the coefficients that are not among what was `drawn`. Rates that are `measured`,
+        or that the scenario gives, are used as they are.
         """
         given = dict(given)
         if "line_of_sight" in given:
@@ -149,7 +156,7 @@ class Devices(Record):
             powers["downlink"] = np.expand_dims(powers["downlink"], -1)
         fading = dict(drawn.get(_FADING, {}))
         for link, power in powers.items():
-            if power is None or f"{link}_rate_bps" in scenario.devices.laws:
+            if power is None or f"{link}_rate_bps" in {*scenario.devices.laws, *measured}:
                 continue
             bandwidth = np.expand_dims(given["bandwidth_hz"], -1)
             ratio = snr(
@@ -170,9 +177,15 @@ class Devices(Record):
         quantities = {name: declared for name, declared in cls.quantities.items() if name in given}
         devices = object.__new__(cls)
         devices.__dict__.update(
-            scenario=scenario, _drawn=drawn, quantities=quantities, _layout=Layout.of(quantities)
+            scenario=scenario,
+            _drawn=drawn,
+            _measured=measured,
+            quantities=quantities,
+            _layout=Layout.of(quantities),
         )
         devices._read(cls.__name__, given)
+        if scenario.devices.names is not None:
+            devices._label({"device": scenario.devices.names})
         return devices
 
     def __setattr__(self, name: str, value: object) -> None:
@@ -193,7 +206,7 @@ class Devices(Record):
             family: {name: select(value) for name, value in values.items()}
             for family, values in self._drawn.items()
         }
-        own = {name: self.__dict__[name] for name in ("scenario", "quantities", "_layout")}
+        own = {name: self.__dict__[name] for name in ("scenario", "quantities", "_layout", "_measured")}
         return own | {"_drawn": drawn}
 
     def __eq__(self, other: object) -> bool:
@@ -202,6 +215,8 @@ class Devices(Record):
             return NotImplemented
         return (
             self.scenario == other.scenario
+            and self._measured == other._measured
+            and [*self.quantities] == [*other.quantities]
             and super().__eq__(other) is True
             and all(
                 np.array_equal(value, other._drawn[family][name])
@@ -214,11 +229,16 @@ class Devices(Record):
 
     def __getstate__(self) -> dict[str, Any]:
         """Copy or pickle what was drawn; the links follow from it."""
-        return {"scenario": self.scenario, "drawn": self._drawn, "given": self.to_dict()}
+        return {
+            "scenario": self.scenario,
+            "drawn": self._drawn,
+            "given": self.to_dict(),
+            "measured": self._measured,
+        }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Restore copied or unpickled devices, every bit as it was."""
-        made = self._made(state["scenario"], state["drawn"], state["given"])
+        made = self._made(state["scenario"], state["drawn"], state["given"], measured=state["measured"])
         self.__dict__.update(made.__dict__)
 
     def save(self, path: str | os.PathLike[str]) -> NoReturn:
@@ -296,7 +316,9 @@ class Devices(Record):
                 -1,
             )
         fading = {link: gauss_markov(rng, h, rho) for link, h in self._drawn.get(_FADING, {}).items()}
-        return self._made(self.scenario, {**self._drawn, _FADING: fading}, self.to_dict())
+        return self._made(
+            self.scenario, {**self._drawn, _FADING: fading}, self.to_dict(), measured=self._measured
+        )
 
     def with_channel_gain(self, channel_gain: ArrayLike) -> Devices:
         """Return the same devices on other paths, such as a ray tracer's.
@@ -340,9 +362,7 @@ class Devices(Record):
                 "Devices.with_channel_gain.channel_gain: expected power gains, got complex coefficients; "
                 "take radioopt.channel.power_gain of them"
             )
-        for name in ("uplink_rate_bps", "downlink_rate_bps"):
-            if name in self.scenario.devices.laws:
-                raise ProblemError(f"Devices.with_channel_gain: devices.{name} is given; no gain changes it")
+        self._refuse_given_rates("with_channel_gain", ())
         gain = check("Devices.with_channel_gain", "channel_gain", channel_gain, positive)
         shape = (*self.batch_shape, self.sizes["device"])
         if gain.shape[-1:] != shape[-1:]:
@@ -351,8 +371,88 @@ class Devices(Record):
                 f"device, got shape {gain.shape}"
             )
         self._check_broadcasts("with_channel_gain.channel_gain", gain.shape, shape)
-        kept = {k: v for k, v in self.to_dict().items() if k not in ("line_of_sight", "shadowing_db")}
+        kept = {k: v for k, v in self.to_dict().items() if k not in _FORMER_PATH}
         return self._made(self.scenario, self._drawn, kept | {"channel_gain": np.broadcast_to(gain, shape)})
+
+    def follow(self, trace: ChannelTrace, time_s: ArrayLike) -> Devices:
+        """Return the same devices with the rates or gains that a trace has at a time.
+
+        Parameters
+        ----------
+        trace : ChannelTrace
+            Of just these devices, by their number or their name (``devices.names`` of the scenario).
+        time_s : float or array_like of float64, shape (...)
+            Time or times [s]; leading axes broadcast with the batch, so that many times make one device into a batch.
+
+        Returns
+        -------
+        Devices
+            Rates of the trace are used as they are: they take the place of those that follow from power and gain, or
+            that the scenario gives, and there is no ``uplink_snr`` or ``downlink_snr`` beside them. Gains take the
+            place of the path as in :meth:`with_channel_gain`. Whatever the trace does not have is as it was.
+
+        Raises
+        ------
+        ProblemError
+            If the trace lacks a device or has an unknown one, does not go so far, or its shape does not fit; if it
+            has gains and the rates are given, or rates that would have to fade (``cell.fading = "block"``).
+
+        Notes
+        -----
+        Gains stand for the mean over small-scale fading, which comes on top according to ``cell.fading``; for gains
+        that contain it, take "none".
+
+        Examples
+        --------
+        >>> from radioopt import ChannelTrace, Scenario
+        >>> devices = Scenario.load("feel-cpu", {"devices.count": 2}).draw(seed=1)
+        >>> trace = ChannelTrace.from_arrays([0.0, 10.0], uplink_rate_bps=[[2e7, 3e7], [4e7, 1e7]])
+        >>> devices.follow(trace, 5.0).uplink_rate_bps
+        array([20000000., 30000000.])
+        >>> devices.follow(trace, trace.times).problem("feel").solve().batchsize.shape
+        (2, 2)
+        """
+        if not isinstance(trace, ChannelTrace):
+            raise ProblemError(
+                f"Devices.follow.trace: expected a radioopt.ChannelTrace, as ChannelTrace.from_csv(...), got {trace!r}"
+            )
+        order = trace.positions(self.sizes["device"], self.scenario.devices.names)
+        found = {name: values[..., order] for name, values in trace.at(time_s).items()}
+        rates = tuple(name for name in _RATES if name in found)
+        if rates and self.scenario.cell.fading == "block":
+            raise ProblemError(
+                f"Devices.follow: {trace.name} has {rates[0]}, and a rate that is given does not fade: leave out "
+                'fading = "block"'
+            )
+        if "channel_gain" in found:
+            self._refuse_given_rates("follow", rates)
+        times = np.shape(time_s)
+        try:
+            batch = np.broadcast_shapes(times, self.batch_shape)
+        except ValueError:
+            raise ProblemError(
+                f"Devices.follow.time_s: expected a shape that broadcasts with {self.batch_shape}, got {times}"
+            ) from None
+        replaced = {name.replace("_rate_bps", "_snr") for name in rates}
+        replaced |= _FORMER_PATH if "channel_gain" in found else set()
+        kept = {name: value for name, value in self.to_dict().items() if name not in replaced}
+
+        def spread(value: Array) -> Array:
+            core = value.shape[len(self.batch_shape) :]
+            return np.broadcast_to(value, (*batch, *core))
+
+        drawn = {
+            family: {name: spread(value) for name, value in values.items()}
+            for family, values in self._drawn.items()
+        }
+        measured = tuple(name for name in _RATES if name in {*self._measured, *rates})
+        return self._made(self.scenario, drawn, kept | found, measured=measured)
+
+    def _refuse_given_rates(self, what: str, replaced: tuple[str, ...]) -> None:
+        """Refuse gains where rates are given, which do not follow from them; but for those that are replaced."""
+        for name in _RATES:
+            if name in {*self.scenario.devices.laws, *self._measured} and name not in replaced:
+                raise ProblemError(f"Devices.{what}: devices.{name} is given; no gain changes it")
 
     @staticmethod
     def _check_broadcasts(name: str, shape: tuple[int, ...], target: tuple[int, ...]) -> None:
@@ -413,4 +513,9 @@ class Devices(Record):
             problem: Problem[Any] = hook(family).build(self, settings, {**self._drawn[family], **values})
         except MissingQuantityError as error:
             raise MissingQuantityError(f"{error}, which [{family}] needs") from None
+        if isinstance(problem, Record):
+            for name in values.keys() & problem.quantities.keys():
+                look_at(f'Devices.problem("{family}")', problem.quantities[name], values[name], strict=False)
+            problem.__dict__["_strict"] = False
+            problem._label(self.labels)
         return problem

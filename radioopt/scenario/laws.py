@@ -22,6 +22,7 @@ from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
 from radioopt.base.errors import ProblemError
+from radioopt.base.plausible import Plausible
 from radioopt.base.quantity import Array, Domain, Quantity, shorten
 
 KINDS = ("repeat", "choice", "uniform")
@@ -76,31 +77,6 @@ class Law:
 
 
 @dataclass(frozen=True)
-class Plausible:
-    """Numbers that a quantity in a scenario may have in practice; beyond them it is in another unit.
-
-    Parameters
-    ----------
-    text : str
-        The words for the range, with its unit.
-    low, high : float
-        The ends of the range.
-    hint : str
-        The slip that is likely, as a question.
-    """
-
-    text: str
-    low: float = -math.inf
-    high: float = math.inf
-    hint: str = ""
-
-    def check(self, value: float, given: str, hint: str = "") -> None:
-        """Raise a ``ValueError`` about an implausible value, which the caller wrote as `given`."""
-        if not self.low <= value <= self.high:
-            raise ValueError(f"expected {self.text}, got {given}; {hint or self.hint}")
-
-
-@dataclass(frozen=True)
 class Of:
     """Annotation of a settings field: a law for this quantity, whose domain and axes it takes.
 
@@ -110,7 +86,11 @@ class Of:
     """
 
     quantity: Quantity
-    plausible: Plausible | None = None
+
+    @property
+    def plausible(self) -> Plausible | None:
+        """What the quantity may be in practice."""
+        return self.quantity.plausible
 
     def read(self, value: Any) -> Law:
         """Turn a value from a file into a law, or raise a ``ValueError`` that says what is expected."""

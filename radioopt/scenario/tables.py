@@ -14,6 +14,7 @@ from pydantic import (
 )
 
 from radioopt.base.errors import ProblemError, suggestion
+from radioopt.base.plausible import RANGES
 from radioopt.base.problem import families
 from radioopt.base.quantity import (
     DEVICE,
@@ -28,22 +29,13 @@ from radioopt.base.quantity import (
 from radioopt.channel import PATH_LOSS_MODELS, TR38901_MODELS, PathLossModel, PowerLaw, Tr38901
 from radioopt.scenario.devices import Devices
 from radioopt.scenario.hooks import has_hook
-from radioopt.scenario.laws import Law, Number, Of, Plausible
+from radioopt.scenario.laws import Law, Number, Of
 from radioopt.units import db_to_linear, dbm_per_hz_to_w_per_hz, dbm_to_w, w_to_dbm
 
-# A slip of unit leaves numbers that look like an answer, so what no cell has is refused. Each limit is far from
-# what is built, and nearer to it than the slip. No transmitter sends less than 1 nW, and none 100 kW: the slips are
-# noise or gains given as power, and mW given as dBm.
+# Decibels: no transmitter sends less than 1 nW, and none 100 kW; the slips are noise or gains given as power, and mW
+# given as dBm. Numbers in SI units are refused beyond what radioopt.base.plausible has.
 _level = Domain("between -200 and 200 dBm", -200.0, 200.0)
 _sent = Domain("between -60 and 80 dBm", -60.0, 80.0)
-# ends with room for rounding: -60 dBm is a hair more or less than 1e-9 W
-_sent_w = Plausible("between 1e-9 and 1e5 W", 0.99e-9, 1.01e5, "is it in dBm or mW?")
-# The slowest microcontrollers run at 1 MHz: below, it is in GHz (1.4) or MHz (1400).
-_clock = Plausible(">= 1e6 Hz", low=1e6, hint="is it in GHz or MHz?")
-# The narrowest channels of sensors have some kHz: below, it is in MHz (20) or GHz.
-_band = Plausible(">= 1000 Hz", low=1e3, hint="is it in MHz?")
-# Beyond 100 km the horizon hides a device: above, it is in mm or cm.
-_reach = Plausible("<= 1e5 m", high=1e5, hint="is it in mm or cm?")
 # Thermal noise is -174 dBm/Hz at 290 K. No receiver is 54 dB worse, and none at less than 1 K.
 _LOWEST_PSD, _HIGHEST_PSD = -200.0, -120.0
 
@@ -119,7 +111,7 @@ class Cell(Table):
     Attributes
     ----------
     radius_m : float, optional
-        Devices are placed uniformly over the area of a disc of this radius in (0, 1e5] [m], unless
+        Devices are placed uniformly over the area of a disc of this radius in [1, 1e5] [m], unless
         ``devices.distance_m`` is given instead.
     min_distance_m : float, default 35
         No device is placed nearer to the base station [m].
@@ -146,7 +138,7 @@ class Cell(Table):
         Time > 0 between two blocks [s]; with `speed_mps`.
     """
 
-    radius_m: Annotated[float | None, Number(positive, plausible=_reach)] = None
+    radius_m: Annotated[float | None, Number(positive, plausible=RANGES["distance_m"])] = None
     min_distance_m: Annotated[float, Number(nonnegative)] = 35.0
     path_loss: Annotated[Any, BeforeValidator(_read_path_loss), PlainSerializer(_write_path_loss)] = (
         "tr36942_urban_macro_2ghz"
@@ -228,7 +220,7 @@ class Radio(Table):
     Attributes
     ----------
     bandwidth_hz : float, optional
-        Bandwidth of the cell >= 1000 [Hz]; only devices with rates of their own do without.
+        Bandwidth of the cell in [1e3, 1e12] [Hz]; only devices with rates of their own do without.
     noise_psd_dbm_per_hz : float, default -174
         Noise *density* [dBm/Hz], thermal noise by default; it is multiplied by the bandwidth.
     noise_power_dbm : float, optional
@@ -245,7 +237,7 @@ class Radio(Table):
     to less than -200 dBm/Hz; a scenario with a real reason for more noise gives the total.
     """
 
-    bandwidth_hz: Annotated[float | None, Number(positive, plausible=_band)] = None
+    bandwidth_hz: Annotated[float | None, Number(positive, plausible=RANGES["bandwidth_hz"])] = None
     noise_psd_dbm_per_hz: Annotated[float | None, Number(finite)] = None
     noise_power_dbm: Annotated[float | None, Number(_level)] = None
     noise_figure_db: Annotated[float, Number(Domain("between 0 and 100 dB", 0.0, 100.0))] = 0.0
@@ -313,30 +305,51 @@ class DeviceTable(Table):
     count : int
         Number of devices >= 1.
     transmit_power_dbm, transmit_power_w : Law
-        Power of a device in [-60, 80] [dBm] or [1e-9, 1e5] [W], one of the two; a random law in dBm is over decibels.
+        Power of a device in [-60, 80] [dBm] or [1e-9, 10] [W], one of the two; a random law in dBm is over decibels.
     distance_m, channel_gain : Law, optional
-        Distance to the base station in (0, 1e5] [m], or mean power gain of the path > 0, instead of placement in the
-        cell. With both, the gain counts.
+        Distance to the base station in [1, 1e5] [m], or mean power gain of the path in [1e-30, 1], instead of placement
+        in the cell. With both, the gain counts.
     uplink_rate_bps, downlink_rate_bps : Law, optional
-        Mean rate > 0 of a device that holds the whole band [bit/s], used as it is instead of computed from
+        Mean rate in [100, 1e13] of a device that holds the whole band [bit/s], used as it is instead of computed from
         power and gain.
     cpu_frequency_hz, energy_coefficient, local_samples : Law, optional
-        CPU frequency >= 1e6 [Hz], effective switched capacitance >= 0 [J/Hz^2], samples held >= 1, for the
+        CPU frequency in [1e6, 1e12] [Hz], effective switched capacitance >= 0 [J/Hz^2], samples held >= 1, for the
         problems that need them.
+    names : list of str, optional
+        Names of the devices, for tables, pictures and traces; a column ``device`` or ``name`` of a table gives them.
     """
 
     count: Annotated[int, Number(at_least(1), whole=True)]
     transmit_power_dbm: Annotated[Law | None, Of(quantity("dBm", _sent, DEVICE, "power of the device"))] = (
         None
     )
-    transmit_power_w: Annotated[Law | None, Of(_of["transmit_power_w"], _sent_w)] = None
-    distance_m: Annotated[Law | None, Of(_of["distance_m"], _reach)] = None
+    transmit_power_w: Annotated[Law | None, Of(_of["transmit_power_w"])] = None
+    distance_m: Annotated[Law | None, Of(_of["distance_m"])] = None
     channel_gain: Annotated[Law | None, Of(_of["channel_gain"])] = None
     uplink_rate_bps: Annotated[Law | None, Of(_of["uplink_rate_bps"])] = None
     downlink_rate_bps: Annotated[Law | None, Of(_of["downlink_rate_bps"])] = None
-    cpu_frequency_hz: Annotated[Law | None, Of(_of["cpu_frequency_hz"], _clock)] = None
+    cpu_frequency_hz: Annotated[Law | None, Of(_of["cpu_frequency_hz"])] = None
     energy_coefficient: Annotated[Law | None, Of(_of["energy_coefficient"])] = None
     local_samples: Annotated[Law | None, Of(_of["local_samples"])] = None
+    names: tuple[str, ...] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _names_are_a_list(cls, data: Any) -> Any:
+        names = data.get("names") if isinstance(data, Mapping) else None
+        if names is None:
+            return data
+        if not isinstance(names, (list, tuple)) or not all(isinstance(name, str) for name in names):
+            raise At("names", f"expected a list of texts, one per device, got {shorten(names)}")
+        return {**data, "names": tuple(names)}
+
+    @model_validator(mode="after")
+    def _one_name_each(self) -> Self:
+        if self.names is not None and len(self.names) != self.count:
+            raise At(
+                "names", f"expected {self.count} names, one per device (devices.count), got {len(self.names)}"
+            )
+        return self
 
     @classmethod
     def known_keys(cls) -> list[str]:

@@ -31,9 +31,14 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch, s
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_no_folder(tmp_path):
-    with pytest.raises(FileNotFoundError):
-        write_whole(tmp_path / "no" / "a.json", b"")
+def test_missing_folders_are_made(tmp_path):
+    assert write_whole(tmp_path / "new" / "folder" / "a.json", b"{}").read_bytes() == b"{}"
+
+
+def test_a_file_in_the_place_of_a_folder(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match="file"):
+        write_whole(tmp_path / "file" / "a.json", b"")
 
 
 @pytest.mark.skipif(os.name != "posix", reason="permissions of POSIX")

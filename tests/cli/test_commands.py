@@ -157,7 +157,9 @@ def test_train_saves_a_run(tmp_path, capsys):
     ]
     assert main(arguments) == 0
     assert "saved in" in capsys.readouterr().out
-    assert {f.name for f in (tmp_path / "short").iterdir()} == {"metrics.csv", "plot.png", "manifest.json"}
+    kept = {"checkpoint.npz", "command.json"}  # by which it can go on
+    shown = {"metrics.csv", "plot.png", "manifest.json"}
+    assert {f.name for f in (tmp_path / "short").iterdir()} == shown | kept
     assert len(pd.read_csv(tmp_path / "short" / "metrics.csv")) == 5  # the start, and four rounds
     assert main(arguments) == 2  # never over an earlier run
     assert "short" in capsys.readouterr().err

@@ -40,9 +40,10 @@ def test_files_are_checked_before_solving(capsys, tmp_path, monkeypatch):
         capsys, *solve, "--plot", "z.txt"
     )
     assert "--plot: folder.png is a folder" in refused(capsys, *solve, "--plot", "folder.png")
-    assert "--save: folder x/y does not exist: create it or choose another" in refused(
-        capsys, *solve, "--save", "x/y/z.npz"
-    )
+    (tmp_path / "file").touch()
+    assert "--save: file is a file: choose a folder" in refused(
+        capsys, *solve, "--save", "file/y/z.npz"
+    ).replace(f"{tmp_path}/", "")
     assert "--save: expected a name that ends in .npz or .json" in refused(capsys, *solve, "--save", "z.csv")
 
 

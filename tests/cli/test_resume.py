@@ -38,8 +38,8 @@ def broken_off(monkeypatch):
 
         keep = Checkpoint.keep
 
-        def keep_and_stop(self, place, **how):
-            keep(self, place, **how)
+        def keep_and_stop(self, place, *, done=False):
+            keep(self, place, done=done)
             if len(place[-1]) == after:
                 raise KeyboardInterrupt
 
@@ -54,8 +54,8 @@ def files(folder):
     return sorted(path.name for path in Path(folder).iterdir())
 
 
-SAVED = ["manifest.json", "metrics.csv", "plot.png"]
-FINISHED = ["checkpoint.npz", "command.json", *SAVED]
+COMPARED = ["manifest.json", "metrics.csv", "plot.png"]
+FINISHED = ["checkpoint.npz", "command.json", *COMPARED]
 
 
 @pytest.mark.slow
@@ -115,7 +115,7 @@ def test_an_interrupted_comparison_goes_on(capsys, broken_off):
     document = json.loads(capsys.readouterr().out)
     assert main([*arguments, "--name", "b", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == document
-    assert files("runs/a") == files("runs/b") == ["curves.csv", *SAVED]
+    assert files("runs/a") == files("runs/b") == ["curves.csv", *COMPARED]
 
 
 def test_what_is_unfinished_is_not_trained_with_other_settings(capsys, broken_off):
@@ -138,7 +138,9 @@ def test_what_cannot_be_resumed(capsys, broken_off):
     assert "empty is no run: there is neither" in refused(capsys, "train", "--resume", "empty")
     assert main([*QUICK, "--rounds", "1", "--name", "done"]) == 0
     capsys.readouterr()
-    assert "runs/done is finished" in refused(capsys, "train", "--resume", "runs/done")
+    told = refused(capsys, "train", "--resume", "runs/done")
+    assert "runs/done is finished" in told
+    assert "to go on, ask for more rounds, seconds or joules, or another target" in told
     broken_off(1, *QUICK, "--rounds", "6", "--name", "a", "--every", "1")
     capsys.readouterr()
     checkpoint, settings = Path("runs/a/checkpoint.npz"), Path("runs/a/unfinished.json")
@@ -220,3 +222,64 @@ def test_help_names_every_scheme(capsys):
     with pytest.raises(SystemExit):
         main(["train", "--help"])
     assert ", ".join(learning.SCHEMES) in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_finished_run_goes_on_with_more_rounds(capsys):
+    assert main([*QUICK, "--rounds", "3", "--name", "a"]) == 0
+    capsys.readouterr()
+    assert main(["train", "--resume", "runs/a", "--rounds", "6", "--csv"]) == 0
+    longer = capsys.readouterr().out
+    assert main([*QUICK, "--rounds", "6", "--name", "b", "--csv"]) == 0
+    assert capsys.readouterr().out == longer
+    assert Path("runs/a/metrics.csv").read_bytes() == Path("runs/b/metrics.csv").read_bytes()
+    assert json.loads(Path("runs/a/manifest.json").read_text())["result"]["rounds"] == 6
+    told = refused(capsys, "train", "--resume", "runs/a", "--rounds", "4")
+    assert "holds 6 rounds, and 4 are asked for" in told
+
+
+def test_options_of_scheme_radio_and_judge_are_listed(capsys):
+    assert main(["train", "--options", "--scheme", "fedavg", "--radio", "fading"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.partition(":")[0] for line in lines] == ["scheme fedavg", "radio fading", "judge global"]
+    assert "optimiser=sgd" in lines[0]
+    assert "max_slots=None" in lines[1]
+
+
+def test_everything_that_train_takes_can_be_said_on_the_command_line(capsys):
+    arguments = [
+        *QUICK,
+        "--rounds",
+        "2",
+        "--public",
+        "40",
+        "--before",
+        "share-public:share=0.5",
+        "--scheme",
+        "fedavg",
+    ]
+    arguments += [
+        "--option",
+        "optimiser=sgd:momentum=0.5",
+        "--option",
+        "deadline_s=500",
+        "--option",
+        "measures=top5",
+    ]
+    arguments += [
+        "--bits-per-parameter",
+        "dtype",
+        "--devices-at-once",
+        "2",
+        "--target",
+        "test_top5=0.99",
+        "--json",
+    ]
+    assert main([*arguments, "--name", "a"]) == 0
+    config = json.loads(capsys.readouterr().out)["config"]
+    assert config["before"] == [{"name": "share-public", "share": 0.5, "bits_per_number": 8.0}]
+    assert config["scheme"]["optimiser"] == "sgd:momentum=0.5"
+    assert config["radio"]["deadline_s"] == 500
+    assert config["judge"]["measures"] == "top5"
+    assert config["bits_per_parameter"] == 32
+    assert config["targets"] == {"test_top5": 0.99}
+    assert (Path("runs/a") / "prepared-1.csv").exists()

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from radioopt import OptionError, ProblemError
+from radioopt import OptionError, ProblemError, Status
 from radioopt.dtkd import DistillationProblem, ModelCatalogue
 from validation.dtkd import zoo
 
@@ -186,3 +186,46 @@ def test_options_are_checked():
             problem.solve("q-learning", **{name: 0})
     with pytest.raises(OptionError, match="q-learning-only: shares: expected at least 1, got 0"):
         problem.solve("q-learning-only", shares=0)
+
+
+@pytest.mark.parametrize("missing", [None, float("nan")])
+def test_a_model_without_a_name_is_not_called_nan(missing):
+    columns = {
+        "name": ["small", missing],
+        "cycles": [7e9, 19e9],
+        "parameter_bits": [4e7, 2e8],
+        "own_accuracy": [0.8, 0.9],
+        "average_accuracy": [0.2, 0.3],
+    }
+    with pytest.raises(ProblemError, match=r"row 1: expected the name of a model, got (None|nan)"):
+        ModelCatalogue.read(columns)
+
+
+def test_fractions_in_a_column_of_per_cent():
+    columns = {
+        "name": ["small", "large"],
+        "cycles": [7e9, 19e9],
+        "parameter_bits": [4e7, 2e8],
+        "own_accuracy_percent": [0.865, 0.9],
+        "average_accuracy_percent": [23.0, 25.0],
+    }
+    with pytest.raises(
+        ProblemError, match=r"column own_accuracy_percent: expected per cent, got 0\.865, 0\.9;"
+    ):
+        ModelCatalogue.read(columns)
+
+
+def test_numbers_beyond_the_digits_have_no_answer():
+    plain = zoo.draw(3)
+    beyond = plain.replace(teacher_cycles=1e-310, label_bits=1e200)
+    for method in ("exact", "fl-min", "fl-max"):
+        assert beyond.solve(method, throw=False).status is Status.FAILED
+    both = DistillationProblem(
+        **{name: np.stack([getattr(plain, name), getattr(beyond, name)]) for name in plain.quantities},
+        catalogue=plain.catalogue,
+    )
+    assert both.is_beyond.tolist() == [False, True]
+    solution = both.solve()
+    assert solution.status.tolist() == [Status.OPTIMAL, Status.FAILED]
+    assert solution.model[1].tolist() == [-1, -1, -1]
+    assert solution[0] == plain.solve()

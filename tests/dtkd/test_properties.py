@@ -142,7 +142,7 @@ def test_no_random_point_beats_the_bound(problem, seed):
 
 def batch_of(problems):
     fields = {name: np.stack([p.to_dict()[name] for p in problems]) for name in problems[0].quantities}
-    return DistillationProblem(catalogue=problems[0].catalogue, **fields)
+    return DistillationProblem(catalogue=problems[0].catalogue, **fields, strict=None)
 
 
 def ten(users, *, extended):

@@ -93,6 +93,7 @@ def test_random_exponents_are_solved_or_refused(decades):
             seconds_per_sample=draw(),
             update_time_s=draw(),
             max_batchsize=1 + draw(),
+            strict=None,
         )
         solved += honest(problem.solve(throw=False))
     assert solved == 100 or decades > 6

@@ -73,6 +73,7 @@ def least_upload_phase(*, size, speed, limit, total, base=0.0, low=1.0):
         max_batchsize=limit,
         min_batchsize=low,
         base_time_s=base,
+        strict=None,
     )
     device = problem.block(DEVICE).reshape(rows.BASE + 1, 1, -1)
     instance = problem.block(PER_INSTANCE).reshape(rows.DEADLINE + 1, 1)
@@ -143,6 +144,7 @@ def test_theorem_2_root_is_the_one_above_all_updates():
         seconds_per_sample=1.0,
         update_time_s=[0.1, 1.0],
         max_batchsize=10.0,
+        strict=None,
     )
     for method in problem.methods:
         assert problem.solve(method).download_phase_s == pytest.approx(roots.max(), rel=1e-14)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from radioopt import SolveError, Status
-from radioopt.fimi import infeasible
+from radioopt.fimi import infeasible, kernel
 from radioopt.fimi.device import Canonical
 from validation.fimi import zoo
 
@@ -78,3 +78,19 @@ def test_least_error_and_bandwidth_agree():
         assert float(reached) > problem.learning_budget
         again = infeasible.bandwidth_to_learn(Canonical.of(zoo.with_budget(problem, float(reached))))
     assert again == pytest.approx(float(problem.bandwidth_hz), rel=1e-6)
+
+
+def test_infeasible_members_of_a_batch_are_proven_before_the_long_searches():
+    feasible = zoo.random_batch(np.random.default_rng(3), 12, 5)
+    with np.errstate(all="ignore"):
+        least = infeasible.bandwidth_to_learn(Canonical.of(feasible))
+    narrow = np.arange(12) % 3 == 0
+    mixed = feasible.replace(bandwidth_hz=np.where(narrow, least * 0.9, feasible.bandwidth_hz))
+    solution = mixed.solve()
+    np.testing.assert_array_equal(solution.status == Status.INFEASIBLE, narrow)
+    assert solution.iterations[narrow].max() <= 2 * kernel.MOST_PASSES  # Newton's method only
+    for name in solution.quantities:
+        np.testing.assert_array_equal(
+            getattr(solution, name)[~narrow], getattr(feasible.solve(), name)[~narrow]
+        )
+    assert "bandwidth_hz: expected at least" in solution[0].why_infeasible()

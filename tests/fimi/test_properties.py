@@ -111,7 +111,7 @@ def test_threads_change_no_bit():
     found = []
     for solve in (kernel.solve_serial, kernel.solve_parallel):
         out = np.empty((4, 9, 7)), np.empty((5, 9)), np.empty(9, np.int64)
-        solve(device, instance, np.full((2, 9), np.nan), 500, *out)
+        solve(device, instance, np.full((2, 9), np.nan), 500, 500, *out)
         found.append(out)
     for one, other in zip(*found, strict=True):
         np.testing.assert_array_equal(one, other)

@@ -30,6 +30,7 @@ KILLED = {
 ALL = KILLED | {
     "feel": {"policy": "random"},
     "fedprox": {"scheme": "fedprox", "model": "cnn:4"},
+    "scaffold": {"scheme": "scaffold"},
     "individual": {"scheme": "individual"},
     "fl": {"scheme": "fl", **DISTILLED},
     "fd": {"scheme": "fd", **DISTILLED},

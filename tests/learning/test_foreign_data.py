@@ -13,7 +13,7 @@ from learning import Dataset, from_torch, train
 from learning.data.dataset import stratified
 from learning.data.partition import partition
 from learning.data.sources import load
-from radioopt import OptionError, ProblemError
+from radioopt import InputWarning, OptionError, ProblemError
 
 X = torch.rand(60, 4, generator=torch.Generator().manual_seed(0))
 Y = torch.arange(60) % 3

@@ -13,6 +13,7 @@ SETTINGS = {
     "feel": {},
     "fedavg": {},
     "fedprox": {},
+    "scaffold": {"epochs": 2, "deadline_s": 200.0, "slowdown": 0.5},
     "individual": {},
     "fl": DISTILLED,
     "fd": DISTILLED,
@@ -25,6 +26,7 @@ GOLDEN = {
     "feel": "9eb3dc56412096f1",
     "fedavg": "b8041dbc8bb062b6",
     "fedprox": "610816ec1ae686aa",
+    "scaffold": "4d0a7a3bfe2ad013",
     "individual": "180ab3309972fa99",
     "fl": "b4285eb2f9cc01aa",
     "fd": "fd7676c1558cc828",
@@ -35,7 +37,7 @@ GOLDEN = {
 
 
 def ledgers(cell, scheme):
-    where = Scenario.load("mix2fld") if scheme not in ("feel", "fedavg", "fedprox", "individual") else cell
+    where = Scenario.load("mix2fld") if learning.SCHEMES[scheme].radio == "fading" else cell
     options = {"rounds": 3, "seed": 4, "data": "digits@300+100", "partition": "dirichlet", "progress": False}
     result = learning.train(where, scheme=scheme, **options | SETTINGS[scheme])
     tables = (result.ledger.to_frame(per).map(lambda x: f"{x:.6g}") for per in ("round", "device"))
@@ -44,4 +46,4 @@ def ledgers(cell, scheme):
 
 @pytest.mark.parametrize("scheme", learning.SCHEMES)
 def test_the_first_rounds_are_as_they_were(cell, scheme):
-    assert ledgers(cell, scheme) == GOLDEN[scheme]
+    assert ledgers(cell, scheme) == GOLDEN.get(scheme)

@@ -18,6 +18,7 @@ SCHEMES = {
     "feel": {},
     "fedavg": {},
     "fedprox": {},
+    "scaffold": {},
     "individual": {"radio": "silent"},
     "fl": DISTILLED,
     "fd": DISTILLED,

@@ -84,6 +84,7 @@ def test_ill_scaled_problems_are_answered_or_refused_with_a_reason():
             model_bits=10 ** rng.uniform(1, 6),
             sample_bits=10 ** rng.uniform(1, 4),
             min_participation=rng.uniform(0.01, 1.0),
+            strict=None,
         )
         solution = problem.solve(throw=False)
         found.append(solution.status)

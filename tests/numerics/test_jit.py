@@ -11,7 +11,7 @@ import pytest
 from numba import config
 from numba.core.caching import IndexDataCacheFile
 
-from radioopt.numerics import jit
+from radioopt.numerics import kept
 from radioopt.numerics.jit import kernel, parallel_kernel, prange
 
 REPORT = """
@@ -78,14 +78,14 @@ def package_in(folder, helper):
 
 
 def test_a_changed_helper_changes_the_stamp_of_all_kernels_and_other_files_do_not(tmp_path):
-    before = jit._hash_sources(package_in(tmp_path, "helper = 1\n"))
-    assert jit._hash_sources(package_in(tmp_path, "helper = 2\n")) != before
-    assert jit._hash_sources(package_in(tmp_path, "helper = 1\n")) == before
+    before = kept.hash_sources(package_in(tmp_path, "helper = 1\n"))
+    assert kept.hash_sources(package_in(tmp_path, "helper = 2\n")) != before
+    assert kept.hash_sources(package_in(tmp_path, "helper = 1\n")) == before
     (tmp_path / "family" / "solver.py").write_text("# edited\n")
     (tmp_path / "numerics" / ".#helper.py").symlink_to("nowhere")  # as Emacs does while the file is edited
-    assert jit._hash_sources(tmp_path) == before
+    assert kept.hash_sources(tmp_path) == before
     (tmp_path / "family" / "kernel_search.py").rename(tmp_path / "family" / "kernel.py")
-    assert jit._hash_sources(tmp_path) != before
+    assert kept.hash_sources(tmp_path) != before
 
 
 @pytest.mark.skipif(config.DISABLE_JIT, reason="nothing is compiled")
@@ -121,7 +121,7 @@ def kept_kernel(folder, monkeypatch):
     )
 
     def call(stamp, factor):
-        monkeypatch.setattr(jit, "_SOURCES", stamp)
+        monkeypatch.setattr(kept, "SOURCES", stamp)
         spec = importlib.util.spec_from_file_location("kept", file)
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from radioopt.scenario.columns import UNITS
 from radioopt.scenario.laws import KINDS
+from radioopt.scenario.sheets import UNITS
 from radioopt.scenario.tables import File
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"

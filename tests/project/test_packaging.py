@@ -40,7 +40,7 @@ def test_every_dependency_is_pinned_within_its_bounds(requirement):
 def test_pins_name_one_public_release_each():
     # a local version such as 1.0+cpu exists on some machines only
     assert [
-        pin for pin in PINS.values() if not re.fullmatch(r"[0-9]+(\.[0-9]+)*(\.?(post|rc)[0-9]+)?", pin)
+        pin for pin in PINS.values() if not re.fullmatch(r"[0-9]+(\.[0-9]+)*(\.?(post|rc|b)[0-9]+)?", pin)
     ] == []
 
 

@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 
 from radioopt import ProblemError, Scenario, Status
-from radioopt.scenario.columns import UNITS, columns_of
+from radioopt.scenario.columns import columns_of
+from radioopt.scenario.sheets import UNITS
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 FLEET = """
@@ -108,7 +109,12 @@ def test_dialects_that_mean_the_same(tmp_path, table):
 
 def test_labels_are_for_people(tmp_path):
     labelled = "name," + TABLE.replace("\n100", "\nphone,100").replace("\n250", '\n"a car, blue",250')
-    assert load(tmp_path, labelled) == load(tmp_path)
+    scenario, plain = load(tmp_path, labelled), load(tmp_path)
+    assert scenario.devices.names == ("phone", "a car, blue")
+    assert scenario.replace({"devices.names": None}) == plain
+    solution = scenario.draw(1).problem(scenario.families[0]).solve()
+    assert solution.to_frame().index.tolist() == ["phone", "a car, blue"]
+    assert plain.draw(1).problem(plain.families[0]).solve() == solution
 
 
 UNIT_CASES = {
@@ -224,10 +230,10 @@ TABLE_MISTAKES = [
     ),
     (
         rows("100,20,0.0001"),
-        "line 2, column cpu_frequency_ghz: expected >= 1e6 Hz, got '0.0001' (100000 Hz); is the unit in the name of "
-        "the column right?",
+        "line 2, column cpu_frequency_ghz: expected 1e6 to 1e12 Hz, got '0.0001' (100000 Hz); is the unit in the name "
+        "of the column right?",
     ),
-    (rows("1e6,20,1"), "line 2, column distance_m: expected <= 1e5 m, got '1e6'; is it in mm or cm?"),
+    (rows("1e6,20,1"), "line 2, column distance_m: expected 1 to 1e5 m, got '1e6'; is it in mm or cm?"),
     (
         rows("100,20000,1"),
         "line 2, column transmit_power_dbm: expected between -60 and 80 dBm, got '20000'",
@@ -262,7 +268,7 @@ TABLE_MISTAKES = [
     ),
     (
         TABLE.replace("distance_m", "colour"),
-        "column colour: unknown; known: transmit_power_w, *; a column named device or name is for people and not read",
+        "column colour: unknown; known: transmit_power_w, *; a column named device or name has names for people",
     ),
     (
         TABLE.replace("distance_m", "payload_bits"),

@@ -301,7 +301,7 @@ def _ask_fresh(family: str, name: str, cache: str) -> dict[str, Any]:
     path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
     done = subprocess.run(
         [sys.executable, "-m", "validation.bench.fresh", family, name],
-        env=os.environ | {"PYTHONPATH": path, "NUMBA_CACHE_DIR": cache},
+        env=os.environ | {"PYTHONPATH": path, "NUMBA_CACHE_DIR": cache, "RADIOOPT_COMPILE": "wait"},
         capture_output=True,
         text=True,
         check=False,

@@ -70,6 +70,7 @@ def draw(
         "delay_weight_per_s": 0.0075,
         "cpu_price_per_cycle": 3e-12,
         "bandwidth_price_per_hz": 1e-10,
+        "strict": None,  # what is far outside in the zoo is meant so
     }
     return DistillationProblem(**fields | changes)
 

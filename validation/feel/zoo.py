@@ -48,6 +48,7 @@ def named() -> dict[str, BatchsizeProblem]:
         downlink_rate_bps=rates[::-1],
         max_batchsize=128,
         loss_decay=0.05,
+        strict=None,  # here and below: what is far outside is meant so
     )
     gpu_rates = _cell_rates(6)
 
@@ -62,6 +63,7 @@ def named() -> dict[str, BatchsizeProblem]:
             downlink_rate_bps=gpu_rates,
             max_batchsize=128,
             loss_decay=0.05,
+            strict=None,
         )
 
     six = np.array([1.0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6])
@@ -76,6 +78,7 @@ def named() -> dict[str, BatchsizeProblem]:
             uplink_rate_bps=1e7,
             downlink_rate_bps=2e7,
             max_batchsize=128,
+            strict=None,
         ),
         # nothing but computing takes time, as long everywhere: one sample each, B = K
         "all_at_min": cpu.replace(payload_bits=1.0, update_time_s=0.0, seconds_per_sample=0.1),
@@ -212,6 +215,7 @@ def random_batch(rng: np.random.Generator, count: int, devices: int) -> Batchsiz
         "downlink_rate_bps": spread(5, 8, 6.0),
         "max_batchsize": max_batchsize,
         "loss_decay": 10 ** rng.uniform(-3, 1, count),
+        "strict": None,
     }
     seconds_per_sample = spread(-2, 0, 2.0)
     update_time_s = spread(-3, 1, 1.0) * (rng.random((count, 1)) < 0.8)

@@ -61,6 +61,7 @@ def paper(
         convergence_constant=CONVERGENCE_CONSTANT[curve],
         max_global_error=0.2,
         learning_curve=LEARNING_CURVES[curve],
+        strict=None,  # what is far outside in the zoo is meant so
     )
 
 
@@ -283,4 +284,5 @@ def random_batch(
         convergence_constant=200.0 * ratio_n,
         max_global_error=error,
         learning_curve=LearningCurve(alpha=devices * left / budget, beta=beta[:, 0], gamma=gamma),
+        strict=None,
     )

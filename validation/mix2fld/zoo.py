@@ -31,7 +31,7 @@ def paper(**changes: Any) -> RoundPlanProblem:
     10
     """
     problem = cast(RoundPlanProblem, Scenario.load("mix2fld").draw(seed=0).problem("mix2fld"))
-    return cast(RoundPlanProblem, problem.replace(**changes))
+    return cast(RoundPlanProblem, problem.replace(strict=None, **changes))
 
 
 def named() -> dict[str, RoundPlanProblem]:

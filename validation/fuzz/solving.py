@@ -1,0 +1,152 @@
+"""Any problem by any method: an answer that plain NumPy and the other methods do not deny, or words of ours."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from radioopt import RadioOptError, Solution, SolveError, SolveOptions, Status, load
+from radioopt.base.errors import InputWarning
+from radioopt.base.problem import Problem
+from validation.fuzz import draw
+
+FAMILIES = ("feel", "fimi", "dtkd", "d2d", "mix2fld")
+#: options with which a method takes milliseconds
+QUICK: dict[tuple[str, str], dict[str, Any]] = {
+    ("fimi", "cross-entropy"): {"rounds": 3, "draws": 20, "elite": 3},
+    ("d2d", "q-learning"): {"iterations": 60},
+    ("dtkd", "q-learning"): {"episodes": 200},
+    ("dtkd", "q-learning-only"): {"episodes": 200},
+    ("dtkd", "exact"): {"node_limit": 2_000},
+    ("d2d", "enumerate"): {"max_graphs": 20_000},
+}
+#: by how much an objective may differ between two evaluations, relative to its size
+AGREE = 1e-6
+
+
+class DeniedError(AssertionError):
+    """Something claimed that is not so."""
+
+
+def trial(seed: int) -> str:
+    """Draw a problem, solve it by a method, and look at all that a user would.
+
+    Parameters
+    ----------
+    seed : int
+        The same seed makes the same trial.
+
+    Returns
+    -------
+    str
+        What came of it: ``"refused"``, or the names of the statuses.
+
+    Raises
+    ------
+    DeniedError
+        If a claim is not so. Any other error or warning that gets out is a fault as well.
+    """
+    rng = np.random.default_rng([seed, 1])
+    family = str(rng.choice(FAMILIES))
+    try:
+        problem = draw.problem(family, rng)
+    except RadioOptError:
+        return "refused"
+    method = str(
+        rng.choice([name for name in problem.methods if name != "q-learning-only" or rng.random() < 0.3])
+    )
+    extra = dict(QUICK.get((family, method), {}))
+    if rng.random() < 0.2 and "integer" in problem.methods[method].options:
+        extra["integer"] = True
+        if "node_limit" in problem.methods[method].options:
+            extra["node_limit"] = 200
+    options = SolveOptions(
+        gap_tol=float(rng.choice([1e-9, 1e-9, 1e-6, 0.0])), max_iterations=int(rng.choice([500, 500, 20, 1]))
+    )
+    try:
+        solution = problem.solve(method, options, throw=False, **extra)
+    except RadioOptError:
+        return "refused"
+    look_at(solution, rng)
+    judge(solution, options, whole=bool(extra.get("integer")) or method in ("integer", "round-up"))
+    if rng.random() < 0.3:
+        compare(problem, solution, method)
+    return ", ".join(sorted({Status(int(code)).name for code in np.atleast_1d(solution.status_code)}))
+
+
+def look_at(solution: Solution, rng: np.random.Generator) -> None:
+    """Print, tabulate, raise, save and load: none of it may fail."""
+    repr(solution), repr(solution.problem)
+    solution.to_frame(), solution.to_frame(())
+    try:
+        solution.raise_for_status()
+    except SolveError as error:
+        str(error)
+    first = solution[0] if solution.batch_shape else solution
+    if first.status is Status.INFEASIBLE and rng.random() < 0.2:
+        first.why_infeasible()
+    if not solution.batch_shape:
+        json.dumps(solution.summary())
+    if rng.random() < 0.02:
+        with tempfile.TemporaryDirectory() as folder:
+            for suffix in ("npz", "json"):
+                path = solution.save(Path(folder) / f"answer.{suffix}")
+                if load(path) != solution:
+                    raise DeniedError(f"{path.suffix}: another solution after loading")
+
+
+def judge(solution: Solution, options: SolveOptions, *, whole: bool) -> None:
+    """Deny what plain NumPy does: an optimum that violates a constraint, beats its bound, or has another objective."""
+    check = solution.verify(options)
+    str(check), repr(check)
+    claimed = np.atleast_1d(solution.status_code)
+    objective = np.atleast_1d(np.asarray(solution.objective, np.float64))
+    found, codes = np.atleast_1d(np.asarray(check.objective)), np.atleast_1d(check.status)
+    residual = np.atleast_1d(check.residual)
+    for i in np.flatnonzero(claimed == Status.OPTIMAL):
+        if not np.isfinite(objective[i]):
+            raise DeniedError(f"instance {i}: OPTIMAL with objective {objective[i]}")
+        scale = np.maximum(np.atleast_1d(solution.problem.scale + 0.0 * objective)[i], abs(objective[i]))
+        if not abs(found[i] - objective[i]) <= AGREE * scale:
+            raise DeniedError(f"instance {i}: OPTIMAL with {objective[i]!r}, plain NumPy says {found[i]!r}")
+        if codes[i] == Status.FAILED and not (whole and residual[i] <= options.feasibility_tol):
+            raise DeniedError(f"instance {i}: OPTIMAL, and plain NumPy: {check}")
+
+
+def compare(problem: Problem[Any], solution: Solution, method: str) -> None:
+    """Deny an optimum that another method's point beats."""
+    claimed = np.atleast_1d(solution.status_code)
+    if not (claimed == Status.OPTIMAL).any():
+        return
+    sign = 1.0 if problem.sense == "min" else -1.0
+    mine = np.atleast_1d(np.asarray(solution.objective, np.float64))
+    scale = np.maximum(
+        np.broadcast_to(np.asarray(problem.scale, np.float64), problem.batch_shape or (1,)), abs(mine)
+    )
+    for other in problem.methods:
+        if other in (method, "q-learning", "q-learning-only", "integer", "cross-entropy", "round-up"):
+            continue
+        try:
+            rival = problem.solve(other, throw=False, **QUICK.get((problem.family, other), {}))
+        except RadioOptError:
+            continue
+        theirs = np.atleast_1d(np.asarray(rival.objective, np.float64))
+        usable = np.atleast_1d(rival.status_code) <= Status.ITERATION_LIMIT
+        beaten = (claimed == Status.OPTIMAL) & usable & (sign * (mine - theirs) > AGREE * scale)
+        whole = solution.decisions[0] in ("batchsize", "synthetic_samples") and method == "newton"
+        if beaten.any() and not whole:
+            i = int(np.argmax(beaten))
+            raise DeniedError(f"instance {i}: {method} OPTIMAL with {mine[i]!r}, {other} has {theirs[i]!r}")
+
+
+def quietly(function: Any, *arguments: Any) -> Any:
+    """Call with every warning an error."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warnings.simplefilter("ignore", InputWarning)
+        return function(*arguments)
