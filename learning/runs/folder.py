@@ -87,9 +87,9 @@ def save_run(result: Saveable, name: str, folder: str | os.PathLike[str] = "runs
     Notes
     -----
     Numbers are saved before the picture is drawn; where it cannot be, a warning says why. The manifest holds all
-    settings and their SHA-256, SHA-256 of the data, the partition and the initial weights, the versions of the packages,
-    the processor, and how the run ended: what is needed to do it again and to compare it with others (``radioopt
-    compare``).
+    settings and their SHA-256, SHA-256 of the data, the partition and the initial weights, the versions of the
+    packages, the processor, and how the run ended: what is needed to do it again and to compare it with others
+    (``radioopt compare``).
     """
     path = Path(folder) / name if is_unfinished(Path(folder) / name) else run_folder(name, folder)
     files = _numbers(result)

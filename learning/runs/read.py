@@ -142,7 +142,10 @@ def _table(path: Path, index: list[str]) -> pd.DataFrame:
     if text and not text.endswith(b"\n"):
         raise ProblemError(f"{path}: its last line is cut off: train again")
     try:
-        frame = pd.read_csv(io.BytesIO(text), converters={"policy": str}).set_index(index).sort_index()
+        frame = pd.read_csv(
+            io.BytesIO(text), converters={"policy": str}, keep_default_na=False, na_values=[""]
+        )
+        frame = frame.set_index(index).sort_index()
         missing = [name for name in NEEDED if name not in frame or frame[name].dtype.kind not in "fi"]
         if missing or frame.empty:
             raise ValueError(f"no numbers in column {', '.join(missing)}" if missing else "no rounds")

@@ -166,7 +166,7 @@ def test_classes_that_mostly_do_not_occur_are_refused(cell):
 
 def test_a_few_classes_that_do_not_occur_are_told():
     with pytest.warns(
-        UserWarning, match=r"labels go from 0 to 4 and make 5 classes, but \[0, 2\] never occur"
+        InputWarning, match=r"labels go from 0 to 4 and make 5 classes, but \[0, 2\] never occur"
     ):
         assert load((X, 1 + Y + (Y > 0)), rng()).num_classes == 5
 

@@ -145,6 +145,8 @@ def test_models_that_cannot_be_trained_say_why(cell, model, error, message):
 @pytest.mark.parametrize("optimiser", ["sgd", "sgd:momentum=0.9", "adam"])
 @pytest.mark.parametrize("scheme", [name for name in SCHEMES if name != "fedprox"])
 def test_rates_beyond_the_digits_end_in_a_result(cell, scheme, optimiser):
+    if scheme == "scaffold" and optimiser != "sgd":
+        pytest.skip("refused: SCAFFOLD needs steps along the gradient")
     mobile = Scenario.load("mix2fld").replace({"devices.count": 5})
     scenario = mobile if SCHEMES[scheme].radio == "fading" else cell
     options = {
