@@ -390,8 +390,8 @@ def test_nothing_is_printed_where_there_is_no_terminal(cell, capfd):
         ),
         ({"before": "share-public"}, r"before: expected a list of preparations, got 'share-public'"),
         (
-            {"before": ["share"]},
-            r"unknown preparation 'share', choose from share-public, or a learning.Prep.*did you mean",
+            {"before": ["share-pub"]},
+            r"unknown preparation 'share-pub', choose from share-public, or a learning.Prep.*did you mean",
         ),
         (
             {"before": ["share-public:sahre=1"]},
