@@ -389,11 +389,22 @@ def test_nothing_is_printed_where_there_is_no_terminal(cell, capfd):
         ({"target": {"test_loss": -1}}, r"target: test_loss: expected a number > 0, got -1"),
         ({"callbacks": print}, r"callbacks: expected a list of functions \(round, entry, ledger\), got"),
         (
-            {"callbacks": ["paint"]},
-            r"unknown logger .paint., choose from tensorboard, mlflow, print, or a func.*did you mean print",
+            {"callbacks": ["prnt"]},
+            r"unknown logger 'prnt', choose from tensorboard, mlflow, print.*did you mean",
+        ),
+        (
+            {"callbacks": [3]},
+            r"callbacks: expected functions \(round, entry, ledger\) or names of loggers, got 3",
         ),
         ({"before": "share-public"}, r"before: expected a list of preparations, got 'share-public'"),
-        ({"before": ["share-public"]}, r"before: expected preparations, as learning.SharePublic\(\), got"),
+        (
+            {"before": ["share-pub"]},
+            r"unknown preparation 'share-pub', choose from share-public, or a learning.Prep.*did you mean",
+        ),
+        (
+            {"before": ["share-public:sahre=1"]},
+            r"before: share-public takes share, bits_per_number, as NAME=VALUE",
+        ),
         ({"public": 5}, r"public samples: expected 10 \(one per class\) to 1437, got 5"),
         ({"public": -0.5}, r"public: expected a whole number >= 1, got -0.5"),
         ({"devices_at_once": 0}, r"devices_at_once: expected a whole number >= 1, got 0"),
