@@ -87,6 +87,7 @@ DATASETS = Names(
         "idx": "learning.data.sources:read_idx",
         "cifar10": "learning.data.sources:read_cifar10",
         "cifar100": "learning.data.sources:read_cifar100",
+        "images": "learning.data.sources:read_images",
     }
 )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,14 +11,13 @@ import numpy as np
 
 from learning.crew import Crew, Turn
 from learning.judges import Judge
-from learning.local.steps import fresh_torch, torch_threads
 from learning.prepare.base import Preparation, Prepared
 from learning.progress import progress_bar
 from learning.radio.base import Planner, Radio
 from learning.runs.checkpoint import Checkpoint, Place
 from learning.runs.ledger import Entry, Ledger, Spent
 from learning.runs.limits import Limits
-from learning.runs.loggers import Logger
+from learning.runs.loggers import Failsafe, Logger
 from learning.runs.result import TrainingResult
 from learning.schemes.base import Scheme
 from learning.streams import Streams
@@ -107,15 +107,13 @@ def run(
     TrainingResult
         Ledger, final state, reason to stop.
     """
-    for callback in callbacks:
-        if isinstance(callback, Logger):
-            callback.begin(plans.config)
-    try:
-        return _rounds(plans, kept, callbacks, title=title, progress=progress)
-    finally:
-        for callback in callbacks:
+    called = [Failsafe(callback) if isinstance(callback, Logger) else callback for callback in callbacks]
+    with ExitStack() as begun:
+        for callback in called:
             if isinstance(callback, Logger):
-                callback.close()
+                begun.callback(callback.close)
+                callback.begin(plans.config)
+        return _rounds(plans, kept, called, title=title, progress=progress)
 
 
 def _rounds(
@@ -130,7 +128,7 @@ def _rounds(
         plans.streams,
     )
     bar = progress_bar(title, limits.total, enabled=progress)
-    with compiled(), torch_threads(1), fresh_torch(), bar as report:
+    with compiled(), bar as report:
         drawn = plans.scenario.draw(streams.at("channel"))
         devices = plans.after(drawn, 0.0) or drawn
 

@@ -73,8 +73,13 @@ class Setup:
     devices_at_once: int | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
 
-    def plans(self) -> Plans:
+    def plans(self, *, timed: bool = True) -> Plans:
         """Make all that the run needs.
+
+        Parameters
+        ----------
+        timed : bool, default True
+            Whether the model is timed, if compute times are to be measured.
 
         Returns
         -------
@@ -119,14 +124,16 @@ class Setup:
             bits = choose("bits_per_parameter", bits, {"dtype": 8 * _itemsize(task)}, "a number of bits")
         elif bits is not None:
             bits = real("bits_per_parameter", bits)
-        if (times := self._times(task)) is not None:
+        timed = timed or self.compute != "measured"
+        if timed and (times := self._times(task)) is not None:
             scenario = radio.timed(scenario, times, scheme.work(task))
 
         def planner(task: Task) -> Planner:
             return radio.planner(self.policy, scheme.work(task), scheme.wire(task), bits)
 
         trace = self._trace(scenario, radio, scheme.wire(task), streams)
-        planner(task)  # what cannot be planned is refused before anything is prepared or trained
+        if timed:
+            planner(task)  # what cannot be planned is refused before anything is prepared or trained
         config = {
             "scenario": scenario.to_dict(),
             "scheme": _told(self.scheme, scheme),
@@ -189,8 +196,15 @@ class Setup:
             if not isinstance(kind, type) and name in inspect.signature(type(kind)).parameters:
                 raise OptionError(f"train: {name}: set it on the {_role(kind)} that is given as an object")
         takes = {kind: list(inspect.signature(kind).parameters) for kind in kinds if isinstance(kind, type)}
-        everything = [*ARGUMENTS, *(taken for names in takes.values() for taken in names)]
-        hint = f"; did you mean {ALIASES[name]}?" if name in ALIASES else suggestion(name, everything)
+        everything = [*SETTINGS, *RUNNING, *(taken for names in takes.values() for taken in names)]
+        meant = ALIASES.get(name)
+        takers = [scheme for scheme, kind in SCHEMES.items() if meant in inspect.signature(kind).parameters]
+        if meant is None:
+            hint = suggestion(name, everything)
+        elif meant in everything or not takers:
+            hint = f"; did you mean {meant}?"
+        else:
+            hint = f"; {meant} is an option of scheme {', '.join(takers)};"
         told = "; ".join(
             f"{_role(kind)} {label(kind)!r} takes: {', '.join(own)}" for kind, own in takes.items() if own
         )
@@ -252,8 +266,9 @@ ALIASES = {
     "link": "radio",
     "mu": "proximal",
 }
-ARGUMENTS = [item.name for item in fields(Setup) if item.name != "options"]
-ARGUMENTS += ["checkpoint", "every", "callbacks", "progress"]
+#: arguments of :func:`learning.train` that say what is done, and those that say how it is kept and shown
+SETTINGS = tuple(item.name for item in fields(Setup) if item.name != "options")
+RUNNING = ("checkpoint", "every", "callbacks", "progress")
 
 
 def _preparation(given: Any) -> Preparation:
@@ -332,6 +347,11 @@ def _itemsize(task: Task) -> int:
 
 def _device(given: str | torch.device) -> torch.device:
     """Find the device that tensors go to."""
+    if torch.cuda._is_in_bad_fork():
+        raise OptionError(
+            "train: a process that is forked after a GPU was used can train nothing: start processes by spawn or "
+            "forkserver, as multiprocessing.get_context('spawn').Pool() does"
+        )
     if given == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:

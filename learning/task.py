@@ -18,6 +18,7 @@ from torch.func import functional_call
 
 from learning.data.dataset import Dataset
 from learning.local.losses import Loss, cross_entropy, squared_error
+from learning.models.build import logits_of
 from learning.models.weights import Weights, digest_of
 from learning.streams import Streams
 from radioopt.base.errors import ProblemError
@@ -173,13 +174,13 @@ class Task:
         Tensor, shape (B, classes)
             Logits.
         """
-        return functional_call(self._model(name), dict(weights), (x,))  # type: ignore[no-any-return]
+        return logits_of(functional_call(self._model(name), dict(weights), (x,)))
 
     def outputs(self, weights: Weights, x: Tensor, name: str | None = None) -> Tensor:
         """Evaluate a model without training it, in pieces that fit into memory; see :meth:`logits`."""
         model = self.judged_model(name)
         with torch.no_grad():
-            parts = [functional_call(model, dict(weights), (part,)) for part in x.split(AT_ONCE)]
+            parts = [logits_of(functional_call(model, dict(weights), (part,))) for part in x.split(AT_ONCE)]
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
     def judged_model(self, name: str | None = None) -> nn.Module:

@@ -11,16 +11,19 @@ import torch
 from learning.data import sources
 from learning.data.partition import Partition
 from learning.judges import Judge
+from learning.local.globals import fresh_torch, torch_threads
 from learning.local.timing import StepTimes
 from learning.loop import Callback, run
 from learning.options import label
 from learning.prepare.base import Preparation
 from learning.radio.base import Radio
 from learning.runs.checkpoint import EVERY, Checkpoint
+from learning.runs.lock import locked
 from learning.runs.loggers import logger
 from learning.runs.result import TrainingResult
 from learning.schemes.base import Scheme
-from learning.setup import Setup
+from learning.setup import RUNNING, SETTINGS, Setup
+from learning.streams import Streams
 from radioopt.base.errors import OptionError
 from radioopt.base.quantity import shorten
 from radioopt.scenario import ChannelTrace, Scenario
@@ -165,7 +168,9 @@ def train(
     Seconds come from the latency of the allocations, never from a clock on the wall while the run goes on. With
     the payload and the cycles of the scenario "feel-cpu" they are those of a network as large as the paper's,
     while accuracy is that of the small model trained here. Torch runs on one thread meanwhile, which is faster
-    for small models and makes the result independent of the machine's load.
+    for small models and makes the result independent of the machine's load. Nor does it depend on what is set in
+    torch: default number type and device, ``no_grad``, ``inference_mode`` and ``autocast`` are as in a new process
+    meanwhile, and left as they were. Several runs may go on in threads, each with the numbers it has alone.
 
     Examples
     --------
@@ -202,12 +207,36 @@ def train(
         raise OptionError(
             f"callbacks: expected a list of functions (round, entry, ledger), got {shorten(callbacks)}"
         )
-    plans = setup.plans()
-    kept = None
-    if checkpoint is not None:
+    with torch_threads(1), fresh_torch():
+        plans = setup.plans()
+        called = [logger(callback) for callback in callbacks]
+        title = f"train {label(policy)}"
+        if checkpoint is None:
+            return run(plans, None, called, title=title, progress=progress)
         task = plans.task
         outside = {"scenario": plans.scenario, "task": task, "data": task.data}
         outside |= {f"models.{name}": model for name, model in task.models.items()}
-        kept = Checkpoint(checkpoint, every, plans.config, outside, task.device)
-    called = [logger(callback) for callback in callbacks]
-    return run(plans, kept, called, title=f"train {label(policy)}", progress=progress)
+        with locked(f"{os.fspath(checkpoint)}.lock", f"checkpoint {checkpoint}"):
+            kept = Checkpoint(checkpoint, every, plans.config, outside, task.device)
+            return run(plans, kept, called, title=title, progress=progress)
+
+
+def refuse_mistakes(given: Sequence[Mapping[str, Any]]) -> None:
+    """Refuse what :func:`train` would refuse, without training: the first mistake in any of several sets of options.
+
+    Parameters
+    ----------
+    given : sequence of mapping of str to object
+        Arguments of :func:`train`, which have data and seed in common.
+
+    Raises
+    ------
+    OptionError, ProblemError
+        As :func:`train`.
+    """
+    with torch_threads(1), fresh_torch():
+        data = sources.load(given[0].get("data", "digits"), Streams(given[0]["seed"]).at("data"))
+        for arguments in given:
+            known = {name: value for name, value in arguments.items() if name in SETTINGS}
+            options = {name: arguments[name] for name in arguments if name not in (*SETTINGS, *RUNNING)}
+            Setup(**known | {"data": data}, options=options).plans(timed=False)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from learning.data.arrays import MAX_CLASSES, array_of, features_of, labels_of
 from learning.options import real, whole
 from radioopt.base.errors import OptionError, ProblemError, require
 
@@ -23,20 +24,21 @@ class Dataset:
     Parameters
     ----------
     train_x, test_x : array_like, shapes (N, ...) and (N_test, ...)
-        Features of the samples, any shape per sample; kept as float32.
+        Features of the samples, any shape per sample; kept as float32. Arrays, lists, or tensors of any real type,
+        also with gradients.
     train_y, test_y : array_like of int, shapes (N,) and (N_test,)
         Labels from 0 to ``num_classes - 1``; kept as int64. For regression numbers, shapes (N,) or (N, T) for T
         targets; kept as float32.
     num_classes : int or None
-        Number of classes >= 2; None for regression.
+        Number of classes, from 2 to 100,000; None for regression.
     name : str, default "arrays"
         A name for tables and manifests.
 
     Raises
     ------
     ProblemError
-        If a part is empty, lengths or shapes of samples differ, a feature is not finite, or a label is no
-        whole number of the range.
+        If a part is empty, lengths or shapes of samples differ, a feature is not finite, complex or masked, or a label
+        is no whole number of the range.
 
     Examples
     --------
@@ -54,11 +56,13 @@ class Dataset:
 
     def __post_init__(self) -> None:
         if self.num_classes is not None and (
-            not isinstance(self.num_classes, (int, np.integer)) or self.num_classes < 2
+            not isinstance(self.num_classes, (int, np.integer)) or not 2 <= self.num_classes <= MAX_CLASSES
         ):
-            raise ProblemError(f"Dataset.num_classes: expected a whole number >= 2, got {self.num_classes!r}")
+            raise ProblemError(
+                f"Dataset.num_classes: expected a whole number from 2 to {MAX_CLASSES}, got {self.num_classes!r}"
+            )
         for part in ("train", "test"):
-            x = self._features(f"{part}_x")
+            x = features_of(f"Dataset.{part}_x", getattr(self, f"{part}_x"))
             y = self._targets(f"{part}_y") if self.num_classes is None else self._labels(f"{part}_y")
             if len(x) != len(y):
                 raise ProblemError(
@@ -72,44 +76,20 @@ class Dataset:
                 f"got {self.test_x.shape[1:]}"
             )
 
-    def _features(self, field: str) -> NDArray[np.float32]:
-        try:
-            x = np.ascontiguousarray(getattr(self, field), np.float32)
-        except (TypeError, ValueError):
-            raise ProblemError(f"Dataset.{field}: expected an array of numbers") from None
-        if x.ndim < 2 or x.size == 0:
-            raise ProblemError(f"Dataset.{field}: expected samples along the first axis, got shape {x.shape}")
-        if not np.isfinite(x).all():
-            first = int(np.argwhere(~np.isfinite(x))[0][0])
-            raise ProblemError(f"Dataset.{field}: expected finite numbers, sample {first} has another")
-        return x
-
     def _labels(self, field: str) -> NDArray[np.int64]:
-        given = np.asarray(getattr(self, field))
-        if given.ndim != 1 or given.dtype.kind not in "iu":
-            raise ProblemError(
-                f"Dataset.{field}: expected a list of whole numbers, got {given.dtype} of shape {given.shape}"
-            )
-        count = int(self.num_classes or 0)
-        wrong = (given < 0) | (given >= count)
-        if wrong.any():
+        y, count = labels_of(f"Dataset.{field}", getattr(self, field)), int(self.num_classes or 0)
+        if (wrong := y >= count).any():
             first = int(np.argmax(wrong))
             raise ProblemError(
-                f"Dataset.{field}: expected labels from 0 to {count - 1}, got {given[first]} at index {first}"
+                f"Dataset.{field}: expected labels from 0 to {count - 1}, got {y[first]} at index {first}"
             )
-        return np.ascontiguousarray(given, np.int64)
+        return y
 
     def _targets(self, field: str) -> Any:
-        try:
-            y = np.ascontiguousarray(getattr(self, field), np.float32)
-        except (TypeError, ValueError):
-            raise ProblemError(f"Dataset.{field}: expected an array of numbers, for regression") from None
-        if y.ndim not in (1, 2) or y.size == 0:
-            raise ProblemError(f"Dataset.{field}: expected targets (N,) or (N, T), got shape {y.shape}")
-        if not np.isfinite(y).all():
-            first = int(np.argwhere(~np.isfinite(y))[0][0])
-            raise ProblemError(f"Dataset.{field}: expected finite numbers, sample {first} has another")
-        return y.reshape(len(y), -1)
+        given = array_of(f"Dataset.{field}", getattr(self, field))
+        if given.ndim not in (1, 2) or given.size == 0:
+            raise ProblemError(f"Dataset.{field}: expected targets (N,) or (N, T), got shape {given.shape}")
+        return features_of(f"Dataset.{field}", given.reshape(len(given), -1))
 
     @property
     def regression(self) -> bool:
@@ -303,12 +283,12 @@ def stratified(
     OptionError
         If the number is out of that range.
     """
-    sizes = np.bincount(labels)
-    present = np.count_nonzero(sizes)
+    found, kinds, sizes = np.unique(labels, return_inverse=True, return_counts=True)
+    present = found.size
     if not present <= whole(what, count) <= labels.size:
         raise OptionError(f"{what}: expected {present} (one per class) to {labels.size}, got {count}")
     shares = sizes * (count / labels.size)
     takes = np.floor(shares + 1e-9).astype(np.int64)
     takes[np.argsort(takes - shares, kind="stable")[: count - takes.sum()]] += 1
-    chosen = [rng.permutation(np.flatnonzero(labels == c))[:take] for c, take in enumerate(takes)]
+    chosen = [rng.permutation(np.flatnonzero(kinds == c))[:take] for c, take in enumerate(takes)]
     return np.sort(np.concatenate(chosen))

@@ -2,24 +2,36 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch.utils.data import (
+    DataLoader,
+    RandomSampler,
+    SequentialSampler,
+    SubsetRandomSampler,
+    default_collate,
+)
 
 from learning.catalog import DATASETS
+from learning.data.arrays import array_of, count_classes, features_of, labels_of
 from learning.data.cifar import from_cifar
 from learning.data.dataset import Dataset, digits, stratified
 from learning.data.idx import from_idx
+from learning.data.images import image_folder
 from learning.options import choose, real
 from radioopt.base.errors import OptionError, ProblemError
 
 #: what ``train`` takes as data
 Source = str | Dataset | Sequence[Any] | Callable[[np.random.Generator], Dataset] | Any
 
-OTHERS = "a Dataset, one of torch, or a function"
+OTHERS = "a Dataset, one of torch, arrays (x, y), or a function"
 #: share of a torch data set without a test part that becomes one
 TEST_FRACTION = 0.2
 
@@ -60,16 +72,28 @@ def read_cifar100(folder: str | None, rng: np.random.Generator) -> Dataset:
     return from_cifar(folder, "cifar100")
 
 
+def read_images(folder: str | None, rng: np.random.Generator) -> Dataset:
+    """Read a folder of images, a folder per class in it, and split it unless it has parts."""
+    if folder is None:
+        raise ProblemError(
+            "data images: expected a folder, as images:photos, with a folder of images per class"
+        )
+    train, test = image_folder(folder)
+    made = from_torch(train, test, rng=rng)
+    return replace(made, name="images")
+
+
 def load(source: Source, rng: np.random.Generator) -> Dataset:
     """Load data by name, or from what a user brings.
 
     Parameters
     ----------
-    source : str, Dataset, torch.utils.data.Dataset, pair of them, or callable
+    source : str, Dataset, torch.utils.data.Dataset, DataLoader, (x, y), pair of them, path-like, or callable
         A name out of ``DATASETS``, written ``NAME[:FOLDER][@TRAIN+TEST][@standard]``: with a folder where the data
         do not come with a package, the number of samples to keep of each part (with the shares of all classes),
         and ``@standard`` for features of mean 0 and variance 1 instead of those in [0, 1]. Or a data set; or one
-        of torch, which is split, or two, to train and to test; or a function ``(rng) -> Dataset``.
+        of torch, its loader, or arrays (x, y), which are split, or two of them, to train and to test; or the path of a
+        folder of images; or a function ``(rng) -> Dataset``.
     rng : numpy.random.Generator
         Chooses samples and splits.
 
@@ -94,8 +118,16 @@ def load(source: Source, rng: np.random.Generator) -> Dataset:
         return source
     if isinstance(source, str):
         return _named(source, rng)
-    if isinstance(source, (tuple, list)) and len(source) == 2:
+    if isinstance(source, os.PathLike):
+        return read_images(os.fspath(source), rng)
+    if isinstance(source, tuple) and len(source) != 2:
+        raise ProblemError(
+            f"data: expected (x, y), or ((x, y), (x_test, y_test)), or two data sets, got a tuple of {len(source)}"
+        )
+    if isinstance(source, (tuple, list)) and len(source) == 2 and not _are_arrays(source):
         return from_torch(source[0], source[1], rng=rng)
+    if isinstance(source, DataLoader):
+        return from_torch(source, rng=rng)
     if callable(source) and not hasattr(source, "__getitem__"):
         made = source(rng)
         if not isinstance(made, Dataset):
@@ -115,13 +147,15 @@ def from_torch(
     rng: np.random.Generator | None = None,
     test_fraction: float = TEST_FRACTION,
 ) -> Dataset:
-    """Read all samples of a map-style data set of torch into arrays.
+    """Read all samples of a map-style data set of torch, of its loader, or of two arrays.
 
     Parameters
     ----------
-    train : torch.utils.data.Dataset
-        With ``len()`` and pairs (features, label) by index: tensors, arrays or numbers, every sample of one shape.
-    test : torch.utils.data.Dataset, optional
+    train : torch.utils.data.Dataset, DataLoader, or (x, y)
+        With ``len()`` and pairs (features, label) by index: tensors, arrays or numbers, every sample of one shape. Of a
+        loader its data set is read; batches and order are training's own business. Or features and labels: arrays,
+        tensors or lists of N samples.
+    test : same as `train`, optional
         To judge the model; without one, `train` is split with the shares of all classes.
     rng : numpy.random.Generator, optional
         Splits; needed without `test`.
@@ -137,7 +171,12 @@ def from_torch(
     Raises
     ------
     ProblemError
-        If it is no such data set; the message names the sample.
+        If it is no such data set, or fewer than half of its classes occur; the message names the sample.
+
+    Warns
+    -----
+    InputWarning
+        If some labels below the largest do not occur.
 
     Examples
     --------
@@ -149,15 +188,18 @@ def from_torch(
     x, y = _read(train, "train")
     if test is not None:
         test_x, test_y = _read(test, "test")
+        classes = count_classes(y, test_y)
     else:
+        classes = count_classes(y)
         real("test_fraction", test_fraction, high=1.0)
         if rng is None:
             raise ProblemError("data: give a second data set to test with, or rng to split this one")
         held = stratified(y, round(test_fraction * y.size), rng, "data: test samples")
         kept = np.setdiff1d(np.arange(y.size), held)
         test_x, test_y, x, y = x[held], y[held], x[kept], y[kept]
-    classes = max(int(max(y.max(), test_y.max())) + 1, 2)
-    return Dataset(x, y, test_x, test_y, num_classes=classes, name=type(train).__name__)
+    source = train.dataset if isinstance(train, DataLoader) else train
+    name = "arrays" if _are_arrays(train) else type(source).__name__
+    return Dataset(x, y, test_x, test_y, num_classes=classes, name=name)
 
 
 def _named(source: str, rng: np.random.Generator) -> Dataset:
@@ -172,32 +214,80 @@ def _named(source: str, rng: np.random.Generator) -> Dataset:
     return loaded.standardised() if found["standard"] else loaded
 
 
-def _read(pairs: Any, part: str) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Read features and labels of a torch data set, one array each."""
+def _read(given: Any, part: str) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Read features and labels of one part, an array each."""
+    if _are_arrays(given):
+        x, y = features_of(f"data: {part} x", _unscaled(given[0])), labels_of(f"data: {part} y", given[1])
+        if len(x) != len(y):
+            raise ProblemError(f"data: {part} y: expected {len(x)} labels, one per sample, got {len(y)}")
+        return x, y
+    if isinstance(given, (np.ndarray, torch.Tensor, Mapping)) or hasattr(given, "columns"):
+        raise ProblemError(
+            f"data: the {part} data are a {type(given).__name__} without labels: give features and labels, (x, y)"
+        )
+    rows = None
+    if isinstance(given, DataLoader):
+        rows, given = _loaded(given), given.dataset
     try:
-        count = len(pairs)
+        count = len(given)
     except TypeError:
         raise ProblemError(f"data: the {part} data have no length: a map-style data set is needed") from None
-    if count == 0:
+    rows = range(count) if rows is None else rows
+    if not len(rows):
         raise ProblemError(f"data: the {part} data are empty")
-    features, labels = None, np.empty(count, np.int64)
-    for i in range(count):
+    features, labels = None, []
+    for i, row in enumerate(rows):
         try:
-            sample, label = pairs[i]
-            sample = np.asarray(sample)
-            sample = sample / np.float32(255.0) if sample.dtype == np.uint8 else sample.astype(np.float32)
-            number = int(label)
-        except (TypeError, ValueError, LookupError) as error:
+            sample, label = given[row]
+            label = label.item() if isinstance(label, torch.Tensor) else label
+        except (TypeError, ValueError, LookupError, RuntimeError) as error:
             raise ProblemError(
-                f"data: {part} sample {i}: expected a pair of numbers (features) and a whole number (label): {error}"
+                f"data: {part} sample {row}: expected a pair of numbers (features) and a whole number (label): {error}"
             ) from error
+        sample = _unscaled(array_of(f"data: {part} sample {row}", sample))
         if features is None:
-            features = np.empty((count, *sample.shape), np.float32)
-        if sample.shape != features.shape[1:] or number != label or number < 0:
+            features = np.empty((len(rows), *sample.shape), np.float32)
+        if sample.shape != features.shape[1:]:
             raise ProblemError(
-                f"data: {part} sample {i}: expected features of shape {features.shape[1:]} and a label >= 0, got "
-                f"{sample.shape} and {label}"
+                f"data: {part} sample {row}: expected features of shape {features.shape[1:]}, as the first, got "
+                f"{sample.shape}: bring all to one size"
             )
-        features[i], labels[i] = sample, number
-    assert features is not None
-    return features, labels
+        with np.errstate(over="ignore"):
+            features[i] = sample
+        labels.append(label)
+    return features_of(f"data: {part} x", features), labels_of(f"data: {part} y", labels)
+
+
+def _are_arrays(given: Any) -> bool:
+    """Whether something is features and labels, two arrays or lists, and not two samples or two data sets."""
+    if not isinstance(given, (tuple, list)) or len(given) != 2:
+        return False
+    kinds = (np.ndarray, torch.Tensor, list, tuple)
+    if not all(isinstance(part, kinds) or hasattr(part, "__array__") for part in given) or not len(given[1]):
+        return False
+    y = given[1]
+    if isinstance(y, (list, tuple)):
+        return not isinstance(y[0], (list, tuple)) and np.ndim(y[0]) == 0
+    return isinstance(given[0], kinds) or hasattr(given[0], "__array__")
+
+
+def _unscaled(given: Any) -> Any:
+    """Scale bytes to [0, 1], and leave other numbers as they are."""
+    made = array_of("data", given)
+    return made / np.float32(255.0) if made.dtype == np.uint8 else made
+
+
+def _loaded(loader: DataLoader[Any]) -> Sequence[int]:
+    """Return the samples of a loader's data set that it goes through."""
+    sampler, count = loader.sampler, len(loader.dataset)  # type: ignore[arg-type]
+    if loader.collate_fn is default_collate or loader.batch_size is None:
+        if isinstance(sampler, SequentialSampler):
+            return range(count)
+        if isinstance(sampler, RandomSampler) and not sampler.replacement and len(sampler) == count:
+            return range(count)
+        if isinstance(sampler, SubsetRandomSampler):
+            return sorted(sampler.indices)
+    raise ProblemError(
+        "data: a DataLoader with a sampler or collate_fn of its own: give its data set, as loader.dataset, or a "
+        "torch.utils.data.Subset of it"
+    )

@@ -282,12 +282,19 @@ def schedule(given: str | Schedule) -> Schedule:
         return lambda round: 1.0 / math.sqrt(round)
     if name == "exponential":
         gamma = real("schedule: G", numbers[0])
-        return lambda round: gamma ** (round - 1)
+        return lambda round: _power(gamma, round - 1)
     over = whole("schedule: N", int(numbers[0]) if numbers[0].is_integer() else numbers[0])
     if name == "step":
         factor = real("schedule: G", numbers[1])
-        return lambda round: factor ** ((round - 1) // over)
+        return lambda round: _power(factor, (round - 1) // over)
     return lambda round: 0.5 * (1.0 + math.cos(math.pi * min(round - 1, over) / over))
+
+
+def _power(base: float, exponent: int) -> float:
+    try:
+        return base**exponent
+    except OverflowError:
+        return math.inf
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 import torch
@@ -14,6 +14,7 @@ from torch.func import functional_call, vmap
 from learning.local.batches import Batches
 from learning.local.losses import Loss, cross_entropy
 from learning.local.optimisers import Rule, Sgd
+from learning.models.build import logits_of
 from learning.models.noise import OwnNoise
 from learning.models.weights import Rows
 from radioopt.base.errors import ProblemError
@@ -148,7 +149,7 @@ def one_by_one(model: nn.Module, samples: Samples, start: Rows, batches: Batches
                 owner = torch.full((size,), device, device=x.device)
                 with torch.enable_grad():
                     try:
-                        logits = own(x[rows])
+                        logits = logits_of(own(x[rows]))
                     except ValueError as error:  # batch normalisation cannot do with one sample
                         raise ProblemError(
                             f"model: a batch of {size} fails on device {device}: {error}"
@@ -166,7 +167,7 @@ def one_by_one(model: nn.Module, samples: Samples, start: Rows, batches: Batches
                         gradient = gradient + recipe.drift[name][device]
                     count = _numbers([taken], value.dim(), value.device)
                     move = recipe.rule.direction(value[None], gradient[None], slots[name], count, None)[0]
-                    value.sub_(move, alpha=recipe.learning_rate)
+                    value.sub_(move, alpha=_rate(recipe.learning_rate, value))
             for name in start:
                 ended[name][device] = held[name].detach()
     return account.close(ended, batches)
@@ -192,7 +193,7 @@ def all_at_once(model: nn.Module, samples: Samples, start: Rows, batches: Batche
     pulled = bool(kept or recipe.proximal or drift or recipe.rule.weight_decay)  # also without samples
     slots: dict[str, dict[str, Tensor]] = {}
     taken = torch.zeros(len(order), dtype=torch.float64, device=where)
-    forward = vmap(lambda values, x: functional_call(own, values, (x,)))
+    forward = vmap(lambda values, x: logits_of(functional_call(own, values, (x,))))
     laid_out = len(sizes) < 2  # a single step is not worth it
     sizes = sizes.to(where)
     for index, size, count, width, ragged in zip(indices, sizes, active, widths, padded, strict=True):
@@ -239,10 +240,15 @@ def all_at_once(model: nn.Module, samples: Samples, start: Rows, batches: Batche
                 move = recipe.rule.direction(value, gradient, own_slots, taken[:count].view(shape), still)
                 if still is not None and pulled:
                     move = torch.where(still, move, 0.0)
-                value.sub_(move, alpha=recipe.learning_rate)
+                value.sub_(move, alpha=_rate(recipe.learning_rate, value))
     back = torch.argsort(there)
     in_order = {name: value.index_select(0, back) for name, value in ended.items()}  # contiguous again
     return account.close(in_order, batches)
+
+
+def _rate(rate: float, value: Tensor) -> float:
+    """Return a learning rate as far as the weights' numbers go: beyond them a step is infinite anyway."""
+    return min(rate, torch.finfo(value.dtype).max)
 
 
 def _numbers(values: Sequence[int], dim: int, device: torch.device) -> Tensor:
@@ -262,32 +268,3 @@ def count_steps(batches: Batches) -> Tensor:
     """Count the steps until each device has none left, shape (K,)."""
     number = torch.arange(1, len(batches.size) + 1)[:, None]
     return (number * (batches.size > 0)).amax(0) if len(batches.size) else batches.size.sum(0)
-
-
-@contextmanager
-def torch_threads(count: int) -> Iterator[None]:
-    """Run torch on so many threads inside the block."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-@contextmanager
-def fresh_torch() -> Iterator[None]:
-    """Let training do what it does whatever a user has set in torch: modes, default device and number type."""
-    kind, place = torch.get_default_dtype(), torch.get_default_device()
-    with torch.inference_mode(False), torch.enable_grad():
-        try:
-            if place.type != "cpu":  # a default device slows every operation down
-                torch.set_default_device(None)
-            if kind != torch.float32:
-                torch.set_default_dtype(torch.float32)
-            yield
-        finally:
-            if kind != torch.float32:
-                torch.set_default_dtype(kind)
-            if place.type != "cpu":
-                torch.set_default_device(place)

@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn import functional
 
 from learning.local.batches import iterations
-from learning.local.steps import torch_threads
+from learning.local.globals import fresh_torch, torch_threads
 from learning.local.train import ENGINES, choose_engine, not_stackable, train_devices
 from learning.models import build as models
 from learning.models.weights import stack
@@ -70,6 +70,7 @@ class StepTimes:
         return "\n".join([f"measured on {self.machine}", str(self.training_time), update])
 
 
+@fresh_torch()
 def time_training(
     model: str | nn.Module | models.Builder = "cnn",
     sample_shape: tuple[int, ...] = (1, 8, 8),
@@ -143,7 +144,7 @@ def time_training(
     y = torch.from_numpy(rng.integers(num_classes, size=sizes[-1])).to(device)
 
     def gradient(size: int) -> None:
-        loss = functional.cross_entropy(made(x[:size]), y[:size])
+        loss = functional.cross_entropy(models.logits_of(made(x[:size])), y[:size])
         torch.autograd.grad(loss, parameters, materialize_grads=True)
 
     def update() -> None:
@@ -184,6 +185,7 @@ def time_training(
     )
 
 
+@fresh_torch()
 def time_engines(
     model: str | nn.Module | models.Builder = "mlp",
     sample_shape: tuple[int, ...] = (1, 8, 8),

@@ -11,10 +11,11 @@ from torch import nn
 from torch.func import functional_call, vmap
 
 from learning.local.batches import Batches
+from learning.local.globals import fresh_torch
 from learning.local.losses import Loss, cross_entropy
 from learning.local.optimisers import Rule, step_rule
 from learning.local.steps import Recipe, Samples, Trained, all_at_once, count_steps, one_by_one
-from learning.models.build import random_layer, stateful_layer
+from learning.models.build import logits_of, random_layer, stateful_layer
 from learning.models.noise import draws
 from learning.models.weights import Rows
 from learning.options import choose
@@ -26,6 +27,7 @@ MIN_DEVICES = 5
 MAX_CONVOLVED = 6000
 
 
+@fresh_torch()
 def train_devices(
     model: nn.Module,
     samples: Samples,
@@ -170,7 +172,7 @@ def not_stackable(model: nn.Module, samples: Samples, batches: Batches) -> str:
     try:
         with torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("error")  # a fallback that is slower than training one by one
-            vmap(lambda values, x: functional_call(own, values, (x,)))(two, x)
+            vmap(lambda values, x: logits_of(functional_call(own, values, (x,))))(two, x)
     except (RuntimeError, Warning) as error:
         reason = str(error).split(". ")[0]
         return f"torch cannot stack this model ({reason})"

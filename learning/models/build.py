@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from learning.catalog import MODELS
 from learning.models.noise import OwnNoise
@@ -124,41 +125,107 @@ def build(
     Returns
     -------
     torch.nn.Module
-        A module that maps (B, *sample_shape) to (B, num_classes).
+        A module that maps (B, *sample_shape) to (B, num_classes), as what :func:`logits_of` finds in its output. Of a
+        module that was compiled or spread over GPUs it is the module inside.
 
     Raises
     ------
     OptionError
-        If there is no model of that name.
+        If there is no model of that name, or the function takes something else.
     ProblemError
-        If the module has no parameters, or its output has another shape.
+        If the module has no parameters, or some without numbers, its output has another shape, or it was scripted.
     """
     if isinstance(model, nn.Module):
         made = model
     else:
         builder = model if callable(model) else _named(model)
+        try:
+            inspect.signature(builder).bind(sample_shape, num_classes)
+        except TypeError as error:
+            raise OptionError(f"model: expected a function (sample_shape, num_classes), {error}") from None
         with OwnNoise(int(rng.integers(2**63))):
             made = builder(sample_shape, num_classes)
         if not isinstance(made, nn.Module):
             raise ProblemError(
                 f"model: expected a function that returns a torch.nn.Module, got {type(made).__name__}"
             )
+    made = unwrapped(made)
+    _refuse_unusable(made)
     if not any(parameter.requires_grad for parameter in made.parameters()):
         raise ProblemError("model: expected a torch.nn.Module with parameters to train")
     training = made.training
     try:
         with torch.no_grad():
             two = next(made.parameters()).new_zeros(2, *sample_shape)  # of the model's own number type
-            shape = tuple(made.eval()(two).shape)
-    except RuntimeError as error:
+            output = made.eval()(two)
+    except Exception as error:  # a user's program can fail in any way
         raise ProblemError(f"model: does not take samples of shape {sample_shape}: {error}") from error
     finally:
         made.train(training)
+    shape = tuple(logits_of(output).shape)
     if shape != (2, num_classes):
         raise ProblemError(
             f"model: expected logits of shape (2, {num_classes}) for two samples, one per class, got {shape}"
         )
     return made
+
+
+def logits_of(output: Any) -> Tensor:
+    """Return the logits in a model's output: the tensor, the first of several, or the one by the name "logits".
+
+    Parameters
+    ----------
+    output : Tensor, tuple, list or mapping
+        What the model returned.
+
+    Returns
+    -------
+    Tensor
+        Logits.
+
+    Raises
+    ------
+    ProblemError
+        If there are none.
+    """
+    found = output
+    if isinstance(output, Mapping):
+        found = output.get("logits")
+    elif isinstance(output, (tuple, list)) and output:
+        found = output[0]
+    if not isinstance(found, Tensor):
+        got = (
+            f"a mapping of {', '.join(map(str, output))}" if isinstance(output, Mapping) else shorten(output)
+        )
+        raise ProblemError(
+            f"model: expected logits, or several tensors of which logits are the first or have that name, got {got}"
+        )
+    return found
+
+
+def unwrapped(model: nn.Module) -> nn.Module:
+    """Return what ``torch.compile``, ``DataParallel`` or ``DistributedDataParallel`` was made of."""
+    while True:
+        if isinstance(model, (nn.DataParallel, nn.parallel.DistributedDataParallel)):
+            model = model.module
+        elif isinstance(inside := getattr(model, "_orig_mod", None), nn.Module):
+            model = inside
+        else:
+            return model
+
+
+def _refuse_unusable(model: nn.Module) -> None:
+    if isinstance(model, torch.jit.ScriptModule):
+        raise ProblemError("model: a scripted module takes no other weights: give what it was made of")
+    for name, value in [*model.named_parameters(), *model.named_buffers()]:
+        if nn.parameter.is_lazy(value):
+            raise ProblemError(
+                f"model: {name} has no size yet: run the model on a sample once, or give its layer the size"
+            )
+        if value.is_meta:
+            raise ProblemError(
+                f"model: {name} has no numbers, as it was made on the device meta: make it on cpu"
+            )
 
 
 def _named(model: str) -> Builder:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import os
 import re
 import shutil
 import warnings
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 METRICS, CURVES, PICTURE, MANIFEST = "metrics.csv", "curves.csv", "plot.png", "manifest.json"
 #: what makes a folder without a manifest one of an unfinished run, and what it goes on from
 UNFINISHED, CHECKPOINT = "unfinished.json", "checkpoint.npz"
+#: a file that is there and locked while a process writes the run, see :func:`learning.runs.lock.locked`
+LOCK = "lock"
 #: the command of a finished run, by which it goes on
 COMMAND = "command.json"
 #: files that are kept for that
@@ -82,39 +86,46 @@ def save_run(result: Saveable, name: str, folder: str | os.PathLike[str] = "runs
 
     Notes
     -----
-    Where no picture can be drawn a warning says why; the numbers are saved. The manifest holds all settings and their
-    SHA-256, SHA-256 of the data, the partition and the initial weights, the versions of the packages, the processor,
-    and how the run ended: what is needed to do it again and to compare it with others (``radioopt compare``).
+    Numbers are saved before the picture is drawn; where it cannot be, a warning says why. The manifest holds all
+    settings and their SHA-256, SHA-256 of the data, the partition and the initial weights, the versions of the
+    packages, the processor, and how the run ended: what is needed to do it again and to compare it with others
+    (``radioopt compare``).
     """
     path = Path(folder) / name if is_unfinished(Path(folder) / name) else run_folder(name, folder)
-    files = _files(result)
+    files = _numbers(result)
     if is_unfinished(path):
         for file, content in files.items():
             write_whole(path / file, content)
         for left in (*path.glob(".*"), *path.glob("*.npz*"), path / UNFINISHED):
             if not left.name.startswith(CHECKPOINT):
                 left.unlink(missing_ok=True)
-        return path
-    with whole_directory(path) as target:
-        for file, content in files.items():
-            (target / file).write_bytes(content)
+    else:
+        with whole_directory(path) as target:
+            for file, content in files.items():
+                (target / file).write_bytes(content)
+    _draw(result, path)
     return path
 
 
-def _files(result: Saveable) -> dict[str, bytes]:
+def _numbers(result: Saveable) -> dict[str, bytes]:
     """Name the files of a run and what is in them, the manifest last."""
     files = {METRICS: _csv(result.to_frame())}
     files |= {name: _csv(frame) for name, frame in result.tables().items()}
-    try:  # a picture can be drawn again, a run cannot
-        picture = io.BytesIO()
-        result.plot().savefig(picture, format="png", dpi=150)
-        files[PICTURE] = picture.getvalue()
-    except Exception as error:  # matplotlib can fail in any way: settings, fonts, LaTeX, memory
-        reason = " ".join(str(error).split())[:300] or type(error).__name__
-        warnings.warn(f"no {PICTURE}: {reason}; the numbers are saved", stacklevel=3)
     manifest = manifest_of(result.config) | {"result": plain(result.ended())}
     files[MANIFEST] = json.dumps(manifest, indent=1, allow_nan=False).encode() + b"\n"
     return files
+
+
+def _draw(result: Saveable, path: Path) -> None:
+    """Draw the picture of a run whose numbers are saved: it can be drawn again, a run cannot be done again."""
+    try:
+        picture = io.BytesIO()
+        result.plot().savefig(picture, format="png", dpi=150)
+        write_whole(path / PICTURE, picture.getvalue())
+    except Exception as error:  # matplotlib can fail in any way: settings, fonts, LaTeX, memory
+        (path / PICTURE).unlink(missing_ok=True)  # of fewer rounds, if there was one
+        reason = " ".join(str(error).split())[:300] or type(error).__name__
+        warnings.warn(f"no {PICTURE}: {reason}; the numbers are saved", stacklevel=3)
 
 
 def _csv(frame: pd.DataFrame) -> bytes:
@@ -147,15 +158,42 @@ def begin_run(name: str, settings: Mapping[str, Any], folder: str | os.PathLike[
     path = Path(folder) / str(name)
     if not is_unfinished(path):
         path = run_folder(name, folder)
-        with whole_directory(path) as target:
-            (target / UNFINISHED).write_text(json.dumps(plain(settings), indent=1) + "\n")
-        return path
+        try:
+            return _begun(path, settings)
+        except FileExistsError:  # made by another process since we looked
+            return begin_run(name, settings, folder)
     other = list(differences(told_settings(path), json.loads(json.dumps(plain(settings)))))
     if other:
         raise OptionError(
             f"run {name!r}: {path} is unfinished, with other settings ({'; '.join(other[:4])}): radioopt train "
             f"--resume {path} goes on with it; or choose another name"
         )
+    return path
+
+
+def begin_another(name: str, settings: Mapping[str, Any], folder: str | os.PathLike[str] = "runs") -> Path:
+    """Make the folder of a new run, with a number after its name where that is taken.
+
+    Parameters
+    ----------
+    name, settings, folder
+        As for :func:`begin_run`.
+
+    Returns
+    -------
+    pathlib.Path
+        The folder, which no other run has, even if it is begun at the same time.
+    """
+    for number in itertools.count(1):
+        path = Path(folder) / (name if number == 1 else f"{name}-{number}")
+        with suppress(FileExistsError):
+            return _begun(path, settings)
+    raise AssertionError
+
+
+def _begun(path: Path, settings: Mapping[str, Any]) -> Path:
+    with whole_directory(path) as target:
+        (target / UNFINISHED).write_text(json.dumps(plain(settings), indent=1) + "\n")
     return path
 
 
@@ -187,8 +225,9 @@ def finish_run(result: Saveable, path: Path, settings: Mapping[str, Any]) -> Non
         If the folder cannot be written.
     """
     if is_finished(path):
-        for file, content in _files(result).items():
+        for file, content in _numbers(result).items():
             write_whole(path / file, content)
+        _draw(result, path)
     else:
         save_run(result, path.name, path.parent)
     if (path / CHECKPOINT).exists():

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
-from collections.abc import Mapping
+import warnings
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +14,15 @@ from learning.catalog import LOGGERS
 from learning.options import choose
 from learning.runs.ledger import Entry, Ledger
 from learning.runs.manifest import plain
-from radioopt.base.errors import MissingExtraError, OptionError
+from radioopt.base.errors import MissingExtraError, OptionError, RadioOptError
 
 
 class Logger:
     """A callback that is told when a run begins and when it ends.
 
-    ``begin`` gets the settings before the first round, ``close`` is called at the end, after an error too.
+    ``begin`` gets the settings before the first round, ``close`` is called at the end, after an error too. A logger
+    that cannot begin ends the run before it has begun. One that fails later, for want of space or of a reader, does
+    not: a warning says why, and it gets no more rounds. (An error in a plain function ends the run.)
     """
 
     def begin(self, config: Mapping[str, Any]) -> None:
@@ -30,6 +34,56 @@ class Logger:
 
     def close(self) -> None:
         """End."""
+
+
+class Failsafe(Logger):
+    """Call a logger until it fails; see :class:`Logger`.
+
+    Parameters
+    ----------
+    logger : Logger
+        Any.
+    """
+
+    def __init__(self, logger: Logger) -> None:
+        self._logger, self._failed = logger, False
+
+    def begin(self, config: Mapping[str, Any]) -> None:
+        """Begin, or refuse to."""
+        try:
+            self._logger.begin(config)
+        except (RadioOptError, OSError):
+            raise
+        except Exception as error:  # what others wrote can fail in any way
+            raise OptionError(f"logger {self._name}: cannot begin: {_reason(error)}") from error
+
+    def __call__(self, round: int, entry: Entry, ledger: Ledger) -> str | None:
+        """Hand a round on."""
+        return None if self._failed else self._tried(self._logger, round, entry, ledger)
+
+    def close(self) -> None:
+        """End, also after a failure."""
+        self._tried(self._logger.close)
+
+    def _tried(self, call: Callable[..., Any], *given: Any) -> Any:
+        try:
+            return call(*given)
+        except Exception as error:  # what others wrote can fail in any way
+            if not self._failed:
+                warnings.warn(
+                    f"logger {self._name}: {_reason(error)}: it writes no more rounds, and the run goes on",
+                    stacklevel=2,
+                )
+            self._failed = True
+        return None
+
+    @property
+    def _name(self) -> str:
+        return LOGGERS.name_of(type(self._logger)) or type(self._logger).__name__
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split())[:300] or type(error).__name__
 
 
 def numbers_of(entry: Entry, ledger: Ledger) -> dict[str, float]:
@@ -197,4 +251,10 @@ def logger(given: Any) -> Any:
         )
     name, colon, folder = given.partition(":")
     made = choose("logger", name, LOGGERS, "a function (round, entry, ledger)")
-    return made(folder) if colon else made()
+    if not colon:
+        return made()
+    if not inspect.signature(made).parameters:
+        raise OptionError(f"logger {given!r}: {name} takes no folder")
+    if not folder:
+        raise OptionError(f"logger {given!r}: expected {name} or {name}:FOLDER")
+    return made(folder)

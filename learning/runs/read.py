@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import os
@@ -91,23 +92,44 @@ def read_runs(path: str | os.PathLike[str]) -> list[SavedRun]:
     if not (path / MANIFEST).is_file():
         raise ProblemError(f"{path} is no run of radioopt train: there is no {MANIFEST} in it")
     try:
-        config = json.loads((path / MANIFEST).read_bytes())["config"]
+        manifest = json.loads((path / MANIFEST).read_bytes())
+        config, result = manifest["config"], dict(manifest.get("result", {}))
         policies, seeds = config.get("policies"), config.get("seeds")
         if not isinstance(policies, dict | None) or "data" not in config:
             raise ValueError("no settings in it")
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise ProblemError(f"{path / MANIFEST}: not the manifest of a run, or damaged ({error})") from error
     if policies is None:
-        return [SavedRun(str(path), config, _table(path / METRICS, ["round"]))]
+        curve = _table(path / METRICS, ["round"])
+        _refuse_other_rounds(path / METRICS, "", curve, result.get("rounds"))
+        return [SavedRun(str(path), config, curve)]
     shared = {key: value for key, value in config.items() if key not in ("policies", "seeds")}
-    curves = _table(path / CURVES, ["policy", "seed", "round"])
-    found = set(zip(*(curves.index.get_level_values(level) for level in ("policy", "seed")), strict=True))
-    return [
-        SavedRun(f"{path}: {policy}", {**shared, **own, "seed": seed}, curves.loc[(policy, seed)])
-        for policy, own in policies.items()
-        for seed in seeds
-        if (policy, seed) in found
-    ]
+    curves, told = _table(path / CURVES, ["policy", "seed", "round"]), result.get("runs", {})
+    found = {key: rounds.droplevel([0, 1]) for key, rounds in curves.groupby(level=[0, 1], sort=False)}
+    runs = []
+    for policy, own in policies.items():
+        for seed in seeds:
+            if (policy, seed) not in found:
+                raise ProblemError(
+                    f"{path / CURVES}: no rounds of {policy}, seed {seed}, which {MANIFEST} names: the file is not "
+                    "whole; train again"
+                )
+            curve = found[policy, seed]
+            expected = told.get(policy, {}).get(str(seed))
+            _refuse_other_rounds(path / CURVES, f"of {policy}, seed {seed}, ", curve, expected)
+            runs.append(SavedRun(f"{path}: {policy}", {**shared, **own, "seed": seed}, curve))
+    return runs
+
+
+def _refuse_other_rounds(path: Path, whose: str, curve: pd.DataFrame, told: int | None) -> None:
+    """Refuse a table that does not hold the rounds that the manifest tells; of older versions none is told."""
+    rounds = len(curve) - 1
+    if told is not None and rounds != told:
+        raise ProblemError(
+            f"{path}: holds {rounds} rounds {whose}and {MANIFEST} tells of {told}: it is not whole; train again"
+        )
+    if curve.index.tolist() != list(range(rounds + 1)):
+        raise ProblemError(f"{path}: rounds {whose}are not 0 to {rounds}, each once: train again")
 
 
 def _table(path: Path, index: list[str]) -> pd.DataFrame:
@@ -116,12 +138,18 @@ def _table(path: Path, index: list[str]) -> pd.DataFrame:
 
     if not path.is_file():
         raise ProblemError(f"{path} is missing: the folder is not whole; train again")
+    text = path.read_bytes()
+    if text and not text.endswith(b"\n"):
+        raise ProblemError(f"{path}: its last line is cut off: train again")
     try:
-        frame = pd.read_csv(path, index_col=index).sort_index()
+        frame = pd.read_csv(
+            io.BytesIO(text), converters={"policy": str}, keep_default_na=False, na_values=[""]
+        )
+        frame = frame.set_index(index).sort_index()
         missing = [name for name in NEEDED if name not in frame or frame[name].dtype.kind not in "fi"]
         if missing or frame.empty:
             raise ValueError(f"no numbers in column {', '.join(missing)}" if missing else "no rounds")
-    except (ValueError, pd.errors.ParserError) as error:
+    except (ValueError, KeyError, pd.errors.ParserError) as error:
         raise ProblemError(f"{path}: not the rounds of a run, or damaged ({error}): train again") from error
     return frame
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from learning.crew import Crew
 from learning.judges import Judge, model_of
+from learning.local.globals import fresh_torch
 from learning.models.weights import Bank
 from learning.prepare.base import Prepared
 from learning.runs.ledger import Ledger
@@ -62,6 +63,7 @@ class TrainingResult:
         """What the devices keep, by architecture."""
         return self.crew.banks
 
+    @fresh_torch()
     def weights(self, device: int | None = None) -> dict[str, Tensor]:
         """Return the weights of a device, or of the model that was judged.
 
@@ -78,6 +80,7 @@ class TrainingResult:
         """
         return self.judge.model(self.state, self.crew) if device is None else model_of(self.crew, device)
 
+    @fresh_torch()
     def model(self, device: int | None = None) -> nn.Module:
         """Return a trained model: a copy of the architecture with the weights of :meth:`weights`.
 

@@ -359,10 +359,11 @@ def outputs_change(before: OutputState, after: OutputState) -> float:
     Returns
     -------
     float
-        Over the labels that are known; NaN if one of them was not before, or nothing arrived.
+        Over the labels that are known; NaN if one of them was not before, or none is: nothing arrived, or all models
+        diverged.
     """
     if after.outputs is before.outputs:
         return math.nan
     known = ~after.outputs.isnan().any(1)
     change = (after.outputs - before.outputs).norm(dim=1) / before.outputs.norm(dim=1)
-    return float(change[known].max())  # NaN if any is
+    return float(change[known].max()) if known.any() else math.nan  # also NaN if any is

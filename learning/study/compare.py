@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import pickle
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from learning.runs.checkpoint import EVERY
 from learning.runs.ledger import HARDWARE
 from learning.runs.manifest import PER_RUN
 from learning.runs.result import TrainingResult
-from learning.training import train
+from learning.training import refuse_mistakes, train
 from radioopt.base.errors import OptionError, require
 from radioopt.base.quantity import shorten
 from radioopt.scenario import Scenario
@@ -137,8 +138,11 @@ class Comparison:
         return {"curves.csv": pd.concat(self.curves, names=["policy", "seed"])}
 
     def ended(self) -> dict[str, Any]:
-        """Return how it ended, for its manifest: nothing, as its runs ended each in its own way."""
-        return {}
+        """Return how it ended, for its manifest: the rounds of each run, by policy and seed."""
+        rounds: dict[str, dict[str, int]] = {policy: {} for policy in self.policies}
+        for (policy, seed), curve in self.curves.items():
+            rounds[policy][str(seed)] = len(curve) - 1
+        return {"runs": rounds}
 
     def plot(self) -> Figure:
         """Draw accuracy over simulated time; see :func:`learning.runs.plots.plot_comparison`."""
@@ -154,7 +158,7 @@ class Comparison:
             f"{'policy':<12}{'reached':>9}{'seconds':>22}{f'ratio to {first}':>24}{'rounds':>9}{'kJ':>9}",
         ]
         for policy, row in self.table().iterrows():
-            sign = "≥ " if row.lower_bound else ""
+            sign = ">= " if row.lower_bound else ""
             seconds = sign + with_width(row.seconds, row.seconds - row.seconds_low)
             ratio = f"{sign}{row.ratio:.3g}" if math.isfinite(row.ratio) else "-"
             if math.isfinite(row.ratio_low) and policy != first:
@@ -282,6 +286,7 @@ def compare(
         for own, (name, seed) in zip(work, keys, strict=True):
             file = f"{list(variants).index(name)}-{re.sub('[^A-Za-z0-9_-]+', '-', name)}-seed-{seed}.npz"
             own |= {"checkpoint": Path(checkpoints) / file, "every": every}
+    refuse_mistakes([{"scenario": scenario, **own} for own in work[: len(variants)]])
     rows: list[dict[str, Any]] = []
     curves: dict[tuple[str, int], pd.DataFrame] = {}
     configs: dict[str, dict[str, Any]] = {}
@@ -314,10 +319,17 @@ def t_interval(values: np.ndarray, confidence: float) -> tuple[float, float, flo
 def _results(scenario: Scenario, work: Sequence[Mapping[str, Any]], jobs: int) -> Iterator[TrainingResult]:
     """Train with each set of options, in order, here or in other processes."""
     if jobs == 1:
-        return (train(scenario, **options) for options in work)
+        yield from (train(scenario, **options) for options in work)
+        return
     joblib = require("joblib", "learning")
     calls = (joblib.delayed(train)(scenario, **options) for options in work)
-    return iter(joblib.Parallel(n_jobs=jobs, return_as="generator")(calls))
+    try:
+        yield from joblib.Parallel(n_jobs=jobs, return_as="generator")(calls)
+    except pickle.PicklingError as error:
+        reason = str(error.__cause__ or error).strip('"\n').splitlines()[-1]
+        raise OptionError(
+            f"jobs: an option cannot be sent to other processes ({reason}): take jobs=1"
+        ) from error
 
 
 def _measured(result: TrainingResult, target_accuracy: float) -> dict[str, Any]:
@@ -344,7 +356,7 @@ def with_width(mean: float, half: float) -> str:
         digits = min(_exponent(mean) - _exponent(half) + 2, 6)
     places = max(digits - 1 - _exponent(mean), 0) if mean > 0 else 0
     if given:
-        return f"{mean:.{places}f} ± {half:.{places}f}"
+        return f"{mean:.{places}f} +- {half:.{places}f}"
     return f"{mean:.{places}f}".rstrip("0").rstrip(".") if places else f"{mean:.0f}"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import shutil
@@ -62,7 +63,7 @@ def whole_directory(path: str | os.PathLike[str]) -> Iterator[Path]:
     Raises
     ------
     FileExistsError
-        If the destination exists already, before anything is done.
+        If the destination exists already, or another process has made it meanwhile.
     """
     path = Path(path)
     if path.exists():
@@ -72,7 +73,12 @@ def whole_directory(path: str | os.PathLike[str]) -> Iterator[Path]:
     temporary.mkdir()
     try:
         yield temporary
-        temporary.rename(path)
+        try:
+            temporary.rename(path)
+        except OSError as error:
+            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+                raise
+            raise FileExistsError(f"{path} exists already: choose another name or remove it") from error
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise

@@ -222,50 +222,53 @@ def run(args: argparse.Namespace) -> int:
     told = {"scenario": scenario.to_dict(), "arguments": what}
     if args.resume is not None and runs.is_finished(Path(args.resume)):
         folder = Path(args.resume)
+    elif args.name is not None:
+        folder = learning.begin_run(args.name, told, args.folder)
     else:
-        folder = learning.begin_run(args.name or default_name(args, schemes, policies), told, args.folder)
-    try:
-        if compared:
-            seeds = range(args.seed, args.seed + args.seeds)
-            variants = {
-                policy if len(schemes) == 1 else scheme if len(policies) == 1 else f"{scheme}/{policy}": {
-                    "scheme": scheme,
-                    "policy": policy,
-                    **given[scheme],
+        folder = runs.begin_another(default_name(args, schemes, policies), told, args.folder)
+    with require("learning.runs.lock", "learning").locked(folder / runs.LOCK, f"run {folder}"):
+        try:
+            if compared:
+                seeds = range(args.seed, args.seed + args.seeds)
+                variants = {
+                    policy if len(schemes) == 1 else scheme if len(policies) == 1 else f"{scheme}/{policy}": {
+                        "scheme": scheme,
+                        "policy": policy,
+                        **given[scheme],
+                    }
+                    for scheme in schemes
+                    for policy in policies
                 }
-                for scheme in schemes
-                for policy in policies
-            }
-            result = learning.compare(
-                scenario,
-                policies=variants,
-                seeds=list(seeds),
-                jobs=args.jobs,
-                checkpoints=folder,
-                every=args.every,
-                **options,
-            )
-        else:
-            (scheme,), (policy,) = schemes, policies
-            result = learning.train(
-                scenario,
-                scheme=scheme,
-                policy=policy,
-                seed=args.seed,
-                checkpoint=folder / runs.CHECKPOINT,
-                every=args.every,
-                callbacks=args.log,
-                **given[scheme],
-                **options,
-            )
-        runs.finish_run(result, folder, told)
-    except BaseException as error:
-        if runs.abandon_run(folder):
-            if fresh and not any(folder.parent.iterdir()):
-                folder.parent.rmdir()
-        elif isinstance(error, KeyboardInterrupt):
-            raise KeyboardInterrupt(f"interrupted: radioopt train --resume {folder} goes on") from None
-        raise
+                result = learning.compare(
+                    scenario,
+                    policies=variants,
+                    seeds=list(seeds),
+                    jobs=args.jobs,
+                    checkpoints=folder,
+                    every=args.every,
+                    **options,
+                )
+            else:
+                (scheme,), (policy,) = schemes, policies
+                result = learning.train(
+                    scenario,
+                    scheme=scheme,
+                    policy=policy,
+                    seed=args.seed,
+                    checkpoint=folder / runs.CHECKPOINT,
+                    every=args.every,
+                    callbacks=args.log,
+                    **given[scheme],
+                    **options,
+                )
+            runs.finish_run(result, folder, told)
+        except BaseException as error:
+            if runs.abandon_run(folder):
+                if fresh and not any(folder.parent.iterdir()):
+                    folder.parent.rmdir()
+            elif isinstance(error, KeyboardInterrupt) and runs.is_unfinished(folder):
+                raise KeyboardInterrupt(f"interrupted: radioopt train --resume {folder} goes on") from None
+            raise
     show(result, compared, args)
     if output.wants_table(args):
         shown = sorted(path.name for path in folder.iterdir() if path.name not in runs.KEPT)

@@ -14,7 +14,7 @@ from scipy import stats
 from learning import Comparison, begin_run, compare, compare_runs, run_folder, save_run, train
 from learning.runs.folder import manifest_of
 from learning.study.compare import t_interval, with_width
-from radioopt import OptionError
+from radioopt import OptionError, ProblemError
 
 TARGET, BUDGET = 0.7, 2500.0
 
@@ -103,7 +103,7 @@ def test_a_run_that_never_reached_the_target_makes_a_lower_bound_without_an_inte
     assert online["ratio"] == pytest.approx(5.0, rel=1e-12)  # sqrt(50/10 * 100/20)
     assert online[["seconds_low", "seconds_high", "ratio_low", "ratio_high"]].isna().all()
     assert online["rounds"] == 0.0  # of the one run that reached it
-    assert "≥ 75" in str(made({"optimal": [10.0, 20.0], "online": [50.0, None]}))
+    assert ">= 75" in str(made({"optimal": [10.0, 20.0], "online": [50.0, None]}))
 
 
 def test_a_reference_that_never_reached_the_target_gives_no_ratio():
@@ -122,16 +122,16 @@ def test_a_single_seed_has_no_interval():
 @pytest.mark.parametrize(
     ("mean", "half", "text"),
     [
-        (1234.5, 78.9, "1234 ± 79"),
-        (0.41234, 0.0567, "0.412 ± 0.057"),
+        (1234.5, 78.9, "1234 +- 79"),
+        (0.41234, 0.0567, "0.412 +- 0.057"),
         (0.41234, math.nan, "0.4123"),
         (98765.4, math.nan, "98765"),
         (200.0, math.nan, "200"),
-        (0.5, 2.25, "0.5 ± 2.2"),
-        (12.5, 0.0, "12.50 ± 0.00"),
-        (3.0, 1e-16, "3.00000 ± 0.00000"),
-        (0.0, 0.0, "0 ± 0"),
-        (0.0000312, 0.0000041, "0.0000312 ± 0.0000041"),
+        (0.5, 2.25, "0.5 +- 2.2"),
+        (12.5, 0.0, "12.50 +- 0.00"),
+        (3.0, 1e-16, "3.00000 +- 0.00000"),
+        (0.0, 0.0, "0 +- 0"),
+        (0.0000312, 0.0000041, "0.0000312 +- 0.0000041"),
     ],
 )
 def test_times_of_any_magnitude_keep_their_digits(mean, half, text):
@@ -140,8 +140,8 @@ def test_times_of_any_magnitude_keep_their_digits(mean, half, text):
 
 def test_times_below_a_second_are_told_apart():
     text = str(made({"optimal": [0.41, 0.43], "full": [0.12, 0.13]}, budget=1.0))
-    assert "0.42 ± 0.13" in text
-    assert "0.125 ± 0.064" in text
+    assert "0.42 +- 0.13" in text
+    assert "0.125 +- 0.064" in text
 
 
 def test_the_interval_covers_as_often_as_it_says():
@@ -363,3 +363,64 @@ def test_unknown_energy_is_said_to_be_unknown(cell):
     assert "energy unknown" not in str(runs)
     runs.runs["energy_to_target_j"] = math.nan
     assert str(runs).endswith(f"\n{missing}")
+
+
+@pytest.mark.parametrize(
+    ("policies", "more", "error", "message"),
+    [
+        (
+            {"full": {}, "optimal": {"learning_rat": 1}},
+            {},
+            OptionError,
+            r"learning_rat; did you mean learning_rate",
+        ),
+        (["full", "best"], {}, OptionError, r"unknown policy 'best'"),
+        (
+            {"a": {"policy": "full"}, "b": {"policy": "full", "scheme": "fedav"}},
+            {},
+            OptionError,
+            r"mean fedavg",
+        ),
+        (
+            {"full": {}, "optimal": {"model": "nlp"}},
+            {},
+            OptionError,
+            r"unknown model 'nlp'.*did you mean mlp",
+        ),
+        (
+            {"full": {}, "optimal": {"partition": "shards:500"}},
+            {},
+            ProblemError,
+            r"use fewer devices or shards",
+        ),
+        (["full"], {"lr": 0.1}, OptionError, r"unknown option lr; did you mean learning_rate\?"),
+        (["full"], {"devcie": "cpu"}, OptionError, r"unknown option devcie; did you mean device"),
+    ],
+)
+def test_a_mistake_of_any_policy_is_told_before_the_first_run(cell, policies, more, error, message):
+    done = []
+    with pytest.raises(error, match=message):
+        compare(
+            cell,
+            target_accuracy=0.9,
+            seconds=500.0,
+            policies=policies,
+            seeds=1,
+            callbacks=[lambda *round: done.append(round)],
+            **more,
+        )
+    assert done == []
+
+
+def test_a_comparison_with_measured_times_is_checked_without_measuring(cell, monkeypatch):
+    monkeypatch.setattr("learning.setup.time_training", lambda *_, **__: pytest.fail("measured"))
+    with pytest.raises(OptionError, match=r"did you mean learning_rate"):
+        compare(
+            cell,
+            target_accuracy=0.9,
+            seconds=500.0,
+            policies=["full"],
+            compute="measured",
+            learning_rat=1,
+            seeds=1,
+        )

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 from learning import Dataset, digits
 from learning.data.partition import DIRICHLET_TRIES, dirichlet, iid, partition, shards
@@ -49,11 +50,33 @@ GOOD = {
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"num_classes": 1}, r"num_classes: expected a whole number >= 2, got 1"),
+        ({"num_classes": 1}, r"num_classes: expected a whole number from 2 to 100000, got 1"),
         ({"train_y": [0, 1]}, r"train_y: expected 3 labels, one per sample of train_x, got 2"),
         ({"train_y": [0, 1, 3]}, r"train_y: expected labels from 0 to 2, got 3 at index 2"),
-        ({"test_y": [-1]}, r"test_y: expected labels from 0 to 2, got -1 at index 0"),
-        ({"test_y": [0.5]}, r"test_y: expected a list of whole numbers, got float64"),
+        ({"num_classes": 10**9}, r"num_classes: expected a whole number from 2 to 100000, got 1000000000"),
+        ({"test_y": [-1]}, r"test_y: sample 0 has label -1, expected whole numbers from 0"),
+        ({"test_y": [0.5]}, r"test_y: sample 0 has label 0.5, expected whole numbers"),
+        ({"train_y": [0, 2**32 - 1, 1]}, r"train_y: sample 1 has label 4294967295, expected .*numpy.unique"),
+        ({"train_y": [[0], [1], [2]]}, r"train_y: .*an array of shape \(3, 1\): flatten it"),
+        ({"train_y": np.eye(3)}, r"train_y: .*an array of shape \(3, 3\): take .*argmax\(1\)"),
+        ({"train_y": np.ma.masked_equal([0, 1, 2], 1)}, r"train_y: .*index \[1\] is masked"),
+        (
+            {"train_x": np.ma.masked_equal([[0, 1], [2, 3], [4, 5]], 3)},
+            r"train_x: .*index \[1, 1\] is masked",
+        ),
+        ({"train_x": np.zeros((3, 2)) + 1j}, r"train_x: .*complex ones: stack real and imaginary part"),
+        ({"train_x": torch.zeros(3, 2, dtype=torch.cfloat)}, r"train_x: .*stack real and imaginary part"),
+        ({"train_x": [[0.5, True], [0, 0], [0, 0]]}, r"train_x: expected numbers, got true or false among"),
+        ({"train_x": [["1", "2"]] * 3}, r"train_x: expected an array of numbers, got <U1"),
+        ({"train_x": np.full((3, 2), None)}, r"train_x: expected an array of numbers, got object"),
+        (
+            {"train_x": [[0, 0], [0], [0, 0]]},
+            r"train_x: expected an array of numbers, all rows of one length",
+        ),
+        (
+            {"train_x": np.full((3, 2), 1e300)},
+            r"train_x: expected finite numbers, sample 0 has another: 1e\+300",
+        ),
         ({"test_x": np.ones((1, 3))}, r"test_x: expected samples of shape \(2,\), as in train_x, got \(3,\)"),
         ({"train_x": [[0, 0], [0, np.nan], [0, 0]]}, r"train_x: expected finite numbers, sample 1"),
         ({"train_x": np.zeros(3)}, r"train_x: expected samples along the first axis, got shape \(3,\)"),

@@ -32,7 +32,8 @@ class Paper:
     sizes = np.full(10, 500)
 
     class data:
-        num_classes = 10
+        num_classes = num_outputs = 10
+        regression = False
         sample_shape = (1, 28, 28)
 
 

@@ -170,10 +170,76 @@ def truncated(folder):
     path.write_text(path.read_text().replace("test_accuracy", "accuracy"))
 
 
+def cut(name, *, rows=None, end=None):
+    """Keep some lines of a table, or cut its last one."""
+
+    def harm(folder):
+        path = folder / name
+        lines = path.read_text().splitlines(keepends=True)
+        if isinstance(rows, list):
+            path.write_text("".join(lines[row] for row in rows))
+        else:
+            path.write_text("".join(lines[rows]) if rows else "".join(lines)[:end])
+
+    return harm
+
+
+@pytest.mark.parametrize(
+    ("harm", "message"),
+    [
+        (
+            cut("curves.csv", rows=slice(0, -1)),
+            r"curves.csv: holds \d+ rounds of online, seed 5, .* tells of \d+",
+        ),
+        (cut("curves.csv", rows=slice(0, 2)), r"curves.csv: holds 0 rounds of full, seed 4, .*tells of"),
+        (cut("curves.csv", end=-9), r"curves.csv: its last line is cut off"),
+    ],
+)
+def test_a_comparison_that_lost_rounds_is_refused(folder, harm, message):
+    harm(folder / "comparison")
+    with pytest.raises(ProblemError, match=message):
+        read_runs(folder / "comparison")
+
+
+def test_a_comparison_that_lost_a_run_is_refused(folder):
+    path = folder / "comparison" / "curves.csv"
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(line for line in lines if not line.startswith("online,4,")))
+    with pytest.raises(
+        ProblemError, match=r"curves.csv: no rounds of online, seed 4, which manifest.json names"
+    ):
+        read_runs(folder / "comparison")
+
+
+def test_policies_whose_names_are_numbers_are_read_back(cell, tmp_path):
+    options = {"target_accuracy": 0.9, "seconds": 400.0, "seeds": 1, **OPTIONS}
+    named = {"1": {"policy": "full"}, "nan": {"policy": "online"}}
+    save_run(compare(cell, policies=named, **options), "a", tmp_path)
+    assert [run.name for run in read_runs(tmp_path / "a")] == [f"{tmp_path / 'a'}: {name}" for name in named]
+
+
+def test_manifests_of_older_versions_tell_no_rounds(folder):
+    for name in ("full-1", "comparison"):
+        path = folder / name / "manifest.json"
+        manifest = json.loads(path.read_text())
+        for result in ({}, None):
+            manifest["result"] = result
+            if result is None:
+                del manifest["result"]
+            path.write_text(json.dumps(manifest))
+            assert read_runs(folder / name)
+
+
 @pytest.mark.parametrize(
     ("harm", "message"),
     [
         (lambda runs: shutil.rmtree(runs / "full-1"), r"full-1: no such folder"),
+        (
+            cut("full-1/metrics.csv", rows=slice(0, 4)),
+            r"metrics.csv: holds 2 rounds and manifest.json tells of 6: it is not whole",
+        ),
+        (cut("full-1/metrics.csv", end=-5), r"metrics.csv: its last line is cut off: train again"),
+        (cut("full-1/metrics.csv", rows=[0, 1, 2, 3, 5, 6, 7, 7]), r"rounds are not 0 to 6, each once"),
         (lambda runs: (runs / "full-1" / "manifest.json").unlink(), r"full-1 is no run of radioopt train"),
         (unfinished, r"full-1 is unfinished: radioopt train --resume .*full-1 goes on with it"),
         (

@@ -1,0 +1,99 @@
+"""Torch's settings that are the whole process's: taken while training goes on, and left as they were."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from typing import Any
+
+import torch
+
+
+class _Held:
+    """A setting of the whole process, held by trainings that may overlap in several threads.
+
+    The first to come remembers what was set, the last to go restores it.
+
+    Parameters
+    ----------
+    read, write : callable
+        Get and set it.
+    threaded : bool, default False
+        Whether each thread has a copy of its own of what was set when it began, and sets both: then every thread
+        restores when it goes, which those inside do not notice.
+    """
+
+    def __init__(
+        self, read: Callable[[], Any], write: Callable[[Any], None], *, threaded: bool = False
+    ) -> None:
+        self._read, self._write, self._threaded = read, write, threaded
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._before: Any = None
+        self._own = threading.local()
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._alone)
+
+    @contextmanager
+    def at(self, value: Any) -> Iterator[None]:
+        """Hold it at a value inside the block."""
+        outer = self._outer()
+        with self._lock:
+            if outer is None:
+                if not self._inside:
+                    self._before = self._read()
+                self._inside += 1
+            self._write(value)
+        self._own.value = value
+        try:
+            yield
+        finally:
+            self._own.value = outer
+            with self._lock:
+                if outer is not None:
+                    self._write(outer)
+                else:
+                    self._inside -= 1
+                    if self._threaded or not self._inside:
+                        self._write(self._before)
+
+    def _outer(self) -> Any:
+        """Return the value of the block of this thread around this place; None if there is none."""
+        return getattr(self._own, "value", None)
+
+    def _alone(self) -> None:
+        """In a forked process the other threads are gone, and so is what they hold."""
+        self._lock = threading.Lock()
+        if self._inside and self._outer() is None:
+            self._write(self._before)
+        self._inside = int(self._outer() is not None)
+
+
+_THREADS = _Held(torch.get_num_threads, torch.set_num_threads, threaded=True)
+_KIND = _Held(torch.get_default_dtype, torch.set_default_dtype)
+
+
+def torch_threads(count: int) -> AbstractContextManager[None]:
+    """Run torch on so many threads inside the block."""
+    return _THREADS.at(count)
+
+
+@contextmanager
+def fresh_torch() -> Iterator[None]:
+    """Let training do what it does whatever a user has set in torch: modes, autocast, default device, number type.
+
+    It is a decorator too.
+    """
+    place = torch.get_default_device()
+    with ExitStack() as stack:
+        stack.enter_context(torch.inference_mode(False))
+        stack.enter_context(torch.enable_grad())
+        for kind in ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",):
+            stack.enter_context(torch.autocast(kind, enabled=False))
+        if place.type != "cpu":  # a default device slows every operation down
+            torch.set_default_device(None)
+            stack.callback(torch.set_default_device, place)
+        stack.enter_context(_KIND.at(torch.float32))
+        yield
