@@ -382,8 +382,10 @@ def _flat(value: Any, name: str = "") -> dict[str, str]:
             for own, item in value.items()
             for key, text in _flat(item, f"{name}.{own}" if name else str(own)).items()
         }
+    if isinstance(value, list) and any(isinstance(item, Mapping) for item in value):  # preparations
+        return _flat({str(i): item for i, item in enumerate(value, start=1)}, name)
     if isinstance(value, list):
-        text = f"[{', '.join(_flat(item, name)[name] for item in value)}]"
+        text = f"[{', '.join(_flat(item, name)[name] for item in value)}]" if value else "-"
     else:
         text = "-" if value is None else f"{value:.10g}" if isinstance(value, float) else str(value)
     return {name: text if len(text) <= 40 else f"{text[:37]}..."}

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from learning import compare, compare_runs, read_runs, save_run, train
+from learning import SharePublic, compare, compare_runs, read_runs, save_run, train
 from learning.runs.plots import plot_runs
 from radioopt import OptionError, ProblemError, Scenario
 from radioopt.cli import main
@@ -83,6 +83,16 @@ def test_runs_that_differ_in_their_seed_only_are_averaged(saved, results):
     assert found.settings().loc["policy"].tolist() == ["full", "online"]
     assert found.settings().loc["rounds"].tolist() == ["6", "9"]
     assert found.notes() == []
+
+
+def test_preparations_are_among_the_settings_that_differ(cell, tmp_path):
+    options = {"scheme": "fedavg", "rounds": 1, "public": 30, "progress": False}
+    for name, before in (("bare", []), ("shared", [SharePublic(share=0.5)])):
+        save_run(train(cell, before=before, **options), name, tmp_path)
+    settings = compare_runs([tmp_path / "bare", tmp_path / "shared"]).settings()
+    before = settings[settings.index.str.startswith("before")]
+    assert before.index.tolist() == ["before.1.name", "before.1.share", "before.1.bits_per_number"]
+    assert before.to_numpy().T.tolist() == [["-"] * 3, ["share-public", "0.5", "8"]]
 
 
 def test_a_target_that_not_all_runs_reach_has_no_mean(saved):
