@@ -57,7 +57,8 @@ def plot_training(frame: pd.DataFrame, config: Mapping[str, Any], energy: str) -
     if f"test_{what}" in config["targets"]:
         _target_line(accuracy, config["targets"][f"test_{what}"])
     for name, color in (("train_loss", COLORS[3]), ("test_loss", COLORS[0])):
-        loss.plot(*_known(frame, name), color=color, label=name.replace("_", " "))
+        x, y = _known(frame, name)
+        loss.plot(x, y, marker=_dot(x), color=color, label=name.replace("_", " "))
     unit = {"r2": "squared error", "accuracy": "cross-entropy [nat]"}[what]
     loss.set(xlabel="simulated time [s]", ylabel=unit, ylim=(0.0, None))
     loss.legend(frameon=False)
@@ -105,16 +106,16 @@ def plot_comparison(comparison: Any) -> Figure:
         for seed in mine["seed"]:
             curve = comparison.curves[policy, seed]
             thin = {"color": color, "linestyle": line, "alpha": 0.45, "linewidth": 0.9}
-            axes.plot(*_known(curve[1:], "test_accuracy"), **thin)
+            x, y = _known(curve[1:], "test_accuracy")
+            axes.plot(x, y, marker=_dot(x), **thin)
         label = f"{policy} ({mine['reached'].sum()} of {len(mine)} reach it)"
         median = float(np.median(mine["seconds_to_target"].fillna(np.inf)))
         shown = [median] if np.isfinite(median) else []
         drawn = {"marker": marker, "color": color, "markeredgecolor": "black"}
         axes.plot(shown, [target] * len(shown), markersize=9, zorder=5, linestyle="none", **drawn)
         axes.plot([], [], linestyle=line, label=label, **drawn)
-    axes.set_xscale("log")
     axes.set(xlabel="simulated time [s]", ylabel="accuracy on test samples", ylim=(0.0, 1.0))
-    axes.set_xlim(None, budget)
+    _logarithmic(axes, budget)
     axes.grid(alpha=0.3, which="both", linewidth=0.5)
     figure.legend(
         loc="outside upper center",
@@ -168,13 +169,13 @@ def plot_runs(comparison: Any, targets: Sequence[float]) -> Figure:
                 begin = int(logarithmic)  # the start, at 0, has no place on a logarithmic axis
                 alpha = 0.9 if len(runs) == 1 else 0.5
                 thin = {"color": color, "linestyle": line, "linewidth": 1.4, "alpha": alpha}
-                axes.plot(x[begin:], y[begin:], label=label, **thin)
+                axes.plot(x[begin:], y[begin:], marker=_dot(x[begin:]), label=label, **thin)
                 label = None
                 first = [int(np.argmax(y >= target)) for target in targets if (y >= target).any()]
                 style = {"color": color, "markeredgecolor": "black", "markersize": 6, "linestyle": "none"}
                 axes.plot(x[first], y[first], marker, **style)
         if logarithmic:
-            axes.set_xscale("log")
+            _logarithmic(axes)
         else:
             axes.set_xlim(0.0, None)
         for target in targets:
@@ -198,6 +199,22 @@ def _known(frame: pd.DataFrame, name: str) -> tuple[pd.Series, pd.Series]:
     """Return the clock and a number after the rounds in which it was evaluated, so that lines have no gaps."""
     known = frame[frame[name].notna()]
     return known["seconds"], known[name]
+
+
+def _dot(x: Sequence[float] | pd.Series) -> str:
+    """Return the marker of a line: a dot where it is a single point, which no line would show."""
+    return "." if len(x) == 1 else ""
+
+
+def _logarithmic(axes: Any, end: float | None = None) -> None:
+    """Make time or energy logarithmic, with plain numbers where they are short."""
+    axes.set_xscale("log")
+    axes.set_xlim(None, end)
+    low, high = axes.get_xlim()
+    if low >= 1 and high <= 1e4:
+        ticker = require("matplotlib.ticker", "learning")
+        axes.xaxis.set_major_formatter(ticker.LogFormatter())
+        axes.xaxis.set_minor_formatter(ticker.LogFormatter())
 
 
 def _style(i: int) -> tuple[str, str, str]:

@@ -1,6 +1,7 @@
 """Comparisons: paired, with honest intervals and honest gaps; run folders; pictures."""
 
 import hashlib
+import io
 import json
 import math
 
@@ -309,6 +310,26 @@ def test_the_picture_of_a_run_shows_accuracy_and_losses(cell):
     accuracy, loss = result.plot().axes
     np.testing.assert_array_equal(accuracy.lines[0].get_xdata(), result.to_frame()["seconds"])
     assert [text.get_text() for text in loss.get_legend().get_texts()] == ["train loss", "test loss"]
+
+
+def test_a_single_point_is_a_dot_and_short_times_are_plain_numbers(cell):
+    result = train(cell, scheme="fedavg", rounds=1, seed=3, progress=False)
+    _, loss = result.plot().axes
+    assert [line.get_marker() for line in loss.lines] == [".", ""]
+    options = {
+        "target_accuracy": 0.15,
+        "seconds": 900.0,
+        "scheme": "fedavg",
+        "policies": ["optimal"],
+        "seeds": [3],
+    }
+    figure = compare(cell, **options).plot()
+    figure.savefig(io.BytesIO())
+    (axes,) = figure.axes
+    assert [len(line.get_xdata()) for line in axes.lines if line.get_marker() == "."] == [1]
+    ticks = [text.get_text() for text in axes.get_xticklabels(which="both") if text.get_text()]
+    assert ticks
+    assert all(text.isdigit() for text in ticks)
 
 
 def test_the_picture_of_a_run_shows_the_accuracy_before_the_download_too():
