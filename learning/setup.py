@@ -31,7 +31,7 @@ from learning.runs.limits import Limits
 from learning.schemes.base import Scheme
 from learning.streams import Streams
 from learning.task import Task
-from radioopt.base.errors import OptionError
+from radioopt.base.errors import OptionError, ProblemError
 from radioopt.base.quantity import shorten
 from radioopt.scenario import ChannelTrace, Scenario
 from radioopt.scenario.trace import read_trace
@@ -119,6 +119,7 @@ class Setup:
             server=public,
             device=device,
         )
+        _refuse_targets(limits, task, judge)
         bits = self.bits_per_parameter
         if isinstance(bits, str):
             bits = choose("bits_per_parameter", bits, {"dtype": 8 * _itemsize(task)}, "a number of bits")
@@ -131,6 +132,7 @@ class Setup:
         def planner(task: Task) -> Planner:
             return radio.planner(self.policy, scheme.work(task), scheme.wire(task), bits)
 
+        _refuse_table(scenario, radio, self.radio or scheme.radio, scheme.wire(task))
         trace = self._trace(scenario, radio, scheme.wire(task), streams)
         if timed:
             planner(task)  # what cannot be planned is refused before anything is prepared or trained
@@ -269,6 +271,29 @@ ALIASES = {
 #: arguments of :func:`learning.train` that say what is done, and those that say how it is kept and shown
 SETTINGS = tuple(item.name for item in fields(Setup) if item.name != "options")
 RUNNING = ("checkpoint", "every", "callbacks", "progress")
+
+
+def _refuse_targets(limits: Limits, task: Task, judge: Judge) -> None:
+    """Refuse targets that no round could tell of, before anything is trained."""
+    if task.data.regression and "test_accuracy" in limits.targets:
+        raise OptionError(
+            "target_accuracy: the data are a regression, which has none: give target={'test_r2': 0.9}"
+        )
+    private = next((name for name in limits.targets if name in ("private_accuracy", "private_r2")), None)
+    if private is not None and not judge.private:
+        raise OptionError(f"target: {private} is measured with private=True only, --option private=true")
+
+
+def _refuse_table(scenario: Scenario, radio: Radio, given: Any, wire: Wire) -> None:
+    """Refuse a scenario without the table that the radio plans with."""
+    if not radio.table or radio.table in scenario.problems:
+        return
+    others = [name for name in RADIOS if name != "silent" and RADIOS[name].table in scenario.problems]
+    other = f", or choose radio {' or '.join(others)}" if others and wire.numbers != (0, 0) else ""
+    raise ProblemError(
+        f"radio {label(given)!r} plans with a table [{radio.table}], and scenario {scenario.name!r} has none: "
+        f"add it{other}"
+    )
 
 
 def _preparation(given: Any) -> Preparation:

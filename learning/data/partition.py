@@ -277,8 +277,8 @@ def rule(how: str | Partition) -> Partition:
     except ValueError:
         numbers = {}
     if len(numbers) != len(given):
-        expected = (
-            f"{name}:{','.join(p.name.upper() for p in takes)}" if takes else f"{name}, without numbers"
-        )
+        first, *more = [p.name.upper() for p in takes] or [""]
+        optional = "".join(f"[,{taken}" for taken in more) + "]" * len(more)
+        expected = f"{name}:{first}{optional}" if takes else f"{name}, without numbers"
         raise OptionError(f"partition {how!r}: expected {expected}")
     return lambda labels, count, rng: chosen(labels, count, rng, **numbers)  # type: ignore[call-arg]

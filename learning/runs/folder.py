@@ -262,7 +262,7 @@ def told_settings(path: str | os.PathLike[str], *, further: bool = False) -> dic
         how = (
             "ask for more rounds, seconds or joules, or another target"
             if is_finished(path)
-            else "train again"
+            else "train anew with these limits: comparisons, and runs saved without a checkpoint, have kept no state"
         )
         raise OptionError(
             f"run {path} is finished: its numbers are in {METRICS}, its settings in {MANIFEST}; to go on, {how}"

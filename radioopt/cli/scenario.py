@@ -84,7 +84,9 @@ def read_scenario(args: argparse.Namespace) -> Scenario:
     return Scenario.load(args.scenario, settings("--set", args.set), devices=args.devices)
 
 
-def settings(flag: str, given: list[str]) -> dict[str, Any]:
+def settings(
+    flag: str, given: list[str], form: str = "KEY=VALUE, such as bandwidth_hz=5e6"
+) -> dict[str, Any]:
     """Turn ``KEY=VALUE`` into keys and values; a value is written as in TOML, a single word may be bare."""
     import re
     import tomllib
@@ -95,8 +97,7 @@ def settings(flag: str, given: list[str]) -> dict[str, Any]:
     for item in given:
         key, equals, text = (part.strip() for part in item.partition("="))
         if not (key and equals and text):
-            names, example = ("NAME", "integer=true") if flag == "--option" else ("KEY", "bandwidth_hz=5e6")
-            raise OptionError(f"{flag} {item}: expected {names}=VALUE, such as {example}")
+            raise OptionError(f"{flag} {item}: expected {form}")
         if text.lower() in ("true", "false"):
             found[key] = text.lower() == "true"
             continue

@@ -80,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
     if args.plot and problem.batch_shape:
         raise OptionError(f"--plot shows one allocation; {args.scenario} is a batch of problems")
     options = SolveOptions(gap_tol=args.gap_tol)
-    extra = settings("--option", args.option)
+    extra = settings("--option", args.option, "NAME=VALUE, such as integer=true")
     for name in {"self", "method", "options", "throw"} & set(extra):
         raise OptionError(f"--option {name}: not an option of a method (see: radioopt methods)")
     solution = problem.solve(args.method, options, throw=False, **extra)

@@ -13,6 +13,7 @@ numbers as an unbroken one: by --resume, or by the same command with the same --
 from __future__ import annotations
 
 import argparse
+import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -150,8 +151,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     where.add_argument(
         "--resume",
         metavar="RUN",
-        help="go on with an unfinished run, with its own settings; or with a finished one for more --rounds, --seconds "
-        "or --joules, or another target",
+        help="go on with an unfinished run, with its own settings; or with a finished one (no comparison) "
+        "for more --rounds, --seconds or --joules, or another target",
     )
     where.add_argument(
         "--every", type=int, default=10, metavar="N", help="rounds between checkpoints (default: 10)"
@@ -211,7 +212,7 @@ def run(args: argparse.Namespace) -> int:
     options |= {name: getattr(args, name) for name in ENDS if name != "target"}
     options |= {
         "trace": read_trace(args),
-        "target": settings("--target", args.target) or None,
+        "target": settings("--target", args.target, "COLUMN=VALUE, such as private_accuracy=0.9") or None,
         "before": args.before,
         "public": number("--public", args.public),
         "bits_per_parameter": number("--bits-per-parameter", args.bits_per_parameter, "dtype"),
@@ -337,7 +338,7 @@ def scheme_options(args: argparse.Namespace, schemes: Sequence[str]) -> dict[str
     from radioopt.base.errors import OptionError
 
     takes = {scheme: taken(args, scheme) for scheme in schemes}
-    given = settings("--option", args.option)
+    given = settings("--option", args.option, "NAME=VALUE, such as learning_rate=0.1")
     if args.learning_rate is not None:
         given = {"learning_rate": args.learning_rate, **given}
     made: dict[str, dict[str, Any]] = {scheme: {} for scheme in schemes}
@@ -350,8 +351,10 @@ def scheme_options(args: argparse.Namespace, schemes: Sequence[str]) -> dict[str
         for scheme in [own] if dot else schemes:
             known = {option: default for part in takes[scheme].values() for option, default in part.items()}
             if name not in known:
+                near = difflib.get_close_matches(name, known, n=1)
+                meant = f"; did you mean {near[0]}?" if near else ""
                 raise OptionError(
-                    f"--option {name}: scheme {scheme!r} has no such option, it takes {described(known)}"
+                    f"--option {name}: scheme {scheme!r} has no such option, it takes {described(known)}{meant}"
                 )
             made[scheme][name] = value
     return made
@@ -397,6 +400,7 @@ def show(result: Any, compared: bool, args: argparse.Namespace) -> None:
     else:
         if not compared:
             columns = ["seconds", "round_latency_s", "energy_j", "batchsize", "train_loss", "test_accuracy"]
+            columns = list(dict.fromkeys([*columns, *result.config["targets"]]))
             unknown = frame.columns[
                 frame.iloc[1:].isna().all() & (len(frame) > 1)
             ]  # energy, without its coefficient

@@ -169,6 +169,13 @@ def test_a_run_that_fails_at_once_leaves_nothing(capsys, tmp_path):
             "scheme 'feel' has no such option, it takes learning_rate=0.2, reference",
         ),
         (["--option", "rounds=9"], "--option rounds: scheme 'feel' has no such option"),
+        (["--option", "deadline=9"], "judge_every=1, measures=, private=False; did you mean deadline_s?"),
+        (["--target", "test_accuracy"], "--target test_accuracy: expected COLUMN=VALUE, such as private_"),
+        (
+            ["--target", "private_accuracy=0.9"],
+            "private_accuracy is measured with private=True only, --option",
+        ),
+        (["--radio", "fading"], "radio 'fading' plans with a table [mix2fld], and scenario"),
         (["--option", "fedavg.epochs=2"], "scheme 'fedavg' is not trained here; trained: feel"),
         (["--option", "weights=equal"], "unknown weights 'equal', choose from batch, samples"),
         (["--option", "learning_rate"], "--option learning_rate: expected NAME=VALUE"),
@@ -179,7 +186,7 @@ def test_a_run_that_fails_at_once_leaves_nothing(capsys, tmp_path):
         (["--joules", "-1"], "joules: expected a number > 0, got -1"),
         (["--epsilon", "0"], "epsilon: expected a number > 0, got 0"),
         (["--data", "minst"], "unknown data 'minst', choose from digits, fashion-mnist"),
-        (["--partition", "few-labels:x"], "expected few-labels:PER_DEVICE,SAMPLES"),
+        (["--partition", "few-labels:x"], "expected few-labels:PER_DEVICE[,SAMPLES]"),
         (["--model", "mlp:x"], "model 'mlp:x': expected mlp:SIZE"),
     ],
 )
@@ -206,6 +213,20 @@ def test_options_reach_their_schemes(capsys):
         config["policies"]["fedavg"]["scheme"] | {"learning_rate": 0.3, "epochs": 2}
         == (config["policies"]["fedavg"]["scheme"])
     )
+
+
+def test_a_finished_comparison_says_that_it_cannot_go_on(capsys):
+    arguments = [*QUICK, "--policy", "full,online", "--target-accuracy", "0.2", "--seconds", "300"]
+    assert main([*arguments, "--name", "a", "--json"]) == 0
+    capsys.readouterr()
+    told = refused(capsys, "train", "--resume", "runs/a", "--seconds", "600")
+    assert "to go on, train anew with these limits: comparisons, and runs saved without a checkpoint" in told
+
+
+def test_the_table_shows_what_is_aimed_at(capsys):
+    arguments = [*QUICK, "--scheme", "fedavg", "--option", "private=true", "--rounds", "1"]
+    assert main([*arguments, "--target", "private_accuracy=0.99", "--name", "a"]) == 0
+    assert "private accuracy" in capsys.readouterr().out.splitlines()[1]
 
 
 def test_energy_ends_a_run(capsys):

@@ -98,3 +98,9 @@ def test_linear_evaluation_fits_the_features_of_the_last_layer(cell):
     assert result.ledger.accuracy == pytest.approx(fitted.score(tested, task.test[1].numpy()), abs=0.011)
     assert result.ledger.accuracy > 0.7
     assert np.isnan(result.to_frame()["test_accuracy"][1])
+
+
+def test_a_target_that_a_regression_does_not_have_is_refused(cell):
+    for target in ({"target_accuracy": 0.9}, {"target": {"test_accuracy": 0.9}}):
+        with pytest.raises(OptionError, match=r"the data are a regression, which has none: give target="):
+            learning.train(cell, scheme="fedavg", rounds=1, **target, **QUICK)
