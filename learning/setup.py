@@ -132,10 +132,10 @@ class Setup:
         def planner(task: Task) -> Planner:
             return radio.planner(self.policy, scheme.work(task), scheme.wire(task), bits)
 
-        _refuse_table(scenario, radio, self.radio or scheme.radio, scheme.wire(task))
-        trace = self._trace(scenario, radio, scheme.wire(task), streams)
         if timed:
             planner(task)  # what cannot be planned is refused before anything is prepared or trained
+        _refuse_table(scenario, radio, self.radio or scheme.radio, scheme.wire(task))
+        trace = self._trace(scenario, radio, scheme.wire(task), streams)
         config = {
             "scenario": scenario.to_dict(),
             "scheme": _told(self.scheme, scheme),

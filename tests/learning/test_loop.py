@@ -424,14 +424,14 @@ def test_a_radio_that_plans_no_batches_is_refused_for_a_scheme_without_steps(cel
             match=r"this radio does not plan batch sizes: take a scheme with local steps, as fed",
         ):
             train(scenario, radio=radio, rounds=1)
-    with pytest.raises(ProblemError, match=r"no table \[mix2fld\]"):
+    with pytest.raises(ProblemError, match=r"'fading' plans with a table \[mix2fld\], .* choose radio tdma$"):
         train(cell, scheme="fedavg", radio="fading", policy="paper", rounds=1)
 
 
 def test_a_scenario_without_the_problem_is_refused():
     config = Scenario.load("feel-cpu").to_dict()
     del config["feel"]
-    with pytest.raises(ProblemError, match=r"no table \[feel\]"):
+    with pytest.raises(ProblemError, match=r"'tdma' plans with a table \[feel\], .* has none: add it$"):
         train(Scenario.from_dict(config), rounds=1)
 
 
