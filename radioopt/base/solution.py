@@ -217,7 +217,7 @@ class Solution(Record):
         values.pop("status_code")
         return {"method": self.method, "status": self.status.name} | values
 
-    def plot(self, **options: Any) -> Figure:
+    def plot(self, *path: Any, **options: Any) -> Figure:
         """Draw the allocation of a single instance; needs the extra ``plot``.
 
         Parameters

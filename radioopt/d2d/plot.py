@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from radioopt.base.errors import ProblemError, require
+from radioopt.base.pictures import single
 from radioopt.base.quantity import Array
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ MOST_LABELS = 40
 
 def graph_of(solution: GraphSolution) -> networkx.DiGraph:
     """Turn a single solution into a graph; see :meth:`GraphSolution.graph`."""
-    _single(solution, "graph")
+    single(solution, "graph")
     networkx = require("networkx", "plot")
     graph, problem = networkx.DiGraph(), solution.problem
     for i in range(solution.sizes["device"]):
@@ -137,10 +138,3 @@ def _places(solution: GraphSolution, position_m: Any) -> tuple[dict[int, Array],
 
 def _map(name: str) -> Any:
     return require("matplotlib", "plot").colormaps[name]
-
-
-def _single(solution: GraphSolution, what: str) -> None:
-    if solution.batch_shape:
-        raise ProblemError(
-            f"{what}: expected a single instance, got a batch {solution.batch_shape}: use solution[i]"
-        )

@@ -8,6 +8,7 @@ import numpy as np
 
 from radioopt.base.certify import Certificate, certify
 from radioopt.base.options import DEFAULT_OPTIONS, SolveOptions
+from radioopt.base.pictures import no_path
 from radioopt.base.quantity import (
     DEVICE,
     PER_INSTANCE,
@@ -249,8 +250,9 @@ class GraphSolution(Solution):
                 frame[name] = np.ravel(value)
         return frame
 
-    def plot(self, **options: Any) -> Figure:
+    def plot(self, *path: Any, **options: Any) -> Figure:
         """Draw devices, links and diversity before and after; see :func:`radioopt.d2d.plot.plot_graph`."""
+        no_path(path)
         from radioopt.d2d.plot import plot_graph
 
         return plot_graph(self, **options)

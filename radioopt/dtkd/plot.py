@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from radioopt.base.errors import ProblemError, require
-from radioopt.base.status import Status
+from radioopt.base.errors import require
+from radioopt.base.pictures import drawable, shown_rows
 from radioopt.dtkd.pricing import actions_of
 
 if TYPE_CHECKING:
@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     from radioopt.dtkd.solution import DistillationSolution
 
-#: beyond this, rows are too thin to read and an even sample of the users is drawn
-MOST_ROWS = 40
 PHASES = {"at the server": "#4477aa", "on the air": "#ee6677", "at the user": "#ccbb44"}
 
 
@@ -40,16 +38,9 @@ def plot_allocation(solution: DistillationSolution) -> Figure:
     MissingExtraError
         If matplotlib is not installed.
     """
-    if solution.batch_shape:
-        raise ProblemError(
-            f"plot: expected a single instance, got a batch {solution.batch_shape}: use solution[i]"
-        )
-    if not solution.status.usable:
-        infeasible = solution.status is Status.INFEASIBLE
-        reason = solution.why_infeasible() if infeasible else solution.status.message
-        raise ProblemError(f"plot: {solution.status.name}: {reason}")
+    drawable(solution)
     problem, count = solution.problem, solution.sizes["device"]
-    shown = np.unique(np.linspace(0, count - 1, min(count, MOST_ROWS)).round().astype(int))
+    shown = shown_rows(count)
     rows, action = np.arange(shown.size), 2 * solution.model + solution.trains_locally
     local = np.take_along_axis(actions_of(problem).local_s, action[:, None], 1)[:, 0]
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from radioopt.base.pictures import no_path
 from radioopt.base.quantity import DEVICE, PER_INSTANCE, Array, Axes, Quantity, quantity, unrestricted
 from radioopt.base.solution import Solution
 from radioopt.dtkd.problem import DistillationProblem
@@ -168,8 +169,9 @@ class DistillationSolution(Solution):
         longer = self.problem.replace(max_delay_s=self.problem.max_delay_s * factor)
         return bool(longer.solve(throw=False, node_limit=10_000).status.usable)
 
-    def plot(self, **options: Any) -> Figure:
+    def plot(self, *path: Any, **options: Any) -> Figure:
         """Draw delays and shares of server and band per user; see :func:`radioopt.dtkd.plot.plot_allocation`."""
+        no_path(path)
         from radioopt.dtkd.plot import plot_allocation
 
         return plot_allocation(self, **options)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from radioopt.base.errors import ProblemError, require
-from radioopt.base.status import Status
+from radioopt.base.pictures import drawable, shown_rows
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from radioopt.feel.solution import BatchsizeSolution
     from radioopt.feel.training_time import TrainingTime
 
-#: beyond this, rows are too thin to read and an even sample of the devices is drawn
-MOST_ROWS = 40
 
 PHASES = {"compute": "#4477aa", "upload": "#ee6677", "download": "#228833", "update": "#ccbb44"}
 
@@ -42,17 +40,10 @@ def plot_round(solution: BatchsizeSolution) -> Figure:
     MissingExtraError
         If matplotlib is not installed.
     """
-    if solution.batch_shape:
-        raise ProblemError(
-            f"plot: expected a single instance, got a batch {solution.batch_shape}: use solution[i]"
-        )
-    if not solution.status.usable:
-        infeasible = solution.status is Status.INFEASIBLE
-        reason = solution.why_infeasible() if infeasible else solution.status.message
-        raise ProblemError(f"plot: {solution.status.name}: {reason}")
+    drawable(solution)
     figure_module = require("matplotlib.figure", "plot")
     problem, count = solution.problem, solution.sizes["device"]
-    shown = np.unique(np.linspace(0, count - 1, min(count, MOST_ROWS)).round().astype(int))
+    shown = shown_rows(count)
     rows = np.arange(shown.size)
     start = np.zeros(shown.size)
     figure: Figure = figure_module.Figure(figsize=(10, 1.8 + 0.26 * shown.size), layout="constrained")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from radioopt.base.errors import OptionError
+from radioopt.base.pictures import no_path
 from radioopt.base.quantity import (
     DEVICE,
     PER_INSTANCE,
@@ -125,9 +125,7 @@ class BatchsizeSolution(Solution):
 
     def plot(self, *path: Any, **options: Any) -> Figure:
         """Draw the round as a timeline per device; see :func:`radioopt.feel.plot.plot_round`."""
-        if path:
-            given = ", ".join(map(repr, path))
-            raise OptionError(f"plot: takes no path; draw and save: solution.plot().savefig({given})")
+        no_path(path)
         from radioopt.feel.plot import plot_round
 
         return plot_round(self, **options)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from radioopt.base.errors import ProblemError, require
-from radioopt.base.status import Status
+from radioopt.base.pictures import drawable, shown_rows
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from radioopt.fimi.problem import SynthesisProblem
     from radioopt.fimi.solution import SynthesisSolution
 
-#: beyond this, rows are too thin to read and an even sample of the devices is drawn
-MOST_ROWS = 40
 
 COLOURS = {"compute": "#4477aa", "upload": "#ee6677", "local": "#bbbbbb", "synthetic": "#228833"}
 #: what a user may relax: its label and unit, and the range around its value that is drawn
@@ -26,17 +24,6 @@ AXES: dict[str, tuple[str, float, float, float]] = {
     "max_global_error": ("largest global error", 1.0, 0.7, 1.4),
     "bandwidth_hz": ("bandwidth [MHz]", 1e6, 0.25, 4.0),
 }
-
-
-def _checked(solution: SynthesisSolution) -> None:
-    if solution.batch_shape:
-        raise ProblemError(
-            f"plot: expected a single instance, got a batch {solution.batch_shape}: use solution[i]"
-        )
-    if not solution.status.usable:
-        infeasible = solution.status is Status.INFEASIBLE
-        reason = solution.why_infeasible() if infeasible else solution.status.message
-        raise ProblemError(f"plot: {solution.status.name}: {reason}")
 
 
 def plot_round(solution: SynthesisSolution) -> Figure:
@@ -59,10 +46,10 @@ def plot_round(solution: SynthesisSolution) -> Figure:
     MissingExtraError
         If matplotlib is not installed.
     """
-    _checked(solution)
+    drawable(solution)
     figure_module = require("matplotlib.figure", "plot")
     count = solution.sizes["device"]
-    shown = np.unique(np.linspace(0, count - 1, min(count, MOST_ROWS)).round().astype(int))
+    shown = shown_rows(count)
     rows = np.arange(shown.size)
     figure: Figure = figure_module.Figure(figsize=(12, 1.8 + 0.26 * shown.size), layout="constrained")
     times, samples, energies, band = figure.subplots(1, 4, sharey=True, width_ratios=(2, 1.4, 1.4, 1))

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from radioopt.base.errors import InputWarning, OptionError
+from radioopt.base.errors import InputWarning
 from radioopt.base.options import SolveOptions
+from radioopt.base.pictures import no_path
 from radioopt.base.quantity import (
     DEVICE,
     PER_INSTANCE,
@@ -196,9 +197,7 @@ class SynthesisSolution(Solution):
 
     def plot(self, *path: Any, **options: Any) -> Figure:
         """Draw the allocation per device; see :func:`radioopt.fimi.plot.plot_round`."""
-        if path:
-            given = ", ".join(map(repr, path))
-            raise OptionError(f"plot: takes no path; draw and save: solution.plot().savefig({given})")
+        no_path(path)
         from radioopt.fimi.plot import plot_round
 
         return plot_round(self, **options)

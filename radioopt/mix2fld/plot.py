@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from radioopt.base.errors import ProblemError, require
+from radioopt.base.errors import require
+from radioopt.base.pictures import single
 from radioopt.mix2fld.plan import plans
 
 if TYPE_CHECKING:
@@ -39,15 +40,12 @@ def plot_plans(solution: RoundPlanSolution) -> Figure:
     MissingExtraError
         If matplotlib is not installed.
     """
-    if solution.batch_shape:
-        raise ProblemError(
-            "plot: expected a single solution, got a batch: choose one, solution[0] for instance"
-        )
-    pyplot = require("matplotlib.pyplot", "plot")
+    single(solution)
     problem, every = solution.problem, plans(solution.problem)
     s = int(np.argmax(problem.seed_samples == solution.seed_samples))
     feasible = every.feasible(problem)[..., s]
-    figure, (left, right) = pyplot.subplots(1, 2, figsize=(10, 4), layout="constrained", sharex=True)
+    figure: Figure = require("matplotlib.figure", "plot").Figure(figsize=(10, 4), layout="constrained")
+    left, right = figure.subplots(1, 2, sharex=True)
     least = np.minimum(every.participation, every.first_participation)[..., s]
     for c, channels in enumerate(problem.num_channels):
         for axes, values in ((left, every.time_s[c, :, s]), (right, least[c])):

@@ -8,6 +8,7 @@ import numpy as np
 
 from radioopt.base.certify import certify
 from radioopt.base.options import SolveOptions
+from radioopt.base.pictures import no_path
 from radioopt.base.quantity import DEVICE, PER_INSTANCE, Quantity, quantity, unrestricted
 from radioopt.base.solution import Solution
 from radioopt.base.status import Status
@@ -144,8 +145,9 @@ class RoundPlanSolution(Solution):
             f"reach, got {float(problem.min_participation):.9g}; more slots or channels, or fewer samples, raise it"
         )
 
-    def plot(self, **options: Any) -> Figure:
+    def plot(self, *path: Any, **options: Any) -> Figure:
         """Draw time and participation of all plans; see :func:`radioopt.mix2fld.plot.plot_plans`."""
+        no_path(path)
         from radioopt.mix2fld.plot import plot_plans
 
         return plot_plans(self, **options)

@@ -1,4 +1,4 @@
-"""The tables of a scenario file as pydantic models, and the translation of what is wrong with them."""
+"""The tables of a scenario file as pydantic models."""
 
 from __future__ import annotations
 
