@@ -178,7 +178,7 @@ def compare(
     *,
     target_accuracy: float,
     seconds: float,
-    policies: Sequence[Any] | Mapping[str, Mapping[str, Any]] = DEFAULT_POLICIES,
+    policies: Sequence[Any] | Mapping[str, Mapping[str, Any]] | None = None,
     seeds: int | Sequence[int] = 10,
     jobs: int = 1,
     checkpoints: str | os.PathLike[str] | None = None,
@@ -197,7 +197,7 @@ def compare(
     seconds : float
         Budget of simulated time per run > 0 [s]. A run that does not reach the target counts as such.
     policies : sequence of str or callable, or mapping of str to mapping, optional
-        Policies of :func:`learning.train`; the others are compared with the first. By default "optimal",
+        Policies of :func:`learning.train`; the others are compared with the first. By default, with FEEL, "optimal",
         "online", "full" and "random". A mapping gives each a name and options of its own for ``train``;
         without "policy" among them the name is the policy.
     seeds : int or sequence of int, default 10
@@ -245,6 +245,8 @@ def compare(
     >>> comparison.table()["reached"].to_dict()
     {'optimal': 2, 'full': 2}
     """
+    if policies is None:
+        policies = DEFAULT_POLICIES if train_options.get("scheme", "feel") == "feel" else DEFAULT_POLICIES[:1]
     if not isinstance(scenario, Scenario):
         scenario = Scenario.load(scenario)
     real("target_accuracy", target_accuracy, high=1.0, closed=True)

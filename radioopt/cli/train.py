@@ -162,7 +162,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME[:FOLDER]",
-        help=f"write every round elsewhere too: {listed('LOGGERS')}; may be repeated",
+        help=f"write every round elsewhere too: {listed('LOGGERS')} (default folder: in that of the run); may be "
+        "repeated",
     )
     where.add_argument("--jobs", type=int, default=1, metavar="N", help="processes for a comparison")
     output.add_format_arguments(parser)
@@ -258,7 +259,10 @@ def run(args: argparse.Namespace) -> int:
                     seed=args.seed,
                     checkpoint=folder / runs.CHECKPOINT,
                     every=args.every,
-                    callbacks=args.log,
+                    callbacks=[
+                        name if ":" in name or name == "print" else f"{name}:{folder / name}"
+                        for name in args.log
+                    ],
                     **given[scheme],
                     **options,
                 )
