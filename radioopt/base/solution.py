@@ -222,6 +222,8 @@ class Solution(Record):
 
         Parameters
         ----------
+        *path
+            Nothing: a path is refused, as the figure is saved by ``plot().savefig(path)``.
         **options
             What the family's plot takes.
 

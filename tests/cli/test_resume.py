@@ -175,7 +175,14 @@ def test_a_run_that_fails_at_once_leaves_nothing(capsys, tmp_path):
             ["--target", "private_accuracy=0.9"],
             "private_accuracy is measured with private=True only, --option",
         ),
-        (["--radio", "fading"], "radio 'fading' plans with a table [mix2fld], and scenario"),
+        (
+            ["--radio", "fading"],
+            "this radio does not plan batch sizes: take a scheme with local steps, as fedavg",
+        ),
+        (
+            ["--scheme", "fedavg", "--radio", "fading"],
+            "radio 'fading' plans with a table [mix2fld], and scenario",
+        ),
         (["--option", "fedavg.epochs=2"], "scheme 'fedavg' is not trained here; trained: feel"),
         (["--option", "weights=equal"], "unknown weights 'equal', choose from batch, samples"),
         (["--option", "learning_rate"], "--option learning_rate: expected NAME=VALUE"),
