@@ -8,7 +8,7 @@ tuned
     Each policy at the rate of :data:`RATES` with the least mean time on seeds 0 to 9; then judged on seeds
     100 to 109, which had no part in the choice.
 
-Target and budget are constants of this module and were set before any run of it. Takes about three minutes::
+Target and budget are constants of this module and were set before any run of it. Takes about five minutes::
 
     python -m validation.reproduce.feel_training
 """
