@@ -197,13 +197,10 @@ class Bank:
         Bank
             The others as they were.
         """
-        return self._put([(devices, rows)])
+        return self.put_all([(devices, rows)])
 
     def put_all(self, groups: list[tuple[IntArray, Rows]]) -> Bank:
         """Return a bank with the rows of several groups of devices; see :meth:`put`."""
-        return self._put(groups)
-
-    def _put(self, groups: list[tuple[IntArray, Rows]]) -> Bank:
         if (
             len(groups) == 1
             and len(groups[0][0]) == len(self.devices)
@@ -259,7 +256,7 @@ class Bank:
             return Bank(self.devices)
         gone = np.isin(self.devices, devices)
         row = {name: np.where(gone, -1, rows) for name, rows in self.row.items()}
-        return Bank(self.devices, self.values, row)._put([])
+        return Bank(self.devices, self.values, row).put_all([])
 
 
 def _exact(value: Tensor) -> torch.dtype:

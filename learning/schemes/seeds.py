@@ -44,10 +44,6 @@ class Seeds:
         """Count the samples."""
         return len(self.device)
 
-    def of(self, devices: NDArray[np.bool_]) -> Seeds:
-        """Return those that came from some devices."""
-        return self[np.flatnonzero(devices[self.device])]
-
     def __getitem__(self, rows: IntArray) -> Seeds:
         """Return some of them."""
         chosen = torch.from_numpy(rows).to(self.x.device)

@@ -128,7 +128,7 @@ def test_without_partners_nothing_is_unmixed():
     assert len(unmixed(seeds, [0.1, 0.9], 1)) == 0
     one = Seeds(seeds.x, seeds.y, np.zeros(2, np.int64), np.array([[0, 1], [1, 0]]))
     assert len(unmixed(one, [0.1, 0.9], 1)) == 0  # symmetric, but of one device
-    assert len(seeds.of(np.array([False, True]))) == 1
+    assert len(seeds[np.flatnonzero(seeds.device == 1)]) == 1
 
 
 def test_samples_keep_their_shape():
