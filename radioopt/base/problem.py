@@ -6,11 +6,13 @@ import importlib
 import inspect
 import numbers
 import pkgutil
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar, get_args
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from radioopt.base.errors import OptionError, ProblemError
 from radioopt.base.naming import named
@@ -238,6 +240,74 @@ class Problem(Record, Generic[SolutionT]):
             elif options.warn:
                 solution.warn_for_status()
         return solution
+
+    def judge(
+        self, options: SolveOptions = DEFAULT_OPTIONS, *, throw: bool = True, **decisions: ArrayLike
+    ) -> SolutionT:
+        """Evaluate and certify decisions of your own; the solution's method is "given".
+
+        Parameters
+        ----------
+        options : SolveOptions, optional
+            Tolerances to judge by.
+        throw : bool, default True
+            Raise if a single instance's decisions break a constraint. A batch never raises for its elements, it warns
+            once: look at ``solution.status``.
+        **decisions : array_like
+            All of ``Solution.decisions`` by name, in the units and the shape of the problem; what is smaller is
+            broadcast, and a Series is put into the order of the problem's labels.
+
+        Returns
+        -------
+        Solution
+            As of a method: tables, plots, files and training take it. Its bound is the better one of what the point
+            proves itself and what the default method proves, if that is exact, so that the gap is what the best
+            allocation would gain. Prices at a point that is not optimal are NaN, or those that it implies.
+
+        Raises
+        ------
+        ProblemError
+            If a decision is unknown or missing, not numeric, or of another shape.
+        SolveError
+            If ``throw`` and a constraint is broken: it says which, at which index and by how much, and carries the
+            solution.
+
+        Examples
+        --------
+        >>> from radioopt import Scenario
+        >>> problem = Scenario.load("feel-cpu").draw(seed=1).problem("feel")
+        >>> even = problem.judge(batchsize=20, uplink_slot_s=0.01 / 12, downlink_slot_s=0.01 / 12)
+        >>> even.method, even.status.name, bool(0.3 < even.gap < 0.9)
+        ('given', 'FEASIBLE', True)
+        >>> wrong = problem.judge(batchsize=20, uplink_slot_s=0.001, downlink_slot_s=0.01 / 12, throw=False)
+        >>> wrong.status.name, *wrong.broken()
+        ('FAILED', 'uplink_slot_s: expected a sum of at most 0.01 s, got 0.012 s: 0.002 s (20 %) too much')
+        """
+        from radioopt.base.judge import judge
+
+        solution: SolutionT = judge(self, options, decisions)
+        if throw:
+            if not self.batch_shape:
+                solution.raise_for_status()
+            elif options.warn:
+                solution.warn_for_status()
+        return solution
+
+    @classmethod
+    def solution_class(cls) -> type[SolutionT]:
+        """Return the class of this problem's solutions, which the class statement names."""
+        for base in cls.__mro__:
+            for written in vars(base).get("__orig_bases__", ()):
+                for argument in get_args(written):
+                    name = getattr(argument, "__forward_arg__", None)
+                    if name is None:
+                        continue
+                    home = sys.modules[base.__module__]
+                    if not hasattr(home, name):
+                        home = importlib.import_module(base.__module__.rpartition(".")[0])
+                    found: type[SolutionT] = getattr(home, name)
+                    return found
+        raise NotImplementedError(f"{cls.__name__} does not say what its solutions are: Problem[...]")
 
     def certificate(self, options: SolveOptions = DEFAULT_OPTIONS, **decisions: Any) -> Certificate:
         """Evaluate any point in plain NumPy: objective, residuals, a bound from the point, gap, status.
