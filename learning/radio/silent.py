@@ -9,7 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from learning.messages import Wire
-from learning.radio.base import Payload, Plan, Planner, Prices, Radio, Sent, Times, Work, compute_energy
+from learning.radio.base import (
+    Allocation,
+    Payload,
+    Plan,
+    Planner,
+    Prices,
+    Radio,
+    Sent,
+    Times,
+    Work,
+    compute_energy,
+)
 from learning.radio.tdma import Tdma, apart_s
 from radioopt.base.errors import OptionError
 from radioopt.feel import BatchsizeProblem
@@ -42,9 +53,8 @@ class Silent(Radio):
                 "radio silent: cannot send what this scheme sends: take a radio that does, as tdma"
             )
         if policy != "optimal":
-            raise OptionError(
-                f"policy {policy!r}: there is nothing to plan where nothing is sent: leave policy out"
-            )
+            what = "allocator" if isinstance(policy, Allocation) else f"policy {policy!r}"
+            raise OptionError(f"{what}: there is nothing to plan where nothing is sent: leave it out")
         samples, batches = work.samples, work.steps
         assert batches is not None
 

@@ -374,6 +374,37 @@ class Devices(Record):
         kept = {k: v for k, v in self.to_dict().items() if k not in _FORMER_PATH}
         return self._made(self.scenario, self._drawn, kept | {"channel_gain": np.broadcast_to(gain, shape)})
 
+    def with_local_samples(self, local_samples: ArrayLike) -> Devices:
+        """Return the same devices with other numbers of samples, as a partition of a data set gives them.
+
+        Parameters
+        ----------
+        local_samples : array_like of float64, shape (..., K)
+            Samples >= 1 that each device holds; leading axes broadcast to the batch.
+
+        Returns
+        -------
+        Devices
+            Whose problems know these samples: no batch of "feel" is larger.
+
+        Raises
+        ------
+        ProblemError
+            If a number is below 1, or the shape is not that of these devices.
+
+        Examples
+        --------
+        >>> from radioopt import Scenario
+        >>> devices = Scenario.load("feel-cpu").draw(seed=1).with_local_samples([50] * 12)
+        >>> devices.problem("feel").max_batchsize.max().item()
+        50.0
+        """
+        samples = check("Devices.with_local_samples", "local_samples", local_samples, at_least(1))
+        shape = (*self.batch_shape, self.sizes["device"])
+        self._check_broadcasts("with_local_samples.local_samples", samples.shape, shape)
+        given = self.to_dict() | {"local_samples": np.broadcast_to(samples, shape)}
+        return self._made(self.scenario, self._drawn, given, measured=self._measured)
+
     def follow(self, trace: ChannelTrace, time_s: ArrayLike) -> Devices:
         """Return the same devices with the rates or gains that a trace has at a time.
 
