@@ -99,7 +99,7 @@ def in_si_units(model: Any, **quantities: tuple[Any, Any]) -> dict[str, Any]:
             keys = list(variable.keys())
             units = dict(zip(keys, np.broadcast_to(unit, len(keys)).tolist(), strict=True))
             offsets = dict(zip(keys, np.broadcast_to(below, len(keys)).tolist(), strict=True))
-            made = pyo.Expression(keys, rule=_scaled(variable, units, offsets))
+            made = pyo.Expression(variable.index_set(), rule=_scaled(variable, units, offsets))
         else:
             made = pyo.Expression(expr=float(unit) * variable + float(below))
         model.add_component(name, made)
@@ -108,7 +108,11 @@ def in_si_units(model: Any, **quantities: tuple[Any, Any]) -> dict[str, Any]:
 
 
 def _scaled(variable: Any, units: dict[Any, float], offsets: dict[Any, float]) -> Any:
-    return lambda _, k: units[k] * variable[k] + offsets[k]
+    def rule(_: Any, *key: Any) -> Any:
+        k = key if len(key) > 1 else key[0]
+        return units[k] * variable[k] + offsets[k]
+
+    return rule
 
 
 def constraints(model: Any) -> dict[str, Any]:

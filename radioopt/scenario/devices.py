@@ -197,6 +197,69 @@ class Devices(Record):
             raise MissingQuantityError(f"{type(self).__name__}.{name}: the scenario does not give {key}")
         return super()._value(name)
 
+    def __getitem__(self, index: Any) -> Self:
+        """Select devices of a single draw, ``devices[[0, 3]]``, as :meth:`pick` does, or draws of a batch."""
+        return super().__getitem__(index) if self.batch_shape else self.pick(index)
+
+    def pick(self, which: Any) -> Self:
+        """Return some of the devices, in another order if wanted, with all that they drew.
+
+        Parameters
+        ----------
+        which : int, slice, or array_like of int, bool or str
+            Positions along the axis of devices, a mask, or names (``devices.names`` of the scenario).
+
+        Returns
+        -------
+        Devices
+            These devices, of a scenario with as many; of every draw of a batch. One is still an axis of length 1.
+
+        Raises
+        ------
+        ProblemError
+            If a position or a name does not exist, or nothing or a device twice is chosen.
+
+        Examples
+        --------
+        >>> from radioopt import Scenario
+        >>> devices = Scenario.load("feel-cpu").draw(seed=1)
+        >>> devices[[0, 3]].problem("feel").solve().batchsize.shape
+        (2,)
+        >>> fast = devices[devices.cpu_frequency_hz > 1e9]
+        >>> fast.sizes["device"], fast.scenario.devices.count
+        (8, 8)
+        """
+        count, names = self.sizes["device"], self.scenario.devices.names
+        given = np.asarray([which] if isinstance(which, str) else which) if not isinstance(which, slice) else which
+        if not isinstance(given, slice) and given.dtype.kind in "UO":
+            unknown = [name for name in given.tolist() if name not in (names or ())]
+            if unknown:
+                raise ProblemError(f"Devices.pick: no device {unknown[0]!r}{suggestion(unknown[0], names or ())}")
+            given = np.array([(names or ()).index(name) for name in given.tolist()])
+        try:
+            positions = np.atleast_1d(np.arange(count)[given])
+        except IndexError as error:
+            raise ProblemError(f"Devices.pick: expected devices 0 ... {count - 1}: {error}") from None
+        if positions.ndim != 1 or not positions.size or np.unique(positions).size < positions.size:
+            raise ProblemError(
+                f"Devices.pick: expected at least one device and none twice, got {positions.tolist()}"
+            )
+
+        def chosen(value: Array, per_device: bool) -> Array:
+            return value[..., positions] if per_device else value
+
+        drawn = {
+            family: {
+                name: chosen(value, family == _FADING or self.scenario.problems[family].laws[name].per_device)
+                for name, value in values.items()
+            }
+            for family, values in self._drawn.items()
+        }
+        given_all = {
+            name: chosen(value, bool(self.quantities[name].axes)) for name, value in self.to_dict().items()
+        }
+        return self._made(self.scenario.only(positions.tolist()), drawn, given_all, measured=self._measured)
+
     def _selected_context(self, positions: Array) -> dict[str, Any]:
         def select(value: Array) -> Array:
             core = value.shape[len(self.batch_shape) :]
