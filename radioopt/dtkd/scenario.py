@@ -34,6 +34,13 @@ class Settings(Table):
     ``catalogue`` is a table of lists with the columns of :meth:`ModelCatalogue.from_frame`, or the path of a CSV file
     that has them, beside the scenario. ``noise`` says whether the
     cell's noise counts as a fixed power over the whole band, as in the paper, or as a density over each user's own.
+
+    Attributes
+    ----------
+    catalogue : table of lists, or path of a CSV file
+        The models: names, gigacycles, parameter_mbit, own_accuracy_percent, average_accuracy_percent.
+    noise : str
+        What of the cell's noise counts.
     """
 
     catalogue: Annotated[

@@ -14,12 +14,14 @@ from radioopt.base.problem import problem_class
 from radioopt.base.quantity import Domain
 from radioopt.scenario.changes import models
 from radioopt.scenario.hooks import has_hook
-from radioopt.scenario.laws import Number, Of
+from radioopt.scenario.laws import Law, Number, Of
 from radioopt.scenario.tables import File, Table
 
 if TYPE_CHECKING:
     import pandas as pd
 
+#: characters of a meaning that may stand whole
+MOST = 80
 #: units by the end of a key that is no quantity of a problem
 _UNITS = {
     "_dbm_per_hz": "dBm/Hz",
@@ -66,7 +68,7 @@ def scenario_keys(*tables: str) -> pd.DataFrame:
     for table in tables or ("cell", "radio", "devices"):
         kinds = _kinds(table)
         for kind in kinds:
-            meanings = _meanings(kind)
+            meanings = (_meanings(problem_class(table)) if has_hook(table) else {}) | _meanings(kind)
             for name, row in _rows(table, kind, meanings):
                 if len(kinds) > 1 and not all(name in other.model_fields for other in kinds):
                     row["meaning"] += f" ({_told_apart(kind)})"
@@ -93,17 +95,16 @@ def commented(text: str) -> str:
     """
     config = tomllib.loads(text)
     known = scenario_keys("cell", "radio", "devices", *(name for name in config if has_hook(name)))
-    lines, table, remark = [], "", False
+    lines, table = [], ""
     for line in text.splitlines():
         heading = re.match(r"\[([\w.]+)\]", line)
         table = heading.group(1) if heading else table
         key = re.match(r"(\w+)\s*=", line)
         name = f"{table}.{key.group(1)}" if key else ""
-        if key and "#" not in line and not remark and name in known.index:
+        if key and "#" not in line and name in known.index:
             row = known.loc[name]
             unit = f" [{row['unit']}]" if row["unit"] not in ("", "1") else ""
             line = f"{line:<41} # {row['meaning']}{unit}"
-        remark = line.startswith("#") or (remark and bool(key))
         lines.append(line.rstrip())
     return "\n".join(lines) + "\n"
 
@@ -136,7 +137,7 @@ def _rows(table: str, kind: type[Table], meanings: dict[str, str]) -> Iterator[t
         if law is not None:
             quantity = law.quantity
             unit, domain = quantity.unit, _domain(quantity.domain, law.plausible)
-            per, meaning = "device" if quantity.axes else "draw", meaning or quantity.description
+            per, meaning = "device" if quantity.axes else "draw", quantity.description
             if default == "none" and name in quantities and quantities[name].default is not None:
                 default = _text(quantities[name].default)
         elif number is not None:
@@ -154,13 +155,15 @@ def _choices(annotation: Any) -> tuple[Any, ...]:
 
 
 def _kind_words(annotation: Any) -> str:
-    words = {"bool": "true or false", "int": "a whole number", "float": "a number", "str": "text", "tuple": "a list"}
     text = str(annotation)
-    return next((word for name, word in words.items() if name in text), "see the documentation")
+    if text.startswith(("list[", "tuple[")):
+        return "a list of whole numbers" if "int" in text else "a list of texts" if "str" in text else "a list of numbers"
+    words = {"bool": "true or false", "int": "a whole number", "float": "a number", "str": "text"}
+    return next((word for name, word in words.items() if name in text), "text or a table")
 
 
 def _domain(domain: Domain, plausible: Any) -> str:
-    return domain.text if plausible is None else f"{plausible.low:g} to {plausible.high:g}"
+    return domain.text if plausible is None else f"{plausible.low:.2g} to {plausible.high:.2g}"
 
 
 def _text(value: Any) -> str:
@@ -168,18 +171,23 @@ def _text(value: Any) -> str:
         return "none"
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, Law):
+        ends = ", ".join(f"{number:.4g}" for number in value.values)
+        return ends if value.kind == "constant" else f"{{ {value.kind} = [{ends}] }}"
     return f"{value:g}" if isinstance(value, (int, float)) else str(value)
 
 
-def _meanings(kind: type[Table]) -> dict[str, str]:
+def _meanings(kind: type) -> dict[str, str]:
     """Read what the docstring of a table says of its keys: the first sentence on each."""
     text = inspect.getdoc(kind) or ""
     found: dict[str, str] = {}
     for names, words in re.findall(r"^([\w, ]+) : .*\n((?:    .*\n?)+)", text, re.MULTILINE):
         sentence = " ".join(words.split())
         sentence = re.split(r"(?<=[^.]{3})[.;:](?:\s|$)", sentence, maxsplit=1)[0]
-        plain = re.sub(r"\s*\[[^\]]*\]$|`", "", sentence)
+        plain = re.sub(r" (in )?\[[^\]]*\]| (>=|>) 0\b|:data:|radioopt\.channel\.|[`*]", "", sentence).strip()
+        if len(plain) > MOST:  # what comes after a comma is of detail
+            plain = re.split(r", | \(", plain, maxsplit=1)[0]
         for name in names.split(","):
-            found[name.strip()] = plain[:1].lower() + plain[1:] if not plain[:2].isupper() else plain
+            found[name.strip()] = plain[:1].lower() + plain[1:]
     return found
 
