@@ -129,10 +129,14 @@ def model(problem: Problem[Any], language: str = "cvxpy") -> Model:
         raise OptionError(f"model: unknown language {language!r}, choose from {', '.join(LANGUAGES)}")
     home = room(problem.family)
     if problem.batch_shape:
-        raise OptionError(f"model: expected a single instance, got a batch of {problem.batch_shape}: index it")
+        raise OptionError(
+            f"model: expected a single instance, got a batch of {problem.batch_shape}: index it"
+        )
     known = [name for name, module in LANGUAGES.items() if hasattr(home, module)]
     if language not in known:
-        instead = f"there is one in {', '.join(known)}" if known else "its plans are finitely many and all tried"
+        instead = (
+            f"there is one in {', '.join(known)}" if known else "its plans are finitely many and all tried"
+        )
         raise OptionError(f"model: {problem.family} has no model in {language}: {instead}")
     written: Model = importlib.import_module(f"{home.__name__}.{LANGUAGES[language]}").model(problem)
     return written

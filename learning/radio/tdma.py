@@ -264,7 +264,9 @@ def allotted(given: Any) -> dict[str, Any] | None:
     if isinstance(given, Mapping):
         missing = [name for name in BatchsizeSolution.decisions if name not in given]
         if missing:
-            raise ProblemError(f"policy: {', '.join(missing)} missing: give {', '.join(BatchsizeSolution.decisions)}")
+            raise ProblemError(
+                f"policy: {', '.join(missing)} missing: give {', '.join(BatchsizeSolution.decisions)}"
+            )
         return {name: given[name] for name in BatchsizeSolution.decisions}
     if not isinstance(given, Solution):
         return None

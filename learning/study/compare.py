@@ -262,7 +262,8 @@ def compare(
             if not isinstance(own, Mapping):
                 raise OptionError(f"policies: {name}: expected a mapping of options, got {shorten(own)}")
         named = [
-            (name, dict(own) if "allocator" in own else {"policy": name, **own}) for name, own in policies.items()
+            (name, dict(own) if "allocator" in own else {"policy": name, **own})
+            for name, own in policies.items()
         ]
     else:
         named = [(label(policy), {"policy": policy}) for policy in policies]

@@ -19,6 +19,7 @@ from radioopt.base.errors import ArgumentError, ProblemError, suggestion
 from radioopt.base.labels import aligned, is_series
 from radioopt.base.options import SolveOptions
 from radioopt.base.quantity import Array, as_exact, as_numbers, shorten
+from radioopt.base.status import Status
 
 if TYPE_CHECKING:
     from radioopt.base.problem import Problem
@@ -118,14 +119,22 @@ def judge(problem: Problem[Any], options: SolveOptions, given: Mapping[str, Any]
     decisions = read_decisions(problem, kind, given)
     found = problem.certificate(options, **decisions)
     bound = np.broadcast_to(np.asarray(found.bound, np.float64), problem.batch_shape)
+    best: Any = None
     if problem.default_method is not None and problem.default_method.exact:
-        proven = problem.solve(options=_quiet(options), throw=False).bound
-        bound = np.fmax(bound, proven) if problem.sense == "min" else np.fmin(bound, proven)
+        best = problem.solve(options=_quiet(options), throw=False)
+        bound = np.fmax(bound, best.bound) if problem.sense == "min" else np.fmin(bound, best.bound)
     objective = np.broadcast_to(np.asarray(found.objective, np.float64), problem.batch_shape)
     gap, status = certify(
-        np.asarray(objective), bound, found.residual, sense=problem.sense, scale=problem.scale, options=options
+        np.asarray(objective),
+        bound,
+        found.residual,
+        sense=problem.sense,
+        scale=problem.scale,
+        options=options,
     )
-    values: dict[str, Any] = {name: 0 if q.dtype.kind in "ib" else np.nan for name, q in kind.quantities.items()}
+    values: dict[str, Any] = {
+        name: 0 if q.dtype.kind in "ib" else np.nan for name, q in kind.quantities.items()
+    }
     values |= decisions | {"objective": objective, "bound": bound, "gap": gap, "status_code": status}
 
     def built() -> Solution:
@@ -133,6 +142,11 @@ def judge(problem: Problem[Any], options: SolveOptions, given: Mapping[str, Any]
 
     with np.errstate(all="ignore"):
         values |= built().follows()
+    for name, declared in kind.quantities.items():
+        if name.startswith("price_") and best is not None:  # one optimum's are those of all
+            optimal = np.asarray(status == Status.OPTIMAL)
+            optimal = np.expand_dims(optimal, -1) if declared.axes else optimal
+            values[name] = np.where(optimal, getattr(best, name), values[name])
     return built()
 
 

@@ -239,7 +239,9 @@ class Solution(Record):
         found = [limit.broken(options.feasibility_tol, names) for limit in self.limits()]
         said = [text for text in found if text]
         if not said:
-            judged = self.problem.certificate(options, **{name: getattr(self, name) for name in self.decisions})
+            judged = self.problem.certificate(
+                options, **{name: getattr(self, name) for name in self.decisions}
+            )
             said = [
                 f"{name}: broken by {float(value):.3g}, relative to its limit"
                 for name, value in judged.residuals.items()

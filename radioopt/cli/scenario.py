@@ -53,7 +53,10 @@ def run(args: argparse.Namespace) -> int:
     else:
         rows = {name: Scenario.load(name) for name in Scenario.examples()}
         frame = pd.DataFrame(
-            {"title": [each.name for each in rows.values()], "tables": [", ".join(r.families) for r in rows.values()]},
+            {
+                "title": [each.name for each in rows.values()],
+                "tables": [", ".join(r.families) for r in rows.values()],
+            },
             index=pd.Index(list(rows), name="scenario"),
         )
         title = "scenarios; radioopt scenario NAME > mine.toml copies one"

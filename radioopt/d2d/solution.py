@@ -143,7 +143,14 @@ class GraphSolution(Solution):
         from radioopt.d2d.certificate import legal
 
         chosen, _ = legal(self.problem, self.source)
-        names = ("score", "device_reward", "cluster_reward", "inter_cluster_points", "transferred", "counts_after")
+        names = (
+            "score",
+            "device_reward",
+            "cluster_reward",
+            "inter_cluster_points",
+            "transferred",
+            "counts_after",
+        )
         found = {name: np.full(getattr(self, name).shape, np.nan) for name in names}
         for index, one in instances(self.problem):
             moved = exchange(one, chosen[index])

@@ -123,11 +123,19 @@ class DistillationSolution(Solution):
         model_ok = (self.model >= 0) & (self.model < count) & (free | (self.model == problem.fixed_model))
         place_ok = (place < 0) | (self.trains_locally == place)
         found = [
-            Limit("model", model_ok, choices=f"a position 0 ... {count - 1} in the catalogue, as fixed_model if set"),
+            Limit(
+                "model",
+                model_ok,
+                choices=f"a position 0 ... {count - 1} in the catalogue, as fixed_model if set",
+            ),
             Limit("trains_locally", place_ok, choices="what fixed_place says"),
         ]
         for name in ("server_cpu_frequency_hz", "bandwidth_hz"):
-            share, low, high = getattr(self, name), getattr(problem, f"min_{name}"), getattr(problem, f"max_{name}")
+            share, low, high = (
+                getattr(self, name),
+                getattr(problem, f"min_{name}"),
+                getattr(problem, f"max_{name}"),
+            )
             found += [
                 Limit(name, share, low, high, "Hz"),
                 Limit(name, share.sum(), high=getattr(problem, name), unit="Hz", of="a sum of "),

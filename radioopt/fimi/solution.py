@@ -211,7 +211,9 @@ class SynthesisSolution(Solution):
             Limit("bandwidth_hz", band, 0.0, unit="Hz", open=True),
             Limit("bandwidth_hz", band.sum(), high=problem.bandwidth_hz, unit="Hz", of="a sum of "),
             Limit("compute and upload time", latency, high=problem.max_round_latency_s, unit="s"),
-            Limit("samples", learned, high=problem.learning_budget, of="a sum of (local + synthetic)**-beta of "),
+            Limit(
+                "samples", learned, high=problem.learning_budget, of="a sum of (local + synthetic)**-beta of "
+            ),
         ]
 
     def sensitivity(self) -> SynthesisSensitivity:

@@ -148,7 +148,9 @@ class RoundPlanSolution(Solution):
         ]
         if all(not limit.broken(0.0) for limit in found):
             least = problem.min_participation
-            found += [Limit(name, getattr(self, name), least) for name in ("participation", "first_participation")]
+            found += [
+                Limit(name, getattr(self, name), least) for name in ("participation", "first_participation")
+            ]
         return found
 
     def candidates(self) -> pd.DataFrame:

@@ -39,7 +39,12 @@ LABELS = ("device", "name")
 _FOLLOWS = ("uplink_snr", "downlink_snr", "line_of_sight", "shadowing_db")
 _REPLACED = {  # by a column: other keys that say the same
     "devices.distance_m": ("cell.radius_m",),
-    "devices.channel_gain": ("cell.radius_m", "devices.distance_m", "cell.shadowing", "cell.shadowing_std_db"),
+    "devices.channel_gain": (
+        "cell.radius_m",
+        "devices.distance_m",
+        "cell.shadowing",
+        "cell.shadowing_std_db",
+    ),
     "devices.transmit_power_w": ("devices.transmit_power_dbm",),
 }
 
@@ -255,5 +260,7 @@ def _sheet(source: Any) -> Sheet:
     if isinstance(source, (str, os.PathLike)):
         return _csv(Path(source))
     if "instance" in getattr(getattr(source, "index", None), "names", ()):
-        raise ProblemError("devices: expected a row per device, got those of several draws: take one, as frame.loc[0]")
+        raise ProblemError(
+            "devices: expected a row per device, got those of several draws: take one, as frame.loc[0]"
+        )
     return read_frame(source, "devices: expected the path of a CSV file or a DataFrame")

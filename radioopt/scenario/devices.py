@@ -230,11 +230,17 @@ class Devices(Record):
         (8, 8)
         """
         count, names = self.sizes["device"], self.scenario.devices.names
-        given = np.asarray([which] if isinstance(which, str) else which) if not isinstance(which, slice) else which
+        given = (
+            np.asarray([which] if isinstance(which, str) else which)
+            if not isinstance(which, slice)
+            else which
+        )
         if not isinstance(given, slice) and given.dtype.kind in "UO":
             unknown = [name for name in given.tolist() if name not in (names or ())]
             if unknown:
-                raise ProblemError(f"Devices.pick: no device {unknown[0]!r}{suggestion(unknown[0], names or ())}")
+                raise ProblemError(
+                    f"Devices.pick: no device {unknown[0]!r}{suggestion(unknown[0], names or ())}"
+                )
             given = np.array([(names or ()).index(name) for name in given.tolist()])
         try:
             positions = np.atleast_1d(np.arange(count)[given])

@@ -76,7 +76,9 @@ def scenario_keys(*tables: str) -> pd.DataFrame:
                 if before is not None and before["domain"] != row["domain"] and "one of" in before["domain"]:
                     row["domain"] = f"{before['domain']}, {row['domain'].removeprefix('one of ')}"
                 rows[f"{table}.{name}"] = row
-    frame = pd.DataFrame.from_dict(rows, orient="index", columns=["unit", "domain", "default", "per", "meaning"])
+    frame = pd.DataFrame.from_dict(
+        rows, orient="index", columns=["unit", "domain", "default", "per", "meaning"]
+    )
     return frame.rename_axis("key")
 
 
@@ -157,7 +159,13 @@ def _choices(annotation: Any) -> tuple[Any, ...]:
 def _kind_words(annotation: Any) -> str:
     text = str(annotation)
     if text.startswith(("list[", "tuple[")):
-        return "a list of whole numbers" if "int" in text else "a list of texts" if "str" in text else "a list of numbers"
+        return (
+            "a list of whole numbers"
+            if "int" in text
+            else "a list of texts"
+            if "str" in text
+            else "a list of numbers"
+        )
     words = {"bool": "true or false", "int": "a whole number", "float": "a number", "str": "text"}
     return next((word for name, word in words.items() if name in text), "text or a table")
 
@@ -190,4 +198,3 @@ def _meanings(kind: type) -> dict[str, str]:
         for name in names.split(","):
             found[name.strip()] = plain[:1].lower() + plain[1:]
     return found
-

@@ -55,7 +55,10 @@ def test_a_policy_may_return_slots_too(cell):
 
 def test_slots_of_ones_own_for_local_steps(cell):
     """The batches are the scheme's; of the allocation only the slots are taken."""
-    own, best = train(cell, scheme="fedavg", allocator=proportional, **OPTIONS), train(cell, scheme="fedavg", **OPTIONS)
+    own, best = (
+        train(cell, scheme="fedavg", allocator=proportional, **OPTIONS),
+        train(cell, scheme="fedavg", **OPTIONS),
+    )
     assert own.ledger.seconds > best.ledger.seconds
     assert [e.test_accuracy for e in own.ledger.entries] == [e.test_accuracy for e in best.ledger.entries]
 
@@ -99,7 +102,13 @@ def test_methods_of_ones_own_work_in_other_processes(cell):
     BatchsizeProblem.method("halves", exact=False)(halves)
     try:
         assert [name for _, name, _, _ in own_methods()] == ["halves"]
-        given = {"target_accuracy": 0.9, "seconds": 200.0, "data": "digits@300+100", "seeds": 2, "progress": False}
+        given = {
+            "target_accuracy": 0.9,
+            "seconds": 200.0,
+            "data": "digits@300+100",
+            "seeds": 2,
+            "progress": False,
+        }
         alone = compare(cell, policies={"mine": {"policy": policy}}, **given)
         shared = compare(cell, policies={"mine": {"policy": policy}}, jobs=2, **given)
     finally:

@@ -37,11 +37,20 @@ def test_every_key_has_domain_default_and_meaning(table):
 
 def test_what_the_table_says_of_some_keys():
     keys = scenario_keys("cell", "feel", "fimi")
-    assert keys.loc["feel.max_batchsize"].tolist() == ["samples", ">= 1", "required", "device", "largest batch"]
+    assert keys.loc["feel.max_batchsize"].tolist() == [
+        "samples",
+        ">= 1",
+        "required",
+        "device",
+        "largest batch",
+    ]
     assert keys.loc["fimi.max_synthetic_samples", "default"] == "none"
     assert keys.loc["feel.compute", "domain"] == "one of cpu, gpu"
     assert keys.loc["feel.update_time_s", "meaning"] == 'local model update (compute = "gpu")'
-    assert keys.loc["cell.fading", ["domain", "default"]].tolist() == ["one of ergodic, block, none", "ergodic"]
+    assert keys.loc["cell.fading", ["domain", "default"]].tolist() == [
+        "one of ergodic, block, none",
+        "ergodic",
+    ]
     with pytest.raises(OptionError, match=r"no table \[fimmi\] in a scenario; did you mean fimi\?"):
         scenario_keys("fimmi")
 

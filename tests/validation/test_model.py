@@ -21,8 +21,6 @@ def fixed_choices():
     return problem.replace(fixed_model=best.model, fixed_place=best.trains_locally.astype(float))
 
 
-
-
 PROBLEMS = {
     "feel": lambda: devices("feel-cpu", 4).problem("feel"),
     "feel-deadline": lambda: devices("feel-cpu", 4).problem("feel", max_round_latency_s=40.0),
@@ -129,7 +127,9 @@ def test_expressions_name_the_decisions():
     pytest.importorskip("cvxpy")
     for name in ("feel", "dtkd-fixed"):
         written = validation.model(PROBLEMS[name](), "cvxpy")
-        continuous = {n for n in PROBLEMS[name]().solution_class().decisions if n not in ("model", "trains_locally")}
+        continuous = {
+            n for n in PROBLEMS[name]().solution_class().decisions if n not in ("model", "trains_locally")
+        }
         assert continuous <= set(written.variables)
         assert len(written.constraints) == len(written.model.constraints)
         assert written.scaling

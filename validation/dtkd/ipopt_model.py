@@ -101,5 +101,10 @@ def model(problem: DistillationProblem) -> Model:
         return Outcome(float(result["f"]) + float(scale.constant[own].sum()), status, built - start)
 
     return Model(
-        program, variables, constraints, "shares of the server and of the band", run, lambda: found["decisions"]
+        program,
+        variables,
+        constraints,
+        "shares of the server and of the band",
+        run,
+        lambda: found["decisions"],
     )

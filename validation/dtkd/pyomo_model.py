@@ -69,7 +69,9 @@ def model(problem: DistillationProblem) -> Model:
         user, j, local = int(k), int(a) // 2, int(a) % 2
         written.add_component(
             f"not_{user}_{a}",
-            pyo.Constraint(expr=written.m[user, j] + (written.x[user] if local else 1 - written.x[user]) <= 1),
+            pyo.Constraint(
+                expr=written.m[user, j] + (written.x[user] if local else 1 - written.x[user]) <= 1
+            ),
         )
 
     def of_choice(table: Array, k: int) -> Any:

@@ -103,7 +103,11 @@ def model(problem: BatchsizeProblem) -> Model:
 
     def run(time_limit_s: float, more: Sequence[Any]) -> Outcome:
         start = time.perf_counter()
-        options = {"ipopt": OPTIONS | {"max_wall_time": time_limit_s}, "print_time": False, "error_on_fail": False}
+        options = {
+            "ipopt": OPTIONS | {"max_wall_time": time_limit_s},
+            "print_time": False,
+            "error_on_fail": False,
+        }
         wider = program | {"g": ca.vertcat(*rows(ca, more), program["g"])}
         solver = ca.nlpsol("feel", "ipopt", wider, options)
         built = time.perf_counter()
