@@ -76,7 +76,7 @@ def run(model: Any, time_limit_s: float, more: Sequence[Any] = ()) -> tuple[floa
     return float(results.incumbent_objective), float(results.objective_bound), status
 
 
-def in_si_units(model: Any, **quantities: tuple[Any, Any]) -> dict[str, Any]:
+def in_si_units(model: Any, **quantities: tuple[Any, ...]) -> dict[str, Any]:
     """Add expressions to a Pyomo model, each a variable times its scale, or the sum of that and an offset.
 
     Parameters
@@ -93,8 +93,8 @@ def in_si_units(model: Any, **quantities: tuple[Any, Any]) -> dict[str, Any]:
     """
     pyo = require("pyomo.environ", "validation")
     found = {}
-    for name, (variable, unit, *offset) in quantities.items():
-        below = offset[0] if offset else 0.0
+    for name, (variable, unit, *rest) in quantities.items():
+        below: Any = rest[0] if rest else 0.0
         if variable.is_indexed():
             keys = list(variable.keys())
             units = dict(zip(keys, np.broadcast_to(unit, len(keys)).tolist(), strict=True))

@@ -84,8 +84,8 @@ def entire(problem: BatchsizeProblem, rng: np.random.Generator) -> NDArray[np.fl
 class BatchPlanner:
     """FEEL: batch sizes by a policy, and for these batch sizes the optimal slots.
 
-    A policy that says only batch sizes gets the slots that minimise the latency of a round with its own batch sizes, so that
-    policies differ in their batch sizes alone. A total batch that the scenario fixes binds "optimal" only; a
+    A policy that says only batch sizes gets the slots that minimise the latency of a round with its own batch sizes, so
+    that policies differ in their batch sizes alone. A total batch that the scenario fixes binds "optimal" only; a
     deadline of the scenario binds all.
 
     Parameters

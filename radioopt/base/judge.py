@@ -137,7 +137,7 @@ def judge(problem: Problem[Any], options: SolveOptions, given: Mapping[str, Any]
     }
     values |= decisions | {"objective": objective, "bound": bound, "gap": gap, "status_code": status}
 
-    def built() -> Solution:
+    def built() -> Any:
         return kind(problem, GIVEN, kind._computed(values, problem.batch_shape, problem.sizes)._blocks)
 
     with np.errstate(all="ignore"):

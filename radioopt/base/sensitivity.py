@@ -69,7 +69,7 @@ class Sensitivity(Record):
 
     @np.errstate(all="ignore")
     def slopes(self) -> dict[str, Array]:
-        """Derivative of the objective in every field of the problem that has an elasticity, by name."""
+        """Return the derivative of the objective in every field of the problem that has an elasticity, by name."""
         problem, found = self.solution.problem, {}
         for name, elasticity in self.elasticities.items():
             declared = problem.quantities.get(name)
@@ -123,7 +123,7 @@ class Sensitivity(Record):
             price, unit = prices.get(name, np.nan), "" if declared is None else declared.unit
             if per_device and of_devices:
                 each = np.broadcast_arrays(value, elasticity, price)
-                parts = [
+                parts: list[tuple[Any, ...]] = [
                     (problem.label("device", k), *(float(part[k]) for part in each), False)
                     for k in range(len(elasticity))
                 ]

@@ -72,8 +72,10 @@ class DistillationSensitivity(Sensitivity):
     noise_power_w: Quantity = _slope(PER_INSTANCE, "the noise power")
     noise_psd_w_per_hz: Quantity = _slope(PER_INSTANCE, "the noise density")
 
+    solution: DistillationSolution
+
     def slopes(self) -> dict[str, Array]:
-        """Derivative of the cost in every field, also in those that are 0."""
+        """Return the derivative of the cost in every field, also in those that are 0."""
         return slopes(self.solution)
 
 

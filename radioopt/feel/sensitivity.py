@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 class BatchsizeSensitivity(Sensitivity):
     """Elasticities of the learning efficiency: per cent of efficiency for one per cent more of a parameter.
 
-    ``prices`` has what one unit more of a field adds to the efficiency; see :class:`~radioopt.base.sensitivity.Sensitivity`.
+    ``prices`` has what one unit more of a field adds to the efficiency; see
+    :class:`~radioopt.base.sensitivity.Sensitivity`.
 
     Attributes
     ----------
@@ -66,9 +67,11 @@ class BatchsizeSensitivity(Sensitivity):
     total_batchsize: Quantity = quantity("1", unrestricted, PER_INSTANCE, "elasticity in the total batch")
     max_round_latency_s: Quantity = quantity("1", unrestricted, PER_INSTANCE, "elasticity in the deadline")
 
+    solution: BatchsizeSolution
+
     @np.errstate(all="ignore")
     def slopes(self) -> dict[str, Array]:
-        """Derivative of the efficiency in every field, also in times that are 0."""
+        """Return the derivative of the efficiency in every field, also in times that are 0."""
         solution, problem = self.solution, self.solution.problem
         phi = solution.uplink_slot_s / np.expand_dims(problem.uplink_frame_s, -1)
         upload = problem.upload_time_full_frame_s

@@ -69,10 +69,11 @@ class SynthesisSensitivity(Sensitivity):
     local_epochs: Quantity = quantity("1", unrestricted, PER_INSTANCE, "elasticity in the epochs")
 
     apart = ("price_time_w",)
+    solution: SynthesisSolution
 
     @np.errstate(all="ignore")
     def slopes(self) -> dict[str, Array]:
-        """Derivative of the energy in every field, also in those that are 0."""
+        """Return the derivative of the energy in every field, also in those that are 0."""
         solution, problem = self.solution, self.solution.problem
         energy = problem.energy_coefficient
         coefficient = np.expand_dims(problem.local_epochs, -1) * problem.cycles_per_sample * solution.samples

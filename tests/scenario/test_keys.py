@@ -89,5 +89,5 @@ def test_a_catalogue_in_a_file_beside_the_scenario(tmp_path):
     with pytest.raises(ProblemError, match=r"dtkd.catalogue: .*models.csv.*own_accuracy"):
         Scenario.load(file)
     (tmp_path / "sub" / "models.csv").unlink()
-    with pytest.raises((ProblemError, OSError), match="models.csv"):
+    with pytest.raises((ProblemError, OSError), match=r"models\.csv"):
         Scenario.load(file)

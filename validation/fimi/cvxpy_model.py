@@ -180,7 +180,7 @@ def model(problem: SynthesisProblem) -> Model:
     program = Program(problem.sizes["device"])
     program.place(scale, middle(scale))
     latency = float(problem.max_round_latency_s)
-    units = problem.local_samples, latency, latency, scale.band
+    units: tuple[Any, ...] = problem.local_samples, latency, latency, scale.band
     names = "log_samples", "log_compute_time_s", "log_upload_time_s", "log_bandwidth_hz"
     variables = {
         name: logarithm + np.log(unit)
