@@ -14,7 +14,9 @@ for least_ms in (1.0, 1.2, 1.4, 1.6):
     fair = problem.judge(about, **program.solve(slots >= least_ms / 1e3))
     print(f"nobody below {least_ms} ms: costs {fair.gap:.3%} of the learning efficiency")
 
-model = validation.model(problem, "pyomo")  # model.model is a ConcreteModel: everything of Pyomo's may be added
+model = validation.model(
+    problem, "pyomo"
+)  # model.model is a ConcreteModel: everything of Pyomo's may be added
 batch = model.variables["batchsize"]
 first = problem.judge(about, **model.solve(batch[0] == batch[1], batch[1] == batch[2]))
 print("three equal batches:", first.batchsize.round(2), f"cost {first.gap:.3%}")

@@ -26,4 +26,6 @@ except ro.SolveError as error:
 
 for name, options in {"optimal": {}, "proportional": {"allocator": proportional}}.items():
     ledger = learning.train("feel-cpu", rounds=20, seed=1, progress=False, **options).ledger
-    print(f"{name:<13} {ledger.seconds:7.1f} s for 20 rounds, accuracy {ledger.entries[-1].test_accuracy:.3f}")
+    print(
+        f"{name:<13} {ledger.seconds:7.1f} s for 20 rounds, accuracy {ledger.entries[-1].test_accuracy:.3f}"
+    )

@@ -220,10 +220,10 @@ class RoundPlanner:
             solution = self._solved
             bands, slots, seeds = (int(getattr(solution, name)) for name in PAPER)
         elif isinstance(self.policy, Allocation):
-            solution = self.policy(devices, rng)
-            if not isinstance(solution, RoundPlanSolution):
-                raise ProblemError(f"radio fading takes a RoundPlanSolution, got a {type(solution).__name__}")
-            bands, slots, seeds = (int(getattr(solution, name)) for name in PAPER)
+            given = self.policy(devices, rng)
+            if not isinstance(given, RoundPlanSolution):
+                raise ProblemError(f"radio fading takes a RoundPlanSolution, got a {type(given).__name__}")
+            bands, slots, seeds = (int(getattr(given, name)) for name in PAPER)
         else:
             bands, slots, seeds = _checked(self.policy(posed, rng), label(self.policy))
         return FadingPlan(
