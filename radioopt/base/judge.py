@@ -7,10 +7,11 @@ measures every constraint on its own; the limits say it in words.
 
 from __future__ import annotations
 
+import importlib
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
@@ -148,6 +149,21 @@ def judge(problem: Problem[Any], options: SolveOptions, given: Mapping[str, Any]
             optimal = np.expand_dims(optimal, -1) if declared.axes else optimal
             values[name] = np.where(optimal, getattr(best, name), values[name])
     return built()
+
+
+def solution_class(problem: type[Problem[Any]]) -> Any:
+    """Return the class of a problem's solutions: the type argument of its base, in its own module or package."""
+    for base in problem.__mro__:
+        for written in vars(base).get("__orig_bases__", ()):
+            for argument in get_args(written):
+                name = getattr(argument, "__forward_arg__", None)
+                if name is None:
+                    continue
+                home = sys.modules[base.__module__]
+                if not hasattr(home, name):
+                    home = importlib.import_module(base.__module__.rpartition(".")[0])
+                return getattr(home, name)
+    raise NotImplementedError(f"{problem.__name__} does not say what its solutions are: Problem[...]")
 
 
 def read_decisions(problem: Problem[Any], kind: type[Solution], given: Mapping[str, Any]) -> dict[str, Array]:

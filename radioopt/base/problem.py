@@ -6,10 +6,9 @@ import importlib
 import inspect
 import numbers
 import pkgutil
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -251,26 +250,23 @@ class Problem(Record, Generic[SolutionT]):
         options : SolveOptions, optional
             Tolerances to judge by.
         throw : bool, default True
-            Raise if a single instance's decisions break a constraint. A batch never raises for its elements, it warns
-            once: look at ``solution.status``.
+            Raise if a single instance's decisions break a constraint; a batch warns once.
         **decisions : array_like
-            All of ``Solution.decisions`` by name, in the units and the shape of the problem; what is smaller is
-            broadcast, and a Series is put into the order of the problem's labels.
+            All of ``Solution.decisions`` by name, in the problem's units and shape or broadcast to it; a Series is put
+            into the order of the problem's labels.
 
         Returns
         -------
         Solution
-            As of a method: tables, plots, files and training take it. Its bound is the better one of what the point
-            proves itself and what the default method proves, if that is exact, so that the gap is what the best
-            allocation would gain. Prices at a point that is not optimal are NaN, or those that it implies.
+            Its bound is the better one of what the point and the default method, if exact, prove: the gap is what the
+            best allocation gains. Prices where it is not optimal are NaN, or implied ones.
 
         Raises
         ------
         ProblemError
             If a decision is unknown or missing, not numeric, or of another shape.
         SolveError
-            If ``throw`` and a constraint is broken: it says which, at which index and by how much, and carries the
-            solution.
+            If ``throw`` and a constraint is broken: which, where and by how much; it carries the solution.
 
         Examples
         --------
@@ -296,18 +292,10 @@ class Problem(Record, Generic[SolutionT]):
     @classmethod
     def solution_class(cls) -> type[SolutionT]:
         """Return the class of this problem's solutions, which the class statement names."""
-        for base in cls.__mro__:
-            for written in vars(base).get("__orig_bases__", ()):
-                for argument in get_args(written):
-                    name = getattr(argument, "__forward_arg__", None)
-                    if name is None:
-                        continue
-                    home = sys.modules[base.__module__]
-                    if not hasattr(home, name):
-                        home = importlib.import_module(base.__module__.rpartition(".")[0])
-                    found: type[SolutionT] = getattr(home, name)
-                    return found
-        raise NotImplementedError(f"{cls.__name__} does not say what its solutions are: Problem[...]")
+        from radioopt.base.judge import solution_class
+
+        found: type[SolutionT] = solution_class(cls)
+        return found
 
     def certificate(self, options: SolveOptions = DEFAULT_OPTIONS, **decisions: Any) -> Certificate:
         """Evaluate any point in plain NumPy: objective, residuals, a bound from the point, gap, status.

@@ -35,6 +35,7 @@ from radioopt.channel import (
     rayleigh_coefficient,
     snr,
 )
+from radioopt.scenario.pick import positions_of
 from radioopt.scenario.trace import ChannelTrace
 
 if TYPE_CHECKING:
@@ -229,27 +230,7 @@ class Devices(Record):
         >>> fast.sizes["device"], fast.scenario.devices.count
         (8, 8)
         """
-        count, names = self.sizes["device"], self.scenario.devices.names
-        given = (
-            np.asarray([which] if isinstance(which, str) else which)
-            if not isinstance(which, slice)
-            else which
-        )
-        if not isinstance(given, slice) and given.dtype.kind in "UO":
-            unknown = [name for name in given.tolist() if name not in (names or ())]
-            if unknown:
-                raise ProblemError(
-                    f"Devices.pick: no device {unknown[0]!r}{suggestion(unknown[0], names or ())}"
-                )
-            given = np.array([(names or ()).index(name) for name in given.tolist()])
-        try:
-            positions = np.atleast_1d(np.arange(count)[given])
-        except IndexError as error:
-            raise ProblemError(f"Devices.pick: expected devices 0 ... {count - 1}: {error}") from None
-        if positions.ndim != 1 or not positions.size or np.unique(positions).size < positions.size:
-            raise ProblemError(
-                f"Devices.pick: expected at least one device and none twice, got {positions.tolist()}"
-            )
+        positions = positions_of(which, self.sizes["device"], self.scenario.devices.names or ())
 
         def chosen(value: Array, per_device: bool) -> Array:
             return value[..., positions] if per_device else value

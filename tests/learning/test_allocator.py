@@ -4,7 +4,10 @@ import numpy as np
 import pytest
 
 from learning import compare, train
-from radioopt import OptionError, ProblemError, SolveError
+from learning.messages import Wire
+from learning.radio.base import Allocation, Work
+from learning.radio.fading import Fading
+from radioopt import OptionError, ProblemError, Scenario, SolveError
 from radioopt.base.carried import Carried, own_methods
 from radioopt.feel import BatchsizeProblem
 
@@ -75,6 +78,16 @@ def test_an_allocator_knows_the_samples_that_devices_hold(cell):
     assert own.ledger.seconds == pytest.approx(best.ledger.seconds, rel=1e-6)
 
 
+def test_a_run_with_an_allocator_goes_on_from_its_checkpoint(cell, tmp_path):
+    whole = train(cell, allocator=proportional, **OPTIONS)
+    for rounds in (1, 2):
+        parts = train(
+            cell, allocator=proportional, checkpoint=tmp_path / "run.npz", **OPTIONS | {"rounds": rounds}
+        )
+    assert parts.to_frame().equals(whole.to_frame())
+    assert parts.ledger.entries[0].plan.solution.method == "given"
+
+
 def test_what_an_allocator_may_not_do(cell):
     with pytest.raises(SolveError, match=r"uplink_slot_s: expected a sum of at most 0.01 s, got 0.02 s"):
         train(cell, allocator=greedy, **OPTIONS)
@@ -86,6 +99,24 @@ def test_what_an_allocator_may_not_do(cell):
         train(cell, allocator=proportional, policy="full", **OPTIONS)
     with pytest.raises(ProblemError, match="policy: downlink_slot_s missing"):
         train(cell, policy=lambda problem, rng: {"batchsize": 1, "uplink_slot_s": 1e-4}, **OPTIONS)
+
+
+def test_bands_and_slots_of_ones_own():
+    scenario = Scenario.load("mix2fld")
+    work = Work(np.full(10, 500), (np.ones(6400, np.int64),) * 10, server_steps=3200, sample=784)
+    wire = Wire({"outputs": 100}, {"weights": 12544}, seeded=True)
+
+    def planned(function):
+        planner = Fading().planner(Allocation(function), work, wire, None)
+        return planner(scenario.draw(seed=0), np.random.default_rng(0))
+
+    plan = planned(
+        lambda devices, rng: devices.problem("mix2fld").judge(num_channels=2, max_slots=100, seed_samples=20)
+    )
+    assert (plan.num_channels, plan.max_slots, plan.seed_samples) == (2, 100, 20)
+    slots = Scenario.load("feel-cpu").draw(seed=0).problem("feel").solve()
+    with pytest.raises(ProblemError, match="radio fading takes a RoundPlanSolution, got a BatchsizeSolution"):
+        planned(lambda devices, rng: slots)
 
 
 def test_methods_of_ones_own_work_in_other_processes(cell):
