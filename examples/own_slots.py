@@ -5,7 +5,7 @@ import radioopt as ro
 
 
 def proportional(devices, rng):
-    """Give every device slots in proportion to the time its upload takes, and the best batches for the optimum."""
+    """Give every device slots in proportion to the time that its upload takes."""
     problem = devices.problem("feel")
     need = 1 / problem.uplink_rate_bps
     return problem.judge(
@@ -26,6 +26,4 @@ except ro.SolveError as error:
 
 for name, options in {"optimal": {}, "proportional": {"allocator": proportional}}.items():
     ledger = learning.train("feel-cpu", rounds=20, seed=1, progress=False, **options).ledger
-    print(
-        f"{name:<13} {ledger.seconds:7.1f} s for 20 rounds, accuracy {ledger.entries[-1].test_accuracy:.3f}"
-    )
+    print(f"{name:<13} {ledger.seconds:7.1f} s, accuracy {ledger.entries[-1].test_accuracy:.3f}")

@@ -53,8 +53,9 @@ class Silent(Radio):
                 "radio silent: cannot send what this scheme sends: take a radio that does, as tdma"
             )
         if policy != "optimal":
-            what = "allocator" if isinstance(policy, Allocation) else f"policy {policy!r}"
-            raise OptionError(f"{what}: there is nothing to plan where nothing is sent: leave it out")
+            name = "allocator" if isinstance(policy, Allocation) else "policy"
+            what = name if name == "allocator" else f"policy {policy!r}"
+            raise OptionError(f"{what}: there is nothing to plan where nothing is sent: leave {name} out")
         samples, batches = work.samples, work.steps
         assert batches is not None
 

@@ -233,11 +233,14 @@ class Problem(Record, Generic[SolutionT]):
             )
         given = chosen.checked(method_options) if method_options else method_options
         solution: SolutionT = chosen.solve(self, options, **given)
-        if throw:
-            if not self.batch_shape:
-                solution.raise_for_status()
-            elif options.warn:
-                solution.warn_for_status()
+        return self._said(solution, options) if throw else solution
+
+    def _said(self, solution: SolutionT, options: SolveOptions) -> SolutionT:
+        """Raise where a single instance has no usable answer; warn, once, where some of a batch have none."""
+        if not self.batch_shape:
+            solution.raise_for_status()
+        elif options.warn:
+            solution.warn_for_status()
         return solution
 
     def judge(
@@ -282,12 +285,7 @@ class Problem(Record, Generic[SolutionT]):
         from radioopt.base.judge import judge
 
         solution: SolutionT = judge(self, options, decisions)
-        if throw:
-            if not self.batch_shape:
-                solution.raise_for_status()
-            elif options.warn:
-                solution.warn_for_status()
-        return solution
+        return self._said(solution, options) if throw else solution
 
     @classmethod
     def solution_class(cls) -> type[SolutionT]:

@@ -204,7 +204,7 @@ class Solution(Record):
                 f"{first if len(first) > 1 else first[0]}: look at solution.status; SolveOptions(warn=False) leaves "
                 "out this warning",
                 SolveWarning,
-                stacklevel=3,
+                stacklevel=4,  # whoever called solve or judge
             )
 
     def _unanswered(self) -> Any:
