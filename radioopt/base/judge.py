@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
@@ -122,7 +122,7 @@ def judge(problem: Problem[Any], options: SolveOptions, given: Mapping[str, Any]
     bound = np.broadcast_to(np.asarray(found.bound, np.float64), problem.batch_shape)
     best: Any = None
     if problem.default_method is not None and problem.default_method.exact:
-        best = problem.solve(options=_quiet(options), throw=False)
+        best = problem.solve(options=replace(options, warn=False), throw=False)
         bound = np.fmax(bound, best.bound) if problem.sense == "min" else np.fmin(bound, best.bound)
     objective = np.broadcast_to(np.asarray(found.objective, np.float64), problem.batch_shape)
     gap, status = certify(
@@ -228,12 +228,3 @@ def _ordered(
     about = dict(axes) | {f"the problem's {axis}s": (axis,) for axis in problem.labels}
     plain, _ = aligned(owner, about, order | values)
     return {name: plain[name] for name in values}
-
-
-def _quiet(options: SolveOptions) -> SolveOptions:
-    return SolveOptions(
-        gap_tol=options.gap_tol,
-        feasibility_tol=options.feasibility_tol,
-        max_iterations=options.max_iterations,
-        warn=False,
-    )
