@@ -7,8 +7,6 @@ import sys
 import warnings
 from pathlib import Path
 
-from radioopt.base.errors import InputWarning
-
 #: what is installed beside radioopt
 PACKAGES = ("learning", "validation")
 
@@ -47,8 +45,8 @@ def complaint(name: str, file: Path) -> str:
     )
 
 
-def warn_of_files() -> None:
+def warn_of_files(category: type[Warning]) -> None:
     """Warn, when radioopt is imported, of files that would be found instead of its packages."""
     for name in PACKAGES:
         if name not in sys.modules and (file := found_instead(name)) is not None:
-            warnings.warn(complaint(name, file), InputWarning, stacklevel=3)
+            warnings.warn(complaint(name, file), category, stacklevel=3)
