@@ -8,6 +8,7 @@ import numbers
 import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
 
 import numpy as np
@@ -352,7 +353,7 @@ def families() -> tuple[str, ...]:
     Returns
     -------
     tuple of str
-        Sorted names, found without importing any of them.
+        Sorted names, found without importing any of them; the folders are looked through once.
 
     Examples
     --------
@@ -361,8 +362,13 @@ def families() -> tuple[str, ...]:
     """
     import radioopt
 
+    return _families_in(tuple(radioopt.__path__))
+
+
+@cache
+def _families_in(path: tuple[str, ...]) -> tuple[str, ...]:
     found = []
-    for package in pkgutil.iter_modules(radioopt.__path__):
+    for package in pkgutil.iter_modules(path):
         if package.ispkg and package.name != "base":
             spec = importlib.util.find_spec(f"radioopt.{package.name}")
             locations = spec.submodule_search_locations if spec else None
