@@ -13,6 +13,7 @@ import numpy as np
 from radioopt import RadioOptError, Solution, SolveError, SolveOptions, Status, load
 from radioopt.base.errors import InputWarning
 from radioopt.base.problem import Problem
+from radioopt.base.solution import ROUNDING
 from validation.fuzz import draw
 
 FAMILIES = ("feel", "fimi", "dtkd", "d2d", "mix2fld")
@@ -101,13 +102,23 @@ def look_at(solution: Solution, rng: np.random.Generator, *, explain: bool = Tru
 
 
 def judge(solution: Solution, options: SolveOptions, *, whole: bool) -> None:
-    """Deny what plain NumPy does: an optimum that violates a constraint, beats its bound, or has another objective."""
+    """Deny what plain NumPy does.
+
+    That is an optimum that violates a constraint, beats its bound, or has another objective, and two statuses for one
+    answer.
+    """
     check = solution.verify(options)
     str(check), repr(check)
     claimed = np.atleast_1d(solution.status_code)
     objective = np.atleast_1d(np.asarray(solution.objective, np.float64))
     found, codes = np.atleast_1d(np.asarray(check.objective)), np.atleast_1d(check.status)
     residual = np.atleast_1d(check.residual)
+    other = claimed != codes
+    if other.any() and not check.note:
+        raise DeniedError(f"statuses {claimed}, and of the same answer {codes}, without a reason")
+    settled = (claimed == Status.FEASIBLE) & ~(np.atleast_1d(solution.gap) <= ROUNDING)
+    if solution.problem.methods[solution.method].exact and (settled & (codes == Status.OPTIMAL)).any():
+        raise DeniedError(f"statuses {claimed}, and of the same answer {codes}, which proves more")
     for i in np.flatnonzero(claimed == Status.OPTIMAL):
         if not np.isfinite(objective[i]):
             raise DeniedError(f"instance {i}: OPTIMAL with objective {objective[i]}")
