@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 
 from radioopt.base.certify import Certificate, certify
-from radioopt.base.options import DEFAULT_OPTIONS, SolveOptions
+from radioopt.base.options import SolveOptions
 from radioopt.base.pictures import no_path
 from radioopt.base.quantity import (
     DEVICE,

@@ -22,6 +22,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from radioopt.base.errors import InputWarning
+from radioopt.base.files import write_whole
 
 #: the campaigns, by the module with their ``trial(seed)``, and how many inputs each has in full: a million in all
 CAMPAIGNS = {"solving": 446_000, "peers": 4_000, "arrays": 400_000, "files": 120_000, "commands": 30_000}
@@ -117,9 +118,9 @@ def run(
 
 
 def _read(kept: Path | None) -> dict[tuple[int, int], dict[str, int]]:
-    """Read the outcomes of spans that were done without a fault; a line that was not finished is none."""
+    """Read the outcomes of spans that were done without a fault."""
     found: dict[tuple[int, int], dict[str, int]] = {}
-    for line in kept.read_text().split("\n")[:-1] if kept is not None and kept.exists() else ():
+    for line in kept.read_text().splitlines() if kept is not None and kept.exists() else ():
         span = json.loads(line)
         if not span["faults"]:
             found[span["first"], span["end"]] = span["outcomes"]
@@ -155,9 +156,8 @@ def _run(
                     "outcomes": dict(span.outcomes),
                     "faults": sorted(span.faults),
                 }
-                kept.parent.mkdir(parents=True, exist_ok=True)
-                with kept.open("a") as file:
-                    file.write(json.dumps(line) + "\n")
+                before = kept.read_bytes() if kept.exists() else b""
+                write_whole(kept, before + json.dumps(line).encode() + b"\n")
             start, span = done + 1, Report()
 
     while seed < end and len(report.faults) < most_faults:
@@ -186,7 +186,7 @@ def _work(name: str, first: int, end: int, connection: Connection, dump: str) ->
     os.environ.setdefault("MPLBACKEND", "Agg")
     with open(dump, "w") as file:
         faulthandler.enable(file)
-        faulthandler.register(signal.SIGPROF, file, chain=True)  # the signal then ends the process, as it does by default
+        faulthandler.register(signal.SIGPROF, file, chain=True)  # which then ends the process, as by default
         trial = importlib.import_module(f"validation.fuzz.{name}").trial
         for seed in range(first, end):
             signal.setitimer(signal.ITIMER_PROF, FIRST_S if seed < first + FIRST else LIMIT_S)
