@@ -40,7 +40,7 @@ def cpu(**changes):
             {"payload_bits": 258.0},
             r"payload_bits: expected 1000 to 1e14 bit, got 258\.0; is it in Mbit or MB\?",
         ),
-        ({"payload_bits": 2.58e14}, r"payload_bits: .* got 2\.58e\+14; is it in bit already\?"),
+        ({"payload_bits": 2.58e14}, r"payload_bits: .* got 258000000000000\.0; is it in bit already\?"),
         ({"uplink_frame_s": 10.0}, r"uplink_frame_s: expected 1e-5 to 1 s, got 10\.0; is it in ms or us\?"),
         ({"cpu_frequency_hz": 1.4e18}, r"cpu_frequency_hz: .* got 1\.4e\+18; is it in GHz already\?"),
     ],
@@ -71,6 +71,15 @@ def test_23_watt_and_a_path_loss_and_kilometres():
     with pytest.warns(ro.InputWarning, match=r"model_bits: .* got 0\.4; is it in Mbit or MB\?"):
         ro.mix2fld.RoundPlanProblem(**fields | {"model_bits": 0.4})
     assert plausible("distance_m").hint(0.1) == "is it in km?"
+
+
+def test_cycles_that_take_no_time_or_for_ever_are_named():
+    with pytest.raises(
+        ro.ProblemError, match=r"^BatchsizeProblem\.cpu\.cycles_per_sample: expected a time within float64.*got 1e-320"
+    ):
+        cpu(cycles_per_sample=1e-320, strict=None)
+    with pytest.raises(ro.ProblemError, match=r"^BatchsizeProblem\.cpu\.update_cycles: .* got 1e\+300"):
+        cpu(update_cycles=1e300, cpu_frequency_hz=1e-10, strict=None)
 
 
 def test_only_what_is_changed_is_looked_at_again():

@@ -87,7 +87,7 @@ def test_references_of_all_families_that_need_the_same_packages_share_a_worker(o
     from validation.dtkd import zoo as dtkd
 
     ask(PROBLEMS[0])
-    one = dtkd.random(0)
+    one = dtkd.named()["deadlines_problem_3"]
     answer = worker.ask(references("dtkd")["ipopt"], one, 20.0)
     assert [*own_workers] == [PEER.modules]
     assert answer.objective == pytest.approx(float(one.solve().objective), rel=1e-6)
