@@ -239,7 +239,9 @@ class BatchsizeProblem(Problem["BatchsizeSolution"], family="feel", sense="max")
             beyond = ~np.isfinite(time) | ((time == 0.0) & (name == "cycles_per_sample"))
             if beyond.any():
                 cycles = np.broadcast_to(getattr(given, name), beyond.shape)
-                refuse("BatchsizeProblem.cpu", name, cycles, beyond, "a time within float64 at cpu_frequency_hz")
+                refuse(
+                    "BatchsizeProblem.cpu", name, cycles, beyond, "a time within float64 at cpu_frequency_hz"
+                )
         problem = cls(
             payload_bits=payload_bits,
             uplink_rate_bps=given.uplink_rate_bps,

@@ -75,7 +75,8 @@ def test_23_watt_and_a_path_loss_and_kilometres():
 
 def test_cycles_that_take_no_time_or_for_ever_are_named():
     with pytest.raises(
-        ro.ProblemError, match=r"^BatchsizeProblem\.cpu\.cycles_per_sample: expected a time within float64.*got 1e-320"
+        ro.ProblemError,
+        match=r"^BatchsizeProblem\.cpu\.cycles_per_sample: expected a time within float64.*got 1e-320",
     ):
         cpu(cycles_per_sample=1e-320, strict=None)
     with pytest.raises(ro.ProblemError, match=r"^BatchsizeProblem\.cpu\.update_cycles: .* got 1e\+300"):
