@@ -65,8 +65,8 @@ RANGES: dict[str, Plausible] = {
     "noise_psd_w_per_hz": Plausible(
         "1e-23 to 1e-15 W/Hz", 0.99e-23, 1.01e-15, "is it in dBW/Hz, or a gain?", "is it a total over the bandwidth?"
     ),
-    # a few weights to 3 trillion of 32 bits; a gradient of which little is sent may be smaller
-    "payload_bits": Plausible("1000 to 1e14 bit", 1e3, 1e14, "is it in Mbit or MB?", "is it in bit already?"),
+    # three weights of a regression to 3 trillion, of 32 bits
+    "payload_bits": Plausible("100 to 1e14 bit", 100.0, 1e14, "is it in Mbit or MB?", "is it in bit already?"),
     "output_bits": Plausible("10 to 1e14 bit", 10.0, 1e14, "is it in kbit or kB?", "is it in bit already?"),
     "model_bits": Plausible("10 to 1e14 bit", 10.0, 1e14, "is it in Mbit or MB?", "is it in bit already?"),
     # a symbol of 5G takes 4 us at least; frames of all radios in use last 10 ms or less, those of satellites up to 1 s

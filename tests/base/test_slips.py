@@ -37,8 +37,8 @@ def cpu(**changes):
             r"uplink_rate_bps: .* got 20\.0 at index 0 .* Mbit/s\?",
         ),
         (
-            {"payload_bits": 258.0},
-            r"payload_bits: expected 1000 to 1e14 bit, got 258\.0; is it in Mbit or MB\?",
+            {"payload_bits": 25.8},
+            r"payload_bits: expected 100 to 1e14 bit, got 25\.8; is it in Mbit or MB\?",
         ),
         ({"payload_bits": 2.58e14}, r"payload_bits: .* got 258000000000000\.0; is it in bit already\?"),
         ({"uplink_frame_s": 10.0}, r"uplink_frame_s: expected 1e-5 to 1 s, got 10\.0; is it in ms or us\?"),
