@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from radioopt import RadioOptError, Status
@@ -47,7 +49,7 @@ def trial(seed: int) -> str:
     rng = np.random.default_rng([seed, 5])
     family = str(rng.choice(FAMILIES))
     try:
-        problem = draw.problem(family, rng, most=MOST, batch=False, decades=float(rng.choice(DECADES)))
+        problem: Any = draw.problem(family, rng, most=MOST, batch=False, decades=float(rng.choice(DECADES)))
     except RadioOptError:
         return f"{family} refused"
     plain = family == "dtkd" and problem.is_plain  # closed forms
