@@ -137,6 +137,29 @@ class Plan:
 Planner = Callable[[Devices, np.random.Generator], Plan]
 
 
+def steady(planner: Planner) -> Planner:
+    """Plan anew only where the devices are others than in the last round: for a planner that draws nothing.
+
+    Parameters
+    ----------
+    planner : callable
+        Whose plans follow from the devices alone, with their channel.
+
+    Returns
+    -------
+    callable
+        The same plans. Devices that do not fade are the same object in every round.
+    """
+    last: list[Plan] = []
+
+    def plan(devices: Devices, rng: np.random.Generator) -> Plan:
+        if not last or last[0].devices is not devices:
+            last[:] = [planner(devices, rng)]
+        return last[0]
+
+    return plan
+
+
 @dataclass(frozen=True, eq=False)
 class Sent:
     """What became of a round's transmissions.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Annotated, Any, Literal, Self, cast
 
 from pydantic import (
@@ -58,11 +59,12 @@ class Table(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     @classmethod
-    def law_fields(cls) -> list[str]:
+    @cache
+    def law_fields(cls) -> tuple[str, ...]:
         """Names of the fields that are laws."""
-        return [
+        return tuple(
             name for name, field in cls.model_fields.items() if any(isinstance(m, Of) for m in field.metadata)
-        ]
+        )
 
     @property
     def laws(self) -> dict[str, Law]:

@@ -47,6 +47,23 @@ def test_online_full_and_entire_are_what_they_say():
     assert BatchPlanner("entire", HELD)(devices(), rng()).batchsize.tolist() == HELD.tolist()
 
 
+def test_a_cell_that_does_not_fade_is_planned_once_and_one_that_does_in_every_round():
+    work = Work(HELD)
+    cell = devices()
+    for policy, once in (
+        ("optimal", True),
+        ("full", True),
+        ("random", False),
+        (lambda *_: HELD * 0 + 1, False),
+    ):
+        planner = Tdma().planner(policy, work, GRADIENTS, None)
+        first = planner(cell, rng(1))
+        assert (planner(cell, rng(2)) is first) == once
+        assert planner(devices(seed=2), rng(1)).devices == devices(seed=2)
+        again = planner(cell, rng(1))
+        assert again.batchsize.tolist() == first.batchsize.tolist()
+
+
 def test_random_batches_are_uniform_from_one_to_the_largest():
     allocator, stream, cell = BatchPlanner("random", HELD), rng(), devices()
     drawn = np.array(
