@@ -16,7 +16,6 @@ from pydantic import (
 
 from radioopt.base.errors import ProblemError, suggestion
 from radioopt.base.plausible import RANGES
-from radioopt.base.problem import families
 from radioopt.base.quantity import (
     DEVICE,
     Domain,
@@ -27,9 +26,9 @@ from radioopt.base.quantity import (
     quantity,
     shorten,
 )
+from radioopt.base.rooms import with_room
 from radioopt.channel import PATH_LOSS_MODELS, TR38901_MODELS, PathLossModel, PowerLaw, Tr38901
 from radioopt.scenario.devices import Devices
-from radioopt.scenario.hooks import has_hook
 from radioopt.scenario.laws import Law, Number, Of
 from radioopt.units import db_to_linear, dbm_per_hz_to_w_per_hz, dbm_to_w, w_to_dbm
 
@@ -370,7 +369,7 @@ class File(Table):
     @classmethod
     def known_keys(cls) -> list[str]:
         """Keys of every file, and the families that may have a table."""
-        return [*File.model_fields, *(name for name in families() if has_hook(name))]
+        return [*File.model_fields, *with_room("radioopt", "scenario")]
 
     @model_validator(mode="after")
     def _placement(self) -> Self:

@@ -165,6 +165,10 @@ def test_the_interval_covers_as_often_as_it_says():
         ({"jobs": 0}, r"jobs: expected a whole number >= 1, got 0"),
         ({"policies": ["best"]}, r"unknown policy 'best'"),
         (
+            {"policies": ["optimal", "fedavg"]},
+            r"^policies: fedavg is a scheme, and no policy: give policies={\"fedavg\": {\"scheme\": \"fedavg\", ",
+        ),
+        (
             {"policies": {"a": {"policy": "full", "seconds": 5.0, "data": "digits"}}},
             r"policies: a: data, seconds must be the same for all: leave out",
         ),
@@ -445,3 +449,14 @@ def test_a_comparison_with_measured_times_is_checked_without_measuring(cell, mon
             learning_rat=1,
             seeds=1,
         )
+
+
+def test_the_picture_of_a_run_has_the_private_accuracy_and_the_targets_by_name(cell):
+    targets = {"private_accuracy": 0.95, "test_loss": 0.1, "test_accuracy": 0.9}
+    result = train(cell, rounds=2, private=True, target=targets, data="digits@300+100")
+    accuracy, loss = result.plot().axes
+    drawn = {line.get_label(): line for line in accuracy.lines}
+    private = result.to_frame()["private_accuracy"].tolist()
+    assert drawn["on each device's own labels"].get_ydata().tolist() == private
+    assert {text.get_text() for text in accuracy.texts} == {"private accuracy 0.95", "target 0.9"}
+    assert [text.get_text() for text in loss.texts] == ["test loss 0.1"]
