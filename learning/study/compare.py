@@ -206,8 +206,8 @@ def compare(
     jobs : int, default 1
         Processes that share the runs, by joblib; -1 takes all cores.
     checkpoints : path-like, optional
-        Folder of a file per run, from which a comparison that was interrupted goes on; see
-        :func:`learning.train`.
+        Folder of a file per run, from which a comparison that was interrupted goes on, and one that is done with more
+        seeds, or more policies after those that it has: what is missing is trained. See :func:`learning.train`.
     every : int, default 10
         Rounds >= 1 from one checkpoint to the next.
     progress : bool, default True
