@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from radioopt.base.errors import OptionError
+from radioopt.base.options import DEFAULT_OPTIONS
 from radioopt.base.status import Status
 from validation.bench import machine
 from validation.bench.results import Results, Row, judge_goal
@@ -213,7 +214,7 @@ def _judge(row: Row, timed: Timed, last: tuple[int, Any], plan: Plan) -> None:
         row.answered += row.problems
         try:
             raw = timed.call(i) if row.answered > row.problems else last[1]
-            returned, repaired = measure(timed.problems[i], timed.decisions(i, raw))
+            returned, repaired = measure(timed.problems[i], timed.decisions(i, raw), DEFAULT_OPTIONS)
         except Exception as error:
             claims.add(f"{type(error).__name__}: {error}")
             continue
