@@ -25,6 +25,7 @@ from learning.radio.base import (
     Times,
     Work,
     compute_energy,
+    steady,
     table_of,
 )
 from radioopt.base.errors import OptionError, ProblemError
@@ -157,13 +158,10 @@ class BatchPlanner:
             If no slots let these batches meet a deadline of the scenario, or slots of the policy's own are more than
             the frame has.
         """
-        posed, prices, payload = pose(devices, self.wire, self.bits)
         largest = self.samples
         if self.policy is not entire:
-            largest = np.minimum(posed.max_batchsize, largest)
-        problem, _, _ = pose(
-            devices, self.wire, self.bits, max_batchsize=largest
-        )  # moves a GPU's threshold too
+            largest = np.minimum(devices.drawn("feel")["max_batchsize"], largest)
+        problem, prices, payload = pose(devices, self.wire, self.bits, max_batchsize=largest)
         given = self.policy(devices if isinstance(self.policy, Allocation) else problem, rng)
         slots = allotted(given)
         batchsize = np.asarray(given if slots is None else slots.pop("batchsize"))
@@ -362,7 +360,9 @@ class Tdma(Radio):
         if isinstance(policy, Allocation):
             policy = replace(policy, held=work.held)
         if work.steps is None:
-            return BatchPlanner(policy, work.held, wire, bits_per_parameter)
+            planner = BatchPlanner(policy, work.held, wire, bits_per_parameter)
+            draws = callable(policy) or planner.policy is random
+            return planner if draws else steady(planner)
         if isinstance(policy, Allocation):
             return WorkPlanner(work.steps, wire, bits_per_parameter, policy)
         if policy != "optimal":
@@ -370,7 +370,7 @@ class Tdma(Radio):
                 f"policy {policy!r}: the batches of this scheme are set by batchsize, epochs and iterations, and "
                 "their slots are optimal: choose policy optimal, or give slots of your own by allocator"
             )
-        return WorkPlanner(work.steps, wire, bits_per_parameter)
+        return steady(WorkPlanner(work.steps, wire, bits_per_parameter))
 
     def transmit(self, payload: Payload, plan: Any, rng: np.random.Generator) -> Sent:
         """Send an update from every device, and the average back; see :meth:`Radio.transmit`.
