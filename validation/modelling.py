@@ -127,7 +127,7 @@ def model(problem: Problem[Any], language: str = "cvxpy") -> Model:
     """
     if language not in LANGUAGES:
         raise OptionError(f"model: unknown language {language!r}, choose from {', '.join(LANGUAGES)}")
-    home = room(problem.family)
+    home = importlib.import_module(str(room(problem.family).__package__))
     if problem.batch_shape:
         raise OptionError(
             f"model: expected a single instance, got a batch of {problem.batch_shape}: index it"
