@@ -141,6 +141,8 @@ POLICIES = Names(
     }
 )
 
+GENERATORS = Names({"ready-made": "learning.generators.ready:ReadyMade"})
+
 PREPARATIONS = Names({"share-public": "learning.prepare.share:SharePublic"})
 
 LOGGERS = Names(
