@@ -141,7 +141,12 @@ POLICIES = Names(
     }
 )
 
-GENERATORS = Names({"ready-made": "learning.generators.ready:ReadyMade"})
+GENERATORS = Names(
+    {
+        "diffusion": "learning.generators.diffusion:Diffusion",
+        "ready-made": "learning.generators.ready:ReadyMade",
+    }
+)
 
 PREPARATIONS = Names({"share-public": "learning.prepare.share:SharePublic"})
 
