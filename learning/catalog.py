@@ -144,6 +144,7 @@ POLICIES = Names(
 GENERATORS = Names(
     {
         "diffusion": "learning.generators.diffusion:Diffusion",
+        "gan": "learning.generators.gan:Gan",
         "ready-made": "learning.generators.ready:ReadyMade",
     }
 )

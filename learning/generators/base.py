@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import copy
 import hashlib
-import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
 
 from learning.catalog import GENERATORS
 from learning.data.dataset import Dataset
 from learning.generators.files import write
-from learning.options import choose, keywords
+from learning.options import choose, keywords, real
 from radioopt.base.errors import OptionError, ProblemError
 from radioopt.base.quantity import shorten
 
@@ -83,6 +84,8 @@ class Learnt:
         SHA-256 of the samples and labels that it was fitted on.
     seen : ndarray of uint64, shape (N,)
         A hash of each of these samples.
+    counts : ndarray of int64, shape (C,)
+        How many of them are of each class.
     """
 
     arrays: dict[str, NDArray[Any]]
@@ -91,6 +94,16 @@ class Learnt:
     data: str
     digest: str
     seen: NDArray[np.uint64]
+    counts: NDArray[np.int64]
+
+    def weights(self) -> dict[str, Tensor]:
+        """Return the weights of the network, whose names begin with "network."."""
+        start = "network."
+        return {
+            name.removeprefix(start): torch.from_numpy(value)
+            for name, value in self.arrays.items()
+            if name.startswith(start)
+        }
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,7 +157,15 @@ class Learner(ABC):
         classes = int(samples.num_classes or 0)
         arrays = self._fit(x, y, classes, rng, progress)
         made = copy.copy(self)
-        known = Learnt(arrays, samples.sample_shape, classes, samples.name, digest_of(x, y), hashes(x))
+        known = Learnt(
+            arrays,
+            samples.sample_shape,
+            classes,
+            samples.name,
+            digest_of(x, y),
+            hashes(x),
+            np.bincount(y, minlength=classes),
+        )
         object.__setattr__(made, "learnt", known)
         return made
 
@@ -175,7 +196,7 @@ class Learner(ABC):
             If `rng` is no generator of NumPy's.
         """
         learnt = self.known()
-        wanted = check_labels(labels, learnt.num_classes)
+        wanted = check_labels(labels, learnt.counts)
         check_rng(rng)
         if not wanted.size:
             return np.empty((0, *learnt.sample_shape), np.float32)
@@ -218,7 +239,7 @@ class Learner(ABC):
             "options": {name: value for name, value in self.settings().items() if _plain(value)},
             **{name: getattr(learnt, name) for name in ("sample_shape", "num_classes", "data", "digest")},
         }
-        return write(path, header, {**learnt.arrays, "seen": learnt.seen})
+        return write(path, header, {**learnt.arrays, "seen": learnt.seen, "counts": learnt.counts})
 
 
 def _plain(value: Any) -> bool:
@@ -249,15 +270,19 @@ def check_rng(rng: Any) -> np.random.Generator:
     return rng
 
 
-def check_labels(labels: ArrayLike, num_classes: int) -> Labels:
-    """Return wanted labels as whole numbers, or name the first that is no class."""
+def check_labels(labels: ArrayLike, counts: NDArray[np.int64]) -> Labels:
+    """Return wanted labels as whole numbers, or name the first that is no class or has no sample to learn from."""
     given = np.asarray(labels)
     if given.ndim != 1 or (given.size and given.dtype.kind not in "iu"):
         raise ProblemError(f"labels: expected whole numbers, shape (n,), got {given.dtype} {given.shape}")
-    if (wrong := (given < 0) | (given >= num_classes)).any():
+    if (wrong := (given < 0) | (given >= counts.size)).any():
         first = int(np.argmax(wrong))
-        raise ProblemError(f"labels: expected 0 to {num_classes - 1}, got {given[first]} at index {first}")
-    return given.astype(np.int64)
+        raise ProblemError(f"labels: expected 0 to {counts.size - 1}, got {given[first]} at index {first}")
+    wanted = given.astype(np.int64)
+    if not counts[wanted].all():
+        missing = int(wanted[np.argmin(counts[wanted])])
+        raise ProblemError(f"labels: the generator was fitted on no sample of class {missing}: give it some")
+    return wanted
 
 
 def digest_of(x: Floats, y: Labels) -> str:
@@ -364,6 +389,11 @@ def is_fitted(generator: Any) -> bool:
     return isinstance(getattr(generator, "learnt", None), Learnt)
 
 
+def share(option: str, given: Any) -> float:
+    """Check a number in [0, 1)."""
+    return 0.0 if given == 0 and not isinstance(given, bool) else real(option, given, high=1.0)
+
+
 def scales(x: Floats) -> tuple[Floats, Floats]:
     """Return middle and half range of the features: of images by channel, of other samples by feature.
 
@@ -377,8 +407,3 @@ def scales(x: Floats) -> tuple[Floats, Floats]:
     half = (high - low) / 2
     half[half == 0.0] = 1.0
     return (high + low) / 2, half
-
-
-def size_of(shape: tuple[int, ...]) -> int:
-    """Return the number of features of a sample."""
-    return math.prod(shape)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from learning.generators.base import Floats, Labels, Learner, Learnt
+from learning.generators.base import Floats, Labels, Learner, Learnt, share
 from learning.generators.formulas import cosine_alpha_bar, ddim_step, ddim_steps, guided
 from learning.generators.space import Space
 from learning.local.globals import fresh_torch, torch_threads
@@ -179,14 +179,7 @@ class Diffusion(Learner):
             noise = torch.Generator().manual_seed(seed)
             with OwnNoise(seed):
                 network = self._network(space.size, learnt.num_classes)
-            start = len("network.")
-            network.load_state_dict(
-                {
-                    name[start:]: torch.from_numpy(value)
-                    for name, value in learnt.arrays.items()
-                    if name.startswith("network.")
-                }
-            )
+            network.load_state_dict(learnt.weights())
             parts = torch.from_numpy(labels).split(AT_ONCE)
             made = [
                 space.decode(self._denoise(network, space, part, noise), learnt.sample_shape)
@@ -213,11 +206,6 @@ class Diffusion(Learner):
 
     def _network(self, size: int, num_classes: int) -> Denoiser:
         return Denoiser(size, num_classes, self.width, self.blocks)
-
-
-def share(option: str, given: Any) -> float:
-    """Check a number in [0, 1)."""
-    return 0.0 if given == 0 and not isinstance(given, bool) else real(option, given, high=1.0)
 
 
 class Denoiser(nn.Module):

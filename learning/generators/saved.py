@@ -50,7 +50,7 @@ def load(path: str | Path) -> Learner:
         )
     try:
         made: Learner = GENERATORS[name](**header["options"])
-        seen = arrays.pop("seen")
+        seen, counts = arrays.pop("seen"), arrays.pop("counts")
         learnt = Learnt(
             arrays,
             tuple(int(side) for side in header["sample_shape"]),
@@ -58,6 +58,7 @@ def load(path: str | Path) -> Learner:
             str(header["data"]),
             str(header["digest"]),
             seen,
+            counts,
         )
     except (KeyError, TypeError, ValueError, OptionError) as error:
         raise ProblemError(f"{path}: damaged, or of another version: {error}") from error
