@@ -11,5 +11,7 @@ from learning.generators.formulas import ddim_step as ddim_step
 from learning.generators.formulas import ddim_steps as ddim_steps
 from learning.generators.formulas import guided as guided
 from learning.generators.gan import Gan as Gan
+from learning.generators.quality import Quality as Quality
+from learning.generators.quality import measure as measure
 from learning.generators.ready import ReadyMade as ReadyMade
 from learning.generators.saved import load as load

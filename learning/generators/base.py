@@ -209,6 +209,10 @@ class Learner(ABC):
             raise ProblemError(f"{kind}: it has learnt nothing yet: sample from {kind}(...).fit(public, rng)")
         return self.learnt
 
+    def knows(self, samples: Dataset) -> bool:
+        """Tell whether it was fitted on exactly these samples; of ready-made ones, on no others than its own."""
+        return self.known().digest == digest_of(*self._material(samples))
+
     def settings(self) -> dict[str, Any]:
         """Return the options, for files and manifests."""
         return {item.name: getattr(self, item.name) for item in fields(self) if item.init}

@@ -169,7 +169,7 @@ class Diffusion(Learner):
                 with torch.no_grad():
                     torch._foreach_lerp_(kept, [value.detach() for value in weights], pull)
                 if step % EVERY == EVERY - 1:
-                    report(step + 1, f"loss {float(loss):.3f}")
+                    report(step + 1, f"loss {loss.item():.3f}")
         return dict(zip((name for name, _ in network.named_parameters()), kept, strict=True))
 
     def _sample(self, learnt: Learnt, labels: Labels, rng: np.random.Generator) -> NDArray[Any]:

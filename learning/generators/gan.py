@@ -136,7 +136,7 @@ class Gan(Learner):
                 with torch.no_grad():
                     torch._foreach_lerp_(kept, [value.detach() for value in weights], pull)
                 if step % EVERY == EVERY - 1:
-                    report(step + 1, f"losses {float(fooled):.3f}, {float(loss):.3f}")
+                    report(step + 1, f"losses {fooled.item():.3f}, {loss.item():.3f}")
         return dict(zip((name for name, _ in maker.named_parameters()), kept, strict=True))
 
     def _sample(self, learnt: Learnt, labels: Labels, rng: np.random.Generator) -> NDArray[Any]:
