@@ -396,18 +396,3 @@ def is_fitted(generator: Any) -> bool:
 def share(option: str, given: Any) -> float:
     """Check a number in [0, 1)."""
     return 0.0 if given == 0 and not isinstance(given, bool) else real(option, given, high=1.0)
-
-
-def scales(x: Floats) -> tuple[Floats, Floats]:
-    """Return middle and half range of the features: of images by channel, of other samples by feature.
-
-    Returns
-    -------
-    middle, half : ndarray of float32, shape (channels, 1, 1) or that of a sample
-        ``(x - middle) / half`` is in [-1, 1]; half is 1 where a feature never changes.
-    """
-    axes = (0, 2, 3) if x.ndim == 4 else (0,)
-    low, high = x.min(axes, keepdims=True)[0], x.max(axes, keepdims=True)[0]
-    half = (high - low) / 2
-    half[half == 0.0] = 1.0
-    return (high + low) / 2, half
