@@ -19,7 +19,8 @@ from learning.local.globals import fresh_torch, torch_threads
 from learning.models.noise import OwnNoise
 from learning.options import choose, real, whole
 from learning.progress import progress_bar
-from radioopt.base.errors import OptionError
+from radioopt.base.errors import OptionError, ProblemError
+from radioopt.base.quantity import shorten
 
 #: frequencies that tell the step to the network
 FREQUENCIES = 32
@@ -55,6 +56,8 @@ class Diffusion(Learner):
         Decay of the running average of the weights in [0, 1), which is what is kept.
     unlabelled : float, default 0.1
         Share of the samples in [0, 1) whose label is hidden, from which guidance is learnt.
+    mirror : bool, default False
+        Whether images are learnt mirrored too, left and right: right for clothes, wrong for digits.
     target : {"velocity", "noise"}, default "velocity"
         What the network predicts: sqrt(alpha_bar) noise - sqrt(1 - alpha_bar) sample, or the noise.
     noise_steps : int, default 300
@@ -100,6 +103,7 @@ class Diffusion(Learner):
     dropout: float = 0.1
     average: float = 0.999
     unlabelled: float = 0.1
+    mirror: bool = False
     target: str = "velocity"
     noise_steps: int = 300
     visited: int = 25
@@ -112,6 +116,8 @@ class Diffusion(Learner):
         for option in ("dropout", "average", "unlabelled"):
             share(option, getattr(self, option))
         choose("target", self.target, TARGETS)
+        if not isinstance(self.mirror, bool):
+            raise OptionError(f"mirror: expected True or False, got {shorten(self.mirror)}")
         ddim_steps(self.noise_steps, self.visited)
         if self.guidance != 0:
             real("guidance", self.guidance)
@@ -124,6 +130,10 @@ class Diffusion(Learner):
         self, x: Floats, y: Labels, num_classes: int, rng: np.random.Generator, progress: bool
     ) -> dict[str, NDArray[Any]]:
         seed = int(rng.integers(2**63))
+        if self.mirror:
+            if x.ndim != 4:
+                raise ProblemError(f"mirror: samples of shape {x.shape[1:]} are no images: leave it out")
+            x, y = np.concatenate([x, x[..., ::-1]]), np.concatenate([y, y])
         with torch_threads(1), fresh_torch():
             space = Space.fit(x, self.components, seed)
             with OwnNoise(seed):

@@ -89,7 +89,10 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=2000)
     parser.add_argument("--seeds", type=int, default=SEEDS)
     given = parser.parse_args()
-    print(f"{given.data}, {given.public} public samples, {given.count} generated, {given.seeds} seeds")
+    print(
+        f"{given.data}, {given.public} public samples, {given.count} generated, {given.seeds} seeds",
+        flush=True,
+    )
     print(table(given.generators, given.data, given.public, given.count, given.seeds).to_string())
 
 
