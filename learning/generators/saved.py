@@ -43,7 +43,7 @@ def load(path: str | Path) -> Learner:
     True
     """
     header, arrays = read(path)
-    name = header.get("generator")
+    name = str(header.get("generator"))
     if name not in GENERATORS:
         raise ProblemError(
             f"{path}: a generator {name!r}, which is not known here: give it a name first, learning.GENERATORS[...]"
