@@ -150,7 +150,7 @@ class Task:
         rows = self.server
         if rows is None or not rows.size:
             raise ProblemError("there are no public samples: set some aside, as public=100")
-        return self.data.part(rows)
+        return self.data.public_part(rows)
 
     @property
     def test(self) -> tuple[Tensor, Tensor]:

@@ -141,7 +141,7 @@ class Dataset:
             digest.update(array.data)
         return digest.hexdigest()
 
-    def part(self, rows: NDArray[np.int64]) -> Dataset:
+    def public_part(self, rows: NDArray[np.int64]) -> Dataset:
         """Return some training samples as public ones, both parts being these: whoever gets them sees no others.
 
         Parameters
@@ -184,7 +184,7 @@ class Dataset:
         >>> digits(rng).set_aside(600, rng).train_x.shape
         (600, 1, 8, 8)
         """
-        return self.part(public_rows(self.classes(), public, rng))
+        return self.public_part(public_rows(self.classes(), public, rng))
 
     def subsample(self, train: int, test: int, rng: np.random.Generator) -> Dataset:
         """Keep some samples, with the shares of all classes, for quick runs.

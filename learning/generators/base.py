@@ -210,8 +210,8 @@ class Learner(ABC):
         return self.learnt
 
     def knows(self, samples: Dataset) -> bool:
-        """Tell whether it was fitted on exactly these samples; of ready-made ones, on no others than its own."""
-        return self.known().digest == digest_of(*self._material(samples))
+        """Tell whether it was fitted on exactly these samples."""
+        return self.known().digest == digest_of(samples.train_x, samples.train_y)
 
     def settings(self) -> dict[str, Any]:
         """Return the options, for files and manifests."""

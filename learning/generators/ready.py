@@ -87,6 +87,11 @@ class ReadyMade(Learner):
             )
         return x, y
 
+    def knows(self, samples: Dataset) -> bool:
+        """Tell whether its samples are of the kind of these."""
+        learnt = self.known()
+        return learnt.sample_shape == samples.sample_shape and learnt.num_classes == samples.num_classes
+
     def _fit(
         self, x: Floats, y: Labels, num_classes: int, rng: np.random.Generator, progress: bool
     ) -> dict[str, NDArray[Any]]:

@@ -94,6 +94,8 @@ def run(args: argparse.Namespace) -> int:
             f"--generator {args.generator}: it was fitted on {generator.known().data}: other samples than those "
             "of --data, --public and --seed: give those it was fitted with"
         )
+    generators.refuse_held(generator, data.train_x, public.train_x)
+    generators.refuse_held(generator, data.test_x, public.train_x, "the test's")
     quality = generators.measure(generator, public, data, streams.at("samples"), args.count)
     saved = keep(args, generator, quality)
     if args.csv:

@@ -95,3 +95,15 @@ def test_a_saved_generator_belongs_to_its_public_samples(tmp_path, capsys, monke
     )
     assert main(["generate", "--generator", "g.npz", "--option", "steps=3"]) == 2
     assert "--option steps: g.npz has its options: leave it out" in capsys.readouterr().err
+
+
+def test_ready_made_samples_must_not_be_the_devices_or_the_tests(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    ready = ["generate", "--generator", "ready-made", "--public", "100", "--save", "r.npz"]
+    assert main(ready) == 0
+    assert "100.0% of the generated samples are nearer to a public one" in capsys.readouterr().out
+    saved = ["generate", "--generator", "r.npz", "--public", "100"]
+    assert main(saved) == 0
+    assert main(["generate", "--generator", "r.npz", "--public", "50"]) == 2
+    assert "generator: 50 of the 100 samples that it was fitted on are the devices'" in capsys.readouterr().err
+    assert main([*saved, "--seed", "1"]) == 2
