@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import numbers
+import os
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self, runtime_checkable
@@ -17,7 +20,7 @@ from torch import Tensor
 from learning.catalog import GENERATORS
 from learning.data.dataset import Dataset
 from learning.generators.files import write
-from learning.options import choose, keywords, real
+from learning.options import choose, described, keywords, real
 from radioopt.base.errors import OptionError, ProblemError
 from radioopt.base.quantity import shorten
 
@@ -240,14 +243,17 @@ class Learner(ABC):
         learnt = self.known()
         header = {
             "generator": self.name,
-            "options": {name: value for name, value in self.settings().items() if _plain(value)},
+            "options": _plain(self.settings()),
             **{name: getattr(learnt, name) for name in ("sample_shape", "num_classes", "data", "digest")},
         }
         return write(path, header, {**learnt.arrays, "seen": learnt.seen, "counts": learnt.counts})
 
 
-def _plain(value: Any) -> bool:
-    return value is None or isinstance(value, (bool, int, float, str))
+def _plain(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return options as JSON knows them, without arrays and data sets."""
+    named = {n: os.fspath(v) if isinstance(v, os.PathLike) else v for n, v in options.items()}
+    kinds = (bool, str, numbers.Real, type(None))
+    return {name: described(value) for name, value in named.items() if isinstance(value, kinds)}
 
 
 def check_public(who: str, samples: Any) -> None:

@@ -105,5 +105,7 @@ def test_ready_made_samples_must_not_be_the_devices_or_the_tests(tmp_path, capsy
     saved = ["generate", "--generator", "r.npz", "--public", "100"]
     assert main(saved) == 0
     assert main(["generate", "--generator", "r.npz", "--public", "50"]) == 2
-    assert "generator: 50 of the 100 samples that it was fitted on are the devices'" in capsys.readouterr().err
+    assert (
+        "generator: 50 of the 100 samples that it was fitted on are the devices'" in capsys.readouterr().err
+    )
     assert main([*saved, "--seed", "1"]) == 2

@@ -312,6 +312,13 @@ def test_a_saved_generator_makes_the_same_samples(generator, public, tmp_path):
     np.testing.assert_array_equal(again.sample(labels, rng(2)), fitted.sample(labels, rng(2)))
 
 
+def test_options_are_kept_whatever_kind_of_number_they_are(public, tmp_path):
+    fitted = Diffusion(steps=np.int64(2), width=np.int32(8), average=np.float32(0.5)).fit(public, rng())
+    again = load(fitted.save(tmp_path / "a.npz"))
+    assert again.settings() == fitted.settings()
+    np.testing.assert_array_equal(again.sample([1], rng()), fitted.sample([1], rng()))
+
+
 @KINDS
 def test_a_checkpoint_keeps_a_fitted_generator(generator, public):
     fitted = generator.fit(public, rng(1))
