@@ -38,7 +38,7 @@ class Diffusion(Learner):
 
     Parameters
     ----------
-    steps : int, default 3000
+    steps : int, default 2500
         Steps of training >= 1. More of them come nearer to the public samples, in the end too near.
     width : int, default 256
         Units of each layer >= 1.
@@ -94,7 +94,7 @@ class Diffusion(Learner):
     """
 
     name: ClassVar[str] = "diffusion"
-    steps: int = 3000
+    steps: int = 2500
     width: int = 256
     blocks: int = 3
     components: int = 64

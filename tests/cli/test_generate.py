@@ -63,7 +63,7 @@ def test_options_are_listed(capsys):
         (["--generator", "vae"], "unknown generator 'vae', choose from diffusion, gan, ready-made"),
         (
             ["--option", "stepz=3"],
-            "--option stepz: generator 'diffusion' has no such option, it takes steps=3000",
+            "--option stepz: generator 'diffusion' has no such option, it takes steps=2500",
         ),
         (["--option", "steps=0"], "steps: expected a whole number >= 1, got 0"),
         (["--public", "many"], "--public: expected a number, got 'many'"),
