@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -40,28 +41,46 @@ class Quality:
         Their classes.
     public : Dataset
         What the generator was fitted on.
+    data : Dataset
+        Its test samples are compared with.
     nearest : ndarray of int64, shape (n,)
         Row of the public sample nearest to each.
     distances : ndarray of float64, shape (n,)
         Euclidean distance to it.
     real_distances : ndarray of float64, shape (m,)
         The same of real test samples.
-    accuracy, public_accuracy : float
-        Of a classifier trained on the generated samples alone, or on the public ones, on real test samples.
-    frechet, public_frechet : float
-        Fréchet distance of the generated samples, or the public ones, to the test samples.
+    seed : int
+        Initial weights of the classifiers.
     """
 
     samples: Floats
     labels: Labels
     public: Dataset
+    data: Dataset
     nearest: NDArray[np.int64]
     distances: NDArray[np.float64]
     real_distances: NDArray[np.float64]
-    accuracy: float
-    public_accuracy: float
-    frechet: float
-    public_frechet: float
+    seed: int
+
+    @cached_property
+    def accuracy(self) -> float:
+        """Accuracy on real test samples of a classifier that was trained on the generated samples alone."""
+        return usefulness(self.samples, self.labels, self.data, self.seed)
+
+    @cached_property
+    def public_accuracy(self) -> float:
+        """The same of one that was trained on the public samples alone."""
+        return usefulness(self.public.train_x, self.public.train_y, self.data, self.seed)
+
+    @cached_property
+    def frechet(self) -> float:
+        """Fréchet distance of the generated samples to the test samples."""
+        return frechet(self.samples, self.data.test_x)
+
+    @cached_property
+    def public_frechet(self) -> float:
+        """Fréchet distance of the public samples to the test samples."""
+        return frechet(self.public.train_x, self.data.test_x)
 
     @property
     def threshold(self) -> float:
@@ -166,7 +185,7 @@ def measure(
     Returns
     -------
     Quality
-        Samples and figures.
+        Samples, and figures that are computed when they are first asked for.
 
     Raises
     ------
@@ -194,18 +213,7 @@ def measure(
     made = checked(generator.sample(labels, rng), labels, public)
     near, distances = nearest(made, public.train_x)
     _, real = nearest(data.test_x, public.train_x)
-    return Quality(
-        made,
-        labels,
-        public,
-        near,
-        distances,
-        real,
-        accuracy=usefulness(made, labels, data, seed),
-        public_accuracy=usefulness(public.train_x, public.train_y, data, seed),
-        frechet=frechet(made, data.test_x),
-        public_frechet=frechet(public.train_x, data.test_x),
-    )
+    return Quality(made, labels, public, data, near, distances, real, seed)
 
 
 def checked(made: Any, labels: Labels, public: Dataset) -> Floats:
