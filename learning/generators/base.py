@@ -17,10 +17,9 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from learning.catalog import GENERATORS
 from learning.data.dataset import Dataset
 from learning.generators.files import write
-from learning.options import choose, described, keywords, real
+from learning.options import described, real
 from radioopt.base.errors import OptionError, ProblemError
 from radioopt.base.quantity import shorten
 
@@ -354,44 +353,6 @@ def refuse_held(
             f"generator: {count} of the {len(learnt.seen)} samples that it was fitted on are {whose}: fit it on the "
             "public samples of this run, task.public"
         )
-
-
-def make(given: Any) -> Generator:
-    """Make a generator of a name and options, or take one that is made.
-
-    Parameters
-    ----------
-    given : str or Generator
-        ``NAME`` or ``NAME:OPTION=VALUE,...`` with a name out of ``GENERATORS``; the path of a saved generator, which
-        ends in .npz; or an object with the methods `fit` and `sample`.
-
-    Returns
-    -------
-    Generator
-        Fitted already if it comes from a file.
-
-    Raises
-    ------
-    OptionError
-        If there is no such name or option.
-    ProblemError
-        If the file holds no generator.
-
-    Examples
-    --------
-    >>> make("ready-made")
-    ReadyMade(source=None)
-    """
-    if isinstance(given, (str, Path)) and str(given).endswith(".npz") and ":" not in Path(given).name:
-        from learning.generators.saved import load
-
-        return load(given)
-    if not isinstance(given, str) and not isinstance(given, type) and isinstance(given, Generator):
-        return given
-    name, _, text = given.partition(":") if isinstance(given, str) else (given, "", "")
-    kind = choose("generator", name, GENERATORS, "the .npz of a saved one, or an object with fit and sample")
-    made: Generator = kind(**keywords(f"generator {name}", text, kind))
-    return made
 
 
 def is_fitted(generator: Any) -> bool:
