@@ -14,9 +14,20 @@ from collections.abc import Sequence
 from typing import Any
 
 from radioopt import __version__
-from radioopt.cli import bench, compare, compile, demo, methods, scenario, solve, train, validate
+from radioopt.cli import (
+    bench,
+    compare,
+    compile,
+    demo,
+    generate,
+    methods,
+    scenario,
+    solve,
+    train,
+    validate,
+)
 
-COMMANDS = (solve, validate, bench, train, compare, methods, scenario, compile, demo)
+COMMANDS = (solve, validate, bench, train, compare, generate, methods, scenario, compile, demo)
 
 EPILOG = """exit codes:
   0  done; every answer is proven optimal, every check passed
