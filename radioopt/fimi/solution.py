@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from radioopt.base.certify import certify
 from radioopt.base.errors import InputWarning
 from radioopt.base.options import SolveOptions
 from radioopt.base.pictures import no_path
@@ -20,7 +21,6 @@ from radioopt.base.quantity import (
     unrestricted,
 )
 from radioopt.base.solution import Solution
-from radioopt.base.status import Status
 from radioopt.fimi.problem import SynthesisProblem
 
 if TYPE_CHECKING:
@@ -77,7 +77,9 @@ class SynthesisSolution(Solution):
         method: str,
         options: SolveOptions,
         iterations: Array,
-        infeasible: Array,
+        otherwise: Array,
+        *,
+        relaxed: SynthesisSolution | None = None,
         **decisions: Array,
     ) -> SynthesisSolution:
         """Build a solution from decisions alone: objective, bound, prices and status by the NumPy certificate.
@@ -92,29 +94,37 @@ class SynthesisSolution(Solution):
             Tolerances to judge by.
         iterations : ndarray, shape (...)
             What the method counts.
-        infeasible : ndarray, shape (...)
-            Which instances are known to have no feasible point.
+        otherwise : ndarray, shape (...)
+            Status of the instances without a point.
+        relaxed : SynthesisSolution, optional
+            A solution of a relaxed problem, whose bound and prices are taken instead of those that the point proves.
         **decisions : ndarray, shape (..., I)
             The four decisions by name; NaN where there are none.
 
         Returns
         -------
         SynthesisSolution
-            Certified by its own point.
+            Bound, gap and prices are NaN where there is no point.
         """
-        from radioopt.fimi.certificate import implied_bound
+        from radioopt.fimi.certificate import judge
 
-        judged = problem.certificate(options, **decisions)
-        samples = problem.local_samples + decisions["synthetic_samples"]
-        _, learning, band = implied_bound(
-            problem, samples, decisions["bandwidth_hz"], decisions["transmit_power_w"]
-        )
+        judged, learning, band = judge(problem, options, *(decisions[name] for name in cls.decisions))
+        found = np.isfinite(judged.objective)
+        if relaxed is None:
+            bound, gap, status = judged.bound, judged.gap, judged.status
+            bound, learning, band = (np.where(found, value, np.nan) for value in (bound, learning, band))
+        else:
+            bound = relaxed.bound
+            learning, band = relaxed.price_learning_j, relaxed.price_bandwidth_j_per_hz
+            gap, status = certify(
+                judged.objective, bound, judged.residual, sense=problem.sense, options=options
+            )
         values = decisions | {
             "objective": judged.objective,
-            "bound": judged.bound,
-            "gap": judged.gap,
+            "bound": bound,
+            "gap": gap,
             "iterations": iterations,
-            "status_code": np.where(infeasible, int(Status.INFEASIBLE), judged.status),
+            "status_code": np.where(found, status, otherwise),
             "price_learning_j": learning,
             "price_bandwidth_j_per_hz": band,
         }
