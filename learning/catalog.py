@@ -141,6 +141,13 @@ POLICIES = Names(
     }
 )
 
+GENERATORS = Names(
+    {
+        "diffusion": "learning.generators.diffusion:Diffusion",
+        "ready-made": "learning.generators.ready:ReadyMade",
+    }
+)
+
 PREPARATIONS = Names({"share-public": "learning.prepare.share:SharePublic"})
 
 LOGGERS = Names(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -24,7 +23,7 @@ from learning.local.timing import StepTimes, time_training
 from learning.loop import Plans
 from learning.messages import Wire
 from learning.models import build as models
-from learning.options import choose, described, label, real, suggestion, whole
+from learning.options import choose, described, keywords, label, real, suggestion, whole
 from learning.prepare.base import Preparation
 from learning.radio.base import Planner, Radio
 from learning.runs.limits import Limits
@@ -302,19 +301,7 @@ def _preparation(given: Any) -> Preparation:
         return given
     name, _, text = given.partition(":") if isinstance(given, str) else (given, "", "")
     kind = choose("preparation", name, PREPARATIONS, "a learning.Preparation")
-    known = inspect.signature(kind).parameters
-    options: dict[str, Any] = {}
-    for part in filter(None, text.split(",")):
-        key, equals, value = (item.strip() for item in part.partition("="))
-        if key not in known or not equals:
-            raise OptionError(
-                f"before: {name} takes {', '.join(known) or 'nothing'}, as NAME=VALUE; got {part!r}"
-            )
-        try:
-            options[key] = json.loads(value)
-        except ValueError:
-            options[key] = value
-    made: Preparation = kind(**options)
+    made: Preparation = kind(**keywords(f"before: {name}", text, kind))
     return made
 
 

@@ -33,6 +33,8 @@ class Dataset:
         Number of classes, from 2 to 100,000; None for regression.
     name : str, default "arrays"
         A name for tables and manifests.
+    private : bool, default False
+        Whether devices hold training samples, as in a :class:`~learning.Task`: generators refuse to learn from them.
 
     Raises
     ------
@@ -53,6 +55,7 @@ class Dataset:
     test_y: NDArray[np.int64]
     num_classes: int | None
     name: str = "arrays"
+    private: bool = False
 
     def __post_init__(self) -> None:
         if self.num_classes is not None and (
