@@ -48,6 +48,10 @@ from learning.models.build import mlp as mlp
 from learning.models.build import softmax as softmax
 from learning.prepare.base import Preparation as Preparation
 from learning.prepare.base import Prepared as Prepared
+from learning.prepare.fill import Fill as Fill
+from learning.prepare.fill import RepeatOwn as RepeatOwn
+from learning.prepare.fill import ShareUnlabelled as ShareUnlabelled
+from learning.prepare.fill import fill_plan as fill_plan
 from learning.prepare.share import SharePublic as SharePublic
 from learning.radio.base import Payload as Payload
 from learning.radio.base import Plan as Plan
@@ -57,6 +61,8 @@ from learning.radio.base import Sent as Sent
 from learning.radio.base import Work as Work
 from learning.radio.fading import Fading as Fading
 from learning.radio.fading import FadingPlan as FadingPlan
+from learning.radio.fdma import Fdma as Fdma
+from learning.radio.fdma import FdmaPlan as FdmaPlan
 from learning.radio.silent import Silent as Silent
 from learning.radio.tdma import Tdma as Tdma
 from learning.radio.tdma import TdmaPlan as TdmaPlan
@@ -83,6 +89,9 @@ from learning.schemes.fedsgd import FedSgd as FedSgd
 from learning.schemes.mix2fld import Mix2Fld as Mix2Fld
 from learning.schemes.mix2fld import MixFld as MixFld
 from learning.schemes.scaffold import Scaffold as Scaffold
+from learning.schemes.semi import Semi as Semi
+from learning.schemes.server import Central as Central
+from learning.schemes.server import ServerSide as ServerSide
 from learning.streams import Streams as Streams
 from learning.study.compare import Comparison as Comparison
 from learning.study.compare import compare as compare

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from typing import Any
 
@@ -100,7 +100,7 @@ class Setup:
         at_once = None if self.devices_at_once is None else whole("devices_at_once", self.devices_at_once)
         device = _device(self.device)
         data = sources.load(self.data, streams.at("data"))
-        public = self._public(data.classes(), streams)
+        public = self._public(data.classes(), streams, before)
         private = np.setdiff1d(np.arange(len(data.train_y)), public)
         parts = spread(
             self.partition, data.classes()[private], scenario.devices.count, streams.at("partition")
@@ -128,8 +128,9 @@ class Setup:
         if timed and (times := self._times(task)) is not None:
             scenario = radio.timed(scenario, times, scheme.work(task))
 
-        def planner(task: Task) -> Planner:
-            return radio.planner(self.policy, scheme.work(task), scheme.wire(task), bits)
+        def planner(prepared: Task) -> Planner:
+            work = replace(scheme.work(prepared), own=task.sizes)
+            return radio.planner(self.policy, work, scheme.wire(prepared), bits)
 
         if timed:
             planner(task)  # what cannot be planned is refused before anything is prepared or trained
@@ -216,11 +217,11 @@ class Setup:
             raise OptionError(f"before: expected a list of preparations, got {shorten(self.before)}")
         return tuple(_preparation(step) for step in self.before)
 
-    def _public(self, labels: Any, streams: Streams) -> Any:
-        """Choose the samples that are set aside for the server."""
-        if not self.public:
+    def _public(self, labels: Any, streams: Streams, before: Sequence[Preparation]) -> Any:
+        """Choose the samples that are set aside for the server: as many as asked for, or as preparations need."""
+        count = self.public or max((step.public for step in before), default=0)
+        if not count:
             return np.empty(0, np.int64)
-        count = self.public
         if isinstance(count, float) and 0 < count < 1:
             count = max(round(count * labels.size), len(np.unique(labels)))
         return stratified(labels, whole("public", count), streams.at("public"), "public samples")

@@ -153,6 +153,12 @@ class SynthesisSolution(Solution):
 
     @property
     @np.errstate(all="ignore")
+    def round_latency_s(self) -> Array:
+        """Time until the last device has uploaded, shape (...) [s]."""
+        return np.asarray((self.compute_time_s + self.upload_time_s).max(-1))
+
+    @property
+    @np.errstate(all="ignore")
     def compute_time_fraction(self) -> Array:
         """Share of the round spent computing, the paper's eta, shape (..., I)."""
         return np.asarray(self.compute_time_s / np.expand_dims(self.problem.max_round_latency_s, -1))
