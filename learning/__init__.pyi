@@ -26,6 +26,7 @@ from learning.generators.base import Generator as Generator
 from learning.generators.ready import ReadyMade as ReadyMade
 from learning.judges import Average as Average
 from learning.judges import Global as Global
+from learning.judges import Gradients as Gradients
 from learning.judges import Judge as Judge
 from learning.judges import Linear as Linear
 from learning.judges import Own as Own
@@ -46,6 +47,7 @@ from learning.messages import Wire as Wire
 from learning.models.build import cnn as cnn
 from learning.models.build import mlp as mlp
 from learning.models.build import softmax as softmax
+from learning.models.similarity import gradient_similarity as gradient_similarity
 from learning.prepare.base import Preparation as Preparation
 from learning.prepare.base import Prepared as Prepared
 from learning.prepare.fill import Fill as Fill
@@ -95,6 +97,7 @@ from learning.schemes.server import ServerSide as ServerSide
 from learning.streams import Streams as Streams
 from learning.study.compare import Comparison as Comparison
 from learning.study.compare import compare as compare
+from learning.study.curve import measure_curve as measure_curve
 from learning.task import Cohort as Cohort
 from learning.task import State as State
 from learning.task import Task as Task

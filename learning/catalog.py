@@ -131,6 +131,7 @@ JUDGES = Names(
         "average": "learning.judges:Average",
         "reference": "learning.judges:Reference",
         "linear": "learning.judges:Linear",
+        "gradients": "learning.judges:Gradients",
     }
 )
 

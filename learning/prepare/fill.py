@@ -245,7 +245,9 @@ class Fill(Filling):
             if bits:
                 delivery = radio.deliver(bits, devices, task.streams.at("prepare/fill/link"))
                 seconds = delivery.seconds
-                new = [rows[: rows.size * bool(got)] for rows, got in zip(new, delivery.received, strict=True)]
+                new = [
+                    rows[: rows.size * bool(got)] for rows, got in zip(new, delivery.received, strict=True)
+                ]
             prepared["parts"] = tuple(map(np.concatenate, zip(task.parts, new, strict=True)))
         record = {
             "device": np.repeat(np.arange(len(plan)), plan.shape[1]),
@@ -369,7 +371,9 @@ class ShareUnlabelled(Filling):
         bits = self.bits_per_number * public.size * math.prod(task.data.sample_shape)
         delivery = radio.deliver(bits, devices, task.streams.at("prepare/unlabelled/link"))
         parts = [
-            np.concatenate([part, task.streams.at("prepare/unlabelled", 0, device).permutation(public)[:more]])
+            np.concatenate(
+                [part, task.streams.at("prepare/unlabelled", 0, device).permutation(public)[:more]]
+            )
             if delivery.received[device]
             else part
             for device, (part, more) in enumerate(zip(task.parts, samples.tolist(), strict=True))

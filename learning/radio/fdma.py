@@ -37,7 +37,9 @@ class FdmaPlan(Plan):
 
     def figures(self) -> Mapping[str, float]:
         """Return the samples that were added to those of the devices."""
-        return {} if self.solution is None else {"added_samples": float(self.solution.synthetic_samples.sum())}
+        return (
+            {} if self.solution is None else {"added_samples": float(self.solution.synthetic_samples.sum())}
+        )
 
 
 def pose(devices: Devices, own: Batchsizes) -> SynthesisProblem:
@@ -89,7 +91,9 @@ def pose(devices: Devices, own: Batchsizes) -> SynthesisProblem:
     )
 
 
-def solve(problem: SynthesisProblem, policy: str | Policy, rng: np.random.Generator | None) -> SynthesisSolution:
+def solve(
+    problem: SynthesisProblem, policy: str | Policy, rng: np.random.Generator | None
+) -> SynthesisSolution:
     """Solve a problem by a policy: a name of :data:`METHODS`, or a function ``(problem, rng)``."""
     with same_threads():
         if not callable(policy):
@@ -171,10 +175,13 @@ class SynthesisPlanner:
         posed = pose(devices, self.own)
         self._refuse_other_passes(float(posed.local_epochs))
         model = float(posed.payload_bits)
-        prices = Prices({"weights": model, "gradient": model}) if self.bits is None else Prices(other=self.bits)
+        prices = (
+            Prices({"weights": model, "gradient": model}) if self.bits is None else Prices(other=self.bits)
+        )
         payload = prices.payload(self.wire)
         posed = posed.replace(
-            payload_bits=payload.uplink_bits, fixed_synthetic_samples=(self.work.held - self.own).astype(np.float64)
+            payload_bits=payload.uplink_bits,
+            fixed_synthetic_samples=(self.work.held - self.own).astype(np.float64),
         )
         if callable(self.policy) or self._solved is None or self._solved.problem != posed:
             self._solved = solve(posed, self.policy, rng)

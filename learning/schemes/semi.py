@@ -80,13 +80,20 @@ class Semi(FedAvg):
         if not any(mask.any() for mask in free):
             return super().local(own, cohort, order)
         weights = weights_of(own)
-        parts, views, labels, first = [], [x], [functional.one_hot(y, task.data.num_outputs).to(x.dtype)], len(x)
+        parts, views, labels, first = (
+            [],
+            [x],
+            [functional.one_hot(y, task.data.num_outputs).to(x.dtype)],
+            len(x),
+        )
         for row, (part, mask, rng) in enumerate(
             zip(cohort.parts, free, cohort.rngs("augment", order.round), strict=True)
         ):
             seen = shifted(x[torch.from_numpy(part[mask]).to(x.device)], rng)
             views.append(seen)
-            labels.append(self.pseudo(task.outputs(of_device(weights, row), seen, cohort.architecture)).to(x.dtype))
+            labels.append(
+                self.pseudo(task.outputs(of_device(weights, row), seen, cohort.architecture)).to(x.dtype)
+            )
             mine = part.copy()
             mine[mask] = first + np.arange(len(seen))
             first += len(seen)
@@ -125,7 +132,8 @@ def shifted(x: Tensor, rng: np.random.Generator) -> Tensor:
         for size, far in zip(x.shape[2:], most, strict=True)
     )
     rows, columns = (
-        index.clamp(0, size - 1).to(x.device) for index, size in zip((rows, columns), x.shape[2:], strict=True)
+        index.clamp(0, size - 1).to(x.device)
+        for index, size in zip((rows, columns), x.shape[2:], strict=True)
     )
     which = torch.arange(len(x), device=x.device)[:, None, None]
     return x[which, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2).contiguous()

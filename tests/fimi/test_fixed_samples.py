@@ -20,7 +20,7 @@ def test_the_first_solution_comes_back():
     for name in ("cpu_frequency_hz", "bandwidth_hz", "transmit_power_w"):
         np.testing.assert_allclose(getattr(again, name), getattr(solution, name), rtol=1e-11)
     assert again.price_learning_j == 0
-    assert again.verify().status is Status.OPTIMAL
+    assert again.verify().status == Status.OPTIMAL
 
 
 def test_other_samples_cost_more_and_other_channels_are_answered():
@@ -28,7 +28,9 @@ def test_other_samples_cost_more_and_other_channels_are_answered():
     held = solution.synthetic_samples
     moved = CELL.replace(fixed_synthetic_samples=held[::-1].copy()).solve()
     assert moved.objective > solution.objective * (1 + 1e-6)
-    faded = CELL.replace(fixed_synthetic_samples=held, channel_gain=CELL.channel_gain * np.linspace(0.5, 2, 20))
+    faded = CELL.replace(
+        fixed_synthetic_samples=held, channel_gain=CELL.channel_gain * np.linspace(0.5, 2, 20)
+    )
     fixed = faded.solve()
     assert fixed.status is Status.OPTIMAL
     assert fixed.objective >= faded.replace(fixed_synthetic_samples=np.inf).solve().objective
@@ -36,9 +38,13 @@ def test_other_samples_cost_more_and_other_channels_are_answered():
 
 def test_the_error_is_no_limit_any_more():
     few = CELL.replace(fixed_synthetic_samples=0.0)
-    assert few.solve().objective == pytest.approx(float(CELL.without_synthetic_data().solve().objective), rel=1e-12)
+    assert few.solve().objective == pytest.approx(
+        float(CELL.without_synthetic_data().solve().objective), rel=1e-12
+    )
     assert few.without_synthetic_data().solve().status is Status.OPTIMAL
-    assert few.replace(learning_curve=ro.fimi.LearningCurve(500.0, 0.3, 0.05)).solve().status is Status.OPTIMAL
+    assert (
+        few.replace(learning_curve=ro.fimi.LearningCurve(500.0, 0.3, 0.05)).solve().status is Status.OPTIMAL
+    )
 
 
 def test_all_methods_answer_it():
@@ -53,9 +59,12 @@ def test_all_methods_answer_it():
 
 def test_a_point_with_other_samples_is_infeasible():
     fixed = CELL.replace(fixed_synthetic_samples=300.0)
-    point = {name: getattr(fixed.solve(), name) for name in ("cpu_frequency_hz", "bandwidth_hz", "transmit_power_w")}
+    point = {
+        name: getattr(fixed.solve(), name)
+        for name in ("cpu_frequency_hz", "bandwidth_hz", "transmit_power_w")
+    }
     wrong = fixed.certificate(synthetic_samples=np.full(20, 299.0), **point)
-    assert wrong.residuals["synthetic_samples"] == pytest.approx(1 / 1549, rel=1e-12)
+    assert wrong.residuals["synthetic_samples"] == pytest.approx(1 / 1550, rel=1e-12)
     repaired = fixed.repair(synthetic_samples=np.full(20, 299.0), **point)
     np.testing.assert_array_equal(repaired["synthetic_samples"], 300.0)
 
@@ -84,16 +93,21 @@ def test_a_scenario_may_fix_them(tmp_path):
 
 @pytest.mark.reference
 def test_generic_solvers_agree():
-    table = cross_check(zoo.paper(3, seed=2).replace(fixed_synthetic_samples=[100.0, 0.0, 500.0]))
-    exact = table.loc[table["method"] == "newton", "objective"].iloc[0]
-    solved = table[table["status"].isin(["OPTIMAL", "FEASIBLE"])]
-    assert {"cvxpy", "ipopt", "pyomo-scip"} <= set(solved["method"])
-    compared = solved.set_index("method").loc[["cvxpy", "ipopt", "pyomo-scip"], "objective"]
-    np.testing.assert_allclose(compared, exact, rtol=1e-6)
+    problem = zoo.paper(3, seed=2).replace(fixed_synthetic_samples=[100.0, 0.0, 500.0])
+    table = cross_check(
+        problem, time_limit_s=5.0
+    )  # SCIP has the answer at once, and takes minutes to prove it
+    solvers = ["cvxpy", "ipopt", "pyomo-scip"]
+    assert table.loc[solvers, "verdict"].tolist() == ["OPTIMAL"] * 3
+    np.testing.assert_allclose(table.loc[solvers, "objective"], table.loc["newton", "objective"], rtol=1e-7)
 
 
 def test_bound_and_prices_of_a_solution_are_one_computation():
     solution = CELL.solve("equal-bandwidth")
     point = solution.samples, solution.bandwidth_hz, solution.transmit_power_w
     bound, learning, band = implied_bound(CELL, *point)
-    assert (solution.bound, solution.price_learning_j, solution.price_bandwidth_j_per_hz) == (bound, learning, band)
+    assert (solution.bound, solution.price_learning_j, solution.price_bandwidth_j_per_hz) == (
+        bound,
+        learning,
+        band,
+    )

@@ -152,7 +152,9 @@ def named() -> dict[str, SynthesisProblem]:
         # the samples are at the devices: the error is theirs, whatever the limit says
         "samples_fixed": cell.replace(fixed_synthetic_samples=np.resize([0.0, 300.0, 420.0], 20)),
         "samples_fixed_beyond_a_speed": small.replace(
-            fixed_synthetic_samples=np.resize([200.0, 500.0], 6), max_cpu_frequency_hz=1.52e8, bandwidth_hz=40e6
+            fixed_synthetic_samples=np.resize([200.0, 500.0], 6),
+            max_cpu_frequency_hz=1.52e8,
+            bandwidth_hz=40e6,
         ),
         "several_epochs": cell.replace(local_epochs=3.0, max_cpu_frequency_hz=3e9),
     }
