@@ -23,6 +23,8 @@ from learning.data.partition import iid as iid
 from learning.data.partition import shards as shards
 from learning.data.sources import from_torch as from_torch
 from learning.generators.base import Generator as Generator
+from learning.generators.diffusion import Diffusion as Diffusion
+from learning.generators.gan import Gan as Gan
 from learning.generators.ready import ReadyMade as ReadyMade
 from learning.judges import Average as Average
 from learning.judges import Global as Global

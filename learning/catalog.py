@@ -149,6 +149,7 @@ POLICIES = Names(
 GENERATORS = Names(
     {
         "diffusion": "learning.generators.diffusion:Diffusion",
+        "gan": "learning.generators.gan:Gan",
         "ready-made": "learning.generators.ready:ReadyMade",
     }
 )

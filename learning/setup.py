@@ -15,7 +15,7 @@ from torch import nn
 
 from learning.catalog import JUDGES, PREPARATIONS, RADIOS, SCHEMES
 from learning.data import sources
-from learning.data.dataset import stratified
+from learning.data.dataset import public_rows
 from learning.data.partition import Partition
 from learning.data.partition import partition as spread
 from learning.judges import Judge
@@ -222,9 +222,7 @@ class Setup:
         count = self.public or max((step.public for step in before), default=0)
         if not count:
             return np.empty(0, np.int64)
-        if isinstance(count, float) and 0 < count < 1:
-            count = max(round(count * labels.size), len(np.unique(labels)))
-        return stratified(labels, whole("public", count), streams.at("public"), "public samples")
+        return public_rows(labels, count, streams.at("public"))
 
     def _trace(self, scenario: Scenario, radio: Radio, wire: Wire, streams: Streams) -> ChannelTrace | None:
         """Read the trace, and refuse one that is of other devices or would change nothing."""

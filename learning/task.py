@@ -150,9 +150,7 @@ class Task:
         rows = self.server
         if rows is None or not rows.size:
             raise ProblemError("there are no public samples: set some aside, as public=100")
-        x, y = self.data.train_x[rows], self.data.train_y[rows]
-        name = f"{self.data.name}, {rows.size} public"
-        return replace(self.data, train_x=x, train_y=y, test_x=x, test_y=y, name=name, private=False)
+        return self.data.public_part(rows)
 
     @property
     def test(self) -> tuple[Tensor, Tensor]:

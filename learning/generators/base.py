@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import copy
 import hashlib
-import math
+import numbers
+import os
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
 
-from learning.catalog import GENERATORS
 from learning.data.dataset import Dataset
 from learning.generators.files import write
-from learning.options import choose, keywords
+from learning.options import described, real
 from radioopt.base.errors import OptionError, ProblemError
 from radioopt.base.quantity import shorten
 
@@ -83,6 +86,8 @@ class Learnt:
         SHA-256 of the samples and labels that it was fitted on.
     seen : ndarray of uint64, shape (N,)
         A hash of each of these samples.
+    counts : ndarray of int64, shape (C,)
+        How many of them are of each class.
     """
 
     arrays: dict[str, NDArray[Any]]
@@ -91,6 +96,16 @@ class Learnt:
     data: str
     digest: str
     seen: NDArray[np.uint64]
+    counts: NDArray[np.int64]
+
+    def weights(self) -> dict[str, Tensor]:
+        """Return the weights of the network, whose names begin with "network."."""
+        start = "network."
+        return {
+            name.removeprefix(start): torch.from_numpy(value)
+            for name, value in self.arrays.items()
+            if name.startswith(start)
+        }
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,7 +159,15 @@ class Learner(ABC):
         classes = int(samples.num_classes or 0)
         arrays = self._fit(x, y, classes, rng, progress)
         made = copy.copy(self)
-        known = Learnt(arrays, samples.sample_shape, classes, samples.name, digest_of(x, y), hashes(x))
+        known = Learnt(
+            arrays,
+            samples.sample_shape,
+            classes,
+            samples.name,
+            digest_of(x, y),
+            hashes(x),
+            np.bincount(y, minlength=classes),
+        )
         object.__setattr__(made, "learnt", known)
         return made
 
@@ -175,7 +198,7 @@ class Learner(ABC):
             If `rng` is no generator of NumPy's.
         """
         learnt = self.known()
-        wanted = check_labels(labels, learnt.num_classes)
+        wanted = check_labels(labels, learnt.counts)
         check_rng(rng)
         if not wanted.size:
             return np.empty((0, *learnt.sample_shape), np.float32)
@@ -187,6 +210,10 @@ class Learner(ABC):
             kind = type(self).__name__
             raise ProblemError(f"{kind}: it has learnt nothing yet: sample from {kind}(...).fit(public, rng)")
         return self.learnt
+
+    def knows(self, samples: Dataset) -> bool:
+        """Tell whether it was fitted on exactly these samples."""
+        return self.known().digest == digest_of(samples.train_x, samples.train_y)
 
     def settings(self) -> dict[str, Any]:
         """Return the options, for files and manifests."""
@@ -215,14 +242,17 @@ class Learner(ABC):
         learnt = self.known()
         header = {
             "generator": self.name,
-            "options": {name: value for name, value in self.settings().items() if _plain(value)},
+            "options": _plain(self.settings()),
             **{name: getattr(learnt, name) for name in ("sample_shape", "num_classes", "data", "digest")},
         }
-        return write(path, header, {**learnt.arrays, "seen": learnt.seen})
+        return write(path, header, {**learnt.arrays, "seen": learnt.seen, "counts": learnt.counts})
 
 
-def _plain(value: Any) -> bool:
-    return value is None or isinstance(value, (bool, int, float, str))
+def _plain(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return options as JSON knows them, without arrays and data sets."""
+    named = {n: os.fspath(v) if isinstance(v, os.PathLike) else v for n, v in options.items()}
+    kinds = (bool, str, numbers.Real, type(None))
+    return {name: described(value) for name, value in named.items() if isinstance(value, kinds)}
 
 
 def check_public(who: str, samples: Any) -> None:
@@ -249,15 +279,19 @@ def check_rng(rng: Any) -> np.random.Generator:
     return rng
 
 
-def check_labels(labels: ArrayLike, num_classes: int) -> Labels:
-    """Return wanted labels as whole numbers, or name the first that is no class."""
+def check_labels(labels: ArrayLike, counts: NDArray[np.int64]) -> Labels:
+    """Return wanted labels as whole numbers, or name the first that is no class or has no sample to learn from."""
     given = np.asarray(labels)
     if given.ndim != 1 or (given.size and given.dtype.kind not in "iu"):
         raise ProblemError(f"labels: expected whole numbers, shape (n,), got {given.dtype} {given.shape}")
-    if (wrong := (given < 0) | (given >= num_classes)).any():
+    if (wrong := (given < 0) | (given >= counts.size)).any():
         first = int(np.argmax(wrong))
-        raise ProblemError(f"labels: expected 0 to {num_classes - 1}, got {given[first]} at index {first}")
-    return given.astype(np.int64)
+        raise ProblemError(f"labels: expected 0 to {counts.size - 1}, got {given[first]} at index {first}")
+    wanted = given.astype(np.int64)
+    if not counts[wanted].all():
+        missing = int(wanted[np.argmin(counts[wanted])])
+        raise ProblemError(f"labels: the generator was fitted on no sample of class {missing}: give it some")
+    return wanted
 
 
 def digest_of(x: Floats, y: Labels) -> str:
@@ -321,64 +355,11 @@ def refuse_held(
         )
 
 
-def make(given: Any) -> Generator:
-    """Make a generator of a name and options, or take one that is made.
-
-    Parameters
-    ----------
-    given : str or Generator
-        ``NAME`` or ``NAME:OPTION=VALUE,...`` with a name out of ``GENERATORS``; the path of a saved generator, which
-        ends in .npz; or an object with the methods `fit` and `sample`.
-
-    Returns
-    -------
-    Generator
-        Fitted already if it comes from a file.
-
-    Raises
-    ------
-    OptionError
-        If there is no such name or option.
-    ProblemError
-        If the file holds no generator.
-
-    Examples
-    --------
-    >>> make("ready-made")
-    ReadyMade(source=None)
-    """
-    if isinstance(given, (str, Path)) and str(given).endswith(".npz") and ":" not in Path(given).name:
-        from learning.generators.saved import load
-
-        return load(given)
-    if not isinstance(given, str) and not isinstance(given, type) and isinstance(given, Generator):
-        return given
-    name, _, text = given.partition(":") if isinstance(given, str) else (given, "", "")
-    kind = choose("generator", name, GENERATORS, "the .npz of a saved one, or an object with fit and sample")
-    made: Generator = kind(**keywords(f"generator {name}", text, kind))
-    return made
-
-
 def is_fitted(generator: Any) -> bool:
     """Tell whether a generator of this package has learnt already, as one read from a file has."""
     return isinstance(getattr(generator, "learnt", None), Learnt)
 
 
-def scales(x: Floats) -> tuple[Floats, Floats]:
-    """Return middle and half range of the features: of images by channel, of other samples by feature.
-
-    Returns
-    -------
-    middle, half : ndarray of float32, shape (channels, 1, 1) or that of a sample
-        ``(x - middle) / half`` is in [-1, 1]; half is 1 where a feature never changes.
-    """
-    axes = (0, 2, 3) if x.ndim == 4 else (0,)
-    low, high = x.min(axes, keepdims=True)[0], x.max(axes, keepdims=True)[0]
-    half = (high - low) / 2
-    half[half == 0.0] = 1.0
-    return (high + low) / 2, half
-
-
-def size_of(shape: tuple[int, ...]) -> int:
-    """Return the number of features of a sample."""
-    return math.prod(shape)
+def share(option: str, given: Any) -> float:
+    """Check a number in [0, 1)."""
+    return 0.0 if given == 0 and not isinstance(given, bool) else real(option, given, high=1.0)

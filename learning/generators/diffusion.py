@@ -12,14 +12,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from learning.generators.base import Floats, Labels, Learner, Learnt
+from learning.generators.base import Floats, Labels, Learner, Learnt, share
 from learning.generators.formulas import cosine_alpha_bar, ddim_step, ddim_steps, guided
 from learning.generators.space import Space
 from learning.local.globals import fresh_torch, torch_threads
 from learning.models.noise import OwnNoise
 from learning.options import choose, real, whole
 from learning.progress import progress_bar
-from radioopt.base.errors import OptionError
+from radioopt.base.errors import OptionError, ProblemError
+from radioopt.base.quantity import shorten
 
 #: frequencies that tell the step to the network
 FREQUENCIES = 32
@@ -37,7 +38,7 @@ class Diffusion(Learner):
 
     Parameters
     ----------
-    steps : int, default 3000
+    steps : int, default 2500
         Steps of training >= 1. More of them come nearer to the public samples, in the end too near.
     width : int, default 256
         Units of each layer >= 1.
@@ -55,6 +56,8 @@ class Diffusion(Learner):
         Decay of the running average of the weights in [0, 1), which is what is kept.
     unlabelled : float, default 0.1
         Share of the samples in [0, 1) whose label is hidden, from which guidance is learnt.
+    mirror : bool, default False
+        Whether images are learnt mirrored too, left and right: right for clothes, wrong for digits.
     target : {"velocity", "noise"}, default "velocity"
         What the network predicts: sqrt(alpha_bar) noise - sqrt(1 - alpha_bar) sample, or the noise.
     noise_steps : int, default 300
@@ -91,7 +94,7 @@ class Diffusion(Learner):
     """
 
     name: ClassVar[str] = "diffusion"
-    steps: int = 3000
+    steps: int = 2500
     width: int = 256
     blocks: int = 3
     components: int = 64
@@ -100,6 +103,7 @@ class Diffusion(Learner):
     dropout: float = 0.1
     average: float = 0.999
     unlabelled: float = 0.1
+    mirror: bool = False
     target: str = "velocity"
     noise_steps: int = 300
     visited: int = 25
@@ -112,6 +116,8 @@ class Diffusion(Learner):
         for option in ("dropout", "average", "unlabelled"):
             share(option, getattr(self, option))
         choose("target", self.target, TARGETS)
+        if not isinstance(self.mirror, bool):
+            raise OptionError(f"mirror: expected True or False, got {shorten(self.mirror)}")
         ddim_steps(self.noise_steps, self.visited)
         if self.guidance != 0:
             real("guidance", self.guidance)
@@ -124,6 +130,10 @@ class Diffusion(Learner):
         self, x: Floats, y: Labels, num_classes: int, rng: np.random.Generator, progress: bool
     ) -> dict[str, NDArray[Any]]:
         seed = int(rng.integers(2**63))
+        if self.mirror:
+            if x.ndim != 4:
+                raise ProblemError(f"mirror: samples of shape {x.shape[1:]} are no images: leave it out")
+            x, y = np.concatenate([x, x[..., ::-1]]), np.concatenate([y, y])
         with torch_threads(1), fresh_torch():
             space = Space.fit(x, self.components, seed)
             with OwnNoise(seed):
@@ -169,7 +179,7 @@ class Diffusion(Learner):
                 with torch.no_grad():
                     torch._foreach_lerp_(kept, [value.detach() for value in weights], pull)
                 if step % EVERY == EVERY - 1:
-                    report(step + 1, f"loss {float(loss):.3f}")
+                    report(step + 1, f"loss {loss.item():.3f}")
         return dict(zip((name for name, _ in network.named_parameters()), kept, strict=True))
 
     def _sample(self, learnt: Learnt, labels: Labels, rng: np.random.Generator) -> NDArray[Any]:
@@ -179,14 +189,7 @@ class Diffusion(Learner):
             noise = torch.Generator().manual_seed(seed)
             with OwnNoise(seed):
                 network = self._network(space.size, learnt.num_classes)
-            start = len("network.")
-            network.load_state_dict(
-                {
-                    name[start:]: torch.from_numpy(value)
-                    for name, value in learnt.arrays.items()
-                    if name.startswith("network.")
-                }
-            )
+            network.load_state_dict(learnt.weights())
             parts = torch.from_numpy(labels).split(AT_ONCE)
             made = [
                 space.decode(self._denoise(network, space, part, noise), learnt.sample_shape)
@@ -213,11 +216,6 @@ class Diffusion(Learner):
 
     def _network(self, size: int, num_classes: int) -> Denoiser:
         return Denoiser(size, num_classes, self.width, self.blocks)
-
-
-def share(option: str, given: Any) -> float:
-    """Check a number in [0, 1)."""
-    return 0.0 if given == 0 and not isinstance(given, bool) else real(option, given, high=1.0)
 
 
 class Denoiser(nn.Module):

@@ -87,6 +87,11 @@ class ReadyMade(Learner):
             )
         return x, y
 
+    def knows(self, samples: Dataset) -> bool:
+        """Tell whether its samples are of the kind of these."""
+        learnt = self.known()
+        return learnt.sample_shape == samples.sample_shape and learnt.num_classes == samples.num_classes
+
     def _fit(
         self, x: Floats, y: Labels, num_classes: int, rng: np.random.Generator, progress: bool
     ) -> dict[str, NDArray[Any]]:
@@ -97,8 +102,6 @@ class ReadyMade(Learner):
         rows = np.empty(labels.size, np.int64)
         for label in np.unique(labels):
             wanted, there = np.flatnonzero(labels == label), np.flatnonzero(y == label)
-            if not there.size:
-                raise ProblemError(f"ReadyMade: there is no sample of class {label}")
             turns = -(-wanted.size // there.size)
             rows[wanted] = np.concatenate([rng.permutation(there) for _ in range(turns)])[: wanted.size]
         return x[rows]

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from learning.generators.base import Floats, scales
+from learning.generators.base import Floats
 from radioopt.base.errors import require
 
 #: components that vary less than this share of the largest are scaled as if they varied as much
@@ -40,7 +40,7 @@ class Space:
     def fit(cls, x: Floats, components: int, seed: int) -> Space:
         """Find the components of samples, as many as wanted or as there are."""
         middle, half = scales(x)
-        flat = ((x - middle) / half).reshape(len(x), -1)
+        flat = ((x - middle) / np.where(half > 0.0, half, 1.0)).reshape(len(x), -1)
         most = min(components, *flat.shape)
         found: Any = require("sklearn.decomposition", "learning").PCA(most, random_state=seed % 2**32)
         found.fit(flat.astype(np.float64))
@@ -58,7 +58,8 @@ class Space:
 
     def encode(self, x: Floats) -> Tensor:
         """Turn samples (n, ...) into coordinates (n, size)."""
-        flat = ((x - self.arrays["middle"]) / self.arrays["half"]).reshape(len(x), -1)
+        half = self.arrays["half"]
+        flat = ((x - self.arrays["middle"]) / np.where(half > 0.0, half, 1.0)).reshape(len(x), -1)
         return self._inward(torch.from_numpy(np.ascontiguousarray(flat, np.float32)))
 
     def decode(self, z: Tensor, shape: tuple[int, ...]) -> Floats:
@@ -75,3 +76,16 @@ class Space:
 
     def _outward(self, z: Tensor) -> Tensor:
         return (z * self._scale) @ self._axes + self._mean
+
+
+def scales(x: Floats) -> tuple[Floats, Floats]:
+    """Return middle and half range of the features: of images by channel, of other samples by feature.
+
+    Returns
+    -------
+    middle, half : ndarray of float32, shape (channels, 1, 1) or that of a sample
+        ``(x - middle) / half`` is in [-1, 1]; half is 0 where a feature never changes.
+    """
+    axes = (0, 2, 3) if x.ndim == 4 else (0,)
+    low, high = x.min(axes, keepdims=True)[0], x.max(axes, keepdims=True)[0]
+    return (high + low) / 2, (high - low) / 2

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from learning.data.dataset import stratified
-from learning.generators.base import is_fitted, make, refuse_held
+from learning.generators.base import is_fitted, refuse_held
+from learning.generators.saved import make
 from learning.local.globals import same_threads
 from learning.options import choose, real, whole
 from learning.prepare.base import Preparation, Prepared

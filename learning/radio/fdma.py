@@ -7,13 +7,25 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from learning.local.globals import same_threads
 from learning.messages import Wire
 from learning.options import choose, label
-from learning.radio.base import Batchsizes, Delivery, Payload, Plan, Planner, Prices, Radio, Sent, Work
-from radioopt.base.errors import OptionError, ProblemError
-from radioopt.base.quantity import shorten
+from learning.radio.base import (
+    Batchsizes,
+    Delivery,
+    Floats,
+    Payload,
+    Plan,
+    Planner,
+    Prices,
+    Radio,
+    Sent,
+    Work,
+)
+from radioopt.base.errors import OptionError, ProblemError, SolveError
+from radioopt.base.quantity import DEVICE, shorten
 from radioopt.fimi import SynthesisProblem, SynthesisSolution
 from radioopt.scenario import Devices
 
@@ -30,10 +42,13 @@ class FdmaPlan(Plan):
     Parameters
     ----------
     solution : SynthesisSolution or None
-        CPU frequency, bandwidth, power, times and energies; None where nothing is sent.
+        CPU frequency, bandwidth, power, times and energies of those who take part; None where nothing is sent.
+    present : ndarray of bool, shape (K,)
+        Who takes part: all but those whose channel in this round leaves no way to finish in time.
     """
 
     solution: SynthesisSolution | None
+    present: NDArray[np.bool_]
 
     def figures(self) -> Mapping[str, float]:
         """Return the samples that were added to those of the devices."""
@@ -104,6 +119,12 @@ def solve(
     return solution
 
 
+def gain_now(devices: Devices) -> Floats:
+    """Return the channel gains of this round, fading included, shape (K,); ``channel_gain`` is their mean."""
+    noise = devices.noise_psd_w_per_hz * devices.bandwidth_hz
+    return np.asarray(devices.uplink_snr * noise / devices.transmit_power_w)
+
+
 class SynthesisPlanner:
     """CPU, bandwidth and power of every round, for the samples that devices have by then.
 
@@ -171,7 +192,8 @@ class SynthesisPlanner:
             If there is no feasible allocation; the message says what would be one.
         """
         if self.idle:
-            return FdmaPlan(devices, self.samples, Payload(0.0, 0.0), Prices(), None)
+            nobody = np.zeros(self.samples.shape, np.bool_)
+            return FdmaPlan(devices, self.samples, Payload(0.0, 0.0), Prices(), None, nobody)
         posed = pose(devices, self.own)
         self._refuse_other_passes(float(posed.local_epochs))
         model = float(posed.payload_bits)
@@ -183,9 +205,28 @@ class SynthesisPlanner:
             payload_bits=payload.uplink_bits,
             fixed_synthetic_samples=(self.work.held - self.own).astype(np.float64),
         )
+        if devices.scenario.cell.fading == "block":
+            solution, present = self._with_those_who_can(posed.replace(channel_gain=gain_now(devices)), rng)
+            return FdmaPlan(devices, self.samples, payload, prices, solution, present)
         if callable(self.policy) or self._solved is None or self._solved.problem != posed:
             self._solved = solve(posed, self.policy, rng)
-        return FdmaPlan(devices, self.samples, payload, prices, self._solved)
+        everybody = np.ones(self.samples.shape, np.bool_)
+        return FdmaPlan(devices, self.samples, payload, prices, self._solved, everybody)
+
+    def _with_those_who_can(
+        self, posed: SynthesisProblem, rng: np.random.Generator
+    ) -> tuple[SynthesisSolution, NDArray[np.bool_]]:
+        """Solve for all devices; where that cannot be, without the one of the weakest channel, and so on."""
+        present = np.ones(self.samples.shape, np.bool_)
+        rows = {name: getattr(posed, name) for name, item in posed.quantities.items() if item.axes == DEVICE}
+        while True:
+            some = posed.replace(**{name: row[present] for name, row in rows.items()})
+            try:
+                return solve(some, self.policy, rng), present
+            except SolveError:
+                if present.sum() == 1:
+                    raise
+                present[np.flatnonzero(present)[np.argmin(some.channel_gain)]] = False
 
     def _refuse_other_passes(self, epochs: float) -> None:
         """Refuse a scheme that goes through the samples more or less often than the problem counts."""
@@ -202,11 +243,12 @@ class SynthesisPlanner:
 
 @dataclass(frozen=True)
 class Fdma(Radio):
-    r"""A band for each device: FIMI's rounds, in which everybody arrives by the deadline.
+    r"""A band for each device: FIMI's rounds, in which all who take part arrive in time.
 
     Every round spends a certified allocation: device i trains at its frequency and uploads over its share of the band
     with its power, for the energy of the solution, and the round lasts as long as the slowest takes. Samples that a
-    preparation added are there, so that the allocation is solved with them fixed: anew when the channel has changed.
+    preparation added are there, so that the allocation is solved with them fixed: anew in every round under block
+    fading. A device that cannot finish in time over its channel of the round, the weakest first, sits it out.
     The downlink takes no time, as in the paper; samples that are given out before the first round are broadcast at the
     rate of the weakest device.
 
@@ -224,27 +266,31 @@ class Fdma(Radio):
 
     def transmit(self, payload: Payload, plan: Any, rng: np.random.Generator) -> Sent:
         """Train and upload as planned; see :meth:`Radio.transmit`."""
-        count = len(plan.batchsize)
-        nothing, everybody = np.zeros(count), np.ones(count, np.bool_)
+        count, solution, present = len(plan.batchsize), plan.solution, plan.present
         if payload.uplink_bits != plan.payload.uplink_bits:
             raise ProblemError(
                 f"radio fdma: planned for {plan.payload.uplink_bits:.6g} bits from each device, got "
                 f"{payload.uplink_bits:.6g}"
             )
-        solution = plan.solution
-        silent = solution is None
+
+        def of_all(name: str) -> Floats:
+            values = np.zeros(count)
+            if solution is not None:
+                values[present] = getattr(solution, name)
+            return values
+
         return Sent(
-            arrived=everybody & (not silent),
-            received=everybody & (payload.downlink_bits > 0),
-            seconds=0.0 if silent else float(solution.round_latency_s),
+            arrived=present.copy(),
+            received=np.full(count, payload.downlink_bits > 0),
+            seconds=0.0 if solution is None else float(solution.round_latency_s),
             uplink_bits=payload.uplink_bits,
             downlink_bits=payload.downlink_bits,
-            compute_time_s=nothing if silent else solution.compute_time_s,
-            upload_time_s=nothing if silent else solution.upload_time_s,
-            download_time_s=nothing,
-            update_time_s=nothing,
-            compute_energy_j=nothing if silent else solution.compute_energy_j,
-            upload_energy_j=nothing if silent else solution.upload_energy_j,
+            compute_time_s=of_all("compute_time_s"),
+            upload_time_s=of_all("upload_time_s"),
+            download_time_s=np.zeros(count),
+            update_time_s=np.zeros(count),
+            compute_energy_j=of_all("compute_energy_j"),
+            upload_energy_j=of_all("upload_energy_j"),
         )
 
     def deliver(self, bits: float, devices: Devices, rng: np.random.Generator) -> Delivery:

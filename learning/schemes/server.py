@@ -24,7 +24,8 @@ class ServerSide(FedAvg):
     r"""SST: FedAvg with a complementary update that the server makes on samples of its own.
 
     .. math::
-        \theta \leftarrow \frac{\sum_{k \in \mathcal{A}} N_k \theta_k + N_0 \theta_0}{\sum_{k \in \mathcal{A}} N_k + N_0},
+        \theta \leftarrow \frac{1}{N + N_0} \Bigl( \sum_{k \in \mathcal{A}} N_k \theta_k + N_0 \theta_0 \Bigr),
+        \qquad N = \sum_{k \in \mathcal{A}} N_k,
 
     where :math:`\theta_0` is what the server makes of the last global model on its :math:`N_0` samples, with the steps
     of a device. The server always arrives; its energy is not counted, nor its time.

@@ -24,7 +24,7 @@ def test_joules_and_seconds_are_those_of_the_solution_times_the_rounds():
     assert frame["seconds"].iloc[-1] - before == pytest.approx(5 * float(chosen.round_latency_s), rel=1e-12)
     assert float(chosen.round_latency_s) == pytest.approx(60.0, rel=1e-12)
     each = result.ledger.to_frame("device")
-    last = each[each["round"] == 5]
+    last = each.reset_index().query("round == 5")
     np.testing.assert_allclose(last["compute_energy_j"], chosen.compute_energy_j, rtol=1e-9)
     np.testing.assert_allclose(last["upload_time_s"], chosen.upload_time_s, rtol=1e-9)
     assert (frame["arrived"].iloc[1:] == 8).all()
@@ -44,9 +44,25 @@ def test_with_a_fading_channel_every_round_is_solved_anew_for_the_same_samples()
     added = result.task.sizes - 40
     for solution, entry in zip(solutions, result.ledger.entries, strict=True):
         np.testing.assert_array_equal(solution.synthetic_samples, added)
-        np.testing.assert_allclose(solution.problem.channel_gain, entry.plan.devices.channel_gain, rtol=1e-12)
+        devices = entry.plan.devices
+        snr = devices.transmit_power_w * solution.problem.channel_gain / (devices.noise_psd_w_per_hz * 20e6)
+        np.testing.assert_allclose(snr, devices.uplink_snr, rtol=1e-12)
         assert entry.sent.energy_j == pytest.approx(float(solution.objective), rel=1e-12)
     assert len({float(solution.objective) for solution in solutions}) == 4
+
+
+def test_who_cannot_finish_over_the_channel_of_a_round_sits_it_out():
+    tight = FADING.replace({"radio.bandwidth_hz": 3e6})
+    result = train(tight, before=[FILL], rounds=12, **QUICK)
+    arrived = result.to_frame()["arrived"].iloc[1:]
+    assert 0 < arrived.min() < arrived.max() <= 8
+    for entry in result.ledger.entries:
+        gone = ~entry.sent.arrived
+        assert (entry.sent.compute_energy_j[gone] == 0).all()
+        assert entry.sent.compute_energy_j[~gone].min() > 0
+        gains = entry.plan.devices.uplink_snr / entry.plan.devices.transmit_power_w
+        assert not gone.any() or gains[gone].max() < gains[~gone].min()
+        assert entry.sent.seconds <= 60 * (1 + 1e-9)
 
 
 def test_equal_bandwidth_costs_more():

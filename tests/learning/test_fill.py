@@ -115,7 +115,9 @@ def test_public_private_and_test_samples_are_disjoint(step, place):
     public = [row.tobytes() for row in bare.data.train_x[bare.server]]
     test = [row.tobytes() for row in bare.data.test_x]
     assert len(public) == 200
-    assert not {*private} & {*public} and not {*test} & {*public} and not {*test} & {*private}
+    assert not {*private} & {*public}
+    assert not {*test} & {*public}
+    assert not {*test} & {*private}
     np.testing.assert_array_equal(task.data.test_x, bare.data.test_x)
     for now, before in zip(task.parts, bare.parts, strict=True):
         np.testing.assert_array_equal(now[:40], before)
