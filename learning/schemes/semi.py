@@ -76,7 +76,7 @@ class Semi(FedAvg):
         if task.data.regression:
             raise ProblemError("Semi: the data are a regression, which has no classes to be sure of")
         x, y = task.samples
-        free = [np.isin(part, public) for part in cohort.parts]
+        free = [np.isin(part, [] if public is None else public) for part in cohort.parts]
         if not any(mask.any() for mask in free):
             return super().local(own, cohort, order)
         weights = weights_of(own)
