@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 import torch
@@ -63,8 +62,6 @@ class Semi(FedAvg):
     """
 
     confidence: float = 0.95
-
-    radio: ClassVar[str] = "fdma"
 
     def __post_init__(self) -> None:
         super().__post_init__()

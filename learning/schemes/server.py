@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from learning.crew import Crew, Turn
+from learning.crew import Order
 from learning.local.optimisers import step_rule
 from learning.local.train import train_devices
 from learning.messages import Message, Wire
-from learning.models.weights import Sums, stack
+from learning.models.weights import Rows, Sums, stack
 from learning.radio.base import Work
 from learning.schemes.fedavg import AveragedState, FedAvg, sample_numbers
-from learning.task import Task
+from learning.task import Cohort, Task
 from radioopt.base.errors import ProblemError
 
 
@@ -101,12 +102,12 @@ class Central(ServerSide):
     Examples
     --------
     >>> import learning
-    >>> result = learning.train("fimi", scheme="central", public=100, rounds=2)
+    >>> result = learning.train("fimi", scheme="central", radio="fdma", public=100, rounds=2)
     >>> float(result.to_frame()["energy_j"].sum())
     0.0
     """
 
-    radio: ClassVar[str] = "fdma"
+    radio: ClassVar[str] = "silent"
 
     def work(self, task: Task) -> Work:
         """Return that devices rest."""
@@ -117,6 +118,15 @@ class Central(ServerSide):
         """Return that nothing is sent."""
         return Wire({}, {})
 
-    def round(self, state: AveragedState, crew: Crew, turn: Turn) -> AveragedState:
-        """Let the server train."""
-        return replace(self.combine(state, Sums(), turn.round)[0])
+    def local(self, own: Rows, cohort: Cohort, order: Order) -> tuple[Rows, Message]:
+        """Rest."""
+        return own, Message({})
+
+    def gather(
+        self, sums: Sums, state: AveragedState, cohort: Cohort, message: Message, order: Order, arrived: Tensor
+    ) -> None:
+        """Add nothing, as nothing was sent."""
+
+    def combine(self, state: AveragedState, sums: Sums, round: int) -> tuple[AveragedState, None]:
+        """Take the server's own weights."""
+        return super().combine(state, sums, round)[0], None

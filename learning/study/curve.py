@@ -87,6 +87,7 @@ def measure_curve(
             result = train(
                 cell,
                 scheme="central",
+                radio="fdma",
                 data=data,
                 public=size,
                 rounds=whole("rounds", rounds),

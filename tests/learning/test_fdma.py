@@ -54,8 +54,7 @@ def test_with_a_fading_channel_every_round_is_solved_anew_for_the_same_samples()
 def test_who_cannot_finish_over_the_channel_of_a_round_sits_it_out():
     tight = FADING.replace({"radio.bandwidth_hz": 1.3e6})
     result = train(tight, rounds=12, **QUICK)
-    arrived = result.to_frame()["arrived"].iloc[1:]
-    assert 0 < arrived.min() < arrived.max() <= 8
+    assert 0 < result.to_frame()["arrived"].iloc[1:].min() < 8
     for entry in result.ledger.entries:
         gone = ~entry.sent.arrived
         assert (entry.sent.compute_energy_j[gone] == 0).all()
