@@ -108,6 +108,7 @@ class Central(ServerSide):
     """
 
     radio: ClassVar[str] = "silent"
+    replaces: ClassVar[bool] = False
 
     def work(self, task: Task) -> Work:
         """Return that devices rest."""
@@ -123,7 +124,13 @@ class Central(ServerSide):
         return own, Message({})
 
     def gather(
-        self, sums: Sums, state: AveragedState, cohort: Cohort, message: Message, order: Order, arrived: Tensor
+        self,
+        sums: Sums,
+        state: AveragedState,
+        cohort: Cohort,
+        message: Message,
+        order: Order,
+        arrived: Tensor,
     ) -> None:
         """Add nothing, as nothing was sent."""
 
