@@ -31,7 +31,7 @@ options = {
     "public": 600,
     "partition": "dirichlet:0.4,32",
     "rounds": 20,
-    "learning_rate": 0.1,
+    "learning_rate": 0.3,
     "seed": 3,
 }
 cases = {

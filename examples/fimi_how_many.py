@@ -17,8 +17,8 @@ options = {
     "radio": "fdma",
     "public": 600,
     "partition": "dirichlet:0.4,32",
-    "rounds": 30,
-    "learning_rate": 0.1,
+    "rounds": 40,
+    "learning_rate": 0.3,
     "seed": 3,
 }
 figure, axes = plt.subplots(figsize=(6, 4), layout="constrained")

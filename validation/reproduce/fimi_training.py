@@ -44,14 +44,14 @@ from radioopt.base.files import write_whole
 
 #: data, public samples, samples of a device, rounds, and the accuracy to reach
 SETTINGS: dict[str, tuple[str, int, int, int, float]] = {
-    "digits": ("digits", 600, 32, 60, 0.92),
-    "fashion-mnist": ("fashion-mnist@4400+1000", 2000, 80, 60, 0.74),
+    "digits": ("digits", 600, 32, 80, 0.92),
+    "fashion-mnist": ("fashion-mnist@4400+1000", 2000, 80, 80, 0.74),
 }
 FULL: dict[str, tuple[str, int, int, int, float]] = {
     "digits": ("digits", 600, 32, 200, 0.92),
     "fashion-mnist": ("fashion-mnist", 6000, 1250, 200, 0.80),
 }
-RATE, BATCH, MODEL = 0.1, 10, "mlp"
+RATE, BATCH, MODEL = 0.2, 10, "mlp"
 MIXTURES = (0.4, 0.6)
 METHODS: dict[str, dict[str, Any]] = {
     "public alone": {"scheme": "central"},
