@@ -335,10 +335,10 @@ def refuse_held(
     --------
     >>> from learning.data.dataset import digits
     >>> data = digits(np.random.default_rng(0))
-    >>> from learning.generators import ReadyMade
+    >>> from learning.generators import ReadyMade, refuse_held
     >>> generator = ReadyMade().fit(data, np.random.default_rng(0))
     >>> refuse_held(generator, data.test_x, whose="the test's")
-    >>> refuse_held(generator, data.train_x)
+    >>> refuse_held(generator, data.train_x)  # doctest: +ELLIPSIS
     Traceback (most recent call last):
         ...
     radioopt.base.errors.ProblemError: generator: 1437 of the 1437 samples that it was fitted on are the devices': ...

@@ -45,7 +45,7 @@ def cosine_alpha_bar(steps: int) -> NDArray[np.float64]:
     Examples
     --------
     >>> cosine_alpha_bar(300)[[0, 149, 299]].round(6).tolist()
-    [0.999885, 0.493843, 0.0]
+    [0.999844, 0.493844, 0.0]
     """
     count = whole("steps", steps)
     f = np.cos((np.arange(count + 1) / count + OFFSET) / (1.0 + OFFSET) * (math.pi / 2)) ** 2

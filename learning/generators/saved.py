@@ -35,6 +35,7 @@ def load(path: str | Path) -> Learner:
     Examples
     --------
     >>> import tempfile
+    >>> import numpy as np
     >>> from learning.data.dataset import digits
     >>> from learning.generators import ReadyMade
     >>> generator = ReadyMade().fit(digits(np.random.default_rng(0)), np.random.default_rng(0))
