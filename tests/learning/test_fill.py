@@ -83,7 +83,7 @@ def test_bad_plans_are_refused(arguments, message):
 
 def test_devices_get_what_the_allocation_says_device_after_device_class_after_class():
     result = train(CELL, before=[Fill(generator=Constant(), public=200)], rounds=1, **QUICK)
-    table = result.prepared[0].to_frame()
+    table = result.prepared[0].to_frame().reset_index()
     solution = result.ledger.entries[0].plan.solution
     per_device = table.groupby("device")["synthetic_samples"].sum().to_numpy()
     np.testing.assert_array_equal(per_device, solution.synthetic_samples)
@@ -159,7 +159,12 @@ def test_what_filling_costs_is_row_0():
 
 @pytest.mark.parametrize("classes", ["optimal", "least", "own"])
 def test_the_classes_are_those_asked_for(classes):
-    table = train(CELL, before=[Fill(classes=classes, **REAL)], rounds=1, **QUICK).prepared[0].to_frame()
+    table = (
+        train(CELL, before=[Fill(classes=classes, **REAL)], rounds=1, **QUICK)
+        .prepared[0]
+        .to_frame()
+        .reset_index()
+    )
     counts, plan = (table.pivot(index="device", columns="class", values=name).to_numpy() for name in
                     ("local_samples", "synthetic_samples"))  # fmt: skip
     np.testing.assert_array_equal(plan, fill_plan(counts, plan.sum(1), classes))
