@@ -28,6 +28,7 @@ from learning.generators.gan import Gan as Gan
 from learning.generators.ready import ReadyMade as ReadyMade
 from learning.judges import Average as Average
 from learning.judges import Global as Global
+from learning.judges import Gradients as Gradients
 from learning.judges import Judge as Judge
 from learning.judges import Linear as Linear
 from learning.judges import Own as Own
@@ -48,8 +49,13 @@ from learning.messages import Wire as Wire
 from learning.models.build import cnn as cnn
 from learning.models.build import mlp as mlp
 from learning.models.build import softmax as softmax
+from learning.models.similarity import gradient_similarity as gradient_similarity
 from learning.prepare.base import Preparation as Preparation
 from learning.prepare.base import Prepared as Prepared
+from learning.prepare.fill import Fill as Fill
+from learning.prepare.fill import RepeatOwn as RepeatOwn
+from learning.prepare.fill import ShareUnlabelled as ShareUnlabelled
+from learning.prepare.fill import fill_plan as fill_plan
 from learning.prepare.share import SharePublic as SharePublic
 from learning.radio.base import Payload as Payload
 from learning.radio.base import Plan as Plan
@@ -59,6 +65,8 @@ from learning.radio.base import Sent as Sent
 from learning.radio.base import Work as Work
 from learning.radio.fading import Fading as Fading
 from learning.radio.fading import FadingPlan as FadingPlan
+from learning.radio.fdma import Fdma as Fdma
+from learning.radio.fdma import FdmaPlan as FdmaPlan
 from learning.radio.silent import Silent as Silent
 from learning.radio.tdma import Tdma as Tdma
 from learning.radio.tdma import TdmaPlan as TdmaPlan
@@ -85,9 +93,13 @@ from learning.schemes.fedsgd import FedSgd as FedSgd
 from learning.schemes.mix2fld import Mix2Fld as Mix2Fld
 from learning.schemes.mix2fld import MixFld as MixFld
 from learning.schemes.scaffold import Scaffold as Scaffold
+from learning.schemes.semi import Semi as Semi
+from learning.schemes.server import Central as Central
+from learning.schemes.server import ServerSide as ServerSide
 from learning.streams import Streams as Streams
 from learning.study.compare import Comparison as Comparison
 from learning.study.compare import compare as compare
+from learning.study.curve import measure_curve as measure_curve
 from learning.task import Cohort as Cohort
 from learning.task import State as State
 from learning.task import Task as Task

@@ -70,6 +70,9 @@ SCHEMES = Names(
         "fedavg": "learning.schemes.fedavg:FedAvg",
         "fedprox": "learning.schemes.fedavg:FedProx",
         "scaffold": "learning.schemes.scaffold:Scaffold",
+        "semi": "learning.schemes.semi:Semi",
+        "sst": "learning.schemes.server:ServerSide",
+        "central": "learning.schemes.server:Central",
         "individual": "learning.schemes.fedavg:Individual",
         "fl": "learning.schemes.fedavg:Fl",
         "fd": "learning.schemes.distillation:Fd",
@@ -116,6 +119,7 @@ RADIOS = Names(
     {
         "tdma": "learning.radio.tdma:Tdma",
         "fading": "learning.radio.fading:Fading",
+        "fdma": "learning.radio.fdma:Fdma",
         "silent": "learning.radio.silent:Silent",
     }
 )
@@ -127,6 +131,7 @@ JUDGES = Names(
         "average": "learning.judges:Average",
         "reference": "learning.judges:Reference",
         "linear": "learning.judges:Linear",
+        "gradients": "learning.judges:Gradients",
     }
 )
 
@@ -149,7 +154,14 @@ GENERATORS = Names(
     }
 )
 
-PREPARATIONS = Names({"share-public": "learning.prepare.share:SharePublic"})
+PREPARATIONS = Names(
+    {
+        "share-public": "learning.prepare.share:SharePublic",
+        "fill": "learning.prepare.fill:Fill",
+        "repeat-own": "learning.prepare.fill:RepeatOwn",
+        "share-unlabelled": "learning.prepare.fill:ShareUnlabelled",
+    }
+)
 
 LOGGERS = Names(
     {

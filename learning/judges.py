@@ -10,10 +10,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.func import functional_call
 from torch.nn import functional
 
 from learning.crew import Crew
+from learning.models.build import logits_of
+from learning.models.similarity import gradient_similarity
 from learning.models.weights import Rows, Sums, Weights, of_device, weights_of
 from learning.options import choose, real, whole
 from learning.task import Cohort, State, Task
@@ -349,6 +353,67 @@ class Linear(Judge):
         logits[:, fitted.classes_] = fitted.predict_log_proba(tested)
         outputs, labels = torch.from_numpy(logits), task.test[1].cpu()
         return {f"test_{what}": MEASURES[what](outputs, labels) for what in ("accuracy", "loss", *self.more)}
+
+
+@dataclass(frozen=True)
+class Gradients(Global):
+    """Judge the server's model, and how alike the devices' gradients are to that of even data.
+
+    The column ``gradient_similarity`` is the mean over the devices of :func:`learning.gradient_similarity` between the
+    gradient on what a device holds and that on what all devices hold together with equal weight on every class, both
+    at the server's model; of a device without samples it is 0.5.
+
+    References
+    ----------
+    P. Li et al., "Filling the Missing: Exploring Generative AI for Enhanced Federated Learning Over Heterogeneous
+    Mobile Edge Devices", (52) and Fig. 5(h), whose virtual device holds as many samples of every class.
+    """
+
+    def judged(self, task: Task, state: State, crew: Crew) -> Figures:
+        """Evaluate the server's model and all gradients; see :meth:`Judge.judged`."""
+        found = super().judged(task, state, crew)
+        rows = np.concatenate(task.parts)
+        _, place, held = np.unique(task.data.classes()[rows], return_inverse=True, return_counts=True)
+        even = gradient(task, state.parameters, rows, 1.0 / (held.size * held[place]))
+        alike = [
+            gradient_similarity(
+                gradient(task, state.parameters, part, np.full(part.size, 1 / max(part.size, 1))), even
+            )
+            for part in task.parts
+        ]
+        return found | {"gradient_similarity": float(np.mean(alike))}
+
+
+def gradient(
+    task: Task, weights: Weights, rows: NDArray[np.int64], shares: NDArray[np.float64]
+) -> dict[str, Tensor]:
+    """Return the gradient of a weighted loss over training samples.
+
+    Parameters
+    ----------
+    task : Task
+        With one architecture, which is evaluated as it is judged.
+    weights : mapping of str to Tensor
+        Where.
+    rows : ndarray of int64, shape (n,)
+        Training samples.
+    shares : ndarray, shape (n,)
+        Weight of each.
+
+    Returns
+    -------
+    dict of str to Tensor
+        By the names of the weights that are trained.
+    """
+    x, y = task.samples
+    index = torch.from_numpy(rows).to(x.device)
+    trained = {name: weights[name].detach().clone().requires_grad_() for name in sorted(task.trained)}
+    with torch.enable_grad():
+        outputs = logits_of(functional_call(task.judged_model(), {**weights, **trained}, (x[index],)))
+        losses = task.loss(outputs, y[index], torch.zeros_like(index))
+        total = (torch.from_numpy(shares).to(losses) * losses).sum()
+    found = torch.autograd.grad(total, list(trained.values()), materialize_grads=True)
+    return dict(zip(trained, found, strict=True))
 
 
 def features(task: Task, weights: Weights, x: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from typing import Any
 
@@ -101,7 +101,7 @@ class Setup:
         at_once = None if self.devices_at_once is None else whole("devices_at_once", self.devices_at_once)
         device = _device(self.device)
         data = sources.load(self.data, streams.at("data"))
-        public = self._public(data.classes(), streams)
+        public = self._public(data.classes(), streams, before)
         private = np.setdiff1d(np.arange(len(data.train_y)), public)
         parts = spread(
             self.partition, data.classes()[private], scenario.devices.count, streams.at("partition")
@@ -131,8 +131,9 @@ class Setup:
 
         policy = self._policy()
 
-        def planner(task: Task) -> Planner:
-            return radio.planner(policy, scheme.work(task), scheme.wire(task), bits)
+        def planner(prepared: Task) -> Planner:
+            work = replace(scheme.work(prepared), own=task.sizes)
+            return radio.planner(policy, work, scheme.wire(prepared), bits)
 
         if timed:
             planner(task)  # what cannot be planned is refused before anything is prepared or trained
@@ -232,11 +233,12 @@ class Setup:
             raise OptionError(f"before: expected preparations, got {shorten(before)}")
         return tuple(_preparation(step) for step in before)
 
-    def _public(self, labels: Any, streams: Streams) -> Any:
-        """Choose the samples that are set aside for the server."""
-        if not self.public:
+    def _public(self, labels: Any, streams: Streams, before: Sequence[Preparation]) -> Any:
+        """Choose the samples that are set aside for the server: as many as asked for, or as preparations need."""
+        count = self.public or max((step.public for step in before), default=0)
+        if not count:
             return np.empty(0, np.int64)
-        return public_rows(labels, self.public, streams.at("public"))
+        return public_rows(labels, count, streams.at("public"))
 
     def _trace(self, scenario: Scenario, radio: Radio, wire: Wire, streams: Streams) -> ChannelTrace | None:
         """Read the trace, and refuse one that is of other devices or would change nothing."""

@@ -52,12 +52,15 @@ class Work:
         Steps of the server, of one sample each.
     sample : int, default 1
         Numbers of a sample.
+    own : ndarray of int64, shape (K,), optional
+        Samples that each device held before anything was prepared; by default those that it holds.
     """
 
     held: Batchsizes
     steps: tuple[Batchsizes, ...] | None = None
     server_steps: int = 0
     sample: int = 1
+    own: Batchsizes | None = None
 
     @property
     def samples(self) -> Batchsizes:

@@ -181,6 +181,8 @@ def test_rates_beyond_the_digits_end_in_a_result(cell, scheme, optimiser):
     }
     if scheme == "feel":
         del options["iterations"]
+    if scheme in ("sst", "central"):
+        options |= {"public": 40}
     if "server_iterations" in inspect.signature(SCHEMES[scheme]).parameters:
         options |= {"server_iterations": 5}
     result = train(scenario, scheme=scheme, learning_rate=1e300, **options)

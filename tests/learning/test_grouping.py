@@ -26,6 +26,9 @@ OPTIONS = {
     "fedavg": {"batchsize": 4, "optimiser": "sgd:momentum=0.9,nesterov=true,weight_decay=0.01"},
     "fedprox": {"batchsize": 4, "server_optimiser": "sgd:momentum=0.5"},
     "scaffold": {"batchsize": 4, "epochs": 2},
+    "semi": {"batchsize": 4, "confidence": 0.4},
+    "sst": {"batchsize": 4},
+    "central": {"batchsize": 2},
     "individual": {"batchsize": 5, "epochs": 2},
     "fl": FEW,
     "fd": FEW,
@@ -58,7 +61,7 @@ def task(model=small):
     for part in parts:
         y[part] = np.arange(part.size) % 3
     data = Dataset(rng.normal(size=(count, 1, 4, 4)), y, rng.normal(size=(9, 1, 4, 4)), np.arange(9) % 3, 3)
-    return Task(data, parts, build(model, (1, 4, 4), 3, rng), Streams(3))
+    return Task(data, parts, build(model, (1, 4, 4), 3, rng), Streams(3), server=np.arange(5))
 
 
 class Plan:
@@ -216,6 +219,8 @@ def test_whole_runs_do_not_depend_on_the_chunks(cell, name):
         "seed": 4,
         "partition": "dirichlet",
     }
+    if name in ("sst", "central"):
+        options |= {"public": 40}
     where, own = cell, {"batchsize": 20} if name in ("fedavg", "fedprox", "individual") else {}
     if SCHEMES[name].radio == "fading":
         where, own = Scenario.load("mix2fld"), {"iterations": 5, "max_slots": 114, "policy": "paper"}

@@ -19,6 +19,9 @@ SCHEMES = {
     "fedavg": {},
     "fedprox": {},
     "scaffold": {},
+    "semi": {},
+    "sst": {},
+    "central": {"radio": "silent"},
     "individual": {"radio": "silent"},
     "fl": DISTILLED,
     "fd": DISTILLED,
@@ -110,7 +113,7 @@ def test_preparations_compose_in_order_and_their_costs_add_up(cell):
 def test_sharing_composes_with_every_scheme_and_goes_on_bit_for_bit(cell, tmp_path, monkeypatch, name):
     options = {"scheme": name, "public": 60, "before": [Halve()], "rounds": 4, **SMALL} | SCHEMES[name]
     where = Scenario.load(options.pop("scenario")) if "scenario" in options else cell
-    if name != "individual":  # whose radio sends nothing
+    if name not in ("individual", "central"):  # whose radio sends nothing
         options["before"] = [SharePublic(share=0.5), Halve()]
     unbroken = train(where, checkpoint=tmp_path / "unbroken.npz", **options)
     keep = Checkpoint.keep
