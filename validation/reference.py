@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import Any
 
 from radioopt.base.errors import OptionError, RadioOptError, require
-from radioopt.base.problem import families
+from radioopt.base.problem import families, home_of
 from radioopt.base.quantity import Array
 
 
@@ -115,14 +115,14 @@ def checked_families() -> tuple[str, ...]:
     >>> "feel" in checked_families()
     True
     """
-    return tuple(f for f in families() if importlib.util.find_spec(f"validation.{f}") is not None)
+    return tuple(f for f in families() if importlib.util.find_spec(f"validation.{home_of(f)}") is not None)
 
 
 def room(family: str, name: str = "") -> ModuleType:
     """Import ``validation.<family>``, or a module of it; an unknown family raises ``OptionError``."""
     if family not in checked_families():
         raise OptionError(f"no validation of problem {family!r}, choose from {', '.join(checked_families())}")
-    return importlib.import_module(f"validation.{family}" + (f".{name}" if name else ""))
+    return importlib.import_module(f"validation.{home_of(family)}" + (f".{name}" if name else ""))
 
 
 def references(family: str) -> dict[str, Reference]:

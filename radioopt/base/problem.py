@@ -5,8 +5,9 @@ from __future__ import annotations
 import importlib
 import inspect
 import numbers
+import os
 import pkgutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
 
@@ -349,6 +350,8 @@ def solve(
 def families() -> tuple[str, ...]:
     """Name the problem families installed: the subpackages of radioopt with a ``problem`` module.
 
+    A variant of a family is a package inside it: "d2d-clusters" is ``radioopt.d2d.clusters``.
+
     Returns
     -------
     tuple of str
@@ -361,14 +364,33 @@ def families() -> tuple[str, ...]:
     """
     import radioopt
 
-    found = []
-    for package in pkgutil.iter_modules(radioopt.__path__):
-        if package.ispkg and package.name != "base":
-            spec = importlib.util.find_spec(f"radioopt.{package.name}")
-            locations = spec.submodule_search_locations if spec else None
-            if any(module.name == "problem" for module in pkgutil.iter_modules(locations)):
-                found.append(package.name)
-    return tuple(sorted(found))
+    return tuple(sorted(_families_in([*radioopt.__path__], "")))
+
+
+def _families_in(folders: list[str], prefix: str) -> Iterator[str]:
+    """Go through the packages in these folders that pose a problem, and those inside them."""
+    for package in pkgutil.iter_modules(folders):
+        inside = [os.path.join(folder, package.name) for folder in folders]
+        poses = any(module.name == "problem" for module in pkgutil.iter_modules(inside))
+        if package.ispkg and poses and package.name != "base":
+            yield prefix + package.name
+            yield from _families_in(inside, f"{prefix}{package.name}-")
+
+
+def home_of(family: str) -> str:
+    """Where a family lives, below ``radioopt`` and ``validation``: "d2d-clusters" in ``d2d.clusters``.
+
+    Parameters
+    ----------
+    family : str
+        One of :func:`families`.
+
+    Returns
+    -------
+    str
+        A dotted name.
+    """
+    return family.replace("-", ".")
 
 
 def problem_class(family: str) -> type[Problem[Any]]:
@@ -391,7 +413,7 @@ def problem_class(family: str) -> type[Problem[Any]]:
     """
     if family not in families():
         raise OptionError(f"unknown problem {family!r}, choose from {', '.join(families())}")
-    importlib.import_module(f"radioopt.{family}")
+    importlib.import_module(f"radioopt.{home_of(family)}")
     return Problem.registry[family]
 
 

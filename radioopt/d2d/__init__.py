@@ -7,6 +7,7 @@ from radioopt.d2d.problem import GraphProblem
 from radioopt.d2d.q_learning import Training, train
 from radioopt.d2d.sequence import Discovery, discover
 from radioopt.d2d.solution import GraphSolution
+from radioopt.d2d.sparse import SparseGraphProblem
 from radioopt.d2d.trust import block_trust, column_sparse_trust, random_trust, row_sparse_trust
 from radioopt.d2d.wireless import (
     EnergyModel,
@@ -24,6 +25,7 @@ __all__ = [
     "GraphProblem",
     "GraphSolution",
     "Rewards",
+    "SparseGraphProblem",
     "Training",
     "block_trust",
     "cluster_message_bits",

@@ -7,7 +7,7 @@ import importlib.util
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from radioopt.base.problem import Problem, families
+from radioopt.base.problem import Problem, families, home_of
 from radioopt.base.quantity import Array
 
 if TYPE_CHECKING:
@@ -32,9 +32,11 @@ class Hook(Protocol):
 
 def has_hook(family: str) -> bool:
     """Tell whether a family has a table in scenarios."""
-    return family in families() and importlib.util.find_spec(f"radioopt.{family}.scenario") is not None
+    return (
+        family in families() and importlib.util.find_spec(f"radioopt.{home_of(family)}.scenario") is not None
+    )
 
 
 def hook(family: str) -> Hook:
     """Import what a family brings to scenarios."""
-    return cast(Hook, importlib.import_module(f"radioopt.{family}.scenario"))
+    return cast(Hook, importlib.import_module(f"radioopt.{home_of(family)}.scenario"))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from radioopt.base.errors import OptionError
-from radioopt.base.problem import Problem, families
+from radioopt.base.problem import Problem, families, home_of
 from radioopt.base.quantity import Array
 from validation.reference import room
 
@@ -182,8 +182,8 @@ def timed_families() -> tuple[str, ...]:
     """
     found = []
     for family in families():
-        room_exists = importlib.util.find_spec(f"validation.{family}") is not None
-        if room_exists and importlib.util.find_spec(f"validation.{family}.bench") is not None:
+        room_exists = importlib.util.find_spec(f"validation.{home_of(family)}") is not None
+        if room_exists and importlib.util.find_spec(f"validation.{home_of(family)}.bench") is not None:
             found.append(family)
     return tuple(found)
 
