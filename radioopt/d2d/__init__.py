@@ -3,6 +3,7 @@
 from radioopt.d2d import baselines as _baselines  # noqa: F401
 from radioopt.d2d import solver as _solver  # noqa: F401 (registers the methods, the default one first)
 from radioopt.d2d.certificate import Exchange, Rewards, exchange, rewards
+from radioopt.d2d.clusters import ClusterGraphProblem, ClusterGraphSolution
 from radioopt.d2d.problem import GraphProblem
 from radioopt.d2d.q_learning import Training, train
 from radioopt.d2d.sequence import Discovery, discover
@@ -19,6 +20,8 @@ from radioopt.d2d.wireless import (
 )
 
 __all__ = [
+    "ClusterGraphProblem",
+    "ClusterGraphSolution",
     "Discovery",
     "EnergyModel",
     "Exchange",

@@ -99,18 +99,7 @@ def build(devices: Devices, settings: Settings, values: Mapping[str, Array]) -> 
     points, wanted = given.pop("points_per_class"), given.pop("threshold")
     efficiency, per_device = given.pop("spectral_efficiency"), given.pop("budget_per_device", None)
     position = places(devices, angle)
-    apart = np.linalg.norm(position[..., :, None, :] - position[..., None, :, :], axis=-1)
-    apart = np.maximum(apart, settings.min_link_m)
-    gain = 10 ** (-loss_db(devices, apart) / 10)
-    rss = np.expand_dims(devices.transmit_power_w, -2) * gain
-    noise = np.asarray(devices.noise_psd_w_per_hz * devices.bandwidth_hz)
-    outage = np.asarray(
-        outage_probability(
-            rss,
-            spectral_efficiency=np.asarray(efficiency)[..., None, None],
-            noise_power_w=noise[..., None, None],
-        )
-    )
+    outage = outages(devices, position, settings.min_link_m, efficiency)
     classes = settings.num_classes
     held, trust = np.zeros((*shape, count, classes)), np.empty((*shape, count, count, classes), np.bool_)
     clusters = np.empty((*shape, count), np.int64)
@@ -141,6 +130,21 @@ def build(devices: Devices, settings: Settings, values: Mapping[str, Array]) -> 
 def places(devices: Devices, angle_rad: Array) -> Array:
     """Places of the devices in the plane, (..., N, 2) [m]."""
     return np.asarray(devices.distance_m[..., None] * np.stack([np.cos(angle_rad), np.sin(angle_rad)], -1))
+
+
+def outages(devices: Devices, position_m: Array, min_link_m: float, efficiency: Array) -> Array:
+    """Outage of the links between all pairs, (..., N, N), by the path loss of the cell."""
+    apart = np.linalg.norm(position_m[..., :, None, :] - position_m[..., None, :, :], axis=-1)
+    gain = 10 ** (-loss_db(devices, np.maximum(apart, min_link_m)) / 10)
+    rss = np.expand_dims(devices.transmit_power_w, -2) * gain
+    noise = np.asarray(devices.noise_psd_w_per_hz * devices.bandwidth_hz)
+    return np.asarray(
+        outage_probability(
+            rss,
+            spectral_efficiency=np.asarray(efficiency)[..., None, None],
+            noise_power_w=noise[..., None, None],
+        )
+    )
 
 
 def hold(rng: np.random.Generator, settings: Settings, points: Array) -> Array:

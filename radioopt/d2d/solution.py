@@ -191,17 +191,9 @@ class GraphSolution(Solution):
         ndarray of int64
             By largest remainders for each transmitter and class: their sum is that of ``transferred``, rounded down.
         """
-        found = np.floor(self.transferred + 1e-9)
-        for index in np.ndindex(self.batch_shape):
-            source, sent, whole = self.source[index], self.transferred[index], found[index]
-            linked = np.flatnonzero(source >= 0)
-            linked = linked[np.argsort(source[linked], kind="stable")]
-            for mine in np.split(linked, np.flatnonzero(np.diff(source[linked])) + 1):
-                left = np.floor(sent[mine].sum(0) + 1e-9) - whole[mine].sum(0)
-                order = np.argsort(whole[mine] - sent[mine], axis=0, kind="stable")
-                rank = np.argsort(order, axis=0, kind="stable")
-                whole[mine] += rank < left
-        return found.astype(np.int64)
+        from radioopt.d2d.rounding import whole_points
+
+        return whole_points(self.source, self.transferred)
 
     def graph(self) -> networkx.DiGraph:
         """Return a single instance's graph for networkx; needs the extra ``plot``.

@@ -200,8 +200,6 @@ class SparseGraphProblem(Graph, Problem["GraphSolution"], family="d2d-sparse", s
         ProblemError
             If there are more than 3,000 devices: the matrices would take gigabytes.
         """
-        from radioopt.d2d.problem import GraphProblem
-
         devices, classes, batch = self.sizes["device"], self.sizes["class"], self.batch_shape
         if devices > MOST_DENSE:
             raise ProblemError(
@@ -216,9 +214,11 @@ class SparseGraphProblem(Graph, Problem["GraphSolution"], family="d2d-sparse", s
             allowed[index][i, j] = self.allowed[index]
             trust[index][j, i] = self.trust[index]
         common = {name: value for name, value in self._given().items() if name not in _OF_LINKS}
-        return GraphProblem(
+        dense: Any = Problem.registry["d2d"]
+        found: GraphProblem = dense(
             outage_probability=outage, allowed=allowed, trust=trust, **common, **self.settings, strict=None
         )
+        return found
 
     def after(self, source: Any) -> SparseGraphProblem:
         """Return the problem of the next edge: counts after an exchange, and its links no longer allowed.
