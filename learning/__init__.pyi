@@ -44,7 +44,13 @@ from learning.models.build import mlp as mlp
 from learning.models.build import softmax as softmax
 from learning.prepare.base import Preparation as Preparation
 from learning.prepare.base import Prepared as Prepared
+from learning.prepare.exchange import Exchange as Exchange
+from learning.prepare.exchange import ExchangeClusters as ExchangeClusters
+from learning.prepare.propagate import PropagateLabels as PropagateLabels
 from learning.prepare.share import SharePublic as SharePublic
+from learning.prepare.subspace import Subspace as Subspace
+from learning.prepare.subspace import distributed_pca as distributed_pca
+from learning.prepare.subspace import target_groups as target_groups
 from learning.radio.base import Payload as Payload
 from learning.radio.base import Plan as Plan
 from learning.radio.base import Prices as Prices

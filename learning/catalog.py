@@ -141,7 +141,14 @@ POLICIES = Names(
     }
 )
 
-PREPARATIONS = Names({"share-public": "learning.prepare.share:SharePublic"})
+PREPARATIONS = Names(
+    {
+        "share-public": "learning.prepare.share:SharePublic",
+        "propagate-labels": "learning.prepare.propagate:PropagateLabels",
+        "exchange": "learning.prepare.exchange:Exchange",
+        "exchange-clusters": "learning.prepare.exchange:ExchangeClusters",
+    }
+)
 
 LOGGERS = Names(
     {

@@ -134,10 +134,7 @@ def places(devices: Devices, angle_rad: Array) -> Array:
 
 def outages(devices: Devices, position_m: Array, min_link_m: float, efficiency: Array) -> Array:
     """Outage of the links between all pairs, (..., N, N), by the path loss of the cell."""
-    apart = np.linalg.norm(position_m[..., :, None, :] - position_m[..., None, :, :], axis=-1)
-    gain = 10 ** (-loss_db(devices, np.maximum(apart, min_link_m)) / 10)
-    rss = np.expand_dims(devices.transmit_power_w, -2) * gain
-    noise = np.asarray(devices.noise_psd_w_per_hz * devices.bandwidth_hz)
+    rss, noise = _signal_and_noise(devices, position_m, min_link_m)
     return np.asarray(
         outage_probability(
             rss,
@@ -145,6 +142,20 @@ def outages(devices: Devices, position_m: Array, min_link_m: float, efficiency: 
             noise_power_w=noise[..., None, None],
         )
     )
+
+
+def link_snr(devices: Devices, position_m: Array, min_link_m: float) -> Array:
+    """Mean signal-to-noise ratio of the links between all pairs, (..., N, N): receiver, transmitter."""
+    rss, noise = _signal_and_noise(devices, position_m, min_link_m)
+    return np.asarray(rss / noise[..., None, None])
+
+
+def _signal_and_noise(devices: Devices, position_m: Array, min_link_m: float) -> tuple[Array, Array]:
+    """Received signal strength of all pairs [W], and the noise power [W]."""
+    apart = np.linalg.norm(position_m[..., :, None, :] - position_m[..., None, :, :], axis=-1)
+    gain = 10 ** (-loss_db(devices, np.maximum(apart, min_link_m)) / 10)
+    rss = np.expand_dims(devices.transmit_power_w, -2) * gain
+    return np.asarray(rss), np.asarray(devices.noise_psd_w_per_hz * devices.bandwidth_hz)
 
 
 def hold(rng: np.random.Generator, settings: Settings, points: Array) -> Array:

@@ -59,11 +59,29 @@ class SparseGraphProblem(Graph, Problem["GraphSolution"], family="d2d-sparse", s
         Whether the transmitter of a link shares points of a class with its receiver.
     allowed : array_like of bool, shape (..., E), default 1.0
         Whether a link may be used: so instances of a batch may have different numbers of links.
-    class_counts, thresholds, clusters, budgets, ideal_distribution, min_classes, gate : array_like
+    class_counts, thresholds : array_like, shape (..., N, L)
         As of :class:`GraphProblem`; `class_counts` says how many devices there are.
-    diversity_weight, outage_weight, cluster_weight, budget_penalty, position_m : array_like
-        As of :class:`GraphProblem`. Where places are known, large instances are solved in their order.
-    metric, score, request, budgeted : str
+    clusters : array_like of int, shape (..., N), default 0.0
+        As of :class:`GraphProblem`.
+    budgets : array_like, shape (..., N), default inf
+        As of :class:`GraphProblem`.
+    ideal_distribution : array_like, shape (..., L), default 1.0
+        As of :class:`GraphProblem`.
+    min_classes, diversity_weight, budget_penalty : array_like, shape (...), default 1.0
+        As of :class:`GraphProblem`.
+    gate, cluster_weight : array_like, shape (...), default 0.5
+        As of :class:`GraphProblem`.
+    outage_weight : array_like, shape (...), default 0.1
+        As of :class:`GraphProblem`.
+    position_m : array_like, shape (..., N, 2), default inf
+        Places in the plane [m]; where they are known, large instances are solved in their order.
+    metric : str, default "wasserstein"
+        As of :class:`GraphProblem`.
+    score : str, default "improvement"
+        As of :class:`GraphProblem`.
+    request : str, default "deficit"
+        As of :class:`GraphProblem`.
+    budgeted : str, default "requested"
         As of :class:`GraphProblem`.
     strict : bool or None, default False
         Whether numbers that are hardly in the unit of their field are refused. By default they are warned of
