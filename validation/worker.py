@@ -18,25 +18,17 @@ import os
 import pickle
 import queue
 import subprocess
-import sys
 import tempfile
 import threading
-from pathlib import Path
 from typing import IO, Any
 
 from radioopt.base.errors import RadioOptError
 from radioopt.base.problem import Problem, problem_class
+from validation.process import command
 from validation.reference import Answer, Reference, installed, references
 
 #: what a worker may take beyond the limit before it is killed, and to start [s]
 GRACE_S, START_S = 2.0, 120.0
-#: what a worker runs: the caller's modules can be imported, after Python's own and those installed
-_START = (
-    "import sys; "
-    "sys.path += [folder for folder in sys.argv[3:] if folder not in sys.path]; "
-    "from validation.worker import main; main(*sys.argv[1:3])"
-)
-
 #: number of the question, kind ("ready", "answer", "error" or "lost"), content
 _Message = tuple[int, str, Any]
 
@@ -49,14 +41,11 @@ class Worker:
     """A process that answers for one reference, one question at a time."""
 
     def __init__(self, family: str, name: str) -> None:
-        root = Path(__file__).resolve().parent.parent
-        folders = dict.fromkeys(map(str, [root, *(Path(folder).absolute() for folder in sys.path if folder)]))
         self.numbers = itertools.count(1)
         self.complaints = tempfile.TemporaryFile()  # noqa: SIM115  # closed by `stop`
         self.inbox: queue.SimpleQueue[_Message] = queue.SimpleQueue()
         self.process = subprocess.Popen(
-            # -P: not from the folder it is started in
-            [sys.executable, "-P", "-c", _START, family, name, *folders],
+            command("validation.worker", family, name),
             bufsize=0,  # nothing that a fork could write twice
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

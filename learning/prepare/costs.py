@@ -87,5 +87,7 @@ class Links:
             return 0.0, 0.0
         others = ~np.eye(count, dtype=np.bool_)
         seconds = bits / (self.bandwidth_hz * np.log2(1.0 + self.snr))
-        joules = [float(self.models[j].energy_j(bits, snr=self.snr[i, j])) for i, j in np.argwhere(others).tolist()]
+        joules = [
+            float(self.models[j].energy_j(bits, snr=self.snr[i, j])) for i, j in np.argwhere(others).tolist()
+        ]
         return trials * float(seconds[others].mean()), trials * count * float(np.mean(joules))

@@ -125,14 +125,15 @@ class PropagateLabels(Preparation):
 
 
 def some_of_every_class(labels: IntArray, fraction: float, rng: np.random.Generator) -> NDArray[np.bool_]:
-    """Choose a share of some samples at random, one at least of every class there is."""
-    order = rng.permutation(labels.size)
-    _, first = np.unique(labels[order], return_index=True)
-    rest = np.delete(order, first)
-    more = max(0, round(fraction * labels.size) - len(first))
-    known = np.zeros(labels.size, np.bool_)
-    known[order[first]] = True
-    known[rest[:more]] = True
+    """Choose a share of some samples at random, of every class its share by largest remainders, and one at least."""
+    _, kinds, sizes = np.unique(labels, return_inverse=True, return_counts=True)
+    shares = fraction * sizes
+    takes = np.maximum(1, np.floor(shares + 1e-9)).astype(np.int64)
+    more = max(0, round(fraction * labels.size) - int(takes.sum()))
+    takes[np.argsort(takes - shares, kind="stable")[:more]] += 1
+    known, order = np.zeros(labels.size, np.bool_), rng.permutation(labels.size)
+    for kind, take in enumerate(takes):
+        known[order[kinds[order] == kind][:take]] = True
     return known
 
 

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import numbers
-import os
-import pkgutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
 
@@ -18,6 +15,7 @@ from radioopt.base.naming import named
 from radioopt.base.options import DEFAULT_OPTIONS, SolveOptions
 from radioopt.base.quantity import Array, look_at, shorten
 from radioopt.base.record import Record
+from radioopt.base.rooms import room
 
 if TYPE_CHECKING:
     from radioopt.base.certify import Certificate
@@ -347,52 +345,6 @@ def solve(
     return problem.solve(method, options, throw=throw, **method_options)
 
 
-def families() -> tuple[str, ...]:
-    """Name the problem families installed: the subpackages of radioopt with a ``problem`` module.
-
-    A variant of a family is a package inside it: "d2d-clusters" is ``radioopt.d2d.clusters``.
-
-    Returns
-    -------
-    tuple of str
-        Sorted names, found without importing any of them.
-
-    Examples
-    --------
-    >>> "feel" in families()
-    True
-    """
-    import radioopt
-
-    return tuple(sorted(_families_in([*radioopt.__path__], "")))
-
-
-def _families_in(folders: list[str], prefix: str) -> Iterator[str]:
-    """Go through the packages in these folders that pose a problem, and those inside them."""
-    for package in pkgutil.iter_modules(folders):
-        inside = [os.path.join(folder, package.name) for folder in folders]
-        poses = any(module.name == "problem" for module in pkgutil.iter_modules(inside))
-        if package.ispkg and poses and package.name != "base":
-            yield prefix + package.name
-            yield from _families_in(inside, f"{prefix}{package.name}-")
-
-
-def home_of(family: str) -> str:
-    """Where a family lives, below ``radioopt`` and ``validation``: "d2d-clusters" in ``d2d.clusters``.
-
-    Parameters
-    ----------
-    family : str
-        One of :func:`families`.
-
-    Returns
-    -------
-    str
-        A dotted name.
-    """
-    return family.replace("-", ".")
-
-
 def problem_class(family: str) -> type[Problem[Any]]:
     """Return the problem class of a family, with its methods registered.
 
@@ -411,9 +363,7 @@ def problem_class(family: str) -> type[Problem[Any]]:
     OptionError
         If there is no such family.
     """
-    if family not in families():
-        raise OptionError(f"unknown problem {family!r}, choose from {', '.join(families())}")
-    importlib.import_module(f"radioopt.{home_of(family)}")
+    room("radioopt", family, "problem")
     return Problem.registry[family]
 
 

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 from radioopt.base.certify import Certificate
 from radioopt.base.errors import ProblemError, SolveError, SolveWarning
 from radioopt.base.options import DEFAULT_OPTIONS, SolveOptions
-from radioopt.base.problem import Problem, families, problem_class, problem_from
+from radioopt.base.problem import Problem, problem_class, problem_from
 from radioopt.base.quantity import (
     PER_INSTANCE,
     Array,
@@ -25,6 +25,7 @@ from radioopt.base.quantity import (
     unrestricted,
 )
 from radioopt.base.record import Record, read_file
+from radioopt.base.rooms import families
 from radioopt.base.status import Status
 
 if TYPE_CHECKING:

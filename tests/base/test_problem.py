@@ -18,7 +18,8 @@ from radioopt.base.errors import (
     require,
 )
 from radioopt.base.options import SolveOptions
-from radioopt.base.problem import families, problem_class, solve
+from radioopt.base.problem import problem_class, solve
+from radioopt.base.rooms import families
 from radioopt.base.status import Status
 from radioopt.feel import BatchsizeProblem
 

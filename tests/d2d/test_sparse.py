@@ -10,20 +10,7 @@ from radioopt import OptionError, ProblemError, Status
 from radioopt.d2d import GraphProblem, SparseGraphProblem, discover
 from radioopt.d2d.sparse import solver
 from validation.d2d import zoo
-
-PAIR_FIELDS = ("outage_probability", "trust", "allowed")
-
-
-def as_list(problem, rng=None):
-    """The same problem with a list of the allowed links; in any order."""
-    i, j = np.nonzero(problem.allowed & ~np.eye(problem.sizes["device"], dtype=bool))
-    order = np.arange(len(i)) if rng is None else rng.permutation(len(i))
-    i, j = i[order], j[order]
-    common = {name: value for name, value in problem._given().items() if name not in PAIR_FIELDS}
-    return GraphProblem.sparse(
-        receiver=i, transmitter=j, outage_probability=problem.outage_probability[i, j],
-        trust=problem.trust[j, i], **common, **problem.settings,
-    )  # fmt: skip
+from validation.d2d.sparse.zoo import listed
 
 
 def instance(seed):
@@ -41,7 +28,7 @@ OPTIONS = {"q-learning": {"iterations": 40}, "local-search": {"starts": 3}}
 def test_a_list_equals_matrices_to_the_last_bit_on_a_hundred_instances(method):
     for seed in range(100):
         dense, rng = instance(seed)
-        sparse = as_list(dense, rng)
+        sparse = listed(dense, rng)
         expected = dense.solve(method, throw=False, **OPTIONS.get(method, {}))
         found = sparse.solve(method, throw=False, **OPTIONS.get(method, {}))
         np.testing.assert_equal(found.objective, expected.objective, str(seed))
@@ -54,7 +41,7 @@ def test_a_list_equals_matrices_to_the_last_bit_on_a_hundred_instances(method):
 def test_the_certificate_judges_both_alike():
     for seed in range(20):
         dense, rng = instance(seed)
-        sparse = as_list(dense, rng)
+        sparse = listed(dense, rng)
         source = rng.integers(-1, dense.sizes["device"], dense.sizes["device"])
         a, b = dense.certificate(source=source), sparse.certificate(source=source)
         np.testing.assert_equal((a.objective, a.bound, a.residuals), (b.objective, b.bound, b.residuals))
@@ -64,7 +51,7 @@ def test_the_certificate_judges_both_alike():
 
 
 def test_a_batch_has_instances_with_different_numbers_of_links():
-    a, b = as_list(zoo.draw(6, 1)), as_list(zoo.draw(6, 2))
+    a, b = listed(zoo.draw(6, 1)), listed(zoo.draw(6, 2))
     names = [name for name in a.quantities if name not in ("allowed",)]
     fields = {name: np.stack([getattr(a, name), getattr(b, name)]) for name in names}
     allowed = np.ones(fields["receiver"].shape, bool)
@@ -78,13 +65,13 @@ def test_a_batch_has_instances_with_different_numbers_of_links():
 
 def test_several_edges_use_no_link_twice():
     dense = zoo.draw(12, 5)
-    found, expected = discover(as_list(dense), edges=3), discover(dense, edges=3)
+    found, expected = discover(listed(dense), edges=3), discover(dense, edges=3)
     np.testing.assert_array_equal(found.sources, expected.sources)
     np.testing.assert_array_equal(found.counts_after, expected.counts_after)
 
 
 def test_saved_copied_and_drawn(tmp_path):
-    problem = as_list(zoo.draw(8))
+    problem = listed(zoo.draw(8))
     solution = problem.solve()
     assert ro.load(solution.save(tmp_path / "a.npz")) == solution
     again = pickle.loads(pickle.dumps(problem))

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from validation import cross_check, worker
+from validation import cross_check, process, worker
 from validation.feel import zoo
 from validation.reference import Answer, references
 
@@ -128,7 +128,7 @@ def test_files_in_the_callers_folder_do_not_matter(own_workers, tmp_path, monkey
 
 
 def test_a_worker_that_cannot_start_says_why(own_workers, monkeypatch):
-    monkeypatch.setattr(worker, "_START", "raise SystemExit('no such luck')")
+    monkeypatch.setattr(process, "_START", "raise SystemExit('no such luck')")
     table = cross_check(PROBLEMS[0], ["newton"], ["ipopt"])
     assert table.loc["ipopt", "status"] == "crashed: exit code 1: no such luck"
     assert not own_workers
