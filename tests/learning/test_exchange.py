@@ -106,7 +106,8 @@ def test_labels_spread_as_well_as_they_should(sharing, fraction, components, acc
 
 
 @pytest.mark.parametrize(
-    ("components", "expected"), [(8, [0.91, 0.95, 0.97, 0.98]), (16, [0.92, 0.95, 0.97, 0.98])]
+    ("components", "expected"),
+    [pytest.param(8, [0.91, 0.95, 0.97, 0.98], marks=pytest.mark.slow), (16, [0.92, 0.95, 0.97, 0.98])],
 )
 def test_ten_devices_with_three_labels_each(components, expected):
     """Digits, labelled 1, 5, 10 and 20 %, three draws: within two points of what was measured once."""
