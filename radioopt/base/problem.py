@@ -231,6 +231,8 @@ class Problem(Record, Generic[SolutionT]):
             )
         given = chosen.checked(method_options) if method_options else method_options
         solution: SolutionT = chosen.solve(self, options, **given)
+        if chosen.exact and not solution._proven:
+            solution = solution.settled(options)
         if throw:
             if not self.batch_shape:
                 solution.raise_for_status()

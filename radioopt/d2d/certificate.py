@@ -23,6 +23,7 @@ from radioopt.base.quantity import Array
 
 if TYPE_CHECKING:
     from radioopt.d2d.graph import Graph
+    from radioopt.d2d.problem import GraphProblem
 
 #: graphs tried for a bound if no other number is asked for: those of 7 devices, a second or two
 MOST_GRAPHS = 400_000
@@ -252,7 +253,11 @@ def evaluate(
         sense="max",
         scale=problem.scale,
         options=options,
-        note=f"more graphs than the judge tries, {most_graphs}" if np.isposinf(bound).any() else "",
+        note=f"more graphs than the judge tries, {most_graphs}"
+        if np.isposinf(bound).any()
+        else "numbers of some graph are beyond the digits of float64"
+        if np.isnan(bound).any()
+        else "",
     )
 
 
@@ -263,7 +268,10 @@ def instances(problem: Graph) -> Iterator[tuple[tuple[int, ...], Any]]:
 
 
 def best_of_all(problem: Graph, most_graphs: int = MOST_GRAPHS) -> float:
-    """Objective of the best of all graphs of a single instance; inf if there are too many to try. It is kept."""
+    """Objective of the best of all graphs of a single instance. It is kept.
+
+    That is inf if there are too many to try, NaN if that of any is beyond the digits of float64.
+    """
     found: float | None = problem.__dict__.get("_best_of_all")
     if found is not None:
         return found
@@ -279,9 +287,24 @@ def best_of_all(problem: Graph, most_graphs: int = MOST_GRAPHS) -> float:
     for start in range(0, count, SLICE):
         digits = np.unravel_index(np.arange(start, min(count, start + SLICE)), sizes)
         graphs = np.stack([choice[digit] for choice, digit in zip(choices, digits, strict=True)], -1)
-        best = max(best, float(rewards(problem, graphs).objective.max()))
+        best = float(np.maximum(best, rewards(problem, graphs).objective.max()))
     problem.__dict__["_best_of_all"] = best
     return best
+
+
+@np.errstate(all="ignore")
+def keeps_digits(problem: GraphProblem) -> bool:
+    """Tell whether all numbers of all graphs of a single instance are surely finite, so that none compares as NaN."""
+    asked, lost = problem.deficit.sum(), 0.0
+    if problem.request == "compensated":
+        lost = problem.outage_probability.max(initial=0.0, where=problem.useful_pairs())
+    points = asked / (1.0 - lost)
+    limits = problem.budgets[problem.budgets > 0]
+    over = points / limits.min() if limits.size else 0.0
+    own = problem.diversity_weight * problem.sizes["class"] + problem.outage_weight
+    worth = own + problem.cluster_weight * (own + problem.budget_penalty * over)
+    total = problem.class_counts.sum() + points
+    return bool(np.isfinite(total) and np.isfinite(problem.sizes["device"] * worth))
 
 
 def repair(problem: Graph, *, source: ArrayLike) -> dict[str, Array]:

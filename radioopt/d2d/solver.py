@@ -8,7 +8,7 @@ from radioopt.base.errors import OptionError
 from radioopt.base.options import SolveOptions
 from radioopt.base.quantity import Array
 from radioopt.d2d import kernel_search
-from radioopt.d2d.certificate import instances
+from radioopt.d2d.certificate import instances, keeps_digits
 from radioopt.d2d.game import Game
 from radioopt.d2d.graph import Graph
 from radioopt.d2d.problem import GraphProblem
@@ -93,6 +93,7 @@ def enumerate_graphs(
         If there are more graphs.
     """
     source, count, _ = room(problem)
+    proven = np.zeros(problem.batch_shape, np.bool_)
     for index, one in instances(problem):
         game = prepare(one, one.sizes["device"])
         with np.errstate(over="ignore"):
@@ -103,7 +104,8 @@ def enumerate_graphs(
                 "use local-search, or raise max_graphs"
             )
         _, count[index] = kernel_search.enumerate_graphs(game, source[index])
-    return GraphSolution.judged(problem, "enumerate", source, count, options, proven=True)
+        proven[index] = keeps_digits(one)  # plain NumPy tries the graphs again if not
+    return GraphSolution.judged(problem, "enumerate", source, count, options, proven=proven)
 
 
 def climb(

@@ -149,6 +149,12 @@ def test_families():
         problem_class("feal")
 
 
+def test_families_are_looked_for_once(monkeypatch):
+    families()
+    monkeypatch.setattr("pkgutil.iter_modules", lambda path: pytest.fail("the folders are read again"))
+    assert problem_class("feel").family == "feel"
+
+
 @pytest.mark.parametrize("name", ["gap_tol", "feasibility_tol"])
 @pytest.mark.parametrize("value", [-1e-9, math.nan, math.inf, "1e-9", None, True])
 def test_tolerances_are_checked(name, value):

@@ -360,7 +360,11 @@ def evaluate(
         sense=problem.sense,
         scale=problem.scale,
         options=options,
-        note=f"more graphs than the judge tries, {most_graphs}" if np.isposinf(bound).any() else "",
+        note=f"more graphs than the judge tries, {most_graphs}"
+        if np.isposinf(bound).any()
+        else "numbers of some graph are beyond the digits of float64"
+        if np.isnan(bound).any()
+        else "",
     )
 
 
@@ -371,7 +375,10 @@ def legal_links(problem: ClusterGraphProblem) -> list[Array]:
 
 
 def best_of_all(problem: ClusterGraphProblem, most_graphs: int) -> tuple[float, Array, int]:
-    """Objective and graph of the best of all of a single instance, and how many there are; inf if too many. Kept."""
+    """Objective and graph of the best of all of a single instance, and how many there are. They are kept.
+
+    The objective is inf if there are too many, NaN if that of any is beyond the digits of float64.
+    """
     found: tuple[float, Array, int] | None = problem.__dict__.get("_best_of_all")
     if found is not None:
         return found
@@ -384,6 +391,9 @@ def best_of_all(problem: ClusterGraphProblem, most_graphs: int) -> tuple[float, 
         digits = np.unravel_index(np.arange(start, min(count, start + SLICE)), sizes)
         graphs = np.stack([choice[digit] for choice, digit in zip(choices, digits, strict=True)], -1)
         values = rewards(problem, graphs).objective
+        if np.isnan(values).any():  # beyond the digits of float64: nothing is proven
+            best = math.nan
+            break
         if values.max() > best:
             best, graph = float(values.max()), graphs[values.argmax()]
     problem.__dict__["_best_of_all"] = best, graph, count

@@ -98,6 +98,7 @@ def enumerate_graphs(
         If there are more graphs.
     """
     source, count, _ = _room(problem)
+    proven = np.zeros(problem.batch_shape, np.bool_)
     for index, one in instances(problem):
         value, source[index], count[index] = best_of_all(one, max_graphs)
         if value == np.inf:
@@ -105,7 +106,8 @@ def enumerate_graphs(
                 f"enumerate: {count[index]} graphs, more than max_graphs = {max_graphs}: "
                 "use local-search, or raise max_graphs"
             )
-    return ClusterGraphSolution.judged(problem, "enumerate", source, count, options, proven=True)
+        proven[index] = np.isfinite(value)
+    return ClusterGraphSolution.judged(problem, "enumerate", source, count, options, proven=proven)
 
 
 @ClusterGraphProblem.method("q-learning", exact=False)

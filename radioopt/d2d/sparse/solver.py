@@ -252,7 +252,7 @@ def _as_dense(
         )
     found = problem.dense().solve(method, options, throw=False, **method_options)
     return GraphSolution.judged(
-        problem, method, found.source, found.iterations, options, proven=method == "enumerate"
+        problem, method, found.source, found.iterations, options, proven=np.isfinite(found.bound)
     )
 
 
