@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 
 from radioopt.base.certify import Certificate
 from radioopt.base.errors import ProblemError, SolveError, SolveWarning
+from radioopt.base.judge import GIVEN, Limit
 from radioopt.base.options import DEFAULT_OPTIONS, SolveOptions
 from radioopt.base.problem import Problem, problem_class, problem_from
 from radioopt.base.quantity import (
@@ -157,15 +158,16 @@ class Solution(Record):
 
     def _difference(self, status: Any) -> str:
         """Say why a verification has another status than the solution, if it has."""
-        claimed = self.status_code
+        claimed, own = self.status_code, f"method {self.method!r}"
+        beyond = f"{own} found the optimum{{}} by a search that is not repeated here"
+        if self.method == GIVEN:
+            beyond = "the bound that proves the optimum{} is that of the default method"
         reasons = {
-            f"method {self.method!r} found the optimum{{}} by a search that is not repeated here": (
-                (claimed == Status.OPTIMAL) & (status == Status.FEASIBLE)
-            ),
-            f"method {self.method!r} did not prove the optimum{{}}, which the bound here does": (
+            beyond: ((claimed == Status.OPTIMAL) & (status == Status.FEASIBLE)),
+            f"{own} did not prove the optimum{{}}, which the bound here does": (
                 (claimed != Status.OPTIMAL) & (status == Status.OPTIMAL)
             ),
-            f"method {self.method!r} has no answer{{}}, so that there is no point to judge": (
+            f"{own} has no answer{{}}, so that there is no point to judge": (
                 (claimed != Status.FAILED) & (status == Status.FAILED) & np.isnan(self.objective)
             ),
         }
@@ -229,6 +231,10 @@ class Solution(Record):
             )
             status = Status(int(codes[first]))
             gap = float(np.atleast_1d(self.gap)[first])
+            if self.method == GIVEN:
+                one = self[first] if self.batch_shape else self
+                broken = "; ".join(one.broken()) or f"{status.name}: {status.message}"
+                raise SolveError(f"{type(self.problem).__name__}.judge{where}: {broken}", self)
             detail = f"gap {gap:.3g}"
             if status is Status.INFEASIBLE:
                 detail = (self[first] if self.batch_shape else self).why_infeasible()
@@ -254,13 +260,50 @@ class Solution(Record):
                 f"{first if len(first) > 1 else first[0]}: look at solution.status; SolveOptions(warn=False) leaves "
                 "out this warning",
                 SolveWarning,
-                stacklevel=3,
+                stacklevel=4,  # whoever called solve or judge
             )
 
     def _unanswered(self) -> Any:
         """Tell which instances have no answer that the method stands by."""
-        exact = self.problem.methods[self.method].exact
+        exact = self.method != GIVEN and self.problem.methods[self.method].exact
         return self.status_code != Status.OPTIMAL if exact else self.status_code > Status.NODE_LIMIT
+
+    def follows(self) -> dict[str, Any]:
+        """Return the quantities that follow from the decisions, by name, in plain NumPy."""
+        return {}
+
+    def limits(self) -> list[Limit]:
+        """Return the constraints of a single instance with what its decisions make of them."""
+        return []
+
+    def broken(self, options: SolveOptions = DEFAULT_OPTIONS) -> list[str]:
+        """Say which constraints the decisions of a single instance break, where, and by how much.
+
+        Parameters
+        ----------
+        options : SolveOptions, optional
+            Tolerances to judge by.
+
+        Returns
+        -------
+        list of str
+            A sentence for each constraint; none if all hold.
+        """
+        if self.batch_shape:
+            raise TypeError("broken() is for a single solution: index the batch")
+        names = self.labels.get("device")
+        found = [limit.broken(options.feasibility_tol, names) for limit in self.limits()]
+        said = [text for text in found if text]
+        if not said:
+            judged = self.problem.certificate(
+                options, **{name: getattr(self, name) for name in self.decisions}
+            )
+            said = [
+                f"{name}: broken by {float(value):.3g}, relative to its limit"
+                for name, value in judged.residuals.items()
+                if not value <= options.feasibility_tol
+            ]
+        return said
 
     def why_infeasible(self) -> str:
         """Name the quantity that leaves no feasible point, its value and the nearest feasible one."""
@@ -361,7 +404,10 @@ def load(path: str | os.PathLike[str]) -> Problem[Any] | Solution:
     questions = {k.removeprefix("problem."): v for k, v in arrays.items() if k.startswith("problem.")}
     problem = problem_from(header, questions)
     cls = {c.__name__: c for c in _subclasses(Solution)}.get(header.get("class", ""))
-    if cls is None or header.get("method") not in problem_class(header["family"]).methods:
+    if cls is None or header.get("method") not in (
+        *problem_class(header["family"]).methods,
+        GIVEN,
+    ):
         raise ProblemError(f"{path}: unknown solution {header.get('class')!r} by {header.get('method')!r}")
     if set(own) != set(cls.quantities):
         raise ProblemError(

@@ -373,3 +373,12 @@ def test_bad_input_is_named(given, message):
 def test_options_out_of_range_are_refused(method, options, message):
     with pytest.raises(OptionError, match=message):
         zoo.draw(4).solve(method, **options)
+
+
+def test_a_graph_of_ones_own_is_judged():
+    problem = zoo.draw(4)
+    own = problem.judge(source=[1, -1, 1, -1])
+    assert own.method == "given"
+    assert own.objective == rewards(problem, np.array([1, -1, 1, -1])).objective
+    wrong = problem.judge(source=[0, -1, 1, -1], throw=False)
+    assert "whose link is allowed" in wrong.broken()[0]

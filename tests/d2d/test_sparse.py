@@ -193,3 +193,9 @@ def test_what_needs_matrices_says_so():
     with pytest.raises(ProblemError, match=r"the link from \d+ to 0 is not listed"):
         rewards(problem, unlisted)
     assert problem.certificate(source=unlisted).residuals["links"] == np.inf
+
+
+def test_a_graph_of_ones_own_is_judged():
+    dense = zoo.draw(5)
+    found = listed(dense).judge(source=[1, -1, 1, -1, 0])
+    assert found.objective == dense.judge(source=[1, -1, 1, -1, 0]).objective

@@ -344,13 +344,13 @@ def evaluate(
         exceeded). The bound is the best of all graphs, if there are not too many, else infinite.
     """
     shape = (*problem.batch_shape, problem.sizes["device"])
-    chosen, legal = _legal(problem, np.broadcast_to(np.asarray(source, np.float64), shape))
+    chosen, allowed = legal(problem, np.broadcast_to(np.asarray(source, np.float64), shape))
     objective, bound = np.empty(shape[:-1]), np.empty(shape[:-1])
     for index, one in instances(problem):
         bound[index] = best_of_all(one, most_graphs)[0]
         objective[index] = rewards(one, chosen[index]).objective
     residuals: dict[str, Any] = {
-        "links": np.where(legal, 0.0, np.inf),
+        "links": np.where(allowed, 0.0, np.inf),
         "budgets": np.where(np.isneginf(objective), np.inf, 0.0),
     }
     return Certificate.judge(
@@ -417,7 +417,7 @@ def repair(problem: ClusterGraphProblem, *, source: ArrayLike) -> dict[str, Arra
         outside.
     """
     shape = (*problem.batch_shape, problem.sizes["device"])
-    chosen, _ = _legal(problem, np.broadcast_to(np.round(np.asarray(source, np.float64)), shape))
+    chosen, _ = legal(problem, np.broadcast_to(np.round(np.asarray(source, np.float64)), shape))
     for index, one in instances(problem):
         graph = chosen[index]
         outside = one.clusters[graph] != one.clusters
@@ -425,7 +425,7 @@ def repair(problem: ClusterGraphProblem, *, source: ArrayLike) -> dict[str, Arra
     return {"source": chosen}
 
 
-def _legal(problem: ClusterGraphProblem, source: Array) -> tuple[Array, Array]:
+def legal(problem: ClusterGraphProblem, source: Array) -> tuple[Array, Array]:
     """Replace what is no link, or not allowed, by -1; tell which graphs had none of these."""
     count = source.shape[-1]
     known = (source >= 0) & (source < count) & (source == np.round(source)) & (source != np.arange(count))

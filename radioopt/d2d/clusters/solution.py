@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 
 from radioopt.base.certify import Certificate, certify
+from radioopt.base.judge import Limit
 from radioopt.base.options import SolveOptions
 from radioopt.base.pictures import no_path
 from radioopt.base.quantity import (
@@ -21,7 +22,7 @@ from radioopt.base.quantity import (
 )
 from radioopt.base.solution import Solution
 from radioopt.base.status import Status
-from radioopt.d2d.clusters.certificate import MOST_GRAPHS, evaluate, exchange, instances, rewards
+from radioopt.d2d.clusters.certificate import MOST_GRAPHS, evaluate, exchange, instances, legal, rewards
 from radioopt.d2d.clusters.problem import GROUPS, ClusterGraphProblem
 
 if TYPE_CHECKING:
@@ -136,6 +137,39 @@ class ClusterGraphSolution(Solution):
             BlockKey(PER_INSTANCE, whole): counted.astype(np.int64),
         }
         return cls(problem, method, blocks)
+
+    def follows(self) -> dict[str, Any]:
+        """Return what moves over the graph, links that are not allowed left out, and what that is worth."""
+        chosen, _ = legal(self.problem, self.source)
+        names = (
+            "gain",
+            "device_reward",
+            "cluster_reward",
+            "inter_cluster_points",
+            "transferred",
+            "counts_after",
+            "system_agreement",
+        )
+        found = {name: np.full(np.shape(getattr(self, name)), np.nan) for name in names}
+        for index, one in instances(self.problem):
+            moved = exchange(one, chosen[index])
+            worth = rewards(one, chosen[index], moved)
+            each = worth.gain, worth.device, worth.cluster, worth.inter_cluster_points
+            rest = moved.transferred, moved.counts_after, worth.agreement
+            for name, value in zip(names, (*each, *rest), strict=True):
+                found[name][index] = value
+        return found
+
+    def limits(self) -> list[Limit]:
+        """Return which transmitters a device may have, and that nothing enters a cluster with a budget of 0."""
+        count = self.problem.sizes["device"]
+        chosen, _ = legal(self.problem, self.source)
+        known = f"-1, or another device 0 ... {count - 1} whose link is allowed"
+        forbidden = (self.problem.budgets <= 0) & (self.inter_cluster_points > 0)
+        return [
+            Limit("source", chosen == self.source, choices=known),
+            Limit("source", ~forbidden, choices="no link from outside into a cluster with a budget of 0"),
+        ]
 
     def _measured(self, options: SolveOptions) -> Certificate:
         """Judge the graph alone; what an enumeration proved is proven anew, by as many graphs."""
