@@ -52,11 +52,17 @@ from learning.models.build import softmax as softmax
 from learning.models.similarity import gradient_similarity as gradient_similarity
 from learning.prepare.base import Preparation as Preparation
 from learning.prepare.base import Prepared as Prepared
+from learning.prepare.exchange import Exchange as Exchange
+from learning.prepare.exchange import ExchangeClusters as ExchangeClusters
 from learning.prepare.fill import Fill as Fill
 from learning.prepare.fill import RepeatOwn as RepeatOwn
 from learning.prepare.fill import ShareUnlabelled as ShareUnlabelled
 from learning.prepare.fill import fill_plan as fill_plan
+from learning.prepare.propagate import PropagateLabels as PropagateLabels
 from learning.prepare.share import SharePublic as SharePublic
+from learning.prepare.subspace import Subspace as Subspace
+from learning.prepare.subspace import distributed_pca as distributed_pca
+from learning.prepare.subspace import target_groups as target_groups
 from learning.radio.base import Payload as Payload
 from learning.radio.base import Plan as Plan
 from learning.radio.base import Prices as Prices

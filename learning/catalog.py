@@ -160,6 +160,9 @@ PREPARATIONS = Names(
         "fill": "learning.prepare.fill:Fill",
         "repeat-own": "learning.prepare.fill:RepeatOwn",
         "share-unlabelled": "learning.prepare.fill:ShareUnlabelled",
+        "propagate-labels": "learning.prepare.propagate:PropagateLabels",
+        "exchange": "learning.prepare.exchange:Exchange",
+        "exchange-clusters": "learning.prepare.exchange:ExchangeClusters",
     }
 )
 
