@@ -76,6 +76,9 @@ SCHEMES = Names(
         "fld": "learning.schemes.distillation:Fld",
         "mixfld": "learning.schemes.mix2fld:MixFld",
         "mix2fld": "learning.schemes.mix2fld:Mix2Fld",
+        "stu": "learning.schemes.students:Stu",
+        "kd": "learning.schemes.students:Kd",
+        "simkd": "learning.schemes.students:SimKd",
     }
 )
 
@@ -99,6 +102,7 @@ PARTITIONS = Names(
         "balanced": "learning.data.partition_counts:balanced",
         "rare-labels": "learning.data.partition_counts:rare_labels",
         "few-labels": "learning.data.partition_counts:few_labels",
+        "disjoint-labels": "learning.data.partition_counts:disjoint_labels",
     }
 )
 
@@ -109,6 +113,19 @@ MODELS = Names(
         "cnn": "learning.models.build:cnn",
         "mix2fld-cnn": "learning.models.papers:mix2fld_cnn",
         "vgg9": "learning.models.papers:vgg9",
+        "dense": "learning.models.students:dense",
+        "dense-teacher": "learning.models.students:dense_teacher",
+        "small-vgg": "learning.models.students:small_vgg",
+        "small-resnet8": "learning.models.students:small_resnet8",
+        "small-resnet8x2": "learning.models.students:small_resnet8x2",
+        "small-resnet14x2": "learning.models.students:small_resnet14x2",
+        "small-teacher": "learning.models.students:small_teacher",
+        "vgg8": "learning.models.students:vgg8",
+        "resnet8x4": "learning.models.students:resnet8x4",
+        "resnet14x4": "learning.models.students:resnet14x4",
+        "resnet26x4": "learning.models.students:resnet26x4",
+        "resnet32x4": "learning.models.students:resnet32x4",
+        "resnet32x4-group": "learning.models.students:resnet32x4_group",
     }
 )
 
@@ -117,6 +134,7 @@ RADIOS = Names(
         "tdma": "learning.radio.tdma:Tdma",
         "fading": "learning.radio.fading:Fading",
         "silent": "learning.radio.silent:Silent",
+        "twins": "learning.radio.twins:Twins",
     }
 )
 
@@ -127,6 +145,7 @@ JUDGES = Names(
         "average": "learning.judges:Average",
         "reference": "learning.judges:Reference",
         "linear": "learning.judges:Linear",
+        "users": "learning.judges:Users",
     }
 )
 
@@ -141,7 +160,13 @@ POLICIES = Names(
     }
 )
 
-PREPARATIONS = Names({"share-public": "learning.prepare.share:SharePublic"})
+PREPARATIONS = Names(
+    {
+        "share-public": "learning.prepare.share:SharePublic",
+        "choose-students": "learning.prepare.students:ChooseStudents",
+        "teach": "learning.prepare.students:Teach",
+    }
+)
 
 LOGGERS = Names(
     {

@@ -164,6 +164,7 @@ def _rounds(
             crew.watch = watcher = judge.watcher(task) if judged else None
             state = scheme.round(state, crew, turn)
             found = judge(task, state, crew, watcher) if judged else {}
+            realised = turn.plan.realised(found)
             entry = ledger.record(
                 turn.plan,
                 turn.sent,
@@ -171,7 +172,7 @@ def _rounds(
                 test_accuracy=found.pop("test_accuracy", np.nan),
                 test_loss=found.pop("test_loss", np.nan),
                 change=scheme.change(before, state),
-                figures={**turn.plan.figures(), **scheme.figures(state), **found},
+                figures={**turn.plan.figures(), **scheme.figures(state), **found, **realised},
                 judged=judged,
             )
             reason = _called(callbacks, turn.round, entry, ledger)

@@ -97,9 +97,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     what.add_argument(
         "--model",
-        default="mlp",
         help=f"{listed('MODELS')}, with a size after a colon, as mlp:200; several with commas "
-        "between are dealt out in turn (default: mlp)",
+        "between are dealt out in turn, or are one for each model of a catalogue (default: mlp, or the scheme's)",
     )
     what.add_argument("--seed", type=int, default=0, help="(first) seed (default: 0)")
     what.add_argument("--seeds", type=int, default=1, metavar="N", help="number of seeds (default: 1)")
@@ -376,8 +375,13 @@ def taken(args: argparse.Namespace, scheme: str) -> dict[str, dict[str, Any]]:
     for role, table in (("radio", catalog.RADIOS), ("judge", catalog.JUDGES)):
         name = getattr(args, role) or getattr(made, role)
         kinds[f"{role} {name}"] = options.choose(role, name, table)
+    kinds |= {f"preparation {name}": catalog.PREPARATIONS[name] for name in made.needs}
     return {
-        role: {name: parameter.default for name, parameter in inspect.signature(kind).parameters.items()}
+        role: {
+            name: parameter.default
+            for name, parameter in inspect.signature(kind).parameters.items()
+            if not (name == "policy" and role.startswith("preparation"))  # which has an argument of its own
+        }
         for role, kind in kinds.items()
     }
 

@@ -25,6 +25,7 @@ KILLED = {
     "feel": {"policy": "random", "public": 50, "share": 0.5},
     "fedavg": {"scheme": "fedavg"},
     "mix2fld": {"scheme": "mix2fld", **DISTILLED, **SEEDED},
+    "simkd": {"scheme": "simkd", "scenario": "dtkd", "teacher_rounds": 20},
 }
 #: every scheme; those above are killed in earnest too
 ALL = KILLED | {
@@ -36,6 +37,8 @@ ALL = KILLED | {
     "fd": {"scheme": "fd", **DISTILLED},
     "fld": {"scheme": "fld", **DISTILLED, **SEEDED},
     "mixfld": {"scheme": "mixfld", **DISTILLED, **SEEDED},
+    "stu": {"scheme": "stu", "scenario": "dtkd", "waiting": False},
+    "kd": {"scheme": "kd", "scenario": "dtkd", "teacher_rounds": 10},
 }
 
 

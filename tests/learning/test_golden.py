@@ -20,6 +20,9 @@ SETTINGS = {
     "fld": DISTILLED | SEEDED,
     "mixfld": DISTILLED | SEEDED,
     "mix2fld": DISTILLED | SEEDED,
+    "stu": {},
+    "kd": {"teacher_rounds": 10},
+    "simkd": {"teacher_rounds": 10},
 }
 #: SHA-256 of both tables, to six digits
 GOLDEN = {
@@ -37,7 +40,8 @@ GOLDEN = {
 
 
 def ledgers(cell, scheme):
-    where = Scenario.load("mix2fld") if learning.SCHEMES[scheme].radio == "fading" else cell
+    own = {"fading": "mix2fld", "twins": "dtkd"}.get(learning.SCHEMES[scheme].radio)
+    where = cell if own is None else Scenario.load(own)
     options = {"rounds": 3, "seed": 4, "data": "digits@300+100", "partition": "dirichlet", "progress": False}
     result = learning.train(where, scheme=scheme, **options | SETTINGS[scheme])
     tables = (result.ledger.to_frame(per).map(lambda x: f"{x:.6g}") for per in ("round", "device"))
