@@ -36,6 +36,9 @@ GOLDEN = {
     "fld": "3c4fcffeeb9d5736",
     "mixfld": "847c0051af72ce0d",
     "mix2fld": "93c85e75f23a8872",
+    "stu": "835b9de5b41ae8e0",
+    "kd": "7a6337b863d5d500",
+    "simkd": "8da90777ff14e14d",
 }
 
 
