@@ -288,8 +288,10 @@ class Users(Judge):
     OptionError
         If the data are a regression.
 
-    Notes ----- Of equal outputs the one of the smaller label comes first. A user that never answers with a foreign
-    label is right on all test samples as often as on its own times their share.
+    Notes
+    -----
+    Of equal outputs the one of the smaller label comes first. A user that never answers with a foreign label is right
+    on all test samples as often as on its own times their share.
     """
 
     def judged(self, task: Task, state: State, crew: Crew) -> Figures:
@@ -302,7 +304,8 @@ class Users(Judge):
             for weights in [weights_of(own)]
             for row, device in enumerate(cohort.devices.tolist())
         ]
-        return {name: float(np.nanmean([one[name] for one in found])) for name in found[0]}
+        names = dict.fromkeys(name for one in found for name in one)
+        return {name: float(np.mean([one[name] for one in found if name in one])) for name in names}
 
     def _user(self, task: Task, weights: Weights, device: int) -> Figures:
         """Evaluate one user's model."""
@@ -318,7 +321,7 @@ class Users(Judge):
         found = {"test_accuracy": rank == 0, "test_top5": rank < 5}
         found |= {"private_accuracy": rank[mine] == 0, "private_top5": rank[mine] < 5}
         found |= {"own_labels_accuracy": among.argmax(1) == y[mine], "foreign": ~held[outputs.argmax(1)]}
-        numbers = {name: float(right.double().mean()) for name, right in found.items()}
+        numbers = {name: float(right.double().mean()) for name, right in found.items() if len(right)}
         more = {f"test_{what}": MEASURES[what](outputs, y) for what in ("loss", *self.more)}
         return more | numbers
 

@@ -38,7 +38,9 @@ class ChooseStudents(Preparation):
     policy : str or callable, default "optimal"
         See :func:`learning.radio.twins.solve`.
 
-    Notes ----- Networks stand for the entries of the scenario's catalogue in their order. Weights do not change
+    Notes
+    -----
+    Networks stand for the entries of the scenario's catalogue in their order. Weights do not change
     architecture, so that this is chosen once; later rounds choose places and shares.
 
     Examples
@@ -105,7 +107,9 @@ class Teach(Preparation):
     OptionError
         If a number is out of its range, or there is no such rule.
 
-    Notes ----- The time is that of the server's whole CPU: for each user and step three times the cycles of the
+    Notes
+    -----
+    The time is that of the server's whole CPU: for each user and step three times the cycles of the
     teacher's outputs, once forward and twice that backward [assumed; the paper does not count it]. A teacher that is
     given takes none.
 

@@ -142,7 +142,9 @@ class Twins(Radio):
     OptionError
         If it is not true or false.
 
-    Notes ----- A scheme whose devices send weights both ways and hear no outputs, as "fedavg", trains locally one
+    Notes
+    -----
+    A scheme whose devices send weights both ways and hear no outputs, as "fedavg", trains locally one
     model for all, with parameters charged both ways, without a teacher and without payments to the server.
 
     References

@@ -58,7 +58,9 @@ class Stu(Individual):
     OptionError
         If a number is out of its range, or there is no such engine, rule or schedule.
 
-    Notes ----- Which network a user trains is the allocation's choice: ``model`` lists one for each entry of the
+    Notes
+    -----
+    Which network a user trains is the allocation's choice: ``model`` lists one for each entry of the
     scenario's catalogue, and "choose-students" solves the problem before the first round. An epoch is a round. In
     place of `policy` "optimal" the name of an entry gives that network to all.
 
