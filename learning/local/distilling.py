@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor
 from torch.nn import functional
 
+from learning.models.students import shrunk
 from learning.options import choose
 
 Divergence = Callable[[Tensor, Tensor], Tensor]
+#: ``(outputs (B, ...), rows (B,)) -> (losses (B,), gradient (B, ...))``: the loss of each sample by its row, and how it
+#: grows with the sample's outputs
+Sloped = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 def _teacher_student(student: Tensor, teacher: Tensor) -> Tensor:
@@ -47,6 +52,41 @@ def kd_losses(
     return losses
 
 
+def by_autograd(loss: Callable[[Tensor, Tensor], Tensor]) -> Sloped:
+    """Return a loss of samples by their rows with its gradient, which torch finds."""
+
+    def sloped(outputs: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+        leaf = outputs.detach().requires_grad_()
+        with torch.enable_grad():
+            losses = loss(leaf, rows)
+            (gradient,) = torch.autograd.grad(losses.sum(), leaf)
+        return losses.detach(), gradient
+
+    return sloped
+
+
+def entropic(labels: Tensor) -> Sloped:
+    """Return the cross-entropy of samples by their rows, with its gradient: softmax less one at the label.
+
+    Parameters
+    ----------
+    labels : Tensor of int64, shape (N,)
+        Of all training samples.
+
+    Returns
+    -------
+    callable
+        ``(logits (B, L), rows (B,)) -> (losses (B,), gradient (B, L))``.
+    """
+
+    def losses(logits: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+        told, own = logits.log_softmax(1), labels[rows][:, None]
+        found = told.gather(1, own)
+        return -found.squeeze(1), told.exp().scatter_add_(1, own, torch.full_like(found, -1.0))
+
+    return losses
+
+
 def distilled(
     teacher_logits: Tensor,
     labels: Tensor,
@@ -54,8 +94,8 @@ def distilled(
     direction: str = "teacher-student",
     soft: float = 1.0,
     hard: float = 1.0,
-) -> Callable[[Tensor, Tensor], Tensor]:
-    """Return the same loss of samples by their rows, with all that depends on the teacher alone computed once.
+) -> Sloped:
+    """Return the loss of :func:`kd_losses` by rows, with its gradient; what depends on the teacher alone is kept.
 
     Parameters
     ----------
@@ -69,22 +109,51 @@ def distilled(
     Returns
     -------
     callable
-        ``(student_logits (B, L), rows (B,)) -> (B,)``.
+        ``(logits (B, L), rows (B,)) -> (losses (B,), gradient (B, L))``.
     """
     if direction != "teacher-student":
-        return lambda logits, rows: kd_losses(
-            logits, teacher_logits[rows], labels[rows], temperature, direction, soft, hard
+        return by_autograd(
+            lambda logits, rows: kd_losses(
+                logits, teacher_logits[rows], labels[rows], temperature, direction, soft, hard
+            )
         )
     told = (teacher_logits / temperature).log_softmax(1)
-    chances, weight = told.exp(), soft * temperature**2
+    chances, weight, entropy = told.exp(), soft * temperature**2, entropic(labels)
     sure = (chances * told).sum(1)
 
-    def losses(logits: Tensor, rows: Tensor) -> Tensor:
-        crossed = (chances[rows] * (logits / temperature).log_softmax(1)).sum(1)
-        found = weight * (sure[rows] - crossed)
+    def losses(logits: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+        goal, own = chances[rows], (logits / temperature).log_softmax(1)
+        found = weight * (sure[rows] - (goal * own).sum(1))
+        gradient = (own.exp() - goal).mul_(weight / temperature)
         if hard:
-            found = found + hard * functional.cross_entropy(logits, labels[rows], reduction="none")
-        return found
+            known, slope = entropy(logits, rows)
+            found, gradient = found.add_(known, alpha=hard), gradient.add_(slope, alpha=hard)
+        return found, gradient
+
+    return losses
+
+
+def imitated(features: Tensor, reduction: str = "mean") -> Sloped:
+    """Return the loss of :func:`simkd_losses` by rows, with its gradient.
+
+    Parameters
+    ----------
+    features : Tensor, shape (N, t) or (N, t, height, width)
+        Of the teacher, of all training samples; maps that are larger than the student's are averaged to its size.
+    reduction : {"mean", "sum"}
+        See :func:`simkd_losses`.
+
+    Returns
+    -------
+    callable
+        ``(projected (B, t, ...), rows (B,)) -> (losses (B,), gradient (B, t, ...))``.
+    """
+
+    def losses(projected: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+        goal = features[rows]
+        away = projected - (shrunk(goal, projected.shape[2:]) if goal.dim() > 2 else goal)
+        over = away[0].numel() if reduction == "mean" else 1
+        return away.square().flatten(1).sum(1) / over, away * (2.0 / over)
 
     return losses
 

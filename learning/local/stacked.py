@@ -13,19 +13,18 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from learning.local.batches import Batches
+from learning.local.distilling import Sloped
 from learning.local.globals import fresh_torch
 from learning.local.optimisers import Rule
+from learning.local.perceptrons import perceptrons
 from learning.local.steps import count_steps
 from learning.local.train import MAX_CONVOLVED
 from learning.models.build import random_layer
 from learning.models.noise import OwnNoise, draws
-from learning.models.students import Imitation, Split
 from learning.models.weights import Rows
 from learning.options import choose
 from radioopt.base.errors import ProblemError
 
-#: ``loss(outputs (N, ...), rows (N,)) -> (N,)``, of every sample by its row among the training samples
-RowLoss = Callable[[Tensor, Tensor], Tensor]
 #: from weights (k, ...) and samples (k, B, ...) to outputs (k, B, ...)
 Forward = Callable[[Rows, Tensor], Tensor]
 #: what a step rule keeps goes by these names in a device's rows
@@ -58,7 +57,7 @@ def train_students(
     *,
     learning_rate: float,
     rule: Rule,
-    loss: RowLoss,
+    loss: Sloped,
     engine: str = "auto",
     seeds: Sequence[int] | None = None,
 ) -> Students:
@@ -79,7 +78,7 @@ def train_students(
     rule : Rule
         From gradients to steps.
     loss : callable
-        Of every sample, by what the model returns and by its row.
+        Of every sample, by what the model returns and by its row, with its gradient in what the model returns.
     engine : {"auto", "stacked", "plain"}
         "stacked": all users of equal batches in one step. "plain": one user after the other. "auto": stacked, unless
         the model draws noise or has convolutions over batches that keep a core busy.
@@ -113,29 +112,30 @@ def train_students(
         if apart
         else [np.flatnonzero(sizes == size) for size in np.unique(sizes)]
     )
-    done: dict[str, list[Tensor]] = {}
-    losses = torch.full((count,), torch.nan, dtype=torch.float64)
+    parts: list[tuple[dict[str, Tensor], Tensor]] = []
     for places in groups:
         some = torch.from_numpy(places)
-        rows = {name: value.detach()[some.to(value.device)] for name, value in own.items()}
-        part = Batches(batches.index[:, some], batches.size[:, some])
+        rows = (
+            own if len(groups) == 1 else {name: value[some.to(value.device)] for name, value in own.items()}
+        )
+        part = batches if len(groups) == 1 else Batches(batches.index[:, some], batches.size[:, some])
         noise = OwnNoise((seeds or [0] * count)[places[0]], x.device) if noisy else nullcontext()
         with noise:
-            found, losses[some] = _together(model, x, rows, part, learning_rate, rule, loss)
-        for name, value in found.items():
-            done.setdefault(name, []).append(value)
+            parts.append(_together(model, x, rows, part, learning_rate, rule, loss))
+    if len(parts) == 1:
+        return Students(*parts[0])
     back = torch.from_numpy(np.argsort(np.concatenate(groups)))
-    return Students(
-        {name: torch.cat(parts)[back.to(parts[0].device)] for name, parts in done.items()}, losses
-    )
+    names = parts[0][0]
+    done = {name: torch.cat([part[0][name] for part in parts])[back.to(x.device)] for name in names}
+    return Students(done, torch.cat([part[1] for part in parts])[back])
 
 
+@torch.no_grad()
 def _together(
-    model: nn.Module, x: Tensor, own: Rows, batches: Batches, learning_rate: float, rule: Rule, loss: RowLoss
+    model: nn.Module, x: Tensor, own: Rows, batches: Batches, learning_rate: float, rule: Rule, loss: Sloped
 ) -> tuple[dict[str, Tensor], Tensor]:
     """Train users whose batches have one size; those with fewer steps are last and drop out of the stack."""
-    module = copy.deepcopy(model).train()
-    trained = {name: value.shape for name, value in module.named_parameters() if value.requires_grad}
+    trained = {name: value.shape for name, value in model.named_parameters() if value.requires_grad}
     steps = count_steps(batches)
     order = torch.argsort(steps, descending=True, stable=True)
     there = order.to(x.device)
@@ -147,11 +147,8 @@ def _together(
         for slot in rule.kept()
     }
     taken = own[TAKEN][there].clone() if TAKEN in own else flat.new_zeros(len(order), dtype=torch.float64)
-    forward = layered(module) or vmap(
-        lambda values, x: functional_call(module, dict(values), (x,)), randomness="error"
-    )
-    if len(order) == 1 and layered(module) is None:  # vectorising one model only costs
-        forward = _alone(module)
+    known = perceptrons(model)
+    forward = None if known is not None else _vectorised(copy.deepcopy(model).train(), len(order))
     buffers = {name: value for name, value in ended.items() if name not in trained}
     sums = torch.zeros(len(order), dtype=torch.float64, device=x.device)
     active = (steps[order] > torch.arange(len(batches.size))[:, None]).sum(1).tolist()
@@ -161,38 +158,47 @@ def _together(
         if not number or not width:
             break
         rows = index[:number, :width]
-        weights = flat[:number]
-        leaves = [
-            piece.view(number, *shape).requires_grad_()
-            for piece, shape in zip(weights.detach().split(lengths, 1), trained.values(), strict=True)
-        ]
-        values = dict(zip(trained, leaves, strict=True)) | {n: v[:number] for n, v in buffers.items()}
+        weights, pieces = flat[:number], flat[:number].split(lengths, 1)
+        values = {
+            name: piece.unflatten(1, shape)
+            for (name, shape), piece in zip(trained.items(), pieces, strict=True)
+        } | {name: value[:number] for name, value in buffers.items()}
         try:
-            outputs = forward(values, x[rows])
+            if known is not None:
+                outputs, way = known.forward(values, x[rows])
+            else:
+                leaves = {name: values[name].detach().requires_grad_() for name in trained}
+                with torch.enable_grad():
+                    outputs = forward({**values, **leaves}, x[rows])  # type: ignore[misc]
         except ValueError as error:  # batch normalisation cannot do with one sample
             raise ProblemError(f"model: batches of {width} fail: {error}") from error
-        losses = loss(outputs.flatten(0, 1), rows.flatten()).view(number, width)
-        means = losses.mean(1)
-        gradients = torch.autograd.grad(means.sum(), leaves, materialize_grads=True)
-        with torch.no_grad():
-            sums[:number] += means
-            taken[:number] += 1
-            gradient = torch.cat([value.reshape(number, -1) for value in gradients], 1)
-            kept = {slot: value[:number] for slot, value in slots.items()}
-            move = rule.direction(weights, gradient, kept, taken[:number, None], None)
-            weights.sub_(move, alpha=min(learning_rate, torch.finfo(flat.dtype).max))
+        losses, slope = loss(outputs.detach().flatten(0, 1), rows.flatten())
+        slope = slope.mul_(1.0 / width).view(outputs.shape)
+        if known is not None:
+            gradients = known.backward(values, way, slope)
+        else:
+            found = torch.autograd.grad(outputs, list(leaves.values()), slope, materialize_grads=True)
+            gradients = dict(zip(trained, found, strict=True))
+        sums[:number] += losses.view(number, width).mean(1)
+        taken[:number] += 1
+        gradient = torch.cat([gradients[name].flatten(1) for name in trained], 1)
+        kept = {slot: value[:number] for slot, value in slots.items()}
+        move = rule.direction(weights, gradient, kept, taken[:number, None], None)
+        weights.sub_(move, alpha=min(learning_rate, torch.finfo(flat.dtype).max))
     for (name, shape), piece in zip(trained.items(), flat.split(lengths, 1), strict=True):
         ended[name] = piece.reshape(-1, *shape)
     ended |= buffers
     kept = {SLOT.format(slot): value for slot, value in slots.items()}
-    found = {name: ended[name] for name in own if name in ended} | kept | {TAKEN: taken}
+    done = {name: ended[name] for name in own if name in ended} | kept | {TAKEN: taken}
     back = torch.argsort(there)
     mean = (sums.cpu() / steps[order])[torch.argsort(order)]  # 0 / 0 is NaN: that user rested
-    return {name: value[back] for name, value in found.items()}, mean
+    return {name: value[back] for name, value in done.items()}, mean
 
 
-def _alone(module: nn.Module) -> Forward:
-    """Run a single model by itself, its buffers in place."""
+def _vectorised(module: nn.Module, count: int) -> Forward:
+    """Run any module with many weights; a single one by itself, which vectorising would only slow down."""
+    if count > 1:
+        return vmap(lambda values, x: functional_call(module, dict(values), (x,)), randomness="error")
 
     def forward(values: Rows, x: Tensor) -> Tensor:
         own = {name: value[0] for name, value in values.items()}
@@ -200,89 +206,3 @@ def _alone(module: nn.Module) -> Forward:
         return output[None]
 
     return forward
-
-
-# -- stacks of perceptrons, without vectorising anything ----------------------------------------------------------
-
-Layer = Callable[[Rows, Tensor], Tensor]
-
-
-def layered(model: nn.Module) -> Forward | None:
-    """Return the forward pass of many perceptrons as one product and one normalisation a layer; None for others.
-
-    Features are kept as (k, F, B), so that linear layers are batched products, and batch normalisation of all users is
-    one of k F channels.
-    """
-    found = _layers(model, "")
-    if found is None:
-        return None
-
-    def forward(values: Rows, x: Tensor) -> Tensor:
-        hidden = x.flatten(2).transpose(1, 2)
-        for layer in found:
-            hidden = layer(values, hidden)
-        return hidden.transpose(1, 2)
-
-    return forward
-
-
-def _layers(model: nn.Module, path: str) -> list[Layer] | None:
-    """Return the layers of a perceptron, or None if one of them is not known here."""
-    if isinstance(model, Imitation):
-        inside = (
-            None if model.maps else [_layers(model.body, "body."), _layers(model.projector, "projector.")]
-        )
-        if inside is None or inside[0] is None or inside[1] is None:
-            return None
-        last = [] if model.imitates else [_linear("teacher_weight", "teacher_bias")]
-        return [*inside[0], *inside[1], *last]
-    if isinstance(model, Split):
-        parts: Sequence[tuple[str, nn.Module]] = [("body", model.body), ("classifier", model.classifier)]
-    elif type(model) is nn.Sequential:
-        parts = list(model.named_children())
-    else:
-        return _layer(model, path)
-    found: list[Layer] = []
-    for name, part in parts:
-        layers = _layers(part, f"{path}{name}.")
-        if layers is None:
-            return None
-        found += layers
-    return found
-
-
-def _layer(model: nn.Module, path: str) -> list[Layer] | None:
-    kind = type(model)
-    if kind in (nn.Flatten, nn.Identity):
-        return []  # samples are flat already
-    if kind is nn.ReLU:
-        return [lambda values, hidden: hidden.relu()]
-    if kind is nn.Linear:
-        return [_linear(f"{path}weight", f"{path}bias" if model.bias is not None else None)]
-    if isinstance(model, nn.BatchNorm1d) and model.affine and model.track_running_stats and model.momentum:
-        return [_normal(path, float(model.momentum), model.eps)]
-    return None
-
-
-def _linear(weight: str, bias: str | None) -> Layer:
-    def apply(values: Rows, hidden: Tensor) -> Tensor:
-        if bias is None:
-            return torch.bmm(values[weight], hidden)
-        return torch.baddbmm(values[bias][:, :, None], values[weight], hidden)
-
-    return apply
-
-
-def _normal(path: str, momentum: float, epsilon: float) -> Layer:
-    def apply(values: Rows, hidden: Tensor) -> Tensor:
-        values[f"{path}num_batches_tracked"].add_(1)
-        scale, shift, mean, variance = (
-            values[f"{path}{name}"].reshape(-1) for name in ("weight", "bias", "running_mean", "running_var")
-        )
-        count, width, size = hidden.shape
-        found = nn.functional.batch_norm(
-            hidden.reshape(1, count * width, size), mean, variance, scale, shift, True, momentum, epsilon
-        )
-        return found.view(count, width, size)
-
-    return apply

@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import copy
+import weakref
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-from torch import Tensor, nn
+from torch import nn
 
 from learning.crew import Order
 from learning.local.batches import Batches, cycling, iterations
-from learning.local.distilling import DIRECTIONS, REDUCTIONS, distilled, simkd_losses
+from learning.local.distilling import (
+    DIRECTIONS,
+    REDUCTIONS,
+    Sloped,
+    by_autograd,
+    distilled,
+    entropic,
+    imitated,
+)
 from learning.local.optimisers import step_rule
-from learning.local.stacked import RowLoss, train_students
+from learning.local.stacked import train_students
 from learning.messages import Message, Wire
 from learning.models.build import build
 from learning.models.noise import OwnNoise
-from learning.models.students import Imitation, shrunk, split
+from learning.models.students import Imitation, split
 from learning.models.teacher import Teacher
 from learning.models.weights import Rows
 from learning.options import choose, real
@@ -30,6 +39,9 @@ from radioopt.base.errors import OptionError, ProblemError
 RULE = "sgd:momentum=0.9,nesterov=true,weight_decay=0.00075"
 #: a fifth of the rate after 45, 60, 75 and 90 % of 40 epochs, as the paper does it over 100
 SCHEDULE = "milestones:0.2,18,24,30,36"
+
+#: networks of simKD as they are trained, by those that are evaluated: the same weights in the same memory
+_IMITATING: weakref.WeakKeyDictionary[nn.Module, nn.Module] = weakref.WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -143,10 +155,12 @@ class Stu(Individual):
         """Return an architecture as it is trained: as it is, unless overridden."""
         return model
 
-    def loss(self, task: Task) -> RowLoss:
+    def loss(self, task: Task) -> Sloped:
         """Return the loss of a sample by its row: that of the task's labels, unless overridden."""
         y, of = task.samples[1], task.loss
-        return lambda outputs, rows: of(outputs, y[rows], rows)
+        if not task.data.regression:
+            return entropic(y)
+        return by_autograd(lambda outputs, rows: of(outputs, y[rows], rows))
 
 
 @dataclass(frozen=True)
@@ -213,7 +227,7 @@ class Kd(Stu):
         """Return that logits come down beside what :class:`Stu` sends."""
         return Wire(super().wire(task).up, {"outputs": int(task.sizes.max()) * task.data.num_outputs})
 
-    def loss(self, task: Task) -> RowLoss:
+    def loss(self, task: Task) -> Sloped:
         """Return the loss of distillation, of each sample by its row."""
         return distilled(
             known(task).logits, task.samples[1], self.temperature, self.direction, self.soft, self.hard
@@ -296,21 +310,14 @@ class SimKd(Stu):
 
     def module(self, model: nn.Module) -> nn.Module:
         """Return an architecture whose output is the projected features."""
-        imitating = copy.copy(model)
-        imitating.imitates = True  # type: ignore[assignment]  # a plain attribute, of the copy alone
-        return imitating
+        if model not in _IMITATING:
+            _IMITATING[model] = copy.copy(model)
+            _IMITATING[model].imitates = True  # type: ignore[assignment]  # a plain attribute, of the copy alone
+        return _IMITATING[model]
 
-    def loss(self, task: Task) -> RowLoss:
+    def loss(self, task: Task) -> Sloped:
         """Return the squared distance from the teacher's features, of each sample by its row."""
-        features = known(task).features
-
-        def distance(outputs: Tensor, rows: Tensor) -> Tensor:
-            goal = features[rows]
-            if goal.dim() > 2:
-                goal = shrunk(goal, outputs.shape[2:])
-            return simkd_losses(outputs, goal, self.reduction)
-
-        return distance
+        return imitated(known(task).features, self.reduction)
 
 
 def students_of(task: Task) -> list[str]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -38,6 +40,7 @@ def measure_catalogue(
     scheme: str = "kd",
     seeds: int | Sequence[int] = 3,
     rounds: int = 40,
+    checkpoints: str | os.PathLike[str] | None = None,
     progress: bool = True,
     **options: Any,
 ) -> MeasuredCatalogue:
@@ -53,6 +56,9 @@ def measure_catalogue(
         Seeds 0 ... or the seeds, >= 1 of them.
     rounds : int, default 40
         Epochs of a run >= 1.
+    checkpoints : path-like, optional
+        A folder, made if need be, that keeps every run: what was interrupted goes on where it was, with the same
+        numbers.
     progress : bool, default True
         Whether runs that take longer than a second show a bar.
     **options
@@ -89,8 +95,11 @@ def measure_catalogue(
         raise OptionError("seeds: expected at least one")
     cell = scenario if isinstance(scenario, Scenario) else Scenario.load(scenario)
     catalogue = cell.draw(seed=chosen[0]).problem("dtkd").catalogue  # type: ignore[attr-defined]
+    folder = None if checkpoints is None else Path(checkpoints)
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
     rows = []
-    for name in catalogue.names:
+    for place, name in enumerate(catalogue.names):
         for seed in chosen:
             result = train(
                 cell,
@@ -99,6 +108,7 @@ def measure_catalogue(
                 rounds=rounds,
                 seed=seed,
                 progress=progress,
+                checkpoint=None if folder is None else folder / f"model{place}-seed{seed}.npz",
                 **{"judge_every": rounds, **options},
             )
             last = result.to_frame().iloc[-1]

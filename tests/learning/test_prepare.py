@@ -197,7 +197,7 @@ def test_what_was_done_is_kept_with_the_run(cell, tmp_path):
         (
             {"before": [SharePublic]},
             OptionError,
-            r"unknown preparation .*SharePublic.*, choose from share-public, choose-students, teach, or a learning.Preparation",
+            r"unknown preparation .*SharePublic.*, choose from share-public, .*, or a learning.Preparation",
         ),
     ],
 )

@@ -25,13 +25,15 @@ from learning import (
     train,
 )
 from learning.local.batches import cycling
-from learning.local.distilling import distilled, kd_losses, simkd_losses
+from learning.local.distilling import by_autograd, distilled, entropic, imitated, kd_losses, simkd_losses
 from learning.local.optimisers import schedule, step_rule
-from learning.local.stacked import layered, train_students
+from learning.local.perceptrons import perceptrons
+from learning.local.stacked import train_students
 from learning.models.build import build
 from learning.models.students import Imitation, Split, dense, dense_teacher, features_shape, split
 from learning.models.weights import digest_of, stack
 from learning.prepare.students import Teach, outputs
+from learning.runs.checkpoint import Checkpoint
 from learning.task import TEACHER
 from radioopt import OptionError, ProblemError, Scenario
 
@@ -142,9 +144,12 @@ def test_kd_is_what_is_computed_by_hand(temperature, direction):
     assert float(loss.detach()) == pytest.approx(value, rel=1e-12)
     np.testing.assert_allclose(leaf.grad, gradient, rtol=1e-10, atol=1e-14)
     rows = torch.tensor([4, 0, 2])
-    once = distilled(*given, temperature, direction, soft=0.3, hard=0.7)(leaf[rows], rows)
-    parts = kd_losses(leaf[rows], given[0][rows], given[1][rows], temperature, direction, soft=0.3, hard=0.7)
-    torch.testing.assert_close(once, parts, rtol=1e-12, atol=1e-14)
+    some = leaf.detach()[rows].requires_grad_()
+    parts = kd_losses(some, given[0][rows], given[1][rows], temperature, direction, soft=0.3, hard=0.7)
+    parts.sum().backward()
+    once, slope = distilled(*given, temperature, direction, soft=0.3, hard=0.7)(some.detach(), rows)
+    torch.testing.assert_close(once, parts.detach(), rtol=1e-12, atol=1e-14)
+    torch.testing.assert_close(slope, some.grad, rtol=1e-10, atol=1e-14)
 
 
 def test_kd_of_two_classes():
@@ -163,6 +168,24 @@ def test_simkd_is_the_mean_squared_distance():
     assert float(loss.detach()) == (1 + 9) / 4
     assert p.grad.tolist() == [[0.5, 0.0], [0.0, 1.5]]
     assert simkd_losses(p.detach(), t, "sum").tolist() == [1.0, 9.0]
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_losses_by_rows_have_the_gradients_that_torch_finds(reduction):
+    torch.manual_seed(0)
+    features, labels, rows = (
+        torch.rand(6, 3).double(),
+        torch.tensor([0, 2, 1, 1, 0, 2]),
+        torch.tensor([5, 1, 1]),
+    )
+    outputs_ = torch.randn(3, 3).double()
+    cases = {
+        imitated(features, reduction): lambda out, some: simkd_losses(out, features[some], reduction),
+        entropic(labels): lambda out, some: nn.functional.cross_entropy(out, labels[some], reduction="none"),
+    }
+    for ours, theirs in cases.items():
+        for one, other in zip(ours(outputs_, rows), by_autograd(theirs)(outputs_, rows), strict=True):
+            torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-14)
 
 
 def test_the_gradient_of_simkd_reaches_projector_and_student_only():
@@ -226,7 +249,14 @@ def plain_loop(scheme, task, rounds):
             drawn = cycling(cohort.parts, scheme.batchsize, 1, cohort.rngs("training", number))
             for rows in drawn.index[:, 0]:
                 steps.zero_grad()
-                scheme.loss(task)(own(task.samples[0][rows]), rows).mean().backward()
+                outputs_, labels = own(task.samples[0][rows]), task.samples[1][rows]
+                if isinstance(scheme, Kd):
+                    loss = kd_loss(outputs_, task.teacher.logits[rows], labels, 4.0)
+                elif isinstance(scheme, SimKd):
+                    loss = simkd_loss(outputs_, task.teacher.features[rows])
+                else:
+                    loss = nn.functional.cross_entropy(outputs_, labels)
+                loss.backward()
                 steps.step()
         found.append(own.state_dict())
     return {name: torch.stack([one[name] for one in found]) for name in found[0]}
@@ -263,12 +293,23 @@ def test_convolutions_at_once_are_a_plain_loop(model):
         torch.testing.assert_close(rows[key], value, rtol=1e-9, atol=1e-9, msg=key)
 
 
-def test_perceptrons_need_no_vectorising():
+def test_perceptrons_need_no_graph():
+    """What is not known layer by layer goes through torch's own gradients; both are a plain loop, as shown above."""
     shape = (1, 4, 4)
-    assert layered(dense(shape, 3)) is not None
-    assert layered(Imitation(dense(shape, 3), dense_teacher(shape, 3), shape)) is not None
-    assert layered(MODELS["small-vgg"]((1, 8, 8), 3)) is None
-    assert layered(nn.Sequential(nn.Flatten(), nn.Linear(16, 3), nn.Tanh())) is None
+    assert perceptrons(dense(shape, 3)) is not None
+    imitation = Imitation(dense(shape, 3), dense_teacher(shape, 3), shape)
+    assert perceptrons(imitation) is None
+    imitation.imitates = True
+    assert perceptrons(imitation) is not None
+    assert perceptrons(MODELS["small-vgg"]((1, 8, 8), 3)) is None
+    assert perceptrons(nn.Sequential(nn.Flatten(), nn.Linear(16, 3), nn.Tanh())) is None
+    frozen = nn.Sequential(nn.Flatten(), nn.Linear(16, 3), nn.ReLU(), nn.Linear(3, 3))
+    frozen[1].weight.requires_grad_(False)
+    assert perceptrons(frozen) is None
+    one = Stu(batchsize=1)
+    cohort = job(one).cohort()
+    with pytest.raises(ProblemError, match="batches of 1 fail: expected more than 1 "):
+        one.local(one.join(cohort), cohort, Order(1, np.ones(5), {}))
 
 
 def test_a_user_learns_by_its_own_samples_network_and_teacher_alone():
@@ -520,6 +561,32 @@ def test_labels_are_divided():
 # -- the loop closed --------------------------------------------------------------------------------------------------
 
 
+def test_a_catalogue_whose_measurement_was_interrupted_is_the_same(tmp_path, monkeypatch):
+    options = {"scheme": "kd", "seeds": 2, "rounds": 4, "every": 1, "judge_every": 1, **SMALL}
+    unbroken = measure_catalogue("dtkd", **options)
+    keep, kept = Checkpoint.keep, []
+
+    def keep_and_stop(self, place, **more):
+        keep(self, place, **more)
+        kept.append(len(place[-1]))
+        if len(kept) == 12:  # in the third run
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Checkpoint, "keep", keep_and_stop)
+        with pytest.raises(KeyboardInterrupt):
+            measure_catalogue("dtkd", checkpoints=tmp_path / "kept", **options)
+    with monkeypatch.context() as patch:  # the teachers of the runs that were begun are not trained again
+        trained = []
+        patch.setattr(
+            Teach, "train", lambda self, *given, real=Teach.train: trained.append(1) or real(self, *given)
+        )
+        again = measure_catalogue("dtkd", checkpoints=tmp_path / "kept", **options)
+    assert len(trained) == 8 - 3
+    assert again.to_dict() == unbroken.to_dict()
+    assert again.runs.equals(unbroken.runs)
+
+
 def test_what_is_measured_is_what_is_allocated_with_and_reached():
     options = {
         "scheme": "simkd",
@@ -592,6 +659,6 @@ def test_engines_are_named():
             drawn,
             learning_rate=0.1,
             rule=step_rule("o", "sgd"),
-            loss=lambda outputs, index: outputs.sum(1),
+            loss=by_autograd(lambda outputs_, index: outputs_.sum(1)),
             engine="fast",
         )
