@@ -105,12 +105,13 @@ def table(grid: pd.DataFrame, partition: str, column: str) -> str:
     rows = []
     for method, group in grid[grid["partition"] == partition].groupby("method", sort=False):
         row = {"method": method}
+        size: Any
         for size, runs in group.groupby("size"):
             mean, low, high = t_interval(100 * runs[column].to_numpy(), 0.95)
             half = "" if math.isnan(low) else f" ± {(high - low) / 2:.1f}"
             printed = PAPER.get((str(method), partition, column))
-            said = f" ({printed[int(size)]:.1f})" if printed else ""  # type: ignore[call-overload]
-            row[SIZES[int(size)]] = f"{mean:.1f}{half}{said}"  # type: ignore[call-overload]
+            said = f" ({printed[size]:.1f})" if printed else ""
+            row[SIZES[size]] = f"{mean:.1f}{half}{said}"
         rows.append(row)
     return f"```\n{pd.DataFrame(rows).fillna('').to_string(index=False)}\n```"
 
@@ -174,6 +175,7 @@ def fails(grid: pd.DataFrame) -> Iterator[str]:
 def variations(runs: pd.DataFrame) -> str:
     """Tabulate what was varied, beside the same without it."""
     rows = []
+    size: Any
     for (method, partition, size, note), group in runs[runs["note"] != ""].groupby(
         ["method", "partition", "size", "note"], sort=False
     ):
@@ -218,8 +220,8 @@ def allocation(grid: pd.DataFrame, partition: str) -> str:
     if partition == "IID":
         printed = "printed: -1.27, -1.11, 0.0074; 13.91, 13.07, 20.55 s"
     frame = pd.DataFrame(rows)
-    best = frame.loc[frame["objective"].idxmin(), ""]
-    quick = frame.loc[frame["delay [s]"].idxmin(), ""]
+    best = str(frame[""].iloc[int(frame["objective"].argmin())])
+    quick = str(frame[""].iloc[int(frame["delay [s]"].argmin())])
     return (
         f"```\n{frame.round(3).to_string(index=False)}\n```\n\n{printed}, of proposed, FL-Min and FL-Max.\n"
         f"- The proposed method is best: {'reproduces' if best[:8] == 'proposed' else 'contradicted'} (best: {best})\n"
@@ -245,7 +247,7 @@ def closed(loop: pd.DataFrame) -> str:
         error = (group["realised_objective"] - group["objective"]).to_numpy()
         rows.append(
             {
-                "method": method.removeprefix("loop "),
+                "method": str(method).removeprefix("loop "),
                 "partition": partition,
                 "predicted": group["objective"].mean(),
                 "reached": group["realised_objective"].mean(),
@@ -291,7 +293,6 @@ def draw(runs: pd.DataFrame) -> Figure:
             if len(epochs):
                 axis.plot(epochs, values, colour, marker=".", label=method)
         axis.set(title=title, xlabel="epoch", ylabel="accuracy, third size")
-    axes[0, 0].legend()
     for axis, (title, partition, method) in zip(
         axes[1],
         (
@@ -306,8 +307,9 @@ def draw(runs: pd.DataFrame) -> Figure:
             if len(epochs):
                 axis.plot(epochs, values, f"C{size + 4}", marker=".", label=name)
         axis.set(title=title, xlabel="epoch", ylabel="accuracy, all test samples")
-    axes[1, 0].legend()
     for axis in axes.flat:
+        if axis.lines:
+            axis.legend()
         axis.set_ylim(0, 1)
         axis.grid(alpha=0.3)
     return figure
