@@ -13,7 +13,7 @@ options = {
 }
 
 result = learning.train(cell, scheme="simkd", **options)
-who = result.prepared[0].to_frame().drop(columns=["device"])
+who = result.prepared[0].to_frame()
 print(
     who.assign(
         server_ghz=who.pop("server_cpu_frequency_hz") / 1e9, band_mhz=who.pop("bandwidth_hz") / 1e6

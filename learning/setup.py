@@ -57,7 +57,7 @@ class Setup:
     data: sources.Source = "digits"
     public: float = 0
     partition: str | Partition | Mapping[int, Any] | Sequence[Any] = "iid"
-    before: Sequence[Preparation] = ()
+    before: Sequence[Preparation | str] | Preparation | str = ()
     model: Any = None
     rounds: int | None = None
     seconds: float | None = None
@@ -220,9 +220,10 @@ class Setup:
         raise OptionError(f"train: unknown option {name}{hint or ','} {told}")
 
     def _before(self) -> tuple[Preparation, ...]:
-        if not isinstance(self.before, Sequence) or isinstance(self.before, str):
-            raise OptionError(f"before: expected a list of preparations, got {shorten(self.before)}")
-        return tuple(_preparation(step) for step in self.before)
+        before = [self.before] if isinstance(self.before, Preparation | str) else self.before
+        if not isinstance(before, Sequence):
+            raise OptionError(f"before: expected preparations, got {shorten(before)}")
+        return tuple(_preparation(step) for step in before)
 
     def _public(self, labels: Any, streams: Streams) -> Any:
         """Choose the samples that are set aside for the server."""

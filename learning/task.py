@@ -18,7 +18,7 @@ from torch.func import functional_call
 
 from learning.data.dataset import Dataset
 from learning.local.losses import Loss, cross_entropy, squared_error
-from learning.models.build import logits_of
+from learning.models.build import logits_of, tied
 from learning.models.teacher import Teacher
 from learning.models.weights import Weights, digest_of
 from learning.streams import Streams
@@ -180,14 +180,22 @@ class Task:
         Tensor, shape (B, classes)
             Logits.
         """
-        return logits_of(functional_call(self._model(name), dict(weights), (x,)))
+        return self._outputs(self._model(name), weights, x)
 
     def outputs(self, weights: Weights, x: Tensor, name: str | None = None) -> Tensor:
         """Evaluate a model without training it, in pieces that fit into memory; see :meth:`logits`."""
         model = self.judged_model(name)
         with torch.no_grad():
-            parts = [logits_of(functional_call(model, dict(weights), (part,))) for part in x.split(AT_ONCE)]
+            parts = [self._outputs(model, weights, part) for part in x.split(AT_ONCE)]
         return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+    def _outputs(self, model: nn.Module, weights: Weights, x: Tensor) -> Tensor:
+        return logits_of(functional_call(model, dict(weights), (x,), tie_weights=self._tied))
+
+    @cached_property
+    def _tied(self) -> bool:
+        """Whether a network has weights by two names, which are looked for at every call if so."""
+        return any(tied(model) for model in self.models.values())
 
     def judged_model(self, name: str | None = None) -> nn.Module:
         """Return an architecture as it is evaluated: without noise, with the averages of batch normalisation."""

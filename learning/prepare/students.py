@@ -47,8 +47,8 @@ class ChooseStudents(Preparation):
     --------
     >>> import learning
     >>> table = learning.train("dtkd", scheme="stu", rounds=1, seed=1).prepared[0].to_frame()
-    >>> list(table.columns)[:4]
-    ['device', 'model', 'network', 'trains_locally']
+    >>> list(table.columns)[:3]
+    ['model', 'network', 'trains_locally']
     """
 
     policy: Any = "optimal"

@@ -38,7 +38,8 @@ def run(args: argparse.Namespace) -> int:
     import pandas as pd
 
     from radioopt.base.errors import CompileWarning, OptionError, RadioOptError
-    from radioopt.base.problem import families, problem_class
+    from radioopt.base.problem import problem_class
+    from radioopt.base.rooms import families
     from radioopt.numerics.dispatch import versions
 
     os.environ["RADIOOPT_COMPILE"] = "wait"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from radioopt.base.problem import families
+from radioopt.base.rooms import families
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("radioopt", "learning", "validation")
