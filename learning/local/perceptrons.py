@@ -136,7 +136,10 @@ class Perceptrons:
 
     def backward(self, values: Rows, kept: list[Any], slope: Tensor) -> dict[str, Tensor]:
         """Return the gradients of all weights, from that of the outputs, shape (k, B, L)."""
-        back, found = slope.transpose(1, 2), dict[str, Tensor]()
+        back, found = (
+            slope.transpose(1, 2).contiguous(),
+            dict[str, Tensor](),
+        )  # walked in one order from here on
         for layer, own in zip(reversed(self.layers), reversed(kept), strict=True):
             back = layer.backward(values, own, back, found)
         return found

@@ -33,7 +33,7 @@ PER_DEVICE = (
 #: numbers of every round of which a run can be told to reach some
 LEARNT = ("test_accuracy", "test_loss", "train_loss")
 #: ends of the names of numbers of which less is better
-LOWER = ("_loss", "_brier", "_rmse", "objective")
+LOWER = ("_loss", "_brier", "_rmse")
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,6 +3,7 @@
 radioopt train feel-cpu --rounds 100
 radioopt train mix2fld --scheme mix2fld --data fashion-mnist@6000+1000 --model mix2fld-cnn --name a
 radioopt train feel-cpu --policy optimal,full --seeds 5 --target-accuracy 0.9 --seconds 20000
+radioopt train dtkd --scheme simkd --partition disjoint-labels --rounds 40 --option teacher_rounds=60
 radioopt train --resume runs/a
 
 One scheme, policy and seed make a run; several are compared on the same seeds, by the simulated time to the target.

@@ -196,6 +196,16 @@ def test_a_run_that_has_ended_goes_on_when_it_is_asked_for_more(cell, tmp_path, 
     assert one[0]["now"] == other[0]["now"]
 
 
+def test_batch_normalisation_counts_its_batches_in_a_checkpoint(cell, tmp_path):
+    """One counter that all devices share is a tensor of a single element without a stride."""
+    options = {"scheme": "fedavg", "model": "dense:8", "iterations": 3, "data": "digits@300+100", "seed": 1}
+    unbroken = train(cell, rounds=3, **options)
+    train(cell, rounds=1, checkpoint=tmp_path / "c.npz", **options)
+    resumed = train(cell, rounds=3, checkpoint=tmp_path / "c.npz", **options)
+    assert resumed.ledger.to_csv() == unbroken.ledger.to_csv()
+    assert models_of(resumed) == models_of(unbroken)
+
+
 def test_a_run_of_more_rounds_than_are_asked_for_is_refused(cell, tmp_path):
     options = {"seed": 2, "checkpoint": tmp_path / "c.npz"}
     train(cell, rounds=3, **options)
