@@ -43,7 +43,7 @@ class Task:
     Parameters
     ----------
     data : Dataset
-        The samples.
+        The samples; from here on they are private.
     parts : tuple of K ndarrays of int64
         Rows of the training samples that each device holds; they may overlap after samples were shared.
     models : mapping of str to torch.nn.Module, or a module
@@ -82,6 +82,10 @@ class Task:
                 f"uses: expected one of {', '.join(models)} for each of {len(self.parts)} devices, got "
                 f"{len(uses)} names: {', '.join(sorted(set(uses)))}"
             )
+        if not self.data.private:
+            data = copy.copy(self.data)
+            object.__setattr__(data, "private", True)
+            object.__setattr__(self, "data", data)
         object.__setattr__(self, "models", models)
         object.__setattr__(self, "uses", uses)
         if self.server is None:
@@ -142,6 +146,17 @@ class Task:
     def samples(self) -> tuple[Tensor, Tensor]:
         """Features, shape (N, ...), and labels, int64 of shape (N,), of the training samples."""
         return self._train
+
+    @cached_property
+    def public(self) -> Dataset:
+        """The public samples, which the server holds: all that a generator may learn from.
+
+        Both its parts are these samples, so that whoever gets it sees no others.
+        """
+        rows = self.server
+        if rows is None or not rows.size:
+            raise ProblemError("there are no public samples: set some aside, as public=100")
+        return self.data.public_part(rows)
 
     @property
     def test(self) -> tuple[Tensor, Tensor]:
