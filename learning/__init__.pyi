@@ -33,9 +33,12 @@ from learning.judges import Judge as Judge
 from learning.judges import Linear as Linear
 from learning.judges import Own as Own
 from learning.judges import Reference as Reference
+from learning.judges import Users as Users
 from learning.local.batches import Batches as Batches
 from learning.local.batches import epochs as epochs
 from learning.local.batches import iterations as iterations
+from learning.local.distilling import kd_loss as kd_loss
+from learning.local.distilling import simkd_loss as simkd_loss
 from learning.local.optimisers import Adam as Adam
 from learning.local.optimisers import Rule as Rule
 from learning.local.optimisers import Sgd as Sgd
@@ -50,6 +53,7 @@ from learning.models.build import cnn as cnn
 from learning.models.build import mlp as mlp
 from learning.models.build import softmax as softmax
 from learning.models.similarity import gradient_similarity as gradient_similarity
+from learning.models.teacher import Teacher as Teacher
 from learning.prepare.base import Preparation as Preparation
 from learning.prepare.base import Prepared as Prepared
 from learning.prepare.exchange import Exchange as Exchange
@@ -60,6 +64,8 @@ from learning.prepare.fill import ShareUnlabelled as ShareUnlabelled
 from learning.prepare.fill import fill_plan as fill_plan
 from learning.prepare.propagate import PropagateLabels as PropagateLabels
 from learning.prepare.share import SharePublic as SharePublic
+from learning.prepare.students import ChooseStudents as ChooseStudents
+from learning.prepare.students import Teach as Teach
 from learning.prepare.subspace import Subspace as Subspace
 from learning.prepare.subspace import distributed_pca as distributed_pca
 from learning.prepare.subspace import target_groups as target_groups
@@ -76,6 +82,8 @@ from learning.radio.fdma import FdmaPlan as FdmaPlan
 from learning.radio.silent import Silent as Silent
 from learning.radio.tdma import Tdma as Tdma
 from learning.radio.tdma import TdmaPlan as TdmaPlan
+from learning.radio.twins import TwinPlan as TwinPlan
+from learning.radio.twins import Twins as Twins
 from learning.runs.folder import begin_run as begin_run
 from learning.runs.folder import run_folder as run_folder
 from learning.runs.folder import save_run as save_run
@@ -102,7 +110,12 @@ from learning.schemes.scaffold import Scaffold as Scaffold
 from learning.schemes.semi import Semi as Semi
 from learning.schemes.server import Central as Central
 from learning.schemes.server import ServerSide as ServerSide
+from learning.schemes.students import Kd as Kd
+from learning.schemes.students import SimKd as SimKd
+from learning.schemes.students import Stu as Stu
 from learning.streams import Streams as Streams
+from learning.study.catalogue import MeasuredCatalogue as MeasuredCatalogue
+from learning.study.catalogue import measure_catalogue as measure_catalogue
 from learning.study.compare import Comparison as Comparison
 from learning.study.compare import compare as compare
 from learning.study.curve import measure_curve as measure_curve

@@ -278,6 +278,58 @@ class Reference(Judge):
         return self.measured(task, model_of(crew, device), task.uses[device])
 
 
+@dataclass(frozen=True)
+class Users(Judge):
+    """Judge every user's own model, on all test samples and on those with its own labels; means over the users.
+
+    ``test_accuracy`` and ``test_top5`` are over all test samples; ``private_accuracy`` and ``private_top5`` over
+    those with a label that the user holds, all labels allowed as answers; ``own_labels_accuracy`` over the same with
+    its own labels alone as answers; ``foreign`` is the share of all test samples that are taken for a label that the
+    user does not hold.
+
+    Raises
+    ------
+    OptionError
+        If the data are a regression.
+
+    Notes
+    -----
+    Of equal outputs the one of the smaller label comes first. A user that never answers with a foreign label is right
+    on all test samples as often as on its own times their share.
+    """
+
+    def judged(self, task: Task, state: State, crew: Crew) -> Figures:
+        """Evaluate all users' models; see :meth:`Judge.judged`."""
+        if task.data.regression:
+            raise OptionError("judge users: judges classifiers, and the data are a regression: take own")
+        found = [
+            self._user(task, of_device(weights, row) if weights else state.parameters, device)
+            for cohort, own in crew.states()
+            for weights in [weights_of(own)]
+            for row, device in enumerate(cohort.devices.tolist())
+        ]
+        names = dict.fromkeys(name for one in found for name in one)
+        return {name: float(np.mean([one[name] for one in found if name in one])) for name in names}
+
+    def _user(self, task: Task, weights: Weights, device: int) -> Figures:
+        """Evaluate one user's model."""
+        x, y = task.test
+        outputs = task.outputs(weights, x, task.uses[device])
+        mine = torch.from_numpy(task.private_rows[device]).to(x.device)
+        held = torch.zeros(outputs.shape[1], dtype=torch.bool, device=x.device)
+        held[torch.from_numpy(np.unique(task.data.classes("train")[task.parts[device]])).to(x.device)] = True
+        own = outputs.gather(1, y[:, None])
+        before = torch.arange(outputs.shape[1], device=x.device) < y[:, None]
+        rank = (~(outputs <= own) | ((outputs == own) & before)).sum(1)  # what is no number is no answer
+        among = outputs[mine].masked_fill(~held, -torch.inf)
+        found = {"test_accuracy": rank == 0, "test_top5": rank < 5}
+        found |= {"private_accuracy": rank[mine] == 0, "private_top5": rank[mine] < 5}
+        found |= {"own_labels_accuracy": among.argmax(1) == y[mine], "foreign": ~held[outputs.argmax(1)]}
+        numbers = {name: float(right.double().mean()) for name, right in found.items() if len(right)}
+        more = {f"test_{what}": MEASURES[what](outputs, y) for what in ("loss", *self.more)}
+        return more | numbers
+
+
 class _Local(Watcher):
     """Accuracies of all devices after their local training."""
 

@@ -319,7 +319,12 @@ class Ledger:
         columns = {
             "batchsize": column([entry.plan.batchsize for entry in self.entries]),
             "arrived": column([entry.sent.arrived for entry in self.entries]),
-        } | {name: column([getattr(entry.sent, name) for entry in self.entries]) for name in PER_DEVICE}
+        }
+        more = self.entries[0].sent.columns if self.entries else ()
+        columns |= {
+            name: column([getattr(entry.sent, name) for entry in self.entries])
+            for name in (*PER_DEVICE, *more)
+        }
         return pd.DataFrame(columns, index=index)
 
     def to_csv(self, per: str = "round") -> str:

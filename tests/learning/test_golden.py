@@ -23,6 +23,9 @@ SETTINGS = {
     "fld": DISTILLED | SEEDED,
     "mixfld": DISTILLED | SEEDED,
     "mix2fld": DISTILLED | SEEDED,
+    "stu": {},
+    "kd": {"teacher_rounds": 10},
+    "simkd": {"teacher_rounds": 10},
 }
 #: SHA-256 of both tables, to six digits
 GOLDEN = {
@@ -39,11 +42,15 @@ GOLDEN = {
     "fld": "3c4fcffeeb9d5736",
     "mixfld": "847c0051af72ce0d",
     "mix2fld": "93c85e75f23a8872",
+    "stu": "835b9de5b41ae8e0",
+    "kd": "7a6337b863d5d500",
+    "simkd": "8da90777ff14e14d",
 }
 
 
 def ledgers(cell, scheme):
-    where = Scenario.load("mix2fld") if learning.SCHEMES[scheme].radio == "fading" else cell
+    own = {"fading": "mix2fld", "twins": "dtkd"}.get(learning.SCHEMES[scheme].radio)
+    where = cell if own is None else Scenario.load(own)
     options = {"rounds": 3, "seed": 4, "data": "digits@300+100", "partition": "dirichlet", "progress": False}
     result = learning.train(where, scheme=scheme, **options | SETTINGS[scheme])
     tables = (result.ledger.to_frame(per).map(lambda x: f"{x:.6g}") for per in ("round", "device"))

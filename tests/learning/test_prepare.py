@@ -28,6 +28,9 @@ SCHEMES = {
     "fld": DISTILLED | SEEDED,
     "mixfld": DISTILLED | SEEDED,
     "mix2fld": DISTILLED | SEEDED,
+    "stu": {"scenario": "dtkd"},
+    "kd": {"scenario": "dtkd", "teacher_rounds": 10},
+    "simkd": {"scenario": "dtkd", "teacher_rounds": 10},
 }
 SMALL = {"data": "digits@300+100", "seed": 3, "partition": "shards"}
 
@@ -139,7 +142,7 @@ def test_sharing_composes_with_every_scheme_and_goes_on_bit_for_bit(cell, tmp_pa
         pd.testing.assert_frame_equal(one.to_frame(), other.to_frame())
     beside, other = (np.load(tmp_path / f"{file}.npz.prepared") for file in ("c", "unbroken"))
     assert beside["now"].tobytes() == other["now"].tobytes()
-    assert len(resumed.prepared) == len(options["before"])
+    assert len(resumed.prepared) == len(options["before"]) + len(learning.SCHEMES[name].needs)
 
 
 def test_a_run_that_was_killed_before_its_first_checkpoint_prepares_once(cell, tmp_path, monkeypatch):
