@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from radioopt.base.adjoint import Linearised
 from radioopt.base.pictures import no_path
 from radioopt.base.quantity import DEVICE, PER_INSTANCE, Array, Axes, Quantity, quantity, unrestricted
 from radioopt.base.solution import Solution
@@ -110,6 +111,11 @@ class DistillationSolution(Solution):
         from radioopt.dtkd.sensitivity import sensitivity
 
         return sensitivity(self)
+
+    def _linearised(self) -> Linearised:
+        from radioopt.dtkd.adjoint import linearise
+
+        return linearise(self)
 
     @np.errstate(all="ignore")
     def shares(self) -> dict[str, Array]:

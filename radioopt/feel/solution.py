@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from radioopt.base.adjoint import Linearised
 from radioopt.base.pictures import no_path
 from radioopt.base.quantity import (
     DEVICE,
@@ -97,6 +98,11 @@ class BatchsizeSolution(Solution):
         from radioopt.feel.sensitivity import sensitivity
 
         return sensitivity(self)
+
+    def _linearised(self) -> Linearised:
+        from radioopt.feel.adjoint import linearise
+
+        return linearise(self)
 
     @np.errstate(all="ignore")
     def why_infeasible(self) -> str:
