@@ -26,6 +26,9 @@ from learning.judges import Judge as Judge
 from learning.judges import Linear as Linear
 from learning.judges import Own as Own
 from learning.judges import Reference as Reference
+from learning.layers.families import BatchsizeLayer as BatchsizeLayer
+from learning.layers.families import DistillationLayer as DistillationLayer
+from learning.layers.families import SynthesisLayer as SynthesisLayer
 from learning.local.batches import Batches as Batches
 from learning.local.batches import epochs as epochs
 from learning.local.batches import iterations as iterations
