@@ -16,7 +16,7 @@ over the devices: no dense Jacobian, no unrolled solver.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -60,8 +60,8 @@ class Linearised:
         What can be differentiated; rows of an instance sum what belongs to devices.
     answered : ndarray of bool, shape (...)
         Which instances have a proven optimum; derivatives of the others are zero.
-    at_kink : ndarray of bool, shape (...)
-        Where the active set is about to change, so that derivatives are one-sided.
+    kinks : callable
+        Says of every instance, shape (...), whether its active set is about to change.
     """
 
     owner: str
@@ -75,7 +75,7 @@ class Linearised:
     joint: Sequence[Row]
     results: Mapping[str, tuple[Axes, Row]]
     answered: Array
-    at_kink: Array
+    kinks: Callable[[], Array]
     _axes: dict[str, Axes] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -159,6 +159,12 @@ class Linearised:
             name: self._out(self._forward(axes, row, values), axes, extra)
             for name, (axes, row) in self.results.items()
         }
+
+    @property
+    @np.errstate(all="ignore")
+    def at_kink(self) -> Array:
+        """Where derivatives are one-sided, shape (...)."""
+        return np.asarray(self.answered & self.kinks())
 
     # -- elimination ----------------------------------------------------------------------------------------
 

@@ -165,15 +165,21 @@ def linearise(solution: DistillationSolution) -> Linearised:
             {"ln_kappa": kappa * rented, "bandwidth_price_per_hz": -1.0 * rented},
         ),
     }
-    kinks = _close(f, f_low, f_high, held_f, faster, lam) | _close(b, b_low, b_high, held_b, wider, kappa)
-    kinks |= near(solution.delay_s, problem.max_delay_s) & (
-        ~(solution.price_delay_per_s > 0) | slight(solution.price_delay_per_s, alpha)
-    )
-    kinks |= (cycles <= 0) & (problem.min_server_cpu_frequency_hz <= 0)  # the first cycle changes everything
-    overall = slight(nu, kappa) & near(b.sum(-1, keepdims=True), each(problem.bandwidth_hz))
-    overall |= slight(lam, faster.max(-1, keepdims=True)) & near(
-        f.sum(-1, keepdims=True), each(problem.server_cpu_frequency_hz)
-    )
+
+    def kinks() -> Array:
+        close = _close(f, f_low, f_high, held_f, faster, lam) | _close(b, b_low, b_high, held_b, wider, kappa)
+        close |= near(solution.delay_s, problem.max_delay_s) & (
+            ~(solution.price_delay_per_s > 0) | slight(solution.price_delay_per_s, alpha)
+        )
+        close |= (cycles <= 0) & (
+            problem.min_server_cpu_frequency_hz <= 0
+        )  # the first cycle changes everything
+        overall = slight(nu, kappa) & near(b.sum(-1, keepdims=True), each(problem.bandwidth_hz))
+        overall |= slight(lam, faster.max(-1, keepdims=True)) & near(
+            f.sum(-1, keepdims=True), each(problem.server_cpu_frequency_hz)
+        )
+        return np.asarray(close.any(-1) | overall[..., 0])
+
     return Linearised(
         "DistillationSolution",
         problem.batch_shape,
@@ -186,7 +192,7 @@ def linearise(solution: DistillationSolution) -> Linearised:
         joint,
         results,
         answered,
-        answered & (kinks.any(-1) | overall[..., 0]),
+        kinks,
     )
 
 

@@ -146,12 +146,16 @@ def linearise(solution: BatchsizeSolution) -> Linearised:
         "objective": gain,
         "learning_efficiency": gain,
     }
-    kinks = (~free & (low < high) & slight(costs - worth, worth)) | (
-        free & (near(batch, low) | near(batch, high))
-    )
-    overall = ~fixed & some & near(x, limit) & (~late | slight(nu, theta))
-    if problem.downlink == "broadcast":
-        overall = overall | _tied(b) | _tied(update)
+
+    def kinks() -> Array:
+        close = (~free & (low < high) & slight(costs - worth, worth)) | (
+            free & (near(batch, low) | near(batch, high))
+        )
+        overall = ~fixed & some & near(x, limit) & (~late | slight(nu, theta))
+        if problem.downlink == "broadcast":
+            overall = overall | _tied(b) | _tied(update)
+        return np.asarray(close.any(-1) | overall[..., 0])
+
     return Linearised(
         "BatchsizeSolution",
         problem.batch_shape,
@@ -164,7 +168,7 @@ def linearise(solution: BatchsizeSolution) -> Linearised:
         joint,
         results,
         answered,
-        answered & (kinks.any(-1) | overall[..., 0]),
+        kinks,
     )
 
 

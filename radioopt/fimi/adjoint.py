@@ -215,12 +215,16 @@ def linearise(solution: SynthesisSolution) -> Linearised:
         "price_learning_j": (PER_INSTANCE, {"ln_nu": nu}),
         "price_bandwidth_j_per_hz": (PER_INSTANCE, {"ln_varpi": varpi}),
     }
-    kinks = np.where(edge & (p.low < p.high), slight(wants, np.maximum(marginal, worth)), False)
-    kinks |= ~edge & (near(D, p.low) | near(D, p.high))
-    kinks |= np.where(fastest, slight(speed, saved), near(p.F * s, D))
-    kinks |= np.where(full, slight(varpi / (p.k * h) - t, t), near(P, p.power))
-    reached = (p.low**-p.beta).sum(-1, keepdims=True)
-    overall = near(reached, p.Y)
+
+    def kinks() -> Array:
+        close = np.where(edge & (p.low < p.high), slight(wants, np.maximum(marginal, worth)), False)
+        close |= ~edge & (near(D, p.low) | near(D, p.high))
+        close |= np.where(fastest, slight(speed, saved), near(p.F * s, D))
+        close |= np.where(full, slight(varpi / (p.k * h) - t, t), near(P, p.power))
+        reached = (p.low**-p.beta).sum(-1, keepdims=True)
+        overall = near(reached, p.Y)
+        return np.asarray(close.any(-1) | overall[..., 0])
+
     return Linearised(
         "SynthesisSolution",
         problem.batch_shape,
@@ -233,5 +237,5 @@ def linearise(solution: SynthesisSolution) -> Linearised:
         joint,
         results,
         answered,
-        answered & (kinks.any(-1) | overall[..., 0]),
+        kinks,
     )
