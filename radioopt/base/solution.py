@@ -251,7 +251,7 @@ class Solution(Record):
         >>> bool(abs(elasticity - solution.sensitivity().uplink_rate_bps).max() < 1e-12)
         True
         """
-        return self._linearised().vjp(cotangents)
+        return self._pulled(cotangents)
 
     def jvp(self, tangents: Mapping[str, ArrayLike]) -> dict[str, Array]:
         """Push a change of the problem's fields forward to the results: a Jacobian-vector product, in O(K).
@@ -294,6 +294,10 @@ class Solution(Record):
         millionth. False without a proven optimum.
         """
         return self._linearised().at_kink
+
+    def _pulled(self, cotangents: Mapping[str, ArrayLike]) -> dict[str, Array]:
+        """Pull cotangents back; a family may have a kernel for it."""
+        return self._linearised().vjp(cotangents)
 
     def _linearised(self) -> Linearised:
         """Linearise the optimality equations here."""

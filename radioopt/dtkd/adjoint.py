@@ -14,18 +14,24 @@ and all together :math:`\sum f = F` (or :math:`\lambda = 0`) and :math:`\sum b =
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from radioopt.base.adjoint import Linearised, each, near, slight
-from radioopt.base.quantity import DEVICE, PER_INSTANCE, Array
+from radioopt.base.adjoint import Linearised, each, near, read_named, slight
+from radioopt.base.quantity import DEVICE, PER_INSTANCE, Array, columns
 from radioopt.base.status import Status
+from radioopt.dtkd import kernel_adjoint
 from radioopt.dtkd.pricing import late, spectral_efficiency
 
 if TYPE_CHECKING:
     from radioopt.dtkd.solution import DistillationSolution
 
+#: numbers in a batch's gradient from which threads pay for their start
+PARALLEL_FROM = 200_000
 #: fields without a derivative: choices
 CHOICES = ("fixed_model", "fixed_place")
 
@@ -194,6 +200,69 @@ def linearise(solution: DistillationSolution) -> Linearised:
         answered,
         kinks,
     )
+
+
+#: results, with their axes, in the order of the kernel's rows
+RESULTS = dict.fromkeys(
+    ("server_cpu_frequency_hz", "bandwidth_hz", "delay_s", "price_delay_per_s"), DEVICE
+) | dict.fromkeys(("objective", "price_server_cpu_per_hz", "price_bandwidth_per_hz"), PER_INSTANCE)
+
+
+def pull(solution: DistillationSolution, cotangents: Mapping[str, ArrayLike]) -> dict[str, Array]:
+    """Pull cotangents back by the kernel, or many at once by the equations above.
+
+    Parameters
+    ----------
+    solution : DistillationSolution
+        What an exact method answered.
+    cotangents : mapping of str to array_like
+        By result.
+
+    Returns
+    -------
+    dict of str to ndarray
+        A gradient by field.
+    """
+    problem, shape, users = solution.problem, solution.batch_shape, solution.sizes["device"]
+    given, extra = read_named("DistillationSolution.vjp", cotangents, RESULTS, shape, users)
+    if extra:
+        return linearise(solution).vjp(cotangents)
+    solution._refuse_derivatives()
+    count = math.prod(shape)
+    bars, bar = np.zeros((4, count, users)), np.zeros((3, count))
+    for block, axes in ((bars, DEVICE), (bar, PER_INSTANCE)):
+        for row, name in enumerate(name for name, of in RESULTS.items() if of == axes):
+            if name in given:
+                block[row] = given[name].reshape(block.shape[1:])
+    limits, instance = problem.block(DEVICE, common=True), problem.block(PER_INSTANCE, common=True)
+    user = problem.block(DEVICE).reshape(-1, count, users)
+    held = (
+        limits.reshape(len(limits), count, users) if any(limits.strides[1:]) else columns(limits)[..., None]
+    )
+    of_user, of_limit, out = np.empty((3, count, users)), np.empty((5, count, users)), np.empty((11, count))
+    run = kernel_adjoint.pull_parallel if of_limit.size > PARALLEL_FROM else kernel_adjoint.pull_serial
+    run(
+        user,
+        np.ascontiguousarray(held),
+        columns(instance),
+        problem.catalogue.block(),
+        solution.block(DEVICE).reshape(4, count, users),
+        solution.block(PER_INSTANCE).reshape(-1, count),
+        np.reshape(solution.model, (count, users)),
+        np.reshape(solution.trains_locally, (count, users)),
+        np.ravel(solution.status_code == Status.OPTIMAL),
+        bars,
+        bar,
+        of_user,
+        of_limit,
+        out,
+    )
+    found = {}
+    for name, (key, row) in problem._layout.rows.items():
+        if name not in CHOICES:
+            block = out if not key.axes else of_limit if key.common else of_user
+            found[name] = block[row].reshape((*shape, users) if key.axes else shape)
+    return found
 
 
 def _held(share: Array, low: Array, high: Array, pressure: Array, price: Array) -> tuple[Array, Array]:

@@ -19,18 +19,24 @@ the longest update.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from radioopt.base.adjoint import Linearised, each, near, slight
+from radioopt.base.adjoint import Linearised, each, near, read_named, slight
 from radioopt.base.errors import ProblemError
 from radioopt.base.quantity import DEVICE, PER_INSTANCE, Array
 from radioopt.base.status import Status
+from radioopt.feel import kernel_adjoint
 
 if TYPE_CHECKING:
     from radioopt.feel.solution import BatchsizeSolution
 
+#: numbers in a batch's gradient from which threads pay for their start
+PARALLEL_FROM = 200_000
 #: relative spread of m over the free devices that a continuous optimum does not have
 SPREAD = 1e-6
 
@@ -170,6 +176,72 @@ def linearise(solution: BatchsizeSolution) -> Linearised:
         answered,
         kinks,
     )
+
+
+#: results, with their axes
+RESULTS = dict.fromkeys(("batchsize", "uplink_slot_s", "downlink_slot_s"), DEVICE) | dict.fromkeys(
+    ("upload_phase_s", "download_phase_s", "round_latency_s", "objective", "learning_efficiency"),
+    PER_INSTANCE,
+)
+
+
+def pull(solution: BatchsizeSolution, cotangents: Mapping[str, ArrayLike]) -> dict[str, Array]:
+    """Pull cotangents back by the kernel, or many at once by the equations above.
+
+    Parameters
+    ----------
+    solution : BatchsizeSolution
+        What an exact method answered.
+    cotangents : mapping of str to array_like
+        By result.
+
+    Returns
+    -------
+    dict of str to ndarray
+        A gradient by field.
+    """
+    problem, shape, devices = solution.problem, solution.batch_shape, solution.sizes["device"]
+    given, extra = read_named("BatchsizeSolution.vjp", cotangents, RESULTS, shape, devices)
+    if extra or (solution.batchsize == np.round(solution.batchsize)).all(-1).any():
+        return linearise(solution).vjp(cotangents)
+    solution._refuse_derivatives()
+    count = math.prod(shape)
+    bars, bar = np.zeros((3, count, devices)), np.zeros((4, count))
+    for row, name in enumerate(solution.decisions):
+        if name in given:
+            bars[row] = given[name].reshape(count, devices)
+    for row, names in enumerate(
+        (
+            ("upload_phase_s",),
+            ("download_phase_s",),
+            ("round_latency_s",),
+            ("objective", "learning_efficiency"),
+        )
+    ):
+        for name in names:
+            if name in given:
+                bar[row] += given[name].reshape(count)
+    device, instance = problem.block(DEVICE), problem.block(PER_INSTANCE)
+    out_device, out_instance = np.empty((len(device), count, devices)), np.empty((len(instance), count))
+    run = kernel_adjoint.pull_parallel if out_device.size > PARALLEL_FROM else kernel_adjoint.pull_serial
+    run(
+        device.reshape(out_device.shape),
+        instance.reshape(out_instance.shape),
+        solution.block(DEVICE).reshape(bars.shape),
+        solution.block(PER_INSTANCE).reshape(-1, count),
+        np.ravel(solution.status_code == Status.OPTIMAL),
+        problem.downlink == "broadcast",
+        bars,
+        bar,
+        out_device,
+        out_instance,
+    )
+    found = {}
+    for name, (key, row) in problem._layout.rows.items():
+        found[name] = (
+            out_device[row].reshape(*shape, devices) if key.axes else out_instance[row].reshape(shape)
+        )
+    return found
 
 
 def _refuse_whole(solution: BatchsizeSolution, spread: Array, answered: Array) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from radioopt.base.adjoint import Linearised
 from radioopt.base.pictures import no_path
@@ -98,6 +100,11 @@ class BatchsizeSolution(Solution):
         from radioopt.feel.sensitivity import sensitivity
 
         return sensitivity(self)
+
+    def _pulled(self, cotangents: Mapping[str, ArrayLike]) -> dict[str, Array]:
+        from radioopt.feel.adjoint import pull
+
+        return pull(self, cotangents)
 
     def _linearised(self) -> Linearised:
         from radioopt.feel.adjoint import linearise

@@ -111,3 +111,21 @@ def test_what_is_zero_has_slopes():
         solution.bandwidth_hz.sum()
     )
     assert np.isfinite([v.sum() for v in solution.vjp({"delay_s": 1.0}).values()]).all()
+
+
+@pytest.mark.parametrize("option", zoo.OPTIONS)
+def test_the_kernel_is_the_equations(option):
+    solution = zoo.with_option(option, 3, count=6).solve(throw=False)
+    rng = np.random.default_rng(0)
+    weights = {}
+    for name, value in solution.jvp({}).items():
+        known = np.nan_to_num(getattr(solution, name))
+        weights[name] = rng.normal(size=value.shape) / max(np.abs(known).max(), 1e-30)
+    by_kernel, by_equations = solution.vjp(weights), solution._linearised().vjp(weights)
+    assert by_kernel.keys() == by_equations.keys()
+    for name, value in by_equations.items():
+        field = getattr(solution.problem, name)
+        scale = np.where(np.isfinite(field), np.abs(field), 0.0)
+        np.testing.assert_allclose(
+            by_kernel[name] * scale, value * scale, rtol=1e-10, atol=1e-12, err_msg=name
+        )

@@ -107,3 +107,21 @@ def test_the_jacobian_of_a_decision_is_one_call():
     for device in range(2):
         column = solution.jvp({"uplink_rate_bps": np.eye(2)[device]})["batchsize"]
         np.testing.assert_allclose(jacobian[:, device], column, rtol=1e-12)
+
+
+@pytest.mark.parametrize("option", zoo.OPTIONS)
+def test_the_kernel_is_the_equations(option):
+    solution = zoo.with_option(option, 3, count=6).solve(throw=False)
+    rng = np.random.default_rng(0)
+    weights = {}
+    for name, value in solution.jvp({}).items():
+        known = np.nan_to_num(getattr(solution, name))
+        weights[name] = rng.normal(size=value.shape) / max(np.abs(known).max(), 1e-30)
+    by_kernel, by_equations = solution.vjp(weights), solution._linearised().vjp(weights)
+    assert by_kernel.keys() == by_equations.keys()
+    for name, value in by_equations.items():
+        field = getattr(solution.problem, name)
+        scale = np.where(np.isfinite(field), np.abs(field), 0.0)
+        np.testing.assert_allclose(
+            by_kernel[name] * scale, value * scale, rtol=1e-10, atol=1e-12, err_msg=name
+        )
