@@ -1,6 +1,9 @@
 """The public names and where each is: read by type checkers, and by ``__init__.py`` when a name is first used."""
 
+from learning import generators as generators
+from learning import layers as layers
 from learning.catalog import DATASETS as DATASETS
+from learning.catalog import GENERATORS as GENERATORS
 from learning.catalog import JUDGES as JUDGES
 from learning.catalog import LOGGERS as LOGGERS
 from learning.catalog import MODELS as MODELS
@@ -20,6 +23,10 @@ from learning.data.partition import dirichlet as dirichlet
 from learning.data.partition import iid as iid
 from learning.data.partition import shards as shards
 from learning.data.sources import from_torch as from_torch
+from learning.generators.base import Generator as Generator
+from learning.generators.diffusion import Diffusion as Diffusion
+from learning.generators.gan import Gan as Gan
+from learning.generators.ready import ReadyMade as ReadyMade
 from learning.judges import Average as Average
 from learning.judges import Global as Global
 from learning.judges import Judge as Judge

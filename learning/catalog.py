@@ -141,6 +141,14 @@ POLICIES = Names(
     }
 )
 
+GENERATORS = Names(
+    {
+        "diffusion": "learning.generators.diffusion:Diffusion",
+        "gan": "learning.generators.gan:Gan",
+        "ready-made": "learning.generators.ready:ReadyMade",
+    }
+)
+
 PREPARATIONS = Names({"share-public": "learning.prepare.share:SharePublic"})
 
 LOGGERS = Names(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from learning.crew import Crew, Turn
-from learning.judges import Judge
+from learning.judges import Judge, Watcher
 from learning.prepare.base import Preparation, Prepared
 from learning.progress import progress_bar
-from learning.radio.base import Planner, Radio
+from learning.radio.base import Plan, Planner, Radio
 from learning.runs.checkpoint import Checkpoint, Place
-from learning.runs.ledger import Entry, Ledger, Spent
+from learning.runs.ledger import LEARNT, Entry, Ledger, Spent
 from learning.runs.limits import Limits
 from learning.runs.loggers import Failsafe, Logger
 from learning.runs.result import TrainingResult
@@ -159,6 +159,8 @@ def _rounds(
             if isinstance(turn, str):
                 stopped = turn
                 break
+            if limits.targets and not len(ledger):
+                limits.refuse_unknown(_columns(ledger, turn.plan, scheme.figures(state), judge.watcher(task)))
             before, devices = state, turn.plan.devices
             judged = turn.round % judge.judge_every == 0
             crew.watch = watcher = judge.watcher(task) if judged else None
@@ -194,6 +196,19 @@ def _turn(plans: Plans, planner: Planner, devices: Devices, state: State, ledger
     payload = plan.prices.payload(plans.scheme.sends(state, plan))
     sent = plans.radio.transmit(payload, plan, at("link", round))
     return plans.limits.exceeded(ledger, sent) or Turn(round, plan, sent)
+
+
+def _columns(
+    ledger: Ledger, plan: Plan, figures: Mapping[str, float], watcher: Watcher | None
+) -> list[str] | None:
+    """Name the numbers that every round will have; None if a watcher of one's own does not say so before it."""
+    seen: Mapping[str, float] = {}
+    if watcher is not None:
+        try:
+            seen = watcher.figures()
+        except Exception:  # it has seen nothing yet
+            return None
+    return [*dict.fromkeys((*LEARNT, *ledger.initial, *plan.figures(), *figures, *seen))]
 
 
 def _begun(figures: dict[str, float], prepared: Sequence[Prepared]) -> Ledger:

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 
 from learning.models.weights import Sums, Weights
+from learning.options import real
+from radioopt.base.errors import OptionError
 
 #: numbers by what they are: "weights", "gradient", "outputs", "samples", or a name of one's own
 Parcel = Mapping[str, int]
@@ -23,10 +25,17 @@ class Wire:
     up, down : mapping of str to int
         Numbers by what they are: "weights", "gradient", "outputs", "samples" (features of samples), or a name of one's
         own. "weights" and "gradient" cost the scenario's payload each, however many numbers they are here; a name of
-        one's own costs 32 bits a number. So whatever is as large as the model goes by one of the two. With
-        ``bits_per_parameter`` every number costs that.
+        one's own costs 32 bits a number, or its `bits`. So whatever is as large as the model goes by one of the two.
+        With ``bits_per_parameter`` every number costs that, but those whose bits are said here.
     seeded : bool, default False
         Whether every device sends samples too in the first round, as many as the plan says.
+    bits : mapping of str to float, optional
+        Size > 0 of a number of a name of one's own [bit]: 1 for yes or no, 8 for a byte.
+
+    Raises
+    ------
+    OptionError
+        If a size is none, or of what is not sent.
 
     Examples
     --------
@@ -37,6 +46,15 @@ class Wire:
     up: Parcel
     down: Parcel
     seeded: bool = False
+    bits: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for kind, size in self.bits.items():
+            real(f"bits: {kind}", size)
+            if kind not in {*self.up, *self.down}:
+                raise OptionError(
+                    f"bits: {kind} is not sent, which is: {', '.join({**self.up, **self.down})}"
+                )
 
     @property
     def numbers(self) -> tuple[int, int]:

@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import inspect
+import json
 import math
 import numbers
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
-from learning.catalog import JUDGES, MODELS, PARTITIONS, POLICIES, PREPARATIONS, RADIOS, SCHEMES
+from learning.catalog import (
+    GENERATORS,
+    JUDGES,
+    MODELS,
+    PARTITIONS,
+    POLICIES,
+    PREPARATIONS,
+    RADIOS,
+    SCHEMES,
+)
 from radioopt.base.errors import OptionError
 from radioopt.base.quantity import shorten
 
@@ -45,12 +56,29 @@ def whole(option: str, given: Any, *, low: int = 1) -> int:
     raise OptionError(f"{option}: expected a whole number >= {low}, got {shorten(given)}")
 
 
+def keywords(what: str, text: str, kind: Callable[..., Any]) -> dict[str, Any]:
+    """Read the options of a constructor out of text, ``NAME=VALUE,...``; values are JSON, or else text."""
+    known = inspect.signature(kind).parameters
+    made: dict[str, Any] = {}
+    for part in filter(None, text.split(",")):
+        key, equals, value = (item.strip() for item in part.partition("="))
+        if key not in known or not equals:
+            raise OptionError(
+                f"{what} takes {', '.join(known) or 'nothing'}, as NAME=VALUE; got {part!r}{suggestion(key, known)}"
+            )
+        try:
+            made[key] = json.loads(value)
+        except ValueError:
+            made[key] = value
+    return made
+
+
 def label(given: Any) -> str:
     """Write an option down for a manifest: its text, its name in the catalogue, or that of the object or its class."""
     if isinstance(given, str):
         return given
     named = given if hasattr(given, "__qualname__") else type(given)
-    for table in (SCHEMES, RADIOS, JUDGES, POLICIES, PARTITIONS, MODELS, PREPARATIONS):
+    for table in (SCHEMES, RADIOS, JUDGES, POLICIES, PARTITIONS, MODELS, PREPARATIONS, GENERATORS):
         if (name := table.name_of(named)) is not None:
             return name
     return f"{named.__module__}.{named.__qualname__}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -16,7 +15,7 @@ from torch import nn
 
 from learning.catalog import JUDGES, PREPARATIONS, RADIOS, SCHEMES
 from learning.data import sources
-from learning.data.dataset import stratified
+from learning.data.dataset import public_rows
 from learning.data.partition import Partition
 from learning.data.partition import partition as spread
 from learning.judges import Judge
@@ -24,7 +23,7 @@ from learning.local.timing import StepTimes, time_training
 from learning.loop import Plans
 from learning.messages import Wire
 from learning.models import build as models
-from learning.options import choose, described, label, real, suggestion, whole
+from learning.options import choose, described, keywords, label, real, suggestion, whole
 from learning.prepare.base import Preparation
 from learning.radio.base import Planner, Radio
 from learning.runs.limits import Limits
@@ -57,7 +56,7 @@ class Setup:
     data: sources.Source = "digits"
     public: float = 0
     partition: str | Partition | Mapping[int, Any] | Sequence[Any] = "iid"
-    before: Sequence[Preparation] = ()
+    before: Sequence[Preparation | str] | Preparation | str = ()
     model: Any = "mlp"
     rounds: int | None = None
     seconds: float | None = None
@@ -213,18 +212,16 @@ class Setup:
         raise OptionError(f"train: unknown option {name}{hint or ','} {told}")
 
     def _before(self) -> tuple[Preparation, ...]:
-        if not isinstance(self.before, Sequence) or isinstance(self.before, str):
-            raise OptionError(f"before: expected a list of preparations, got {shorten(self.before)}")
-        return tuple(_preparation(step) for step in self.before)
+        before = [self.before] if isinstance(self.before, Preparation | str) else self.before
+        if not isinstance(before, Sequence):
+            raise OptionError(f"before: expected preparations, got {shorten(before)}")
+        return tuple(_preparation(step) for step in before)
 
     def _public(self, labels: Any, streams: Streams) -> Any:
         """Choose the samples that are set aside for the server."""
         if not self.public:
             return np.empty(0, np.int64)
-        count = self.public
-        if isinstance(count, float) and 0 < count < 1:
-            count = max(round(count * labels.size), len(np.unique(labels)))
-        return stratified(labels, whole("public", count), streams.at("public"), "public samples")
+        return public_rows(labels, self.public, streams.at("public"))
 
     def _trace(self, scenario: Scenario, radio: Radio, wire: Wire, streams: Streams) -> ChannelTrace | None:
         """Read the trace, and refuse one that is of other devices or would change nothing."""
@@ -302,19 +299,7 @@ def _preparation(given: Any) -> Preparation:
         return given
     name, _, text = given.partition(":") if isinstance(given, str) else (given, "", "")
     kind = choose("preparation", name, PREPARATIONS, "a learning.Preparation")
-    known = inspect.signature(kind).parameters
-    options: dict[str, Any] = {}
-    for part in filter(None, text.split(",")):
-        key, equals, value = (item.strip() for item in part.partition("="))
-        if key not in known or not equals:
-            raise OptionError(
-                f"before: {name} takes {', '.join(known) or 'nothing'}, as NAME=VALUE; got {part!r}"
-            )
-        try:
-            options[key] = json.loads(value)
-        except ValueError:
-            options[key] = value
-    made: Preparation = kind(**options)
+    made: Preparation = kind(**keywords(f"before: {name}", text, kind))
     return made
 
 

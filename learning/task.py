@@ -18,7 +18,7 @@ from torch.func import functional_call
 
 from learning.data.dataset import Dataset
 from learning.local.losses import Loss, cross_entropy, squared_error
-from learning.models.build import logits_of
+from learning.models.build import logits_of, tied
 from learning.models.weights import Weights, digest_of
 from learning.streams import Streams
 from radioopt.base.errors import ProblemError
@@ -40,7 +40,7 @@ class Task:
     Parameters
     ----------
     data : Dataset
-        The samples.
+        The samples; from here on they are private.
     parts : tuple of K ndarrays of int64
         Rows of the training samples that each device holds; they may overlap after samples were shared.
     models : mapping of str to torch.nn.Module, or a module
@@ -76,6 +76,10 @@ class Task:
                 f"uses: expected one of {', '.join(models)} for each of {len(self.parts)} devices, got "
                 f"{len(uses)} names: {', '.join(sorted(set(uses)))}"
             )
+        if not self.data.private:
+            data = copy.copy(self.data)
+            object.__setattr__(data, "private", True)
+            object.__setattr__(self, "data", data)
         object.__setattr__(self, "models", models)
         object.__setattr__(self, "uses", uses)
         if self.server is None:
@@ -137,6 +141,17 @@ class Task:
         """Features, shape (N, ...), and labels, int64 of shape (N,), of the training samples."""
         return self._train
 
+    @cached_property
+    def public(self) -> Dataset:
+        """The public samples, which the server holds: all that a generator may learn from.
+
+        Both its parts are these samples, so that whoever gets it sees no others.
+        """
+        rows = self.server
+        if rows is None or not rows.size:
+            raise ProblemError("there are no public samples: set some aside, as public=100")
+        return self.data.public_part(rows)
+
     @property
     def test(self) -> tuple[Tensor, Tensor]:
         """Features and labels of the test samples."""
@@ -174,14 +189,22 @@ class Task:
         Tensor, shape (B, classes)
             Logits.
         """
-        return logits_of(functional_call(self._model(name), dict(weights), (x,)))
+        return self._outputs(self._model(name), weights, x)
 
     def outputs(self, weights: Weights, x: Tensor, name: str | None = None) -> Tensor:
         """Evaluate a model without training it, in pieces that fit into memory; see :meth:`logits`."""
         model = self.judged_model(name)
         with torch.no_grad():
-            parts = [logits_of(functional_call(model, dict(weights), (part,))) for part in x.split(AT_ONCE)]
+            parts = [self._outputs(model, weights, part) for part in x.split(AT_ONCE)]
         return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+    def _outputs(self, model: nn.Module, weights: Weights, x: Tensor) -> Tensor:
+        return logits_of(functional_call(model, dict(weights), (x,), tie_weights=self._tied))
+
+    @cached_property
+    def _tied(self) -> bool:
+        """Whether a network has weights by two names, which are looked for at every call if so."""
+        return any(tied(model) for model in self.models.values())
 
     def judged_model(self, name: str | None = None) -> nn.Module:
         """Return an architecture as it is evaluated: without noise, with the averages of batch normalisation."""

@@ -39,7 +39,7 @@ def train(
     data: sources.Source = "digits",
     public: float = 0,
     partition: str | Partition | Mapping[int, Any] | Sequence[Any] = "iid",
-    before: Sequence[Preparation] = (),
+    before: Sequence[Preparation | str] | Preparation | str = (),
     model: Any = "mlp",
     rounds: int | None = None,
     seconds: float | None = None,
@@ -55,7 +55,7 @@ def train(
     devices_at_once: int | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
     every: int = EVERY,
-    callbacks: Sequence[Callback | str] = (),
+    callbacks: Sequence[Callback | str] | Callback | str = (),
     progress: bool = True,
     **options: Any,
 ) -> TrainingResult:
@@ -87,7 +87,7 @@ def train(
     partition : str, callable, or mapping, default "iid"
         "iid", "shards", "dirichlet", "balanced", "rare-labels", "few-labels", with numbers after a colon if wanted
         ("dirichlet:0.3"); see :func:`learning.data.partition.partition`.
-    before : sequence of Preparation, default ()
+    before : Preparation or str, or sequence of them, default ()
         What happens to the data before the first round, one after the other; see :class:`~learning.Preparation`. What
         it takes is row 0 of the table of rounds.
     model : str, torch.nn.Module, callable, or a list of them, default "mlp"
@@ -137,7 +137,7 @@ def train(
         rounds, seconds, joules or a higher target goes on from it.
     every : int, default 10
         Rounds >= 1 from one checkpoint to the next.
-    callbacks : sequence of callable or str, default ()
+    callbacks : callable or str, or sequence of them, default ()
         Called after every round as ``callback(round, entry, ledger)``; a text that one returns ends the run and is its
         reason. A name is that of a logger: "tensorboard:FOLDER", "mlflow:FOLDER", "print".
     progress : bool, default True
@@ -203,10 +203,10 @@ def train(
         devices_at_once=devices_at_once,
         options=options,
     )
-    if not isinstance(callbacks, Sequence) or isinstance(callbacks, str):
-        raise OptionError(
-            f"callbacks: expected a list of functions (round, entry, ledger), got {shorten(callbacks)}"
-        )
+    if callable(callbacks) or isinstance(callbacks, str):
+        callbacks = [callbacks]
+    if not isinstance(callbacks, Sequence):
+        raise OptionError(f"callbacks: expected functions (round, entry, ledger), got {shorten(callbacks)}")
     with torch_threads(1), fresh_torch():
         plans = setup.plans()
         called = [logger(callback) for callback in callbacks]

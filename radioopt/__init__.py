@@ -28,7 +28,8 @@ if TYPE_CHECKING:
         SolveWarning,
     )
     from radioopt.base.options import SolveOptions
-    from radioopt.base.problem import Problem, families, problem_class, solve
+    from radioopt.base.problem import Problem, problem_class, solve
+    from radioopt.base.rooms import families
     from radioopt.base.solution import Solution, load
     from radioopt.base.status import Status
     from radioopt.scenario import ChannelTrace, Devices, Scenario
@@ -51,7 +52,7 @@ _HOME = {
     "SolveWarning": "base.errors",
     "Status": "base.status",
     "certify": "base.certify",
-    "families": "base.problem",
+    "families": "base.rooms",
     "load": "base.solution",
     "problem_class": "base.problem",
     "solve": "base.problem",

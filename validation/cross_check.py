@@ -17,6 +17,7 @@ from radioopt.base.options import DEFAULT_OPTIONS, SolveOptions
 from radioopt.base.problem import Problem
 from radioopt.base.status import Status
 from validation import worker
+from validation.measure import measure
 from validation.reference import Reference, installed, references, room
 
 if TYPE_CHECKING:
@@ -151,7 +152,7 @@ def validate(
 
     if instances < 0:
         raise OptionError(f"validate: expected instances >= 0, got {instances}")
-    zoo = room(family, "zoo")
+    zoo = room(family)
     cases: dict[str, Problem[Any]] = zoo.named()
     cases |= {f"random_{seed + i}": zoo.random(seed + i) for i in range(instances)}
     methods = None if methods is None else tuple(methods)
@@ -256,8 +257,7 @@ def _reference_row(
     row |= {"seconds": answer.seconds, "status": answer.status, "version": answer.version}
     row["reported"] = answer.objective
     try:
-        returned = problem.certificate(options, **answer.decisions)
-        row |= _judge(problem, answer.decisions, options, returned)
+        row |= _judge(problem, answer.decisions, options)
     except Exception as error:  # whatever is wrong with the answer, the others are to be heard
         row |= {"status": f"{answer.status}, but not judged: {type(error).__name__}: {error}"}
     return row
@@ -279,12 +279,13 @@ def _empty_row(solver: str, kind: str) -> dict[str, Any]:
 
 
 def _judge(
-    problem: Problem[Any], decisions: dict[str, Any], options: SolveOptions, returned: Certificate
+    problem: Problem[Any],
+    decisions: dict[str, Any],
+    options: SolveOptions,
+    returned: Certificate | None = None,
 ) -> dict[str, Any]:
-    """Measure the point as returned, then the point repaired, unless that is the same."""
-    fixed = problem.repair(**decisions)
-    same = all(np.array_equal(fixed[name], decisions[name]) for name in fixed)
-    repaired = returned if same else problem.certificate(options, **fixed)
+    """Measure the point as returned, and the point repaired."""
+    returned, repaired = measure(problem, decisions, options, returned)
     return {
         "residual": float(returned.residual),
         "objective": float(repaired.objective),

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
-from radioopt.base.errors import OptionError, RadioOptError, require
-from radioopt.base.problem import families
+from radioopt.base import rooms
+from radioopt.base.errors import RadioOptError, require
 from radioopt.base.quantity import Array
 
 
@@ -103,7 +101,7 @@ def reference(
 
 
 def checked_families() -> tuple[str, ...]:
-    """Families that can be validated: those with a package of the same name in ``validation``.
+    """Families that can be validated: those with instances of theirs, ``validation.<family>.zoo``.
 
     Returns
     -------
@@ -115,14 +113,12 @@ def checked_families() -> tuple[str, ...]:
     >>> "feel" in checked_families()
     True
     """
-    return tuple(f for f in families() if importlib.util.find_spec(f"validation.{f}") is not None)
+    return rooms.with_room("validation", "zoo")
 
 
-def room(family: str, name: str = "") -> ModuleType:
-    """Import ``validation.<family>``, or a module of it; an unknown family raises ``OptionError``."""
-    if family not in checked_families():
-        raise OptionError(f"no validation of problem {family!r}, choose from {', '.join(checked_families())}")
-    return importlib.import_module(f"validation.{family}" + (f".{name}" if name else ""))
+def room(family: str, name: str = "zoo") -> ModuleType:
+    """Import a module of ``validation.<family>``, and with it its references; another family raises ``OptionError``."""
+    return rooms.room("validation", family, name, "no validation of problem")
 
 
 def references(family: str) -> dict[str, Reference]:

@@ -3,9 +3,10 @@
 Solvers look at their time limit where it suits them, and two of them in one process can wait for each other for
 good. A worker process is killed soon after the limit. It is started with a command of its own rather than by
 ``multiprocessing``, which would run the caller's script again, and it is kept for the next problem because
-importing a modelling language takes longer than most solves.
+importing a modelling language takes longer than most solves. For the same reason references of all families that need
+the same packages share a worker.
 
-A worker has one question at a time: threads that ask the same reference take turns, whoever is interrupted while
+A worker has one question at a time: threads that need the same one take turns, whoever is interrupted while
 waiting takes the worker down, and a forked process starts workers of its own. Every question has a number, which its
 answer repeats. Nothing in the folder where the caller works is seen by a worker.
 """
@@ -13,30 +14,23 @@ answer repeats. Nothing in the folder where the caller works is seen by a worker
 from __future__ import annotations
 
 import atexit
+import importlib
 import itertools
 import os
 import pickle
 import queue
 import subprocess
-import sys
 import tempfile
 import threading
-from pathlib import Path
 from typing import IO, Any
 
 from radioopt.base.errors import RadioOptError
 from radioopt.base.problem import Problem, problem_class
-from validation.reference import Answer, Reference, installed, references
+from validation.process import command
+from validation.reference import Answer, Reference, references
 
 #: what a worker may take beyond the limit before it is killed, and to start [s]
 GRACE_S, START_S = 2.0, 120.0
-#: what a worker runs: the caller's modules can be imported, after Python's own and those installed
-_START = (
-    "import sys; "
-    "sys.path += [folder for folder in sys.argv[3:] if folder not in sys.path]; "
-    "from validation.worker import main; main(*sys.argv[1:3])"
-)
-
 #: number of the question, kind ("ready", "answer", "error" or "lost"), content
 _Message = tuple[int, str, Any]
 
@@ -46,17 +40,14 @@ class WorkerError(RadioOptError, RuntimeError):
 
 
 class Worker:
-    """A process that answers for one reference, one question at a time."""
+    """A process that answers for references that need certain packages, one question at a time."""
 
-    def __init__(self, family: str, name: str) -> None:
-        root = Path(__file__).resolve().parent.parent
-        folders = dict.fromkeys(map(str, [root, *(Path(folder).absolute() for folder in sys.path if folder)]))
+    def __init__(self, modules: tuple[str, ...]) -> None:
         self.numbers = itertools.count(1)
         self.complaints = tempfile.TemporaryFile()  # noqa: SIM115  # closed by `stop`
         self.inbox: queue.SimpleQueue[_Message] = queue.SimpleQueue()
         self.process = subprocess.Popen(
-            # -P: not from the folder it is started in
-            [sys.executable, "-P", "-c", _START, family, name, *folders],
+            command("validation.worker", " ".join(modules)),
             bufsize=0,  # nothing that a fork could write twice
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -73,15 +64,20 @@ class Worker:
             self.stop()
             raise
 
-    def ask(self, problem: Problem[Any], time_limit_s: float) -> tuple[str, Any]:
-        """Send a problem and wait for "answer" or "error" and what it is; ``WorkerError`` if there is no reply."""
+    def ask(self, name: str, problem: Problem[Any], time_limit_s: float) -> tuple[str, Any]:
+        """Send a problem to a reference and wait for "answer" or "error" and what it is.
+
+        Without a reply that is a ``WorkerError``.
+        """
         assert self.process.stdin is not None
         number = next(self.numbers)
+        fields = problem.to_dict() | problem.settings
         try:
-            _write(self.process.stdin, (number, problem.to_dict() | problem.settings, time_limit_s))
+            _write(self.process.stdin, (number, problem.family, name, fields, time_limit_s))
         except BrokenPipeError:
             raise WorkerError("crashed between two problems") from None
-        return self._receive(number, time_limit_s + GRACE_S)
+        kind, content = self._receive(number, START_S)
+        return self._receive(number, time_limit_s + GRACE_S) if kind == "ready" else (kind, content)
 
     def stop(self) -> None:
         """Kill the process and wait for its end."""
@@ -130,8 +126,9 @@ class Worker:
         return next((f": {line.strip()}" for line in reversed(lines) if line.strip()), "")
 
 
-_WORKERS: dict[tuple[str, str], Worker] = {}
-_LOCKS: dict[tuple[str, str], threading.Lock] = {}
+#: by the packages they have imported
+_WORKERS: dict[tuple[str, ...], Worker] = {}
+_LOCKS: dict[tuple[str, ...], threading.Lock] = {}
 
 
 def ask(peer: Reference, problem: Problem[Any], time_limit_s: float) -> Answer:
@@ -160,15 +157,15 @@ def ask(peer: Reference, problem: Problem[Any], time_limit_s: float) -> Answer:
 
     Notes
     -----
-    Threads may ask at once: those that want the same reference take turns, so that no solver is timed while another of
+    Threads may ask at once: those that want the same packages take turns, so that no solver is timed while another of
     its kind runs. Whatever interrupts a question ends its worker, since its answer would come later.
     """
-    key = problem.family, peer.name
+    key = peer.modules
     with _LOCKS.setdefault(key, threading.Lock()):
         try:
             if key not in _WORKERS:
-                _WORKERS[key] = Worker(*key)
-            kind, content = _WORKERS[key].ask(problem, time_limit_s)
+                _WORKERS[key] = Worker(key)
+            kind, content = _WORKERS[key].ask(peer.name, problem, time_limit_s)
         except BaseException:
             if key in _WORKERS:
                 _WORKERS.pop(key).stop()
@@ -197,50 +194,52 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
 
-def serve(family: str, name: str, requests: IO[bytes], replies: IO[bytes]) -> None:
+def serve(modules: tuple[str, ...], requests: IO[bytes], replies: IO[bytes]) -> None:
     """Answer requests until they end; what a worker process runs.
 
     Parameters
     ----------
-    family, name : str
-        Which reference.
+    modules : tuple of str
+        Packages that its references need.
     requests, replies : unbuffered binary file
-        Pickled ``(number, fields, time_limit_s)``; pickled ``(number, kind, content)`` of kind "ready", "answer" or
-        "error". The number of a reply is that of its request, 0 when ready.
+        Pickled ``(number, family, name, fields, time_limit_s)``; pickled ``(number, kind, content)`` of kind "ready",
+        "answer" or "error". The number of a reply is that of its request, 0 of the first, when ready for any.
     """
     try:
-        peer = installed(references(family)[name])
+        for module in modules:
+            importlib.import_module(module)
     except Exception as error:
         _write(replies, (0, "error", f"{type(error).__name__}: {error}"))
         raise
-    cls = problem_class(family)
     _write(replies, (0, "ready", None))
     while True:
         try:
-            number, fields, time_limit_s = _read(requests)
+            number, family, name, fields, time_limit_s = _read(requests)
         except EOFError:
             return
         try:
-            answer = peer.solve(cls(**fields, **{"strict": None}), time_limit_s)
+            peer, problem = references(family)[name], problem_class(family)(**fields, **{"strict": None})
+            _write(replies, (number, "ready", None))  # what a family has to import is not the solver's time
+            answer = peer.solve(problem, time_limit_s)
         except Exception as error:
             _write(replies, (number, "error", RadioOptError(f"{type(error).__name__}: {error}")))
         else:
             _write(replies, (number, "answer", answer))
 
 
-def main(family: str, name: str) -> None:
+def main(modules: str) -> None:
     """Be a worker: questions at standard input, answers to standard output.
 
     Parameters
     ----------
-    family, name : str
-        Which reference.
+    modules : str
+        Packages that its references need, with blanks between them.
     """
     # replies get a pipe of their own; what solvers print goes nowhere
     with os.fdopen(os.dup(1), "wb", buffering=0) as replies, open(os.devnull, "wb") as nowhere:
         os.dup2(nowhere.fileno(), 1)
         with os.fdopen(os.dup(0), "rb", buffering=0) as requests:
-            serve(family, name, requests, replies)
+            serve(tuple(modules.split()), requests, replies)
 
 
 def _write(pipe: IO[bytes], message: Any) -> None:

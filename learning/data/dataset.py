@@ -33,6 +33,8 @@ class Dataset:
         Number of classes, from 2 to 100,000; None for regression.
     name : str, default "arrays"
         A name for tables and manifests.
+    private : bool, default False
+        Whether devices hold training samples, as in a :class:`~learning.Task`: generators refuse to learn from them.
 
     Raises
     ------
@@ -53,6 +55,7 @@ class Dataset:
     test_y: NDArray[np.int64]
     num_classes: int | None
     name: str = "arrays"
+    private: bool = False
 
     def __post_init__(self) -> None:
         if self.num_classes is not None and (
@@ -137,6 +140,51 @@ class Dataset:
         for array in (self.train_x, self.train_y, self.test_x, self.test_y):
             digest.update(array.data)
         return digest.hexdigest()
+
+    def public_part(self, rows: NDArray[np.int64]) -> Dataset:
+        """Return some training samples as public ones, both parts being these: whoever gets them sees no others.
+
+        Parameters
+        ----------
+        rows : ndarray of int64, shape (n,)
+            Which, at least one.
+
+        Returns
+        -------
+        Dataset
+            Not private; the name says how many.
+        """
+        x, y = self.train_x[rows], self.train_y[rows]
+        name = f"{self.name}, {len(rows)} public"
+        return replace(self, train_x=x, train_y=y, test_x=x, test_y=y, name=name, private=False)
+
+    def set_aside(self, public: float, rng: np.random.Generator) -> Dataset:
+        """Choose public training samples, as ``train(public=...)`` does with the stream "public" of its seed.
+
+        Parameters
+        ----------
+        public : int or float
+            Number of samples, or their share in (0, 1); every class has its share.
+        rng : numpy.random.Generator
+            Chooses them.
+
+        Returns
+        -------
+        Dataset
+            These samples as both parts.
+
+        Raises
+        ------
+        OptionError
+            If there are fewer samples, or fewer are asked for than there are classes.
+
+        Examples
+        --------
+        >>> rng = np.random.default_rng(0)
+        >>> digits(rng).set_aside(600, rng).train_x.shape
+        (600, 1, 8, 8)
+        """
+        return self.public_part(public_rows(self.classes(), public, rng))
 
     def subsample(self, train: int, test: int, rng: np.random.Generator) -> Dataset:
         """Keep some samples, with the shares of all classes, for quick runs.
@@ -255,6 +303,13 @@ def digits(rng: np.random.Generator, test_fraction: float = 0.2) -> Dataset:
 def _parts(x: NDArray[np.float32]) -> list[NDArray[np.float32]]:
     """Cut samples into pieces that share their memory."""
     return [x[start : start + CHUNK] for start in range(0, len(x), CHUNK)]
+
+
+def public_rows(labels: NDArray[np.int64], public: float, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Choose public samples, a number or a share of all, with the shares of all classes; ascending rows."""
+    if isinstance(public, float) and 0 < public < 1:
+        public = max(round(public * labels.size), len(np.unique(labels)))
+    return stratified(labels, whole("public", public), rng, "public samples")
 
 
 def stratified(

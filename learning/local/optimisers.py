@@ -187,6 +187,8 @@ def _checked(rule: Rule, name: str, high: float = math.inf) -> None:
     )
 
 
+#: descent without anything added
+PLAIN = Sgd()
 RULES: dict[str, type[Rule]] = {"sgd": Sgd, "adam": Adam}
 
 
@@ -358,6 +360,8 @@ class ServerStep:
         step : ServerStep
             With the slots after it.
         """
+        if self.rule == PLAIN:  # the usual one, with nothing to keep
+            return {name: before[name] - self.learning_rate * value for name, value in gradient.items()}, self
         after, kept = {}, {}
         for name, value in gradient.items():
             old = self.kept.get(name, {})
@@ -376,4 +380,4 @@ class ServerStep:
     @property
     def plain(self) -> bool:
         """Whether the step ends at the mean of the devices."""
-        return self.learning_rate == 1.0 and self.rule == Sgd()
+        return self.learning_rate == 1.0 and self.rule == PLAIN

@@ -170,6 +170,14 @@ def build(
     return made
 
 
+def tied(model: nn.Module) -> bool:
+    """Whether a network has some weights by several names, as an output layer that shares those of the input."""
+    return any(
+        len(list(named(remove_duplicate=False))) > len(list(named()))
+        for named in (model.named_parameters, model.named_buffers)
+    )
+
+
 def logits_of(output: Any) -> Tensor:
     """Return the logits in a model's output: the tensor, the first of several, or the one by the name "logits".
 

@@ -44,10 +44,11 @@ class Prepared:
     record: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
     def to_frame(self) -> pd.DataFrame:
-        """Return the table of what was done."""
+        """Return the table of what was done, a row per device if there is such a column."""
         import pandas as pd
 
-        return pd.DataFrame({name: np.asarray(column) for name, column in self.record.items()})
+        frame = pd.DataFrame({name: np.asarray(column) for name, column in self.record.items()})
+        return frame.set_index("device") if "device" in frame else frame
 
 
 class Preparation(ABC):

@@ -84,18 +84,20 @@ class Prices:
     each: Mapping[str, float] = field(default_factory=dict)
     other: float = 32.0
 
-    def bits(self, parcel: Parcel) -> float:
-        """Return the bits of a parcel, numbers by what they are."""
+    def bits(self, parcel: Parcel, own: Mapping[str, float]) -> float:
+        """Return the bits of a parcel, numbers by what they are, of which some have a size of their `own`."""
+        each = {**self.each, **own}
+        whole = {kind: bits for kind, bits in self.whole.items() if kind not in own}
         return float(
             sum(
-                self.whole[kind] if kind in self.whole and count else self.each.get(kind, self.other) * count
+                whole[kind] if kind in whole and count else each.get(kind, self.other) * count
                 for kind, count in parcel.items()
             )
         )
 
     def payload(self, wire: Wire) -> Payload:
         """Return the bits both ways."""
-        return Payload(self.bits(wire.up), self.bits(wire.down))
+        return Payload(self.bits(wire.up, wire.bits), self.bits(wire.down, wire.bits))
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,6 +137,29 @@ class Plan:
 
 #: from devices with this round's channel, and random numbers for policies that draw, to the plan of the round
 Planner = Callable[[Devices, np.random.Generator], Plan]
+
+
+def steady(planner: Planner) -> Planner:
+    """Plan anew only where the devices are others than in the last round: for a planner that draws nothing.
+
+    Parameters
+    ----------
+    planner : callable
+        Whose plans follow from the devices alone, with their channel.
+
+    Returns
+    -------
+    callable
+        The same plans. Devices that do not fade are the same object in every round.
+    """
+    last: list[Plan] = []
+
+    def plan(devices: Devices, rng: np.random.Generator) -> Plan:
+        if not last or last[0].devices is not devices:
+            last[:] = [planner(devices, rng)]
+        return last[0]
+
+    return plan
 
 
 @dataclass(frozen=True, eq=False)

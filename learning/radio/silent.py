@@ -9,7 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from learning.messages import Wire
-from learning.radio.base import Payload, Plan, Planner, Prices, Radio, Sent, Times, Work, compute_energy
+from learning.radio.base import (
+    Payload,
+    Plan,
+    Planner,
+    Prices,
+    Radio,
+    Sent,
+    Times,
+    Work,
+    compute_energy,
+    steady,
+)
 from learning.radio.tdma import Tdma, apart_s
 from radioopt.base.errors import OptionError
 from radioopt.feel import BatchsizeProblem
@@ -53,7 +64,7 @@ class Silent(Radio):
             seconds = apart_s(posed, batches) + posed.seconds_per_sample * samples
             return LocalPlan(devices, samples, Payload(0.0, 0.0), Prices(), seconds)
 
-        return plan
+        return steady(plan)
 
     def transmit(self, payload: Payload, plan: Any, rng: np.random.Generator) -> Sent:
         """Let the devices compute; see :meth:`Radio.transmit`."""

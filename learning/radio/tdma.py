@@ -24,6 +24,7 @@ from learning.radio.base import (
     Times,
     Work,
     compute_energy,
+    steady,
     table_of,
 )
 from radioopt.base.errors import OptionError, ProblemError
@@ -153,13 +154,10 @@ class BatchPlanner:
         SolveError
             If no slots let these batches meet a deadline of the scenario.
         """
-        posed, prices, payload = pose(devices, self.wire, self.bits)
         largest = self.samples
         if self.policy is not entire:
-            largest = np.minimum(posed.max_batchsize, largest)
-        problem, _, _ = pose(
-            devices, self.wire, self.bits, max_batchsize=largest
-        )  # moves a GPU's threshold too
+            largest = np.minimum(devices.drawn("feel")["max_batchsize"], largest)
+        problem, prices, payload = pose(devices, self.wire, self.bits, max_batchsize=largest)
         batchsize = np.asarray(self.policy(problem, rng))
         whole = batchsize.shape == problem.max_batchsize.shape and (batchsize == np.rint(batchsize)).all()
         if not (whole and (batchsize >= 1).all() and (batchsize <= problem.max_batchsize).all()):
@@ -322,13 +320,15 @@ class Tdma(Radio):
                 "radio tdma: its slots are for bits both ways, and this scheme sends none: take silent"
             )
         if work.steps is None:
-            return BatchPlanner(policy, work.held, wire, bits_per_parameter)
+            planner = BatchPlanner(policy, work.held, wire, bits_per_parameter)
+            draws = callable(policy) or planner.policy is random
+            return planner if draws else steady(planner)
         if policy != "optimal":
             raise OptionError(
                 f"policy {policy!r}: the batches of this scheme are set by batchsize, epochs and iterations, and "
                 "their slots are always optimal: choose policy optimal"
             )
-        return WorkPlanner(work.steps, wire, bits_per_parameter)
+        return steady(WorkPlanner(work.steps, wire, bits_per_parameter))
 
     def transmit(self, payload: Payload, plan: Any, rng: np.random.Generator) -> Sent:
         """Send an update from every device, and the average back; see :meth:`Radio.transmit`.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from learning.options import real, whole
@@ -57,6 +57,12 @@ class Limits:
             targets,
             0.0 if epsilon is None else real("epsilon", epsilon),
         )
+
+    def refuse_unknown(self, columns: Sequence[str] | None) -> None:
+        """Refuse targets that are no numbers of the rounds, where these are known before the first of them."""
+        for name in self.targets:
+            if columns is not None and name not in columns:
+                raise OptionError(f"target: rounds have no {name!r}, choose from {', '.join(columns)}")
 
     def reached(self, ledger: Ledger) -> str | None:
         """Name the reason to end after the rounds done, if there is one."""

@@ -53,15 +53,25 @@ def plot_training(frame: pd.DataFrame, config: Mapping[str, Any], energy: str) -
         judged.set_label("after the download")
         accuracy.legend(frameon=False, loc="lower right")
     named = {"r2": "explained variance R² on test samples", "accuracy": "accuracy on test samples"}[what]
-    accuracy.set(xlabel="simulated time [s]", ylabel=named, ylim=(0.0, 1.0))
-    if f"test_{what}" in config["targets"]:
-        _target_line(accuracy, config["targets"][f"test_{what}"])
+    if f"private_{what}" in frame:
+        own = {"color": COLORS[2], "linewidth": 1.0, "label": "on each device's own labels"}
+        accuracy.plot(*_known(frame, f"private_{what}"), **own)
+        if f"local_{what}" not in frame:
+            judged.set_label("on all test samples")
+        accuracy.legend(frameon=False, loc="lower right")
+    accuracy.set(xlabel="simulated time [s]", ylabel=named, ylim=(_floor(frame, what), 1.0))
+    for name, target in config["targets"].items():
+        if name.endswith(what):
+            _target_line(accuracy, target, "target" if name == f"test_{what}" else name.replace("_", " "))
     for name, color in (("train_loss", COLORS[3]), ("test_loss", COLORS[0])):
         x, y = _known(frame, name)
         loss.plot(x, y, marker=_dot(x), color=color, label=name.replace("_", " "))
     unit = {"r2": "squared error", "accuracy": "cross-entropy [nat]"}[what]
     loss.set(xlabel="simulated time [s]", ylabel=unit, ylim=(0.0, None))
     loss.legend(frameon=False)
+    for name, target in config["targets"].items():
+        if name in ("train_loss", "test_loss"):
+            _target_line(loss, target, name.replace("_", " "))
     for axes in (accuracy, loss):
         axes.set_xlim(0.0, None)
         axes.grid(alpha=0.3)
@@ -195,6 +205,12 @@ def plot_runs(comparison: Any, targets: Sequence[float]) -> Figure:
     return figure
 
 
+def _floor(frame: pd.DataFrame, what: str) -> float:
+    """Return the lower end of the axis: 0, or below the least R2, which no limit holds; -1 shows that it is as bad."""
+    least = float(frame[f"test_{what}"].min())
+    return min(0.0, max(-1.0, np.floor(10 * least) / 10)) if np.isfinite(least) else 0.0
+
+
 def _known(frame: pd.DataFrame, name: str) -> tuple[pd.Series, pd.Series]:
     """Return the clock and a number after the rounds in which it was evaluated, so that lines have no gaps."""
     known = frame[frame[name].notna()]
@@ -223,18 +239,20 @@ def _style(i: int) -> tuple[str, str, str]:
     return COLORS[i % count], MARKERS[i % count], LINES[i // count % len(LINES)]
 
 
-def _target_line(axes: Axes, target: float, *, named: bool = True) -> None:
+def _target_line(axes: Axes, target: float, what: str = "target", *, named: bool = True) -> None:
     axes.axhline(target, color="black", linewidth=0.9, linestyle="--")
     if not named:
         return
+    low, high = axes.get_ylim()
+    above = target < low + 0.92 * (high - low)
     axes.annotate(
-        f"target {target:g}",
+        f"{what} {target:g}",
         (0.0, target),
         xycoords=("axes fraction", "data"),
-        xytext=(4, 3),
+        xytext=(4, 3 if above else -3),
         textcoords="offset points",
         ha="left",
-        va="bottom",
+        va="bottom" if above else "top",
         fontsize="small",
     )
 

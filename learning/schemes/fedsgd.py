@@ -211,7 +211,7 @@ class FedSgd(Scheme[SgdState]):
         index, there = torch.from_numpy(rows).to(x.device), torch.from_numpy(owner).to(x.device)
         parameters = {name: value.detach().requires_grad_() for name, value in of_device(own, 0).items()}
         with torch.enable_grad():
-            losses = task.loss(task.logits(parameters, x[index]), y[index], there)
+            losses = task.loss(task.logits(parameters, x.index_select(0, index)), y[index], there)
         return own, Gradients(parameters, losses, there, torch.from_numpy(order.batchsize))
 
     def shares(self, cohort: Cohort, order: Order) -> Tensor:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from learning.catalog import POLICIES, SCHEMES
 from learning.options import label, real, whole
 from learning.progress import progress_bar
 from learning.runs.checkpoint import EVERY
@@ -205,8 +206,8 @@ def compare(
     jobs : int, default 1
         Processes that share the runs, by joblib; -1 takes all cores.
     checkpoints : path-like, optional
-        Folder of a file per run, from which a comparison that was interrupted goes on; see
-        :func:`learning.train`.
+        Folder of a file per run, from which a comparison that was interrupted goes on, and one that is done with more
+        seeds, or more policies after those that it has: what is missing is trained. See :func:`learning.train`.
     every : int, default 10
         Rounds >= 1 from one checkpoint to the next.
     progress : bool, default True
@@ -263,6 +264,12 @@ def compare(
         named = [(name, {"policy": name, **own}) for name, own in policies.items()]
     else:
         named = [(label(policy), {"policy": policy}) for policy in policies]
+    for name, own in named:
+        if own["policy"] in SCHEMES and own["policy"] not in POLICIES:
+            raise OptionError(
+                f"policies: {name} is a scheme, and no policy: give "
+                f'policies={{"{name}": {{"scheme": "{own["policy"]}", "policy": "optimal"}}}}'
+            )
     variants = dict(named)
     for option, given in (("policies", [name for name, _ in named]), ("seeds", chosen)):
         if not given or len(set(given)) < len(given):

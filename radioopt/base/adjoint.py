@@ -311,6 +311,15 @@ def _inverse(m: list[list[Any]]) -> list[list[Any]]:
     ]
 
 
+def refuse_unproven(solution: Any) -> None:
+    """Refuse to differentiate what a method decided that proves no continuous optimum."""
+    if not solution.problem.methods[solution.method].exact:
+        raise ProblemError(
+            f"{type(solution).__name__}: method {solution.method!r} proves no continuous optimum, which has the "
+            "derivatives: take those of problem.solve()"
+        )
+
+
 def each(value: Any) -> Array:
     """Give a value per instance an axis for its devices."""
     return np.expand_dims(np.asarray(value), -1)

@@ -68,8 +68,10 @@ def certify(
             gap = 0.0
         elif math.isnan(difference):
             gap = math.inf
+        elif math.isinf(difference) or not denominator > 0:
+            gap = math.copysign(math.inf, difference)
         else:
-            gap = difference / denominator if denominator > 0 else math.copysign(math.inf, difference)
+            gap = difference / denominator
         if not (residual <= feasible and gap >= -feasible):
             return gap, int(Status.FAILED)
         return gap, int(Status.OPTIMAL if gap <= tight else Status.FEASIBLE)
@@ -78,6 +80,7 @@ def certify(
     with np.errstate(all="ignore"):
         differences = sign * (objective - bound)
         gaps = differences / np.maximum(scale, np.abs(objective))
+    gaps = np.where(np.isinf(differences), differences, gaps)  # no bound, whatever the scale
     gaps = np.where(differences == 0.0, 0.0, np.where(np.isnan(differences), np.inf, gaps))
     gaps = np.where(finite, gaps, np.nan)
     status = np.where(gaps <= tight, np.int64(Status.OPTIMAL), np.int64(Status.FEASIBLE))

@@ -2,8 +2,9 @@
 
 A fork copies the calling thread alone. Threads that kernels ran on before are missing in the child, and Numba ends a
 child that calls for them; if another library, PyTorch for instance, ran its own on the same OpenMP, the child waits for
-them for ever. None of this can be seen from the child. Processes started by spawn or forkserver, and by joblib, have
-threads of their own.
+them for ever. The child cannot see which threads its parent had, so every forked process goes on one thread, also one
+that was forked before radioopt was imported, of which the kernel of Linux tells. Processes started by spawn or
+forkserver, and by joblib, have threads of their own.
 """
 
 from __future__ import annotations
@@ -12,9 +13,27 @@ import functools
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
-_forked = False
+#: bit in the flags of a process of Linux: it was forked, and has not begun another program since
+FORKED = 0x40
+
+
+def forked_before() -> bool:
+    """Tell whether this process was forked off a program that ran, before radioopt was imported; only Linux knows.
+
+    Not so a child of multiprocessing's forkserver, which has no threads when it forks.
+    """
+    try:
+        flags = Path("/proc/self/stat").read_text().rpartition(")")[2].split()[6]
+        parent = Path(f"/proc/{os.getppid()}/cmdline").read_bytes()
+    except (OSError, IndexError):
+        return False
+    return bool(int(flags) & FORKED) and b"multiprocessing.forkserver" not in parent
+
+
+_forked = forked_before()
 
 
 def _after_fork() -> None:

@@ -65,6 +65,13 @@ RANGES: dict[str, Plausible] = {
     "noise_psd_w_per_hz": Plausible(
         "1e-23 to 1e-15 W/Hz", 0.99e-23, 1.01e-15, "is it in dBW/Hz, or a gain?", "is it a total over the bandwidth?"
     ),
+    # three weights of a regression to 3 trillion, of 32 bits
+    "payload_bits": Plausible("100 to 1e14 bit", 100.0, 1e14, "is it in Mbit or MB?", "is it in bit already?"),
+    "output_bits": Plausible("10 to 1e14 bit", 10.0, 1e14, "is it in kbit or kB?", "is it in bit already?"),
+    "model_bits": Plausible("10 to 1e14 bit", 10.0, 1e14, "is it in Mbit or MB?", "is it in bit already?"),
+    # a symbol of 5G takes 4 us at least; frames of all radios in use last 10 ms or less, those of satellites up to 1 s
+    "slot_s": Plausible("1e-6 to 0.1 s", 0.99e-6, 0.101, "is it in h?", "is it in ms or us?"),
+    "frame_s": Plausible("1e-5 to 1 s", 0.99e-5, 1.01, "is it in h?", "is it in ms or us?"),
     "noise_power_w": Plausible("up to 1e-3 W", high=1e-3, above="is it in dBm or mW?"),
 }  # fmt: skip
 

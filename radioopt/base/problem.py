@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import inspect
 import numbers
-import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
@@ -17,6 +16,7 @@ from radioopt.base.naming import named
 from radioopt.base.options import DEFAULT_OPTIONS, SolveOptions
 from radioopt.base.quantity import Array, look_at, shorten
 from radioopt.base.record import Record
+from radioopt.base.rooms import room
 
 if TYPE_CHECKING:
     from radioopt.base.certify import Certificate
@@ -232,6 +232,8 @@ class Problem(Record, Generic[SolutionT]):
             )
         given = chosen.checked(method_options) if method_options else method_options
         solution: SolutionT = chosen.solve(self, options, **given)
+        if chosen.exact and not solution._proven:
+            solution = solution.settled(options)
         if throw:
             if not self.batch_shape:
                 solution.raise_for_status()
@@ -346,31 +348,6 @@ def solve(
     return problem.solve(method, options, throw=throw, **method_options)
 
 
-def families() -> tuple[str, ...]:
-    """Name the problem families installed: the subpackages of radioopt with a ``problem`` module.
-
-    Returns
-    -------
-    tuple of str
-        Sorted names, found without importing any of them.
-
-    Examples
-    --------
-    >>> "feel" in families()
-    True
-    """
-    import radioopt
-
-    found = []
-    for package in pkgutil.iter_modules(radioopt.__path__):
-        if package.ispkg and package.name != "base":
-            spec = importlib.util.find_spec(f"radioopt.{package.name}")
-            locations = spec.submodule_search_locations if spec else None
-            if any(module.name == "problem" for module in pkgutil.iter_modules(locations)):
-                found.append(package.name)
-    return tuple(sorted(found))
-
-
 def problem_class(family: str) -> type[Problem[Any]]:
     """Return the problem class of a family, with its methods registered.
 
@@ -389,8 +366,7 @@ def problem_class(family: str) -> type[Problem[Any]]:
     OptionError
         If there is no such family.
     """
-    if family not in families():
-        raise OptionError(f"unknown problem {family!r}, choose from {', '.join(families())}")
+    room("radioopt", family, "problem")
     importlib.import_module(f"radioopt.{family}")
     return Problem.registry[family]
 

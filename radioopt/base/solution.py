@@ -16,7 +16,7 @@ from radioopt.base.adjoint import Linearised
 from radioopt.base.certify import Certificate
 from radioopt.base.errors import ProblemError, SolveError, SolveWarning
 from radioopt.base.options import DEFAULT_OPTIONS, SolveOptions
-from radioopt.base.problem import Problem, families, problem_class, problem_from
+from radioopt.base.problem import Problem, problem_class, problem_from
 from radioopt.base.quantity import (
     PER_INSTANCE,
     Array,
@@ -26,12 +26,17 @@ from radioopt.base.quantity import (
     unrestricted,
 )
 from radioopt.base.record import Record, read_file
+from radioopt.base.rooms import families
 from radioopt.base.status import Status
 
 if TYPE_CHECKING:
     import os
 
     from matplotlib.figure import Figure
+
+
+#: a gap that no other proof would close
+ROUNDING = 1e-12
 
 
 class Solution(Record):
@@ -136,17 +141,69 @@ class Solution(Record):
         Returns
         -------
         Certificate
-            Objective, bound, residuals by name, gap, status. Where a method proved more than the decisions alone show
-            (whole samples, a search too long to repeat) the note says so. An instance without an answer has no point
-            to judge, which is FAILED.
+            Objective, bound, residuals by name, gap, status. The status is that of the solution, or the note says
+            why not: a method may have proved more than the decisions alone show (whole samples, a search too long to
+            repeat) or less (a heuristic, a limit that was reached). An instance without an answer has no point to
+            judge, which is FAILED.
         """
-        found = self.problem.certificate(options, **{name: getattr(self, name) for name in self.decisions})
-        beyond = np.count_nonzero((self.status_code == Status.OPTIMAL) & (found.status == Status.FEASIBLE))
-        if beyond and not found.note:
-            which = f" of {beyond} instances" if self.batch_shape else ""
-            note = f"method {self.method!r} found the optimum{which} by a search that is not repeated here"
-            return replace(found, note=note)
-        return found
+        found = self._measured(options)
+        claimed, status = np.broadcast_arrays(self.status_code, found.status)
+        limited = (status == Status.FEASIBLE) & np.isin(claimed, (Status.NODE_LIMIT, Status.ITERATION_LIMIT))
+        status = np.where(limited, claimed, status)[()]
+        return replace(found, status=status, note=found.note or self._difference(status))
+
+    def _measured(self, options: SolveOptions) -> Certificate:
+        """Judge the decisions alone."""
+        return self.problem.certificate(options, **{name: getattr(self, name) for name in self.decisions})
+
+    def _difference(self, status: Any) -> str:
+        """Say why a verification has another status than the solution, if it has."""
+        claimed = self.status_code
+        reasons = {
+            f"method {self.method!r} found the optimum{{}} by a search that is not repeated here": (
+                (claimed == Status.OPTIMAL) & (status == Status.FEASIBLE)
+            ),
+            f"method {self.method!r} did not prove the optimum{{}}, which the bound here does": (
+                (claimed != Status.OPTIMAL) & (status == Status.OPTIMAL)
+            ),
+            f"method {self.method!r} has no answer{{}}, so that there is no point to judge": (
+                (claimed != Status.FAILED) & (status == Status.FAILED) & np.isnan(self.objective)
+            ),
+        }
+        found = {reason: np.count_nonzero(where) for reason, where in reasons.items()}
+        return "; ".join(
+            reason.format(f" of {count} instances" if self.batch_shape else "")
+            for reason, count in found.items()
+            if count
+        )
+
+    def settled(self, options: SolveOptions = DEFAULT_OPTIONS) -> Self:
+        """Let plain NumPy judge what an exact method found and did not prove: one answer has one status.
+
+        Parameters
+        ----------
+        options : SolveOptions, optional
+            Tolerances to judge by.
+
+        Returns
+        -------
+        Solution
+            With the better one of both bounds wherever it was FEASIBLE, but for gaps that are rounding. Where a limit
+            ended a search, nothing more is searched.
+        """
+        open_ = (self.status_code == Status.FEASIBLE) & ~(self.gap <= ROUNDING)
+        if not np.any(open_):
+            return self
+        some = self[open_] if self.batch_shape else self
+        judged = some._measured(options)
+        sign = 1.0 if self.problem.sense == "min" else -1.0
+        tighter = (sign * judged.bound > sign * some.bound) & (judged.status <= Status.FEASIBLE)
+        blocks = {key: np.array(block) for key, block in self._blocks.items()}
+        for name, of in (("bound", judged.bound), ("gap", judged.gap), ("status_code", judged.status)):
+            key = self.quantities[name].key
+            row = blocks[key][self._layout.rows[name][1], ...]
+            row[open_] = np.where(tighter, of, row[open_])
+        return type(self)(self.problem, self.method, blocks)
 
     def raise_for_status(self) -> Self:
         """Raise unless every instance has an answer that its method stands by.
@@ -302,14 +359,6 @@ class Solution(Record):
     def _linearised(self) -> Linearised:
         """Linearise the optimality equations here."""
         raise NotImplementedError(f"{type(self).__name__} has no derivatives: its decisions are choices")
-
-    def _refuse_derivatives(self) -> None:
-        """Refuse to differentiate what a method decided that proves no continuous optimum."""
-        if not self.problem.methods[self.method].exact:
-            raise ProblemError(
-                f"{type(self).__name__}: method {self.method!r} proves no continuous optimum, which has the "
-                "derivatives: take those of problem.solve()"
-            )
 
     def summary(self) -> dict[str, Any]:
         """Return the per-instance quantities of a single solution, with status and method, for tables."""

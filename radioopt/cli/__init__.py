@@ -14,9 +14,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from radioopt import __version__
-from radioopt.cli import bench, compare, compile, demo, methods, solve, train, validate
+from radioopt.cli import bench, compare, compile, demo, generate, methods, solve, train, validate
 
-COMMANDS = (solve, validate, bench, train, compare, methods, compile, demo)
+COMMANDS = (solve, validate, bench, train, compare, generate, methods, compile, demo)
 
 EPILOG = """exit codes:
   0  done; every answer is proven optimal, every check passed

@@ -16,7 +16,8 @@ def run(args: argparse.Namespace) -> int:
     """Run the command."""
     import pandas as pd
 
-    from radioopt.base.problem import families, problem_class
+    from radioopt.base.problem import problem_class
+    from radioopt.base.rooms import families
 
     rows = []
     for family in families():

@@ -74,28 +74,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     what.add_argument("--learning-rate", type=float, help="the same as --option learning_rate=...")
     what.add_argument(
-        "--data",
-        default="digits",
-        metavar="NAME[:FOLDER][@TRAIN+TEST]",
-        help=f"{listed('DATASETS')}; all but digits and fashion-mnist with :FOLDER; @6000+1000 takes so many samples "
-        "(default: digits)",
-    )
-    what.add_argument(
-        "--partition",
-        default="iid",
-        help=f"{listed('PARTITIONS')}, with numbers after a colon, as dirichlet:0.3 (default: iid)",
-    )
-    what.add_argument(
-        "--public", default="0", metavar="N", help="samples set aside for the server, or their share"
-    )
-    what.add_argument(
-        "--before",
-        action="append",
-        default=[],
-        metavar="NAME[:OPTION=VALUE,...]",
-        help=f"prepare the data before the first round: {listed('PREPARATIONS')}; may be repeated",
-    )
-    what.add_argument(
         "--model",
         default="mlp",
         help=f"{listed('MODELS')}, with a size after a colon, as mlp:200; several with commas "
@@ -103,6 +81,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     what.add_argument("--seed", type=int, default=0, help="(first) seed (default: 0)")
     what.add_argument("--seeds", type=int, default=1, metavar="N", help="number of seeds (default: 1)")
+    held = parser.add_argument_group("what it is trained with")
+    held.add_argument(
+        "--data",
+        default="digits",
+        metavar="NAME[:FOLDER][@TRAIN+TEST]",
+        help=f"{listed('DATASETS')}; all but digits and fashion-mnist with :FOLDER; @6000+1000 takes so many samples "
+        "(default: digits)",
+    )
+    held.add_argument(
+        "--partition",
+        default="iid",
+        help=f"{listed('PARTITIONS')}, with numbers after a colon, as dirichlet:0.3 (default: iid)",
+    )
+    held.add_argument(
+        "--public", default="0", metavar="N", help="samples set aside for the server, or their share"
+    )
+    held.add_argument(
+        "--before",
+        action="append",
+        default=[],
+        metavar="NAME[:OPTION=VALUE,...]",
+        help=f"prepare the data before the first round: {listed('PREPARATIONS')}; may be repeated",
+    )
     spent = parser.add_argument_group("what it costs and who judges")
     spent.add_argument("--radio", help=f"{listed('RADIOS')} (default: the scheme's)")
     spent.add_argument(

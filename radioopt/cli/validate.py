@@ -2,8 +2,8 @@
 
 Every answer, radioopt's and theirs, is repaired to feasibility and judged by the same certificate. The exit code
 is 1 if a method that claims to be exact is not certified optimal, or is beaten by any solver, or if a generic solver
-has no answer at all or breaks down. It takes about a minute and a half; most of it goes to global solvers on the
-hardest named instances, for which --time-limit is what counts.
+has no answer at all or breaks down. It takes about a minute; most of it goes to global solvers on the hardest
+named instances, for which --time-limit is what counts.
 """
 
 from __future__ import annotations

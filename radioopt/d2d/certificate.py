@@ -254,7 +254,11 @@ def evaluate(
         sense=problem.sense,
         scale=problem.scale,
         options=options,
-        note=f"more graphs than the judge tries, {most_graphs}" if np.isposinf(bound).any() else "",
+        note=f"more graphs than the judge tries, {most_graphs}"
+        if np.isposinf(bound).any()
+        else "numbers of some graph are beyond the digits of float64"
+        if np.isnan(bound).any()
+        else "",
     )
 
 
@@ -279,7 +283,10 @@ def useful(problem: GraphProblem) -> Array:
 
 
 def best_of_all(problem: GraphProblem, most_graphs: int = MOST_GRAPHS) -> float:
-    """Objective of the best of all graphs of a single instance; inf if there are too many to try. It is kept."""
+    """Objective of the best of all graphs of a single instance. It is kept.
+
+    That is inf if there are too many to try, NaN if that of any is beyond the digits of float64.
+    """
     found: float | None = problem.__dict__.get("_best_of_all")
     if found is not None:
         return found
@@ -292,9 +299,24 @@ def best_of_all(problem: GraphProblem, most_graphs: int = MOST_GRAPHS) -> float:
     for start in range(0, count, SLICE):
         digits = np.unravel_index(np.arange(start, min(count, start + SLICE)), sizes)
         graphs = np.stack([choice[digit] for choice, digit in zip(choices, digits, strict=True)], -1)
-        best = max(best, float(rewards(problem, graphs).objective.max()))
+        best = float(np.maximum(best, rewards(problem, graphs).objective.max()))
     problem.__dict__["_best_of_all"] = best
     return best
+
+
+@np.errstate(all="ignore")
+def keeps_digits(problem: GraphProblem) -> bool:
+    """Tell whether all numbers of all graphs of a single instance are surely finite, so that none compares as NaN."""
+    asked, lost = problem.deficit.sum(), 0.0
+    if problem.request == "compensated":
+        lost = problem.outage_probability.max(initial=0.0, where=useful(problem))
+    points = asked / (1.0 - lost)
+    limits = problem.budgets[problem.budgets > 0]
+    over = points / limits.min() if limits.size else 0.0
+    own = problem.diversity_weight * problem.sizes["class"] + problem.outage_weight
+    worth = own + problem.cluster_weight * (own + problem.budget_penalty * over)
+    total = problem.class_counts.sum() + points
+    return bool(np.isfinite(total) and np.isfinite(problem.sizes["device"] * worth))
 
 
 def repair(problem: GraphProblem, *, source: ArrayLike) -> dict[str, Array]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 
 from radioopt.base.certify import Certificate, certify
-from radioopt.base.options import DEFAULT_OPTIONS, SolveOptions
+from radioopt.base.options import SolveOptions
 from radioopt.base.pictures import no_path
 from radioopt.base.quantity import (
     DEVICE,
@@ -75,7 +75,7 @@ class GraphSolution(Solution):
         iterations: Array,
         options: SolveOptions,
         *,
-        proven: bool = False,
+        proven: Array | bool = False,
         stopped: Array | bool = False,
     ) -> Self:
         """Evaluate graphs of shape (..., N) in plain NumPy and judge them.
@@ -92,7 +92,7 @@ class GraphSolution(Solution):
             What the method counts.
         options : SolveOptions
             Tolerances.
-        proven : bool, default False
+        proven : ndarray of bool, shape (...), default False
             Whether every graph was tried, so that the objective is its own bound.
         stopped : ndarray of bool, shape (...), default False
             Whether the iterations ran out.
@@ -113,7 +113,7 @@ class GraphSolution(Solution):
             points[at] = moved.transferred, moved.counts_after
             objective[index] = worth.objective
         objective = np.where(np.isneginf(objective), np.nan, objective)
-        bound = objective if proven else np.full_like(objective, np.inf)
+        bound = np.where(proven, objective, np.inf)
         gap, status = certify(
             objective,
             bound,
@@ -137,20 +137,8 @@ class GraphSolution(Solution):
         }
         return cls(problem, method, blocks)
 
-    def verify(self, options: SolveOptions = DEFAULT_OPTIONS) -> Certificate:
-        """Recompute the certificate from the graph alone, in plain NumPy.
-
-        Parameters
-        ----------
-        options : SolveOptions, optional
-            Tolerances to judge by.
-
-        Returns
-        -------
-        Certificate
-            As of :func:`radioopt.d2d.certificate.evaluate`. What an enumeration proved is proven anew, by as many
-            graphs: a minute for those of 8 devices.
-        """
+    def _measured(self, options: SolveOptions) -> Certificate:
+        """Judge the graph alone; what an enumeration proved is proven anew, by as many graphs."""
         tried = int(np.max(self.iterations, initial=0)) if self.method == "enumerate" else 0
         most_graphs = max(MOST_GRAPHS, tried)
         return self.problem.certificate(options, source=self.source, most_graphs=most_graphs)

@@ -8,7 +8,7 @@ from radioopt.base.errors import OptionError
 from radioopt.base.options import SolveOptions
 from radioopt.base.quantity import Array
 from radioopt.d2d import kernel_search
-from radioopt.d2d.certificate import instances
+from radioopt.d2d.certificate import instances, keeps_digits
 from radioopt.d2d.game import Game
 from radioopt.d2d.problem import GraphProblem
 from radioopt.d2d.solution import GraphSolution
@@ -93,6 +93,7 @@ def enumerate_graphs(
         If there are more graphs.
     """
     source, count, _ = _room(problem)
+    proven = np.zeros(problem.batch_shape, np.bool_)
     for index, one in instances(problem):
         game, links, _, _ = prepare(one, one.sizes["device"])
         with np.errstate(over="ignore"):
@@ -103,7 +104,8 @@ def enumerate_graphs(
                 "use local-search, or raise max_graphs"
             )
         _, count[index] = kernel_search.enumerate_graphs(game, links, source[index])
-    return GraphSolution.judged(problem, "enumerate", source, count, options, proven=True)
+        proven[index] = keeps_digits(one)  # plain NumPy tries the graphs again if not
+    return GraphSolution.judged(problem, "enumerate", source, count, options, proven=proven)
 
 
 def prepare(problem: GraphProblem, candidates: int) -> tuple[Game, Array, Array, Array]:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from radioopt.base.adjoint import Linearised, each, near, read_named, slight
+from radioopt.base.adjoint import Linearised, each, near, read_named, refuse_unproven, slight
 from radioopt.base.quantity import DEVICE, PER_INSTANCE, Array, columns
 from radioopt.base.status import Status
 from radioopt.dtkd import kernel_adjoint
@@ -30,8 +30,8 @@ from radioopt.dtkd.pricing import late, spectral_efficiency
 if TYPE_CHECKING:
     from radioopt.dtkd.solution import DistillationSolution
 
-#: numbers in a batch's gradient from which threads pay for their start
-PARALLEL_FROM = 200_000
+#: users in a batch from which threads pay for their start
+PARALLEL_FROM = 40_000
 #: fields without a derivative: choices
 CHOICES = ("fixed_model", "fixed_place")
 
@@ -55,7 +55,7 @@ def linearise(solution: DistillationSolution) -> Linearised:
     ProblemError
         If the method proves no optimum.
     """
-    solution._refuse_derivatives()
+    refuse_unproven(solution)
     problem, local = solution.problem, np.asarray(solution.trains_locally)
     answered = np.asarray(solution.status_code == Status.OPTIMAL)
     f, b = solution.server_cpu_frequency_hz, solution.bandwidth_hz
@@ -227,7 +227,7 @@ def pull(solution: DistillationSolution, cotangents: Mapping[str, ArrayLike]) ->
     given, extra = read_named("DistillationSolution.vjp", cotangents, RESULTS, shape, users)
     if extra:
         return linearise(solution).vjp(cotangents)
-    solution._refuse_derivatives()
+    refuse_unproven(solution)
     count = math.prod(shape)
     bars, bar = np.zeros((4, count, users)), np.zeros((3, count))
     for block, axes in ((bars, DEVICE), (bar, PER_INSTANCE)):
@@ -240,7 +240,11 @@ def pull(solution: DistillationSolution, cotangents: Mapping[str, ArrayLike]) ->
         limits.reshape(len(limits), count, users) if any(limits.strides[1:]) else columns(limits)[..., None]
     )
     of_user, of_limit, out = np.empty((3, count, users)), np.empty((5, count, users)), np.empty((11, count))
-    run = kernel_adjoint.pull_parallel if of_limit.size > PARALLEL_FROM else kernel_adjoint.pull_serial
+    run = (
+        kernel_adjoint.pull_parallel
+        if count > 1 and count * users >= PARALLEL_FROM
+        else kernel_adjoint.pull_serial
+    )
     run(
         user,
         np.ascontiguousarray(held),

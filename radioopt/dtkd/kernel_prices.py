@@ -67,8 +67,10 @@ def late(t):
 
 @kernel
 def inverse_growth(y):
-    """Solve t^2 late(t)/ln(1 + t)^2 = y by Newton's method on logarithms."""
+    """Solve t^2 late(t)/ln(1 + t)^2 = y by Newton's method on logarithms; the left side is t^2/2 for small t."""
     t = math.sqrt(2.0 * y)
+    if t < 1e-17:
+        return t
     for _ in range(20):
         log, behind = math.log1p(t), late(t)
         slope = 2.0 + (t / (1.0 + t)) ** 2 / behind - 2.0 * t / ((1.0 + t) * log)
@@ -110,7 +112,8 @@ def take(user, k, work, load, cpu_price, width_price, z):
         if width_price == 0.0:
             b = math.inf
         elif signal > 0.0:
-            b = signal / inverse_growth(width_price * signal * signal * z * z / load)
+            t = inverse_growth(width_price * signal * signal * z * z / load)
+            b = signal / t if t > 0.0 else math.inf
         else:
             b = math.sqrt(load / width_price) / z
         b = min(max(b, user[BL, k]), user[BH, k])

@@ -92,7 +92,7 @@ def inverse_growth(y: Array) -> Array:
     t = np.sqrt(2 * y)
     for _ in range(4):  # 3e-8 after two, 4e-14 after three
         slope = 2 + (t / (1 + t)) ** 2 / late(t) - 2 * t / ((1 + t) * np.log1p(t))
-        t = t * np.exp((np.log(y) - np.log(growth(t))) / slope)
+        t = np.where(t < 1e-17, t, t * np.exp((np.log(y) - np.log(growth(t))) / slope))  # G(t) = t^2/2 there
     return np.asarray(t)
 
 

@@ -350,6 +350,7 @@ def _check(problem: DistillationProblem) -> None:
         )
 
 
+@np.errstate(all="ignore")
 def _numbers(problem: DistillationProblem) -> tuple[Array, Array, Array]:
     """Numbers of the actions (instances, 4, A), of the users (instances, 2, users), and tau, for the kernels."""
     users, count = problem.sizes["device"], math.prod(problem.batch_shape)

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from radioopt.base.adjoint import Linearised, each, near, read_named, slight
+from radioopt.base.adjoint import Linearised, each, near, read_named, refuse_unproven, slight
 from radioopt.base.errors import ProblemError
 from radioopt.base.quantity import DEVICE, PER_INSTANCE, Array
 from radioopt.base.status import Status
@@ -35,8 +35,8 @@ from radioopt.feel import kernel_adjoint
 if TYPE_CHECKING:
     from radioopt.feel.solution import BatchsizeSolution
 
-#: numbers in a batch's gradient from which threads pay for their start
-PARALLEL_FROM = 200_000
+#: devices in a batch from which threads pay for their start
+PARALLEL_FROM = 20_000
 #: relative spread of m over the free devices that a continuous optimum does not have
 SPREAD = 1e-6
 
@@ -204,7 +204,7 @@ def pull(solution: BatchsizeSolution, cotangents: Mapping[str, ArrayLike]) -> di
     given, extra = read_named("BatchsizeSolution.vjp", cotangents, RESULTS, shape, devices)
     if extra or (solution.batchsize == np.round(solution.batchsize)).all(-1).any():
         return linearise(solution).vjp(cotangents)
-    solution._refuse_derivatives()
+    refuse_unproven(solution)
     count = math.prod(shape)
     bars, bar = np.zeros((3, count, devices)), np.zeros((4, count))
     for row, name in enumerate(solution.decisions):
@@ -223,7 +223,11 @@ def pull(solution: BatchsizeSolution, cotangents: Mapping[str, ArrayLike]) -> di
                 bar[row] += given[name].reshape(count)
     device, instance = problem.block(DEVICE), problem.block(PER_INSTANCE)
     out_device, out_instance = np.empty((len(device), count, devices)), np.empty((len(instance), count))
-    run = kernel_adjoint.pull_parallel if out_device.size > PARALLEL_FROM else kernel_adjoint.pull_serial
+    run = (
+        kernel_adjoint.pull_parallel
+        if count > 1 and count * devices >= PARALLEL_FROM
+        else kernel_adjoint.pull_serial
+    )
     run(
         device.reshape(out_device.shape),
         instance.reshape(out_instance.shape),
@@ -246,7 +250,7 @@ def pull(solution: BatchsizeSolution, cotangents: Mapping[str, ArrayLike]) -> di
 
 def _refuse_whole(solution: BatchsizeSolution, spread: Array, answered: Array) -> None:
     """Refuse whole samples, whose upload times are not the ones of a continuous optimum."""
-    solution._refuse_derivatives()
+    refuse_unproven(solution)
     batch = solution.batchsize
     whole = answered & (np.abs(spread).max(-1) > SPREAD) & (batch == np.round(batch)).all(-1)
     if whole.any():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import InitVar, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from radioopt.base.quantity import (
     at_least,
     check_choice,
     finite,
+    look_at,
     nonnegative,
     optional_limit,
     positive,
@@ -230,9 +232,16 @@ class BatchsizeProblem(Problem["BatchsizeSolution"], family="feel", sense="max")
             uplink_rate_bps=uplink_rate_bps,
             downlink_rate_bps=downlink_rate_bps,
         )
-        with np.errstate(all="ignore"):  # what is beyond float64 is refused as no finite number
+        with np.errstate(all="ignore"):
             seconds_per_sample = given.cycles_per_sample / given.cpu_frequency_hz
             update_time_s = given.update_cycles / given.cpu_frequency_hz
+        for name, time in (("cycles_per_sample", seconds_per_sample), ("update_cycles", update_time_s)):
+            beyond = ~np.isfinite(time) | ((time == 0.0) & (name == "cycles_per_sample"))
+            if beyond.any():
+                cycles = np.broadcast_to(getattr(given, name), beyond.shape)
+                refuse(
+                    "BatchsizeProblem.cpu", name, cycles, beyond, "a time within float64 at cpu_frequency_hz"
+                )
         problem = cls(
             payload_bits=payload_bits,
             uplink_rate_bps=given.uplink_rate_bps,
@@ -248,10 +257,7 @@ class BatchsizeProblem(Problem["BatchsizeSolution"], family="feel", sense="max")
             downlink=downlink,
             strict=None,
         )
-        problem.__dict__["_strict"] = strict
-        if given.labels:
-            problem._label(given.labels)
-        return problem
+        return problem._built(strict, given.labels)
 
     @classmethod
     def gpu(
@@ -346,10 +352,16 @@ class BatchsizeProblem(Problem["BatchsizeSolution"], family="feel", sense="max")
             downlink=downlink,
             strict=None,
         )
-        problem.__dict__["_strict"] = strict
-        if given.labels:
-            problem._label(given.labels)
-        return problem
+        return problem._built(strict, given.labels)
+
+    def _built(self, strict: bool | None, labels: Mapping[str, Sequence[Any]]) -> BatchsizeProblem:
+        """Finish what a constructor built of other quantities than the fields; those are looked at here."""
+        for name in ("payload_bits", "uplink_frame_s", "downlink_frame_s") if strict is not None else ():
+            look_at(type(self).__name__, self.quantities[name], getattr(self, name), bool(strict))
+        self.__dict__["_strict"] = strict
+        if labels:
+            self._label(labels)
+        return self
 
     @property
     @np.errstate(all="ignore")

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from radioopt.base.adjoint import Linearised, each, near, slight
+from radioopt.base.adjoint import Linearised, each, near, refuse_unproven, slight
 from radioopt.base.quantity import DEVICE, PER_INSTANCE, Array
 from radioopt.base.status import Status
 from radioopt.fimi.device import Canonical, log_h
@@ -67,7 +67,7 @@ def linearise(solution: SynthesisSolution) -> Linearised:
     ProblemError
         If the method proves no continuous optimum.
     """
-    solution._refuse_derivatives()
+    refuse_unproven(solution)
     problem, p = solution.problem, Canonical.of(solution.problem)
     answered = np.asarray(solution.status_code == Status.OPTIMAL)
     nu, varpi = each(solution.price_learning_j), each(solution.price_bandwidth_j_per_hz)

@@ -130,7 +130,10 @@ def implied_bound(
             better = value > bound
             bound = np.where(better, value, bound)
             best = np.where(better, nu, best[0]), np.where(better, varpi, best[1])
-            if step == STEPS or bool((np.maximum(np.abs(learning) * (nu > 0), np.abs(band)) < 1e-14).all()):
+            off = np.maximum(np.abs(learning) * (nu > 0), np.abs(band))
+            if (
+                step == STEPS or not (off >= 1e-14).any()
+            ):  # nothing is left to improve: met, or no point at all
                 break
             step_nu, step_varpi = _newton(jacobian, learning, band, nu > 0)
             nu, varpi = nu * np.exp(step_nu), varpi * np.exp(step_varpi)

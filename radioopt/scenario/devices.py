@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 import numpy as np
@@ -464,6 +465,43 @@ class Devices(Record):
         if not fits:
             raise ProblemError(f"Devices.{name}: expected a shape that broadcasts to {target}, got {shape}")
 
+    def drawn(self, family: str) -> Mapping[str, Array]:
+        """Return what was drawn for the table of a family: its settings, for every device.
+
+        Parameters
+        ----------
+        family : str
+            Name of a problem table of the scenario, e.g. "feel".
+
+        Returns
+        -------
+        mapping of str to ndarray
+            Settings by their name in that table, shapes (...) or (..., K); without those that are text.
+
+        Raises
+        ------
+        ProblemError
+            If the scenario has no table of that name.
+
+        Examples
+        --------
+        >>> from radioopt import Scenario
+        >>> Scenario.load("feel-cpu").draw(seed=1).drawn("feel")["max_batchsize"].max().item()
+        128.0
+        """
+        self._table(family)
+        return MappingProxyType(self._drawn[family])
+
+    def _table(self, family: str) -> Any:
+        """Return the settings of a family's table, or refuse a scenario without it."""
+        settings = self.scenario.problems.get(family)
+        if settings is None:
+            known = ", ".join(f"[{name}]" for name in self.scenario.problems) or "none"
+            raise ProblemError(
+                f"scenario {self.scenario.name!r} has no table [{family}]; its problems: {known}"
+            )
+        return settings
+
     def problem(self, family: str, **overrides: Any) -> Problem[Any]:
         """Pose the problem of a family to these devices, with the settings of its table in the scenario.
 
@@ -494,12 +532,7 @@ class Devices(Record):
         """
         from radioopt.scenario.hooks import hook
 
-        settings = self.scenario.problems.get(family)
-        if settings is None:
-            known = ", ".join(f"[{name}]" for name in self.scenario.problems) or "none"
-            raise ProblemError(
-                f"scenario {self.scenario.name!r} has no table [{family}]; its problems: {known}"
-            )
+        settings = self._table(family)
         laws = settings.law_fields()
         options = [name for name, field in type(settings).model_fields.items() if not field.is_required()]
         for name in overrides:
@@ -508,7 +541,8 @@ class Devices(Record):
                 raise ProblemError(f'Devices.problem("{family}"): unknown setting {name}{guess}')
         values = {name: value for name, value in overrides.items() if name in laws}
         changed = {name: value for name, value in overrides.items() if name not in laws}
-        settings = settings.model_copy(update=changed)  # the problem refuses what it does not know
+        if changed:
+            settings = settings.model_copy(update=changed)  # the problem refuses what it does not know
         try:
             problem: Problem[Any] = hook(family).build(self, settings, {**self._drawn[family], **values})
         except MissingQuantityError as error:

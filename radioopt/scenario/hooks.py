@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from radioopt.base.problem import Problem, families
+from radioopt.base.problem import Problem
 from radioopt.base.quantity import Array
+from radioopt.base.rooms import room, with_room
 
 if TYPE_CHECKING:
     from radioopt.scenario.devices import Devices
@@ -32,9 +31,9 @@ class Hook(Protocol):
 
 def has_hook(family: str) -> bool:
     """Tell whether a family has a table in scenarios."""
-    return family in families() and importlib.util.find_spec(f"radioopt.{family}.scenario") is not None
+    return family in with_room("radioopt", "scenario")
 
 
 def hook(family: str) -> Hook:
     """Import what a family brings to scenarios."""
-    return cast(Hook, importlib.import_module(f"radioopt.{family}.scenario"))
+    return cast(Hook, room("radioopt", family, "scenario"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Annotated, Any, Literal, Self, cast
 
 from pydantic import (
@@ -15,7 +16,6 @@ from pydantic import (
 
 from radioopt.base.errors import ProblemError, suggestion
 from radioopt.base.plausible import RANGES
-from radioopt.base.problem import families
 from radioopt.base.quantity import (
     DEVICE,
     Domain,
@@ -26,9 +26,9 @@ from radioopt.base.quantity import (
     quantity,
     shorten,
 )
+from radioopt.base.rooms import with_room
 from radioopt.channel import PATH_LOSS_MODELS, TR38901_MODELS, PathLossModel, PowerLaw, Tr38901
 from radioopt.scenario.devices import Devices
-from radioopt.scenario.hooks import has_hook
 from radioopt.scenario.laws import Law, Number, Of
 from radioopt.units import db_to_linear, dbm_per_hz_to_w_per_hz, dbm_to_w, w_to_dbm
 
@@ -58,11 +58,12 @@ class Table(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     @classmethod
-    def law_fields(cls) -> list[str]:
+    @cache
+    def law_fields(cls) -> tuple[str, ...]:
         """Names of the fields that are laws."""
-        return [
+        return tuple(
             name for name, field in cls.model_fields.items() if any(isinstance(m, Of) for m in field.metadata)
-        ]
+        )
 
     @property
     def laws(self) -> dict[str, Law]:
@@ -368,7 +369,7 @@ class File(Table):
     @classmethod
     def known_keys(cls) -> list[str]:
         """Keys of every file, and the families that may have a table."""
-        return [*File.model_fields, *(name for name in families() if has_hook(name))]
+        return [*File.model_fields, *with_room("radioopt", "scenario")]
 
     @model_validator(mode="after")
     def _placement(self) -> Self:

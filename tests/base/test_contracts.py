@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from radioopt.base.problem import families
+from radioopt.base.rooms import families
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("radioopt", "learning", "validation")
@@ -169,7 +169,8 @@ FLOORS = (
     ("catalog", "progress", "streams", "layers"),
     ("options",),
     ("data", "models"),
-    ("local", "generators"),
+    ("local",),
+    ("generators",),
     ("task", "messages"),
     ("radio",),
     ("crew",),

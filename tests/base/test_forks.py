@@ -66,6 +66,36 @@ def test_threads_of_other_libraries_do_not_matter(tmp_path):
     )
 
 
+IMPORTED_AFTER_THE_FORK = """
+import multiprocessing as mp, sys
+import torch
+
+def solve(seed):
+    import numpy as np, radioopt as ro
+    from radioopt.base import forks
+    rng = np.random.default_rng(seed)
+    batch = ro.feel.BatchsizeProblem.cpu(cpu_frequency_hz=rng.uniform(1e9, 2e9, (12_000, 6)), cycles_per_sample=7e7,
+        update_cycles=1e8, payload_bits=1e6, uplink_rate_bps=2e7, downlink_rate_bps=4e7, max_batchsize=128)
+    return batch.solve().objective.sum().hex(), forks._forked
+
+if __name__ == "__main__":
+    torch.set_num_threads(2)
+    torch.ones(500, 500) @ torch.ones(500, 500), torch.ones(2000, 2000).exp().sum()
+    with mp.get_context(sys.argv[1]).Pool(1) as pool:
+        [(found, forked)] = pool.map_async(solve, [1]).get(120)
+    assert (found, sys.argv[1] == "fork") == (solve(1)[0], forked)
+    print("alike")
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells of a fork")
+@pytest.mark.parametrize("method", mp.get_all_start_methods())
+def test_radioopt_may_be_imported_after_a_fork_off_threads_of_others(method, tmp_path):
+    pytest.importorskip("torch")
+    run(IMPORTED_AFTER_THE_FORK, method, tmp_path)
+
+
 @pytest.mark.slow
 def test_joblib_gives_the_numbers_of_a_single_process(tmp_path):
     pytest.importorskip("joblib")

@@ -18,7 +18,8 @@ from radioopt.base.errors import (
     require,
 )
 from radioopt.base.options import SolveOptions
-from radioopt.base.problem import families, problem_class, solve
+from radioopt.base.problem import problem_class, solve
+from radioopt.base.rooms import families
 from radioopt.base.status import Status
 from radioopt.feel import BatchsizeProblem
 
@@ -146,6 +147,12 @@ def test_families():
         assert all(method.summary.endswith((".", "")) and method.summary for method in cls.methods.values())
     with pytest.raises(OptionError, match=r"unknown problem 'feal', choose from .*feel"):
         problem_class("feal")
+
+
+def test_families_are_looked_for_once(monkeypatch):
+    families()
+    monkeypatch.setattr("pkgutil.iter_modules", lambda path: pytest.fail("the folders are read again"))
+    assert problem_class("feel").family == "feel"
 
 
 @pytest.mark.parametrize("name", ["gap_tol", "feasibility_tol"])

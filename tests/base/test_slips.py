@@ -36,6 +36,12 @@ def cpu(**changes):
             {"uplink_rate_bps": [20.0, 35e6, 50e6]},
             r"uplink_rate_bps: .* got 20\.0 at index 0 .* Mbit/s\?",
         ),
+        (
+            {"payload_bits": 25.8},
+            r"payload_bits: expected 100 to 1e14 bit, got 25\.8; is it in Mbit or MB\?",
+        ),
+        ({"payload_bits": 2.58e14}, r"payload_bits: .* got 258000000000000\.0; is it in bit already\?"),
+        ({"uplink_frame_s": 10.0}, r"uplink_frame_s: expected 1e-5 to 1 s, got 10\.0; is it in ms or us\?"),
         ({"cpu_frequency_hz": 1.4e18}, r"cpu_frequency_hz: .* got 1\.4e\+18; is it in GHz already\?"),
     ],
 )
@@ -57,7 +63,24 @@ def test_23_watt_and_a_path_loss_and_kilometres():
         ro.mix2fld.RoundPlanProblem(**fields, transmit_power_w=23.0, channel_gain=1e-12)
     with pytest.warns(ro.InputWarning, match=r"channel_gain: .* got 90\.0; is it a path loss in dB\?"):
         ro.mix2fld.RoundPlanProblem(**fields, transmit_power_w=0.2, channel_gain=90.0)
+    fields |= dict(transmit_power_w=0.2, channel_gain=1e-12)
+    with pytest.warns(
+        ro.InputWarning, match=r"slot_s: expected 1e-6 to 0\.1 s, got 1\.0; is it in ms or us\?"
+    ):
+        ro.mix2fld.RoundPlanProblem(**fields | {"slot_s": 1.0})
+    with pytest.warns(ro.InputWarning, match=r"model_bits: .* got 0\.4; is it in Mbit or MB\?"):
+        ro.mix2fld.RoundPlanProblem(**fields | {"model_bits": 0.4})
     assert plausible("distance_m").hint(0.1) == "is it in km?"
+
+
+def test_cycles_that_take_no_time_or_for_ever_are_named():
+    with pytest.raises(
+        ro.ProblemError,
+        match=r"^BatchsizeProblem\.cpu\.cycles_per_sample: expected a time within float64.*got 1e-320",
+    ):
+        cpu(cycles_per_sample=1e-320, strict=None)
+    with pytest.raises(ro.ProblemError, match=r"^BatchsizeProblem\.cpu\.update_cycles: .* got 1e\+300"):
+        cpu(update_cycles=1e300, cpu_frequency_hz=1e-10, strict=None)
 
 
 def test_only_what_is_changed_is_looked_at_again():

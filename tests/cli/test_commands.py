@@ -21,11 +21,11 @@ def test_help_imports_nothing_heavy():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
-    for command in ("solve", "validate", "train", "compare", "methods", "demo"):
+    for command in ("solve", "validate", "train", "compare", "generate", "methods", "demo"):
         assert f"    {command} " in done.stdout
 
 
-@pytest.mark.parametrize("command", ["solve", "validate", "train", "compare", "methods", "demo"])
+@pytest.mark.parametrize("command", ["solve", "validate", "train", "compare", "generate", "methods", "demo"])
 def test_every_command_explains_itself(command, capsys):
     with pytest.raises(SystemExit) as exit_info:
         main([command, "--help"])

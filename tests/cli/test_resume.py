@@ -244,6 +244,14 @@ def test_energy_ends_a_run(capsys):
     assert 0 < result["energy_j"] <= 500
 
 
+def test_no_group_of_help_is_longer_than_a_screen(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit):
+        main(["train", "--help"])
+    groups = capsys.readouterr().out.split("\n\n")[1:]
+    assert max(text.count("\n") + 1 for text in groups) <= 24
+
+
 def test_help_names_every_scheme(capsys):
     import learning
 

@@ -120,7 +120,7 @@ def test_where_too_much_is_left_the_bound_is_that_of_duality():
     problem = zoo.subset_sum(60)
     solution = problem.solve(throw=False, node_limit=1000)
     check = solution.verify()
-    assert check.status == Status.FEASIBLE
+    assert check.status == solution.status == Status.NODE_LIMIT
     assert -np.inf < check.bound <= solution.objective
     assert check.gap < 0.01
 

@@ -1,21 +1,25 @@
 """A slice of every campaign in seconds, and all of them in full, a million inputs, if asked (make test-exhaustive)."""
 
 import importlib
+import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from validation.fuzz import campaign
 from validation.fuzz.campaign import CAMPAIGNS, Report, once, run
+from validation.fuzz.solving import FAMILIES
 
 ROOT = Path(__file__).resolve().parents[2]
-SLICE = {"solving": 120, "arrays": 300, "files": 80, "commands": 30}
+SLICE = {"solving": 120, "peers": 20, "arrays": 300, "files": 80, "commands": 30}
 INTERPRETED = os.environ.get("NUMBA_DISABLE_JIT", "0") != "0"
 #: inputs that once were answered wrongly, crashed, hung, or ended in a traceback or a warning that is not radioopt's
 MET_BEFORE = {
-    "solving": [1_000_001, 143, 34, 200, 222, 286, 10038, 10277, 10494, 10588, 10687, 20364],
+    "solving": [1_000_001, 143, 34, 200, 222, 286, 10038, 10277, 10494, 10588, 10687, 20364, 358, 3013],
     "arrays": [3, 953, 1521],
     "files": [169, 1478],
     "commands": [5050],
@@ -43,16 +47,30 @@ def test_a_million_inputs():
     assert sum(CAMPAIGNS.values()) == 1_000_000
 
 
+BOUNDS = """
+import sys
+from validation.fuzz.solving import by_every_method
+print(sum(by_every_method(sys.argv[1], seed) for seed in range(int(sys.argv[2]))))
+"""
+
+
 @pytest.mark.exhaustive
-def test_kernels_stay_inside_their_arrays(tmp_path):
+@pytest.mark.parametrize("family", FAMILIES)
+def test_kernels_stay_inside_their_arrays(family, request):
     """Compiled with bounds checking, kernels raise IndexError where they would read or write elsewhere."""
-    program = (
-        "from validation.fuzz import solving\n"
-        "from validation.fuzz.campaign import once\n"
-        "for seed in range(2_000): once(solving.trial, seed)"
+    kept = request.config.cache.mkdir("kernels-with-bounds")  # compiling them takes minutes
+    environment = os.environ | {"NUMBA_BOUNDSCHECK": "1", "NUMBA_CACHE_DIR": str(kept)}
+    environment["RADIOOPT_COMPILE"] = "wait"
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", BOUNDS, family, "400"],
+        env=environment,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=3600,
     )
-    environment = os.environ | {"NUMBA_BOUNDSCHECK": "1", "NUMBA_CACHE_DIR": str(tmp_path)}
-    subprocess.run([sys.executable, "-c", program], env=environment, cwd=ROOT, check=True, timeout=3600)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) > 400
 
 
 def test_a_warning_is_a_fault():
@@ -67,3 +85,44 @@ def test_a_campaign_counts_what_came_of_its_trials():
     assert isinstance(report, Report)
     assert report.outcomes.total() == 5
     assert not report.faults
+
+
+def test_a_campaign_goes_on_where_it_was_stopped(tmp_path, monkeypatch):
+    monkeypatch.setattr(campaign, "SPAN", 3)
+    whole = run("files", 7, folder=tmp_path)
+    kept = tmp_path / "files.jsonl"
+    spans = [json.loads(line) for line in kept.read_text().splitlines()]
+    assert [(span["first"], span["end"]) for span in spans] == [(0, 3), (3, 6), (6, 7)]
+
+    spans[1]["faults"] = [4]  # tried again
+    kept.write_text("\n".join(map(json.dumps, spans[:2])) + "\n")  # and the last was not done
+    tried = []
+    real = campaign._run
+    monkeypatch.setattr(campaign, "_run", lambda *given: tried.append(given[1:3]) or real(*given))
+    assert run("files", 7, folder=tmp_path).outcomes == whole.outcomes
+    assert tried == [(3, 7)]
+    assert run("files", 7, folder=tmp_path).outcomes == whole.outcomes
+    assert len(tried) == 1
+
+
+HANGS = """
+import sys, types
+from multiprocessing import Pipe
+from validation.fuzz import campaign
+
+def trial(seed):
+    while True:
+        pass
+
+sys.modules["validation.fuzz.spin"] = types.SimpleNamespace(trial=trial)
+campaign.FIRST_S = 0.3
+campaign._work("spin", 0, 1, Pipe()[0], sys.argv[1])
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGPROF"), reason="no such timer here")
+def test_what_hangs_ends_and_leaves_its_stack(tmp_path):
+    dump = tmp_path / "dump.txt"
+    done = subprocess.run([sys.executable, "-c", HANGS, dump], cwd=ROOT, timeout=60, check=False)
+    assert done.returncode == -signal.SIGPROF
+    assert "in trial" in dump.read_text()

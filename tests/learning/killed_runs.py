@@ -14,7 +14,7 @@ from pathlib import Path
 from learning import SharePublic, train
 from learning.models.weights import digest_of
 from learning.runs.checkpoint import _read
-from radioopt import Scenario
+from radioopt import ChannelTrace, Scenario
 
 ROUNDS, KILLS = 10, 2
 
@@ -34,6 +34,8 @@ def numbers(options, **more):
     options = {"scenario": "feel-cpu", "partition": "shards", "data": "digits@300+100", **options, **more}
     if share := options.pop("share", None):
         options["before"] = [SharePublic(share=share)]
+    if rates := options.pop("rates", None):
+        options["trace"] = ChannelTrace.from_arrays(**rates, interpolate="linear", beyond="repeat")
     result = train(scenario(options.pop("scenario")), rounds=ROUNDS, seed=5, **options)
     models = [digest_of(result.weights(device)) for device in range(len(result.task.parts))]
     weights = [digest_of(result.state.parameters), *models]

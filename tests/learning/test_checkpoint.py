@@ -26,6 +26,22 @@ KILLED = {
     "fedavg": {"scheme": "fedavg"},
     "mix2fld": {"scheme": "mix2fld", **DISTILLED, **SEEDED},
 }
+#: rates of four devices over 30 s, which begin again after that: each of some ten rounds has others
+TRACED = {
+    "traced": {
+        "scheme": "fedavg",
+        "scenario": "feel-gpu",
+        "rates": {
+            "times": [0.0, 7.0, 16.0, 30.0],
+            "uplink_rate_bps": [
+                [2e7, 3e7, 5e7, 4e7],
+                [4e7, 1e7, 2e7, 6e7],
+                [3e7, 3e7, 1e7, 2e7],
+                [5e7, 2e7, 4e7, 3e7],
+            ],
+        },
+    }
+}
 #: every scheme; those above are killed in earnest too
 ALL = KILLED | {
     "feel": {"policy": "random"},
@@ -43,7 +59,7 @@ ALL = KILLED | {
 def test_killed_runs_go_on_with_the_numbers_of_an_unbroken_one(tmp_path):
     script = Path(__file__).with_name("killed_runs.py")
     done = subprocess.run(
-        [sys.executable, str(script), str(tmp_path), json.dumps(KILLED)],
+        [sys.executable, str(script), str(tmp_path), json.dumps(KILLED | TRACED)],
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
@@ -51,7 +67,7 @@ def test_killed_runs_go_on_with_the_numbers_of_an_unbroken_one(tmp_path):
         check=True,
     )
     reports = [json.loads(line) for line in done.stdout.splitlines()]
-    assert [report["scheme"] for report in reports] == list(KILLED)
+    assert [report["scheme"] for report in reports] == list(KILLED | TRACED)
     for report in reports:
         assert all(report["same"]), report
         assert any(0 < rounds < 10 for rounds in report["killed"]), report

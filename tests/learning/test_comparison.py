@@ -14,6 +14,7 @@ from scipy import stats
 
 from learning import Comparison, begin_run, compare, compare_runs, run_folder, save_run, train
 from learning.runs.folder import manifest_of
+from learning.schemes.fedsgd import FedSgd
 from learning.study.compare import t_interval, with_width
 from radioopt import OptionError, ProblemError
 
@@ -164,6 +165,10 @@ def test_the_interval_covers_as_often_as_it_says():
         ({"policies": {"full": None}}, r"policies: full: expected a mapping of options, got None"),
         ({"jobs": 0}, r"jobs: expected a whole number >= 1, got 0"),
         ({"policies": ["best"]}, r"unknown policy 'best'"),
+        (
+            {"policies": ["optimal", "fedavg"]},
+            r"^policies: fedavg is a scheme, and no policy: give policies={\"fedavg\": {\"scheme\": \"fedavg\", ",
+        ),
         (
             {"policies": {"a": {"policy": "full", "seconds": 5.0, "data": "digits"}}},
             r"policies: a: data, seconds must be the same for all: leave out",
@@ -445,3 +450,30 @@ def test_a_comparison_with_measured_times_is_checked_without_measuring(cell, mon
             learning_rat=1,
             seeds=1,
         )
+
+
+def test_the_picture_of_a_run_has_the_private_accuracy_and_the_targets_by_name(cell):
+    targets = {"private_accuracy": 0.95, "test_loss": 0.1, "test_accuracy": 0.9}
+    result = train(cell, rounds=2, private=True, target=targets, data="digits@300+100")
+    accuracy, loss = result.plot().axes
+    drawn = {line.get_label(): line for line in accuracy.lines}
+    private = result.to_frame()["private_accuracy"].tolist()
+    assert drawn["on each device's own labels"].get_ydata().tolist() == private
+    assert {text.get_text() for text in accuracy.texts} == {"private accuracy 0.95", "target 0.9"}
+    assert [text.get_text() for text in loss.texts] == ["test loss 0.1"]
+
+
+def test_a_comparison_goes_on_with_more_seeds_and_policies_and_trains_what_is_missing(
+    cell, tmp_path, monkeypatch
+):
+    trained = []
+    local = FedSgd.local
+    monkeypatch.setattr(FedSgd, "local", lambda self, *given: trained.append(1) or local(self, *given))
+    options = {"target_accuracy": 0.9, "seconds": 400.0, "data": "digits@300+100", "checkpoints": tmp_path}
+    first = compare(cell, policies=["full"], seeds=2, **options)
+    rounds = len(trained)
+    assert rounds == first.runs["rounds"].sum()
+    more = compare(cell, policies=["full", "online"], seeds=3, **options)
+    known = more.runs[(more.runs["policy"] == "full") & (more.runs["seed"] < 2)].reset_index(drop=True)
+    assert known.equals(first.runs)
+    assert len(trained) == more.runs["rounds"].sum()

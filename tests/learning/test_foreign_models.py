@@ -42,6 +42,29 @@ def test_parameters_that_are_not_used_stay_and_the_others_learn(cell, scheme):
     assert found[-1] < result.ledger.initial_loss
 
 
+class Tied(nn.Module):
+    """Two layers that share their weights, by two names."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = nn.Linear(64, 64), nn.Linear(64, 64)
+        self.second.weight = self.first.weight
+        self.last = nn.Linear(64, 10)
+
+    def forward(self, x):
+        return self.last(self.second(self.first(x.flatten(1)).relu()).relu())
+
+
+@pytest.mark.parametrize("scheme", ["feel", "fedavg"])
+def test_weights_by_two_names_stay_one(cell, scheme):
+    found, result = losses(cell, scheme, model=lambda *_: Tied())
+    model = result.model()
+    assert model.second.weight is model.first.weight
+    x = result.task.test[0]
+    assert torch.equal(result.task.outputs(result.weights(), x), model.eval()(x))
+    assert found[-1] < result.ledger.initial_loss
+
+
 OUTPUTS = {
     "tuple": lambda logits, x: (logits, x.mean()),
     "list": lambda logits, x: [logits],

@@ -174,7 +174,8 @@ def test_less_of_a_loss_is_better_whoever_reports_it():
     assert result.to_frame()["server_loss"].iloc[-1] <= 0.95 * first < first
 
 
-def test_a_target_that_no_round_has_is_refused(cell):
+def test_a_target_that_no_round_has_is_refused_before_anything_is_trained(cell, monkeypatch):
+    monkeypatch.setattr("learning.schemes.fedsgd.FedSgd.local", None)
     for every_ in (1, 2):
         with pytest.raises(
             OptionError,
@@ -182,8 +183,16 @@ def test_a_target_that_no_round_has_is_refused(cell):
             r"private_accuracy",
         ):
             train(cell, target={"private_acuracy": 0.5}, private=True, judge_every=every_, rounds=4, **SMALL)
-    with pytest.raises(OptionError, match=r"target: rounds have no 'plan'"):
+    with pytest.raises(OptionError, match=r"target: rounds have no 'plan', .*, learning_efficiency"):
         train(cell, target={"plan": 0.5}, rounds=2, **SMALL)
+
+
+def test_a_target_that_a_scheme_or_a_watcher_has_from_the_first_round_on_is_none_that_is_refused():
+    options = FD | {"policy": "paper", "rounds": 1, **SMALL}
+    where = Scenario.load("mix2fld")
+    assert train(where, target={"mean_local_accuracy": 0.99}, **options).stopped == "rounds"
+    with pytest.raises(OptionError, match=r"rounds have no 'mean_locl_accuracy', .*mean_local_accuracy"):
+        train(where, target={"mean_locl_accuracy": 0.5}, **options)
 
 
 @pytest.mark.parametrize(

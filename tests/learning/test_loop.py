@@ -206,6 +206,17 @@ def test_callbacks_are_called_with_every_entry_in_order(cell):
     assert result.ledger.to_csv() == train(cell, rounds=4).ledger.to_csv()
 
 
+def test_a_single_callback_or_preparation_needs_no_list(cell):
+    seen = []
+    given = {"public": 0.1, "rounds": 1, "progress": False}
+    one = train(
+        cell, callbacks=lambda round, *_: seen.append(round), before="share-public:share=0.5", **given
+    )
+    many = train(cell, before=["share-public:share=0.5"], **given)
+    assert seen == [1]
+    assert one.ledger.to_csv() == many.ledger.to_csv()
+
+
 def test_a_text_that_a_callback_returns_ends_the_run_and_is_its_reason(cell):
     counted = []
 
@@ -387,7 +398,7 @@ def test_nothing_is_printed_where_there_is_no_terminal(cell, capfd):
         ({"radio": Tdma(), "slowdown": 0.1}, r"slowdown: set it on the radio that is given as an object"),
         ({"target": 0.9}, r"target: expected numbers by name, as \{'private_accuracy': 0.9\}, got 0.9"),
         ({"target": {"test_loss": -1}}, r"target: test_loss: expected a number > 0, got -1"),
-        ({"callbacks": print}, r"callbacks: expected a list of functions \(round, entry, ledger\), got"),
+        ({"callbacks": 3}, r"callbacks: expected functions \(round, entry, ledger\), got 3"),
         (
             {"callbacks": ["prnt"]},
             r"unknown logger 'prnt', choose from tensorboard, mlflow, print.*did you mean",
@@ -396,7 +407,7 @@ def test_nothing_is_printed_where_there_is_no_terminal(cell, capfd):
             {"callbacks": [3]},
             r"callbacks: expected functions \(round, entry, ledger\) or names of loggers, got 3",
         ),
-        ({"before": "share-public"}, r"before: expected a list of preparations, got 'share-public'"),
+        ({"before": 3}, r"before: expected preparations, got 3"),
         (
             {"before": ["share-pub"]},
             r"unknown preparation 'share-pub', choose from share-public, or a learning.Prep.*did you mean",

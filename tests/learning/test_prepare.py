@@ -170,7 +170,9 @@ def test_what_was_done_is_kept_with_the_run(cell, tmp_path):
     path = save_run(result, "shared", tmp_path)
     read = pd.read_csv(path / "prepared-1.csv", index_col=0)
     pd.testing.assert_frame_equal(read, result.prepared[0].to_frame())
-    assert read["device"].tolist() == list(range(6))
+    assert read.index.name == "device"
+    assert read.index.tolist() == list(range(6))
+    assert list(read) == ["samples_before", "samples_added"]
     assert read["samples_added"].tolist() == [30] * 6
     second = pd.read_csv(path / "prepared-2.csv", index_col=0)
     assert second["kept"].tolist() == [size // 2 for size in read["samples_before"] + 30]
@@ -190,7 +192,7 @@ def test_what_was_done_is_kept_with_the_run(cell, tmp_path):
         ({"public": 1500}, OptionError, r"public samples: expected 10 \(one per class\) to 1437, got 1500"),
         ({"public": 1437}, ProblemError, r"6 devices need at least as many samples, got 0"),
         ({"public": 2.5}, OptionError, r"public: expected a whole number >= 1, got 2.5"),
-        ({"before": SharePublic()}, OptionError, r"before: expected a list of preparations, got"),
+        ({"before": 7}, OptionError, r"before: expected preparations, got 7"),
         (
             {"before": [SharePublic]},
             OptionError,

@@ -47,6 +47,23 @@ def test_online_full_and_entire_are_what_they_say():
     assert BatchPlanner("entire", HELD)(devices(), rng()).batchsize.tolist() == HELD.tolist()
 
 
+def test_a_cell_that_does_not_fade_is_planned_once_and_one_that_does_in_every_round():
+    work = Work(HELD)
+    cell = devices()
+    for policy, once in (
+        ("optimal", True),
+        ("full", True),
+        ("random", False),
+        (lambda *_: HELD * 0 + 1, False),
+    ):
+        planner = Tdma().planner(policy, work, GRADIENTS, None)
+        first = planner(cell, rng(1))
+        assert (planner(cell, rng(2)) is first) == once
+        assert planner(devices(seed=2), rng(1)).devices == devices(seed=2)
+        again = planner(cell, rng(1))
+        assert again.batchsize.tolist() == first.batchsize.tolist()
+
+
 def test_random_batches_are_uniform_from_one_to_the_largest():
     allocator, stream, cell = BatchPlanner("random", HELD), rng(), devices()
     drawn = np.array(
@@ -361,3 +378,16 @@ def test_without_a_download_nobody_receives():
     assert sent.arrived.all()
     assert not sent.received.any()
     assert (sent.download_time_s == 0).all()
+
+
+def test_numbers_of_a_name_of_ones_own_have_the_size_that_is_said():
+    said = Wire({"gradient": 10, "mask": 100, "label": 3}, {"gradient": 10}, bits={"mask": 1, "label": 8.0})
+    scenario_bits = float(devices().problem("feel").payload_bits)
+    plan = BatchPlanner("online", HELD, said)(devices(), rng())
+    assert plan.payload == Payload(scenario_bits + 100 + 24, scenario_bits)
+    priced = BatchPlanner("online", HELD, said, bits_per_parameter=16.0)(devices(), rng())
+    assert priced.payload == Payload(160 + 100 + 24, 160)
+    with pytest.raises(OptionError, match=r"^bits: mask: expected a number > 0, got 0"):
+        Wire({"mask": 1}, {}, bits={"mask": 0})
+    with pytest.raises(OptionError, match=r"^bits: msk is not sent, which is: mask"):
+        Wire({"mask": 1}, {}, bits={"msk": 1})

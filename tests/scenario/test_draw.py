@@ -337,7 +337,7 @@ def test_no_batch_exceeds_the_samples_held():
     assert devices.problem("feel", max_batchsize=1000).max_batchsize[0].tolist() == [50.0, 500.0] * 6
 
 
-@given(hnp.arrays(np.float64, (2, 12), elements=st.floats(1.0, 1e6)), st.floats(1.0, 1e12))
+@given(hnp.arrays(np.float64, (2, 12), elements=st.floats(1.0, 1e6)), st.floats(100.0, 1e12))
 def test_overrides_take_numbers_and_arrays(max_batchsize, payload_bits):
     devices = RANDOM.draw(1, size=2)
     problem = devices.problem("feel", max_batchsize=max_batchsize, payload_bits=payload_bits)

@@ -211,9 +211,9 @@ def own_worker(monkeypatch):
 def test_a_worker_is_kept_and_replaced_after_a_crash(own_worker):
     peer, problem = references("feel")["ipopt"], NAMED["one_device"]
     worker.ask(peer, problem, 20.0)
-    first = own_worker["feel", "ipopt"]
+    first = own_worker[peer.modules]
     worker.ask(peer, problem, 20.0)
-    assert own_worker["feel", "ipopt"] is first
+    assert own_worker[peer.modules] is first
     first.process.kill()
     first.process.wait()
     with pytest.raises(worker.WorkerError, match="crashed"):

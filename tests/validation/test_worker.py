@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from validation import cross_check, worker
+from validation import cross_check, process, worker
 from validation.feel import zoo
 from validation.reference import Answer, references
 
@@ -36,11 +36,11 @@ def own_workers(monkeypatch):
 def test_a_worker_does_not_warn_of_numbers_that_were_meant():
     problem = PAPER.replace(uplink_rate_bps=PAPER.uplink_rate_bps * 1e7, strict=None)
     requests, replies = io.BytesIO(), io.BytesIO()
-    worker._write(requests, (1, problem.to_dict() | problem.settings, 10.0))
+    worker._write(requests, (1, "feel", "ipopt", problem.to_dict() | problem.settings, 10.0))
     requests.seek(0)
-    worker.serve("feel", "ipopt", requests, replies)
+    worker.serve(PEER.modules, requests, replies)
     replies.seek(0)
-    assert [worker._read(replies)[1] for _ in range(2)] == ["ready", "answer"]
+    assert [worker._read(replies)[1] for _ in range(3)] == ["ready", "ready", "answer"]
 
 
 def belong(answers):
@@ -63,7 +63,7 @@ def test_after_an_interruption_the_next_answers_are_their_own(own_workers, monke
         raise AlarmError
 
     cross_check(PROBLEMS[0], ["newton"], ["ipopt"])
-    first = own_workers["feel", "ipopt"]
+    first = own_workers[PEER.modules]
     os.kill(first.process.pid, signal.SIGSTOP)  # it has the question, and does not answer
     before = signal.signal(signal.SIGALRM, ring)
     signal.setitimer(signal.ITIMER_REAL, 0.2)
@@ -83,9 +83,19 @@ def test_threads_get_the_answers_to_their_own_questions(own_workers):
     assert len(own_workers) == 1
 
 
+def test_references_of_all_families_that_need_the_same_packages_share_a_worker(own_workers):
+    from validation.dtkd import zoo as dtkd
+
+    ask(PROBLEMS[0])
+    one = dtkd.named()["deadlines_problem_3"]
+    answer = worker.ask(references("dtkd")["ipopt"], one, 20.0)
+    assert [*own_workers] == [PEER.modules]
+    assert answer.objective == pytest.approx(float(one.solve().objective), rel=1e-6)
+
+
 def test_an_answer_to_another_question_is_not_taken(own_workers):
     ask(PROBLEMS[0])
-    own_workers["feel", "ipopt"].inbox.put((1, "answer", "an old one"))
+    own_workers[PEER.modules].inbox.put((1, "answer", "an old one"))
     with pytest.raises(worker.WorkerError, match="killed: answered question 1 when asked 2"):
         ask(PROBLEMS[1])
     assert belong([ask(problem) for problem in PROBLEMS])
@@ -100,8 +110,8 @@ def report_fork(pipe):
 @pytest.mark.parametrize("held", [False, True], ids=["idle", "while a thread asks"])
 def test_a_forked_process_has_workers_of_its_own(own_workers, held):
     ask(PROBLEMS[0])
-    parents = own_workers["feel", "ipopt"].process
-    lock = worker._LOCKS["feel", "ipopt"]
+    parents = own_workers[PEER.modules].process
+    lock = worker._LOCKS[PEER.modules]
     asking = threading.Thread(target=lambda: lock.acquire() and time.sleep(0.3) is None and lock.release())
     if held:
         asking.start()
@@ -115,7 +125,7 @@ def test_a_forked_process_has_workers_of_its_own(own_workers, held):
     if held:
         asking.join()
     assert parents.poll() is None
-    assert own_workers["feel", "ipopt"].process is parents
+    assert own_workers[PEER.modules].process is parents
     assert belong([ask(problem) for problem in PROBLEMS])
 
 
@@ -128,7 +138,7 @@ def test_files_in_the_callers_folder_do_not_matter(own_workers, tmp_path, monkey
 
 
 def test_a_worker_that_cannot_start_says_why(own_workers, monkeypatch):
-    monkeypatch.setattr(worker, "_START", "raise SystemExit('no such luck')")
+    monkeypatch.setattr(process, "_START", "raise SystemExit('no such luck')")
     table = cross_check(PROBLEMS[0], ["newton"], ["ipopt"])
     assert table.loc["ipopt", "status"] == "crashed: exit code 1: no such luck"
     assert not own_workers
@@ -153,9 +163,41 @@ def test_nothing_is_left_running(tmp_path):
     code = (
         "from validation import worker\nfrom validation.feel import zoo\nfrom validation.reference import references\n"
         "worker.ask(references('feel')['ipopt'], zoo.named()['paper_cpu'], 20.0)\n"
-        "print(worker._WORKERS['feel', 'ipopt'].process.pid)\n"
+        "print(worker._WORKERS['casadi',].process.pid)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not done.stderr
     with pytest.raises(ProcessLookupError):
         os.kill(int(done.stdout), 0)
+
+
+CHECK = """
+import multiprocessing as mp, sys
+from validation import cross_check
+from validation.feel import zoo
+
+def check(bits):
+    table = cross_check(zoo.named()["paper_cpu"].replace(payload_bits=bits), ["newton"], ["ipopt"])
+    return [value.hex() for value in table["objective"]]
+
+def checked(bits):
+    if sys.argv[1] == "loky":
+        from joblib import Parallel, delayed
+        return Parallel(2)(delayed(check)(each) for each in bits)
+    with mp.get_context(sys.argv[1]).Pool(2) as pool:
+        return pool.map_async(check, bits).get(120)
+
+if __name__ == "__main__":
+    bits = [1e6, 2e6, 3e6]
+    assert checked(bits) == [check(each) for each in bits]
+    print("alike")
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", [*mp.get_all_start_methods(), "loky"])
+def test_processes_of_any_kind_check_as_this_one(method, tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(CHECK)
+    done = subprocess.run([sys.executable, script, method], capture_output=True, text=True, timeout=240)
+    assert (done.returncode, done.stdout) == (0, "alike\n"), done.stderr

@@ -14,23 +14,21 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from radioopt.base.errors import OptionError
 from radioopt.base.options import DEFAULT_OPTIONS
-from radioopt.base.problem import Problem
 from radioopt.base.status import Status
 from validation.bench import machine
 from validation.bench.results import Results, Row, judge_goal
 from validation.bench.streaming import threads
 from validation.bench.suite import OURS, Case, Group, Suite, Timed, suite
 from validation.bench.timing import QUICK, Plan, Runner, race
+from validation.measure import measure
+from validation.process import command
 
-#: violations up to here are rounding
-NOTHING_TO_REPAIR = 1e-12
 #: an answer is found if its repaired point is feasible and certified this close to the optimum
 FOUND_GAP = 1e-5
 #: name of the instance of rows that come from processes of their own
@@ -216,16 +214,16 @@ def _judge(row: Row, timed: Timed, last: tuple[int, Any], plan: Plan) -> None:
         row.answered += row.problems
         try:
             raw = timed.call(i) if row.answered > row.problems else last[1]
-            residual, gap, status = measure(timed.problems[i], timed.decisions(i, raw))
+            returned, repaired = measure(timed.problems[i], timed.decisions(i, raw), DEFAULT_OPTIONS)
         except Exception as error:
             claims.add(f"{type(error).__name__}: {error}")
             continue
         if timed.claim is not None:
             claims.add(timed.claim(raw))
-        residuals.append(residual)
-        gaps.append(gap)
-        feasible = status != Status.FAILED
-        row.found += int(np.count_nonzero(feasible & (gap <= FOUND_GAP)))
+        gap, status = np.asarray(repaired.gap), np.asarray(repaired.status)
+        residuals.append(np.where(np.isnan(returned.residual), np.inf, returned.residual))
+        gaps.append(np.where(np.isnan(gap), np.inf, gap))
+        row.found += int(np.count_nonzero((status != Status.FAILED) & (gap <= FOUND_GAP)))
         row.optimal += int(np.count_nonzero(status == Status.OPTIMAL))
     row.claim = ", ".join(sorted(claims))
     if gaps:
@@ -248,29 +246,6 @@ def uncertified(results: Results) -> list[Row]:
     """
     ours = [row for row in results.rows if row.solver.split()[0] == OURS]
     return [row for row in ours if row.note.startswith("failed") or row.optimal < row.answered]
-
-
-def measure(problem: Problem[Any], decisions: dict[str, Any]) -> tuple[Any, Any, Any]:
-    """Measure answers: residual as returned; gap and status after repair, by the certificate of the problem.
-
-    Parameters
-    ----------
-    problem : Problem
-        An instance or a batch.
-    decisions : dict of str to ndarray
-        The answer.
-
-    Returns
-    -------
-    residual, gap, status : ndarray (...)
-        NaN in the answer gives an infinite residual and gap, and FAILED.
-    """
-    returned = problem.certificate(DEFAULT_OPTIONS, **decisions)
-    repaired = returned
-    if not np.max(returned.residual) <= NOTHING_TO_REPAIR:
-        repaired = problem.certificate(DEFAULT_OPTIONS, **problem.repair(**decisions))
-    residual, gap = (np.where(np.isnan(v), np.inf, v) for v in (returned.residual, repaired.gap))
-    return residual, gap, np.asarray(repaired.status)
 
 
 def _fresh_rows(one: Suite, name: str) -> list[Row]:
@@ -297,11 +272,9 @@ def _fresh_rows(one: Suite, name: str) -> list[Row]:
 
 
 def _ask_fresh(family: str, name: str, cache: str) -> dict[str, Any]:
-    root = str(Path(__file__).resolve().parents[2])
-    path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
     done = subprocess.run(
-        [sys.executable, "-m", "validation.bench.fresh", family, name],
-        env=os.environ | {"PYTHONPATH": path, "NUMBA_CACHE_DIR": cache, "RADIOOPT_COMPILE": "wait"},
+        command("validation.bench.fresh", family, name),
+        env=os.environ | {"NUMBA_CACHE_DIR": cache, "RADIOOPT_COMPILE": "wait"},
         capture_output=True,
         text=True,
         check=False,

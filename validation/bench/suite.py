@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from radioopt.base.errors import OptionError
-from radioopt.base.problem import Problem, families
+from radioopt.base.problem import Problem
 from radioopt.base.quantity import Array
-from validation.reference import room
+from radioopt.base.rooms import room, with_room
 
 #: name of radioopt's own contestants; everything else is a peer
 OURS = "radioopt"
@@ -180,12 +178,7 @@ def timed_families() -> tuple[str, ...]:
     >>> "feel" in timed_families()
     True
     """
-    found = []
-    for family in families():
-        room_exists = importlib.util.find_spec(f"validation.{family}") is not None
-        if room_exists and importlib.util.find_spec(f"validation.{family}.bench") is not None:
-            found.append(family)
-    return tuple(found)
+    return with_room("validation", "bench")
 
 
 def suite(family: str, *, quick: bool = False) -> Suite:
@@ -208,7 +201,5 @@ def suite(family: str, *, quick: bool = False) -> Suite:
     OptionError
         If there is no benchmark of this family.
     """
-    if family not in timed_families():
-        raise OptionError(f"no benchmark of problem {family!r}, choose from {', '.join(timed_families())}")
-    found: Suite = room(family, "bench").suite(quick=quick)
+    found: Suite = room("validation", family, "bench", "no benchmark of problem").suite(quick=quick)
     return found

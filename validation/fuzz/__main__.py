@@ -17,11 +17,12 @@ def main() -> int:
     parser.add_argument("campaign", nargs="*", help=f"of {', '.join(CAMPAIGNS)}; all by default")
     parser.add_argument("--count", type=int, help="trials of each; in full by default, a million together")
     parser.add_argument("--first", type=int, default=0, help="seed of the first trial")
+    parser.add_argument("--folder", help="where to keep what was done, and not to do it again")
     args = parser.parse_args()
     faults = 0
     for name in args.campaign or CAMPAIGNS:
         count = CAMPAIGNS[name] if args.count is None else args.count
-        report = run(name, count, args.first, tell=partial(_tell, name))
+        report = run(name, count, args.first, tell=partial(_tell, name), folder=args.folder)
         outcomes = ", ".join(f"{n} {outcome}" for outcome, n in report.outcomes.most_common())
         print(f"{name}: {sum(report.outcomes.values()):,} of {count:,} trials: {outcomes}", flush=True)
         faults += len(report.faults)

@@ -48,6 +48,7 @@ def trial(seed: int) -> str:
         wanted = None
     try:
         if family == "feel" and rng.random() < 0.2:
+            harmless = False  # cycles by frequency may leave float64
             cpu = {
                 "cpu_frequency_hz": 1e9,
                 "cycles_per_sample": given.pop("seconds_per_sample"),

@@ -64,7 +64,12 @@ GIVEN = 0.3
 
 
 def problem(
-    family: str, rng: np.random.Generator, *, most: int = 6, batch: bool | None = None
+    family: str,
+    rng: np.random.Generator,
+    *,
+    most: int = 6,
+    batch: bool | None = None,
+    decades: float | None = None,
 ) -> Problem[Any]:
     """Draw a problem; what is drawn may be refused.
 
@@ -78,6 +83,8 @@ def problem(
         Devices at most.
     batch : bool, optional
         Whether it is a batch; by default one in three is.
+    decades : float, optional
+        By how many numbers may be off, none of them at an end of float64; by default that is drawn.
 
     Returns
     -------
@@ -89,15 +96,21 @@ def problem(
     ProblemError
         If it refuses.
     """
-    return problem_class(family)(**fields(family, rng, most=most, batch=batch))
+    return problem_class(family)(**fields(family, rng, most=most, batch=batch, decades=decades))
 
 
 def fields(
-    family: str, rng: np.random.Generator, *, most: int = 6, batch: bool | None = None
+    family: str,
+    rng: np.random.Generator,
+    *,
+    most: int = 6,
+    batch: bool | None = None,
+    decades: float | None = None,
 ) -> dict[str, Any]:
     """Draw what :func:`problem` gives the constructor."""
     cls = problem_class(family)
-    decades, ends = rng.choice(DECADES), rng.random() < 0.2
+    drawn, ends = rng.choice(DECADES), decades is None and rng.random() < 0.2
+    decades = float(drawn if decades is None else decades)
     devices = int(rng.integers(1, most + 1))
     several = rng.random() < 0.35 if batch is None else batch
     shape = (int(rng.integers(1, 5)),) if several else ()

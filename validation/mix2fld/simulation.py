@@ -10,7 +10,7 @@ import numpy as np
 from radioopt.base.quantity import Array
 from radioopt.mix2fld import RoundPlanProblem
 from validation.mix2fld.enumeration import Candidate, answer, choose, links, total_time
-from validation.reference import Answer, reference
+from validation.reference import Answer, NoAnswerError, reference
 
 #: rounds played per plan, and how many of them at once
 ROUNDS, AT_ONCE = 1_000, 250
@@ -47,7 +47,7 @@ def solve(problem: RoundPlanProblem, time_limit_s: float) -> Answer:
     problem : RoundPlanProblem
         A single instance.
     time_limit_s : float
-        Unused: the work is known.
+        Plans are played for so long [s].
 
     Returns
     -------
@@ -57,12 +57,15 @@ def solve(problem: RoundPlanProblem, time_limit_s: float) -> Answer:
     Raises
     ------
     NoAnswerError
-        If in no plan enough devices took part.
+        If in no plan enough devices took part, or the time is too short for all plans.
     """
     start = time.perf_counter()
-    every = []
+    every: list[Candidate] = []
+    plans = len(problem.num_channels) * len(problem.seed_samples) * len(problem.max_slots)
     for channels in problem.num_channels.tolist():
         for seeds in problem.seed_samples.tolist():
+            if time.perf_counter() - start > time_limit_s:
+                raise NoAnswerError(f"time limit: {len(every)} of {plans} plans played")
             for limit, seen in play(problem, channels, seeds, np.random.default_rng(0)).items():
                 every.append(Candidate(channels, limit, seeds, seen.time_s, seen.participation))
     best = choose(every, float(problem.min_participation))
