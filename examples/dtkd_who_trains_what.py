@@ -58,7 +58,7 @@ for field, unit, name in (
     ("server_cpu_frequency_hz", 1e9, "GHz of server"),
 ):
     again = problem.replace(**{field: getattr(problem, field) + unit}).solve()
-    slope = -float(getattr(worth, field)) * unit
+    slope = float(worth.prices[field]) * unit
     print(f"{name:<16} {slope:12.5f} {float(solution.objective - again.objective):19.5f}")
 
 # What a rule of thumb costs: the same model for everybody, places and shares still optimal.

@@ -25,7 +25,7 @@ from learning.messages import Wire
 from learning.models import build as models
 from learning.options import choose, described, keywords, label, real, suggestion, whole
 from learning.prepare.base import Preparation
-from learning.radio.base import Planner, Radio
+from learning.radio.base import Allocation, Planner, Radio
 from learning.runs.limits import Limits
 from learning.schemes.base import Scheme
 from learning.streams import Streams
@@ -52,6 +52,7 @@ class Setup:
     scheme: str | Scheme[Any] = "feel"
     radio: str | Radio | None = None
     policy: Any = "optimal"
+    allocator: Any = None
     judge: str | Judge | None = None
     data: sources.Source = "digits"
     public: float = 0
@@ -128,8 +129,10 @@ class Setup:
         if timed and (times := self._times(task)) is not None:
             scenario = radio.timed(scenario, times, scheme.work(task))
 
+        policy = self._policy()
+
         def planner(task: Task) -> Planner:
-            return radio.planner(self.policy, scheme.work(task), scheme.wire(task), bits)
+            return radio.planner(policy, scheme.work(task), scheme.wire(task), bits)
 
         if timed:
             planner(task)  # what cannot be planned is refused before anything is prepared or trained
@@ -139,7 +142,7 @@ class Setup:
             "scenario": scenario.to_dict(),
             "scheme": _told(self.scheme, scheme),
             "radio": _told(self.radio or scheme.radio, radio),
-            "policy": label(self.policy),
+            "policy": label(self.policy if self.allocator is None else self.allocator),
             "judge": _told(self.judge or scheme.judge, judge),
             "data": data.name,
             "public": int(public.size),
@@ -163,6 +166,18 @@ class Setup:
         return Plans(
             scenario, task, before, scheme, radio, judge, planner, limits, streams, config, at_once, trace
         )
+
+    def _policy(self) -> Any:
+        """Return the policy, or the function that allots instead."""
+        if self.allocator is None:
+            return self.policy
+        if not callable(self.allocator):
+            raise OptionError(
+                f"allocator: expected a function (devices, rng) -> Solution, got {shorten(self.allocator)}"
+            )
+        if self.policy != "optimal":
+            raise OptionError("policy and allocator: both say what a round gets: give one")
+        return Allocation(self.allocator)
 
     def _parts(self) -> tuple[Scheme[Any], Radio, Judge]:
         """Make scheme, radio and judge, each with its own of the options."""

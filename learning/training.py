@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 
 from learning.data import sources
@@ -14,7 +15,6 @@ from learning.judges import Judge
 from learning.local.globals import fresh_torch, torch_threads
 from learning.local.timing import StepTimes
 from learning.loop import Callback, run
-from learning.options import label
 from learning.prepare.base import Preparation
 from learning.radio.base import Radio
 from learning.runs.checkpoint import EVERY, Checkpoint
@@ -26,7 +26,8 @@ from learning.setup import RUNNING, SETTINGS, Setup
 from learning.streams import Streams
 from radioopt.base.errors import OptionError
 from radioopt.base.quantity import shorten
-from radioopt.scenario import ChannelTrace, Scenario
+from radioopt.base.solution import Solution
+from radioopt.scenario import ChannelTrace, Devices, Scenario
 
 
 def train(
@@ -35,6 +36,7 @@ def train(
     scheme: str | Scheme[Any] = "feel",
     radio: str | Radio | None = None,
     policy: Any = "optimal",
+    allocator: Callable[[Devices, np.random.Generator], Solution] | None = None,
     judge: str | Judge | None = None,
     data: sources.Source = "digits",
     public: float = 0,
@@ -73,7 +75,13 @@ def train(
         stragglers and losses.
     policy : str or callable, default "optimal"
         How the radio plans the rounds. For "feel" one of "optimal", "online", "full", "random" and "entire",
-        or a function ``(problem, rng) -> batch sizes``; see :class:`~learning.radio.tdma.BatchPlanner`.
+        or a function ``(problem, rng) -> batch sizes``, or batch sizes and slots, as ``problem.judge(...)``; see
+        :class:`~learning.radio.tdma.BatchPlanner`.
+    allocator : callable, optional
+        Instead of a policy: a function ``(devices, rng) -> Solution`` of the devices with this round's channel and the
+        samples they hold, as ``lambda devices, rng: devices.problem("feel").judge(...)``. What
+        its solution decides is judged for what this scheme really sends and computes, and spent: slots of "tdma" for
+        all its schemes (batch sizes for "feel" alone), or bands, slots and samples of "fading".
     judge : str or Judge, optional
         Whose models are evaluated: a key of ``JUDGES`` or an object: "global", "own", "average" or "reference"; by
         default the scheme's own.
@@ -183,6 +191,7 @@ def train(
         scheme=scheme,
         radio=radio,
         policy=policy,
+        allocator=allocator,
         judge=judge,
         data=data,
         public=public,
@@ -210,7 +219,7 @@ def train(
     with torch_threads(1), fresh_torch():
         plans = setup.plans()
         called = [logger(callback) for callback in callbacks]
-        title = f"train {label(policy)}"
+        title = f"train {plans.config['policy']}"
         if checkpoint is None:
             return run(plans, None, called, title=title, progress=progress)
         task = plans.task

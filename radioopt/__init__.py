@@ -11,6 +11,8 @@ import importlib.util
 from typing import TYPE_CHECKING, Any
 
 import radioopt.base.forks as _forks  # noqa: F401  # to know of a fork before anything is solved
+from radioopt.base.errors import InputWarning as _InputWarning
+from radioopt.base.shadow import warn_of_files as _warn_of_files
 
 __version__ = "0.1.0"
 
@@ -90,6 +92,8 @@ __all__ = [
     "solve",
     "units",
 ]
+
+_warn_of_files(_InputWarning)
 
 
 def __getattr__(name: str) -> Any:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
+
+import numpy as np
 
 from radioopt.base.errors import require
 from validation.reference import NoAnswerError
@@ -19,7 +22,7 @@ PARAMETERS = {
 RELATIVE_GAP = 1e-9
 
 
-def run(model: Any, time_limit_s: float) -> tuple[float, float, str]:
+def run(model: Any, time_limit_s: float, more: Sequence[Any] = ()) -> tuple[float, float, str]:
     """Solve a Pyomo model to global optimality and load the best point into its variables.
 
     Parameters
@@ -28,6 +31,8 @@ def run(model: Any, time_limit_s: float) -> tuple[float, float, str]:
         The model.
     time_limit_s : float
         Limit for SCIP [s].
+    more : sequence of relational expressions, default ()
+        Constraints for this time alone.
 
     Returns
     -------
@@ -44,6 +49,16 @@ def run(model: Any, time_limit_s: float) -> tuple[float, float, str]:
         If SCIP returns no point.
     """
     require("pyscipopt", "validation")
+    if more:
+        pyo = require("pyomo.environ", "validation")
+        model.more = pyo.ConstraintList()
+        try:
+            for one in more:
+                model.more.add(one)
+            return run(model, time_limit_s)
+        finally:
+            model.del_component(model.more)
+            model.del_component("more_index")
     factory = require("pyomo.contrib.solver.common.factory", "validation")
     results = factory.SolverFactory("scip_direct").solve(
         model,
@@ -59,6 +74,51 @@ def run(model: Any, time_limit_s: float) -> tuple[float, float, str]:
         raise NoAnswerError(f"scip: {status}")
     results.solution_loader.load_vars()
     return float(results.incumbent_objective), float(results.objective_bound), status
+
+
+def in_si_units(model: Any, **quantities: tuple[Any, ...]) -> dict[str, Any]:
+    """Add expressions to a Pyomo model, each a variable times its scale, or the sum of that and an offset.
+
+    Parameters
+    ----------
+    model : pyomo.environ.ConcreteModel
+        The model.
+    **quantities
+        By name: a variable with or without index, and its unit or units in SI; an offset may follow.
+
+    Returns
+    -------
+    dict of str to pyomo.environ.Expression
+        The expressions by name, which the model has under the same names.
+    """
+    pyo = require("pyomo.environ", "validation")
+    found = {}
+    for name, (variable, unit, *rest) in quantities.items():
+        below: Any = rest[0] if rest else 0.0
+        if variable.is_indexed():
+            keys = list(variable.keys())
+            units = dict(zip(keys, np.broadcast_to(unit, len(keys)).tolist(), strict=True))
+            offsets = dict(zip(keys, np.broadcast_to(below, len(keys)).tolist(), strict=True))
+            made = pyo.Expression(variable.index_set(), rule=_scaled(variable, units, offsets))
+        else:
+            made = pyo.Expression(expr=float(unit) * variable + float(below))
+        model.add_component(name, made)
+        found[name] = made
+    return found
+
+
+def _scaled(variable: Any, units: dict[Any, float], offsets: dict[Any, float]) -> Any:
+    def rule(_: Any, *key: Any) -> Any:
+        k = key if len(key) > 1 else key[0]
+        return units[k] * variable[k] + offsets[k]
+
+    return rule
+
+
+def constraints(model: Any) -> dict[str, Any]:
+    """Return the constraints of a Pyomo model by name."""
+    pyo = require("pyomo.environ", "validation")
+    return {each.name: each for each in model.component_objects(pyo.Constraint, active=True)}
 
 
 def version() -> str:

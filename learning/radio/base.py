@@ -11,7 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from learning.messages import Parcel, Wire
+from learning.options import label
 from radioopt.base.errors import OptionError, ProblemError
+from radioopt.base.quantity import shorten
+from radioopt.base.solution import Solution
 from radioopt.scenario import Devices, Scenario
 
 Batchsizes = NDArray[np.int64]
@@ -160,6 +163,32 @@ def steady(planner: Planner) -> Planner:
         return last[0]
 
     return plan
+
+
+@dataclass(frozen=True, eq=False)
+class Allocation:
+    """A policy that is a function of this round's devices, from ``train(allocator=...)``.
+
+    Parameters
+    ----------
+    function : callable
+        ``(devices, rng) -> Solution`` of the radio's problem.
+    held : ndarray of int64, shape (K,), optional
+        Samples that each device holds, which the devices then know.
+    """
+
+    function: Callable[[Devices, np.random.Generator], Solution]
+    held: Batchsizes | None = None
+
+    def __call__(self, devices: Devices, rng: np.random.Generator) -> Solution:
+        """Allot the resources of a round; what is returned otherwise than a solution is refused."""
+        found = self.function(devices if self.held is None else devices.with_local_samples(self.held), rng)
+        if not isinstance(found, Solution) or found.batch_shape:
+            raise ProblemError(
+                f"allocator {label(self.function)}: expected a single solution, as of problem.solve() or "
+                f"problem.judge(...), got {shorten(found)}"
+            )
+        return found
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from learning.messages import Wire
 from learning.options import choose, label, whole
 from learning.radio.base import (
+    Allocation,
     Delivery,
     Floats,
     Payload,
@@ -163,7 +164,7 @@ class RoundPlanner:
 
     def __init__(
         self,
-        policy: str | Policy,
+        policy: str | Policy | Allocation,
         *,
         work: Work,
         wire: Wire,
@@ -172,8 +173,10 @@ class RoundPlanner:
     ) -> None:
         given = dict(fixed or {})
         values = PAPER | given
-        if callable(policy):
-            self.policy: Policy | None = policy
+        if isinstance(policy, Allocation):
+            self.policy: Any = policy
+        elif callable(policy):
+            self.policy = policy
         else:
             chosen = values["num_channels"], values["max_slots"], values["seed_samples"]
             table: dict[str, Policy | None] = {"optimal": None, "paper": lambda problem, rng: chosen}
@@ -216,6 +219,11 @@ class RoundPlanner:
                 self._solved = posed.solve()
             solution = self._solved
             bands, slots, seeds = (int(getattr(solution, name)) for name in PAPER)
+        elif isinstance(self.policy, Allocation):
+            given = self.policy(devices, rng)
+            if not isinstance(given, RoundPlanSolution):
+                raise ProblemError(f"radio fading takes a RoundPlanSolution, got a {type(given).__name__}")
+            bands, slots, seeds = (int(getattr(given, name)) for name in PAPER)
         else:
             bands, slots, seeds = _checked(self.policy(posed, rng), label(self.policy))
         return FadingPlan(

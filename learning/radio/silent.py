@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from learning.messages import Wire
 from learning.radio.base import (
+    Allocation,
     Payload,
     Plan,
     Planner,
@@ -53,9 +54,9 @@ class Silent(Radio):
                 "radio silent: cannot send what this scheme sends: take a radio that does, as tdma"
             )
         if policy != "optimal":
-            raise OptionError(
-                f"policy {policy!r}: there is nothing to plan where nothing is sent: leave policy out"
-            )
+            name = "allocator" if isinstance(policy, Allocation) else "policy"
+            what = name if name == "allocator" else f"policy {policy!r}"
+            raise OptionError(f"{what}: there is nothing to plan where nothing is sent: leave {name} out")
         samples, batches = work.samples, work.steps
         assert batches is not None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, cast
 
 import numpy as np
@@ -14,6 +14,7 @@ from learning.catalog import POLICIES
 from learning.messages import Wire
 from learning.options import choose, label, real
 from learning.radio.base import (
+    Allocation,
     Delivery,
     Payload,
     Plan,
@@ -29,10 +30,11 @@ from learning.radio.base import (
 )
 from radioopt.base.errors import OptionError, ProblemError
 from radioopt.base.quantity import shorten
+from radioopt.base.solution import Solution
 from radioopt.feel import BatchsizeProblem, BatchsizeSolution
 from radioopt.scenario import Devices, Scenario
 
-Policy = Callable[[BatchsizeProblem, np.random.Generator], NDArray[np.float64]]
+Policy = Callable[[BatchsizeProblem, np.random.Generator], Any]
 
 #: what a scenario's payload stands for, however many numbers the model trained here has
 MODEL = ("weights", "gradient")
@@ -83,8 +85,8 @@ def entire(problem: BatchsizeProblem, rng: np.random.Generator) -> NDArray[np.fl
 class BatchPlanner:
     """FEEL: batch sizes by a policy, and for these batch sizes the optimal slots.
 
-    Every policy gets the slots that minimise the latency of a round with its own batch sizes, so that
-    policies differ in their batch sizes alone. A total batch that the scenario fixes binds "optimal" only; a
+    A policy that says only batch sizes gets the slots that minimise the latency of a round with its own batch sizes, so
+    that policies differ in their batch sizes alone. A total batch that the scenario fixes binds "optimal" only; a
     deadline of the scenario binds all.
 
     Parameters
@@ -92,7 +94,8 @@ class BatchPlanner:
     policy : str or callable
         "optimal" (whole samples, proven), "online" (one sample), "full" (the largest batch), "random" (uniform
         from 1 to the largest, anew in each round) or "entire" (all that the device holds, in pieces if it is more
-        than the largest batch); or a function ``(problem, rng) -> batch sizes (K,)`` of whole numbers.
+        than the largest batch); or a function of ``(problem, rng)`` that returns whole batch sizes (K,), or a solution
+        or mapping that has ``uplink_slot_s`` and ``downlink_slot_s`` too, as ``problem.judge(...)``.
     samples : array_like of int, shape (K,)
         Samples that each device holds; no batch exceeds them.
     wire : Wire, optional
@@ -121,12 +124,12 @@ class BatchPlanner:
 
     def __init__(
         self,
-        policy: str | Policy,
+        policy: str | Policy | Allocation,
         samples: ArrayLike,
         wire: Wire | None = None,
         bits_per_parameter: float | None = None,
     ) -> None:
-        self.policy: Policy = policy if callable(policy) else choose("policy", policy, POLICIES, "a function")
+        self.policy: Any = policy if callable(policy) else choose("policy", policy, POLICIES, "a function")
         self.samples = np.asarray(samples)
         self.wire = wire or Wire({"gradient": 1}, {"gradient": 1})
         self.bits = bits_per_parameter
@@ -144,7 +147,7 @@ class BatchPlanner:
         Returns
         -------
         TdmaPlan
-            Integer batch sizes and their certified optimal slots.
+            Whole batch sizes, and their certified slots: the optimal ones, or the policy's own.
 
         Raises
         ------
@@ -152,21 +155,25 @@ class BatchPlanner:
             If the scenario has no such table, or a policy of one's own returns something else than whole
             numbers from 1 to the largest batch.
         SolveError
-            If no slots let these batches meet a deadline of the scenario.
+            If no slots let these batches meet a deadline of the scenario, or slots of the policy's own are more than
+            the frame has.
         """
         largest = self.samples
         if self.policy is not entire:
             largest = np.minimum(devices.drawn("feel")["max_batchsize"], largest)
         problem, prices, payload = pose(devices, self.wire, self.bits, max_batchsize=largest)
-        batchsize = np.asarray(self.policy(problem, rng))
+        given = self.policy(devices if isinstance(self.policy, Allocation) else problem, rng)
+        slots = allotted(given)
+        batchsize = np.asarray(given if slots is None else slots.pop("batchsize"))
         whole = batchsize.shape == problem.max_batchsize.shape and (batchsize == np.rint(batchsize)).all()
         if not (whole and (batchsize >= 1).all() and (batchsize <= problem.max_batchsize).all()):
             raise ProblemError(
-                f"policy {label(self.policy)}: expected {problem.max_batchsize.size} whole numbers from 1 to "
+                f"policy {told(self.policy)}: expected {problem.max_batchsize.size} whole numbers from 1 to "
                 f"{problem.max_batchsize.min():g} ... {problem.max_batchsize.max():g}, got {shorten(batchsize)}"
             )
-        slots = fixed(problem, batchsize).solve()
-        return TdmaPlan(devices, batchsize.astype(np.int64), payload, prices, slots)
+        posed = fixed(problem, batchsize)
+        solution = posed.solve() if slots is None else posed.judge(batchsize=batchsize, **slots)
+        return TdmaPlan(devices, batchsize.astype(np.int64), payload, prices, solution)
 
 
 class WorkPlanner:
@@ -180,6 +187,8 @@ class WorkPlanner:
         What goes up and comes down; by default the weights each way.
     bits_per_parameter : float, optional
         Size of a number [bit]; by default gradients and weights are the scenario's ``payload_bits``.
+    allocation : Allocation, optional
+        Whose slots are taken instead of the optimal ones.
 
     Notes
     -----
@@ -201,7 +210,9 @@ class WorkPlanner:
         batches: Sequence[NDArray[np.int64]],
         wire: Wire | None = None,
         bits_per_parameter: float | None = None,
+        allocation: Allocation | None = None,
     ) -> None:
+        self.allocation = allocation
         self.wire = wire or Wire({"weights": 1}, {"weights": 1})
         self.bits = bits_per_parameter
         self.samples = np.array([batch.sum() for batch in batches])
@@ -215,29 +226,56 @@ class WorkPlanner:
         devices : Devices
             With this round's channel and a ``[feel]`` table in their scenario.
         rng : numpy.random.Generator
-            Not used.
+            For allocations that draw.
 
         Returns
         -------
         TdmaPlan
-            The work as batch sizes, and their certified optimal slots.
+            The work as batch sizes, and their certified slots.
 
         Raises
         ------
         ProblemError
             If the scenario has no such table.
         SolveError
-            If no slots let this work meet a deadline of the scenario.
+            If no slots let this work meet a deadline of the scenario, or those of an allocation are more than the
+            frame has.
         """
         posed, prices, payload = pose(devices, self.wire, self.bits)
-        problem = posed.replace(
+        changed = posed.replace(
             min_batchsize=self.samples,
             max_batchsize=self.samples,
             base_time_s=apart_s(posed, self.batches),
             update_time_s=np.zeros(self.samples.shape),
             total_batchsize=np.inf,
         )
-        return TdmaPlan(devices, self.samples, payload, prices, cast(BatchsizeProblem, problem).solve())
+        problem = cast(BatchsizeProblem, changed)
+        slots = None if self.allocation is None else allotted(self.allocation(devices, rng))
+        if slots is None:
+            return TdmaPlan(devices, self.samples, payload, prices, problem.solve())
+        solution = problem.judge(**{**slots, "batchsize": self.samples})
+        return TdmaPlan(devices, self.samples, payload, prices, solution)
+
+
+def allotted(given: Any) -> dict[str, Any] | None:
+    """Return batch sizes and slots, if that is what was given; None for batch sizes alone."""
+    if isinstance(given, Mapping):
+        missing = [name for name in BatchsizeSolution.decisions if name not in given]
+        if missing:
+            raise ProblemError(
+                f"policy: {', '.join(missing)} missing: give {', '.join(BatchsizeSolution.decisions)}"
+            )
+        return {name: given[name] for name in BatchsizeSolution.decisions}
+    if not isinstance(given, Solution):
+        return None
+    if not isinstance(given, BatchsizeSolution):
+        raise ProblemError(f"radio tdma takes batch sizes and slots, got a {type(given).__name__}")
+    return {name: getattr(given, name) for name in BatchsizeSolution.decisions}
+
+
+def told(policy: Any) -> str:
+    """Return the name of a policy, or that of the function behind an allocation."""
+    return label(policy.function if isinstance(policy, Allocation) else policy)
 
 
 def apart_s(problem: BatchsizeProblem, batches: Sequence[NDArray[np.int64]]) -> NDArray[np.float64]:
@@ -319,14 +357,18 @@ class Tdma(Radio):
             raise OptionError(
                 "radio tdma: its slots are for bits both ways, and this scheme sends none: take silent"
             )
+        if isinstance(policy, Allocation):
+            policy = replace(policy, held=work.held)
         if work.steps is None:
             planner = BatchPlanner(policy, work.held, wire, bits_per_parameter)
             draws = callable(policy) or planner.policy is random
             return planner if draws else steady(planner)
+        if isinstance(policy, Allocation):
+            return WorkPlanner(work.steps, wire, bits_per_parameter, policy)
         if policy != "optimal":
             raise OptionError(
                 f"policy {policy!r}: the batches of this scheme are set by batchsize, epochs and iterations, and "
-                "their slots are always optimal: choose policy optimal"
+                "their slots are optimal: choose policy optimal, or give slots of your own by allocator"
             )
         return steady(WorkPlanner(work.steps, wire, bits_per_parameter))
 

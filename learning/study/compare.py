@@ -21,6 +21,7 @@ from learning.runs.ledger import HARDWARE
 from learning.runs.manifest import PER_RUN
 from learning.runs.result import TrainingResult
 from learning.training import refuse_mistakes, train
+from radioopt.base.carried import Carried
 from radioopt.base.errors import OptionError, require
 from radioopt.base.quantity import shorten
 from radioopt.scenario import Scenario
@@ -200,7 +201,7 @@ def compare(
     policies : sequence of str or callable, or mapping of str to mapping, optional
         Policies of :func:`learning.train`; the others are compared with the first. By default, with FEEL, "optimal",
         "online", "full" and "random". A mapping gives each a name and options of its own for ``train``;
-        without "policy" among them the name is the policy.
+        without "policy" or "allocator" among them the name is the policy.
     seeds : int or sequence of int, default 10
         Seeds, or how many (0, 1, ...); at least one. All policies run on each of them.
     jobs : int, default 1
@@ -261,7 +262,10 @@ def compare(
         for name, own in policies.items():
             if not isinstance(own, Mapping):
                 raise OptionError(f"policies: {name}: expected a mapping of options, got {shorten(own)}")
-        named = [(name, {"policy": name, **own}) for name, own in policies.items()]
+        named = [
+            (name, dict(own) if "allocator" in own else {"policy": name, **own})
+            for name, own in policies.items()
+        ]
     else:
         named = [(label(policy), {"policy": policy}) for policy in policies]
     for name, own in named:
@@ -331,7 +335,7 @@ def _results(scenario: Scenario, work: Sequence[Mapping[str, Any]], jobs: int) -
         yield from (train(scenario, **options) for options in work)
         return
     joblib = require("joblib", "learning")
-    calls = (joblib.delayed(train)(scenario, **options) for options in work)
+    calls = (joblib.delayed(Carried(train))(scenario, **options) for options in work)
     try:
         yield from joblib.Parallel(n_jobs=jobs, return_as="generator")(calls)
     except pickle.PicklingError as error:

@@ -311,6 +311,101 @@ def _inverse(m: list[list[Any]]) -> list[list[Any]]:
     ]
 
 
+class Differentiable:
+    """What a solution with derivatives offers; a family says how its equations are linearised."""
+
+    def vjp(self, cotangents: Mapping[str, ArrayLike]) -> dict[str, Array]:
+        r"""Pull a gradient in the results back to the problem's fields: a vector-Jacobian product, in O(K).
+
+        Parameters
+        ----------
+        cotangents : mapping of str to array_like
+            By result (decisions, phases, energies, ``objective``), the derivative of a loss in it: of the result's
+            shape or one that broadcasts to it. Axes before the batch's are many losses at once:
+            ``solution.vjp({name: np.eye(K)})`` is the Jacobian of a decision.
+
+        Returns
+        -------
+        dict of str to ndarray
+            By field, the derivative of the loss in it, ``(...)`` or ``(..., K)``; a field that is one number for a
+            whole batch has a derivative per instance, to be summed. Zero where ``status`` is not OPTIMAL.
+
+        Raises
+        ------
+        ArgumentError
+            If a name is no result.
+        ProblemError
+            If a shape does not fit, or the answer is no continuous optimum.
+        NotImplementedError
+            If the family has no derivatives.
+
+        Notes
+        -----
+        Implicit differentiation of the optimality equations with the active set held; see :mod:`radioopt.base.adjoint`.
+        Where the active set is about to change (:attr:`at_kink`) the derivative is that of one side.
+
+        Examples
+        --------
+        >>> from radioopt import Scenario
+        >>> solution = Scenario.load("feel-cpu").draw(seed=1).problem("feel").solve()
+        >>> slopes = solution.vjp({"objective": 1.0})
+        >>> elasticity = slopes["uplink_rate_bps"] * solution.problem.uplink_rate_bps / solution.objective
+        >>> bool(abs(elasticity - solution.sensitivity().uplink_rate_bps).max() < 1e-12)
+        True
+        """
+        return self._pulled(cotangents)
+
+    def jvp(self, tangents: Mapping[str, ArrayLike]) -> dict[str, Array]:
+        """Push a change of the problem's fields forward to the results: a Jacobian-vector product, in O(K).
+
+        Parameters
+        ----------
+        tangents : mapping of str to array_like
+            By field, how it changes: of the field's shape or one that broadcasts to it. Axes before the batch's are
+            many changes at once.
+
+        Returns
+        -------
+        dict of str to ndarray
+            By result, how it changes. Zero where ``status`` is not OPTIMAL.
+
+        Raises
+        ------
+        ArgumentError
+            If a name is no field with a derivative.
+        ProblemError
+            If a shape does not fit, or the answer is no continuous optimum.
+        NotImplementedError
+            If the family has no derivatives.
+
+        Examples
+        --------
+        >>> from radioopt import Scenario
+        >>> solution = Scenario.load("feel-cpu").draw(seed=1).problem("feel").solve()
+        >>> change = solution.jvp({"payload_bits": 1e3})  # a thousand bits more
+        >>> bool(change["round_latency_s"] > 0)
+        True
+        """
+        return self._linearised().jvp(tangents)
+
+    @property
+    def at_kink(self) -> Array:
+        """Whether the active set is about to change, shape (...): derivatives there are those of one side.
+
+        True if a limit, deadline or total binds with a multiplier that is zero to a millionth, or is free and met to a
+        millionth. False without a proven optimum.
+        """
+        return self._linearised().at_kink
+
+    def _pulled(self, cotangents: Mapping[str, ArrayLike]) -> dict[str, Array]:
+        """Pull cotangents back; a family may have a kernel for it."""
+        return self._linearised().vjp(cotangents)
+
+    def _linearised(self) -> Linearised:
+        """Linearise the optimality equations here."""
+        raise NotImplementedError(f"{type(self).__name__} has no derivatives: its decisions are choices")
+
+
 def refuse_unproven(solution: Any) -> None:
     """Refuse to differentiate what a method decided that proves no continuous optimum."""
     if not solution.problem.methods[solution.method].exact:

@@ -86,6 +86,8 @@ def require(module: str, extra: str) -> ModuleType:
     ------
     MissingExtraError
         If the module is not installed.
+    OptionError
+        If a file of the user's has the name of radioopt's own package.
 
     Examples
     --------
@@ -101,7 +103,12 @@ def require(module: str, extra: str) -> ModuleType:
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
+        from radioopt.base.shadow import PACKAGES, complaint, found_instead
+
         missing = error.name or module
+        package = missing.partition(".")[0]
+        if package in PACKAGES and (file := found_instead(package)) is not None:
+            raise OptionError(complaint(package, file)) from error
         raise MissingExtraError(f"{missing} is not installed: pip install 'radioopt[{extra}]'") from error
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from radioopt.base.errors import OptionError, ProblemError
 from radioopt.base.naming import named
@@ -234,12 +235,67 @@ class Problem(Record, Generic[SolutionT]):
         solution: SolutionT = chosen.solve(self, options, **given)
         if chosen.exact and not solution._proven:
             solution = solution.settled(options)
-        if throw:
-            if not self.batch_shape:
-                solution.raise_for_status()
-            elif options.warn:
-                solution.warn_for_status()
+        return self._said(solution, options) if throw else solution
+
+    def _said(self, solution: SolutionT, options: SolveOptions) -> SolutionT:
+        """Raise where a single instance has no usable answer; warn, once, where some of a batch have none."""
+        if not self.batch_shape:
+            solution.raise_for_status()
+        elif options.warn:
+            solution.warn_for_status()
         return solution
+
+    def judge(
+        self, options: SolveOptions = DEFAULT_OPTIONS, *, throw: bool = True, **decisions: ArrayLike
+    ) -> SolutionT:
+        """Evaluate and certify decisions of your own; the solution's method is "given".
+
+        Parameters
+        ----------
+        options : SolveOptions, optional
+            Tolerances to judge by.
+        throw : bool, default True
+            Raise if a single instance's decisions break a constraint; a batch warns once.
+        **decisions : array_like
+            All of ``Solution.decisions`` by name, in the problem's units and shape or broadcast to it; a Series is put
+            into the order of the problem's labels.
+
+        Returns
+        -------
+        Solution
+            Its bound is the better one of what the point and the default method, if exact, prove: the gap is what the
+            best allocation gains. Prices where it is not optimal are NaN, or implied ones.
+
+        Raises
+        ------
+        ProblemError
+            If a decision is unknown or missing, not numeric, or of another shape.
+        SolveError
+            If ``throw`` and a constraint is broken: which, where and by how much; it carries the solution.
+
+        Examples
+        --------
+        >>> from radioopt import Scenario
+        >>> problem = Scenario.load("feel-cpu").draw(seed=1).problem("feel")
+        >>> even = problem.judge(batchsize=20, uplink_slot_s=0.01 / 12, downlink_slot_s=0.01 / 12)
+        >>> even.method, even.status.name, bool(0.3 < even.gap < 0.9)
+        ('given', 'FEASIBLE', True)
+        >>> wrong = problem.judge(batchsize=20, uplink_slot_s=0.001, downlink_slot_s=0.01 / 12, throw=False)
+        >>> wrong.status.name, *wrong.broken()
+        ('FAILED', 'uplink_slot_s: expected a sum of at most 0.01 s, got 0.012 s: 0.002 s (20 %) too much')
+        """
+        from radioopt.base.judge import judge
+
+        solution: SolutionT = judge(self, options, decisions)
+        return self._said(solution, options) if throw else solution
+
+    @classmethod
+    def solution_class(cls) -> type[SolutionT]:
+        """Return the class of this problem's solutions, which the class statement names."""
+        from radioopt.base.judge import solution_class
+
+        found: type[SolutionT] = solution_class(cls)
+        return found
 
     def certificate(self, options: SolveOptions = DEFAULT_OPTIONS, **decisions: Any) -> Certificate:
         """Evaluate any point in plain NumPy: objective, residuals, a bound from the point, gap, status.

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
-from radioopt.base.adjoint import Linearised
+from radioopt.base.adjoint import Differentiable
 from radioopt.base.certify import Certificate
 from radioopt.base.errors import ProblemError, SolveError, SolveWarning
+from radioopt.base.judge import GIVEN, Limit
 from radioopt.base.options import DEFAULT_OPTIONS, SolveOptions
 from radioopt.base.problem import Problem, problem_class, problem_from
 from radioopt.base.quantity import (
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 ROUNDING = 1e-12
 
 
-class Solution(Record):
+class Solution(Record, Differentiable):
     """What a method returns: the allocation, and the proof of how good it is.
 
     Attributes
@@ -158,15 +159,16 @@ class Solution(Record):
 
     def _difference(self, status: Any) -> str:
         """Say why a verification has another status than the solution, if it has."""
-        claimed = self.status_code
+        claimed, own = self.status_code, f"method {self.method!r}"
+        beyond = f"{own} found the optimum{{}} by a search that is not repeated here"
+        if self.method == GIVEN:
+            beyond = "the bound that proves the optimum{} is that of the default method"
         reasons = {
-            f"method {self.method!r} found the optimum{{}} by a search that is not repeated here": (
-                (claimed == Status.OPTIMAL) & (status == Status.FEASIBLE)
-            ),
-            f"method {self.method!r} did not prove the optimum{{}}, which the bound here does": (
+            beyond: ((claimed == Status.OPTIMAL) & (status == Status.FEASIBLE)),
+            f"{own} did not prove the optimum{{}}, which the bound here does": (
                 (claimed != Status.OPTIMAL) & (status == Status.OPTIMAL)
             ),
-            f"method {self.method!r} has no answer{{}}, so that there is no point to judge": (
+            f"{own} has no answer{{}}, so that there is no point to judge": (
                 (claimed != Status.FAILED) & (status == Status.FAILED) & np.isnan(self.objective)
             ),
         }
@@ -230,6 +232,10 @@ class Solution(Record):
             )
             status = Status(int(codes[first]))
             gap = float(np.atleast_1d(self.gap)[first])
+            if self.method == GIVEN:
+                one = self[first] if self.batch_shape else self
+                broken = "; ".join(one.broken()) or f"{status.name}: {status.message}"
+                raise SolveError(f"{type(self.problem).__name__}.judge{where}: {broken}", self)
             detail = f"gap {gap:.3g}"
             if status is Status.INFEASIBLE:
                 detail = (self[first] if self.batch_shape else self).why_infeasible()
@@ -255,110 +261,54 @@ class Solution(Record):
                 f"{first if len(first) > 1 else first[0]}: look at solution.status; SolveOptions(warn=False) leaves "
                 "out this warning",
                 SolveWarning,
-                stacklevel=3,
+                stacklevel=4,  # whoever called solve or judge
             )
 
     def _unanswered(self) -> Any:
         """Tell which instances have no answer that the method stands by."""
-        exact = self.problem.methods[self.method].exact
+        exact = self.method != GIVEN and self.problem.methods[self.method].exact
         return self.status_code != Status.OPTIMAL if exact else self.status_code > Status.NODE_LIMIT
+
+    def follows(self) -> dict[str, Any]:
+        """Return the quantities that follow from the decisions, by name, in plain NumPy."""
+        return {}
+
+    def limits(self) -> list[Limit]:
+        """Return the constraints of a single instance with what its decisions make of them."""
+        return []
+
+    def broken(self, options: SolveOptions = DEFAULT_OPTIONS) -> list[str]:
+        """Say which constraints the decisions of a single instance break, where, and by how much.
+
+        Parameters
+        ----------
+        options : SolveOptions, optional
+            Tolerances to judge by.
+
+        Returns
+        -------
+        list of str
+            A sentence for each constraint; none if all hold.
+        """
+        if self.batch_shape:
+            raise TypeError("broken() is for a single solution: index the batch")
+        names = self.labels.get("device")
+        found = [limit.broken(options.feasibility_tol, names) for limit in self.limits()]
+        said = [text for text in found if text]
+        if not said:
+            judged = self.problem.certificate(
+                options, **{name: getattr(self, name) for name in self.decisions}
+            )
+            said = [
+                f"{name}: broken by {float(value):.3g}, relative to its limit"
+                for name, value in judged.residuals.items()
+                if not value <= options.feasibility_tol
+            ]
+        return said
 
     def why_infeasible(self) -> str:
         """Name the quantity that leaves no feasible point, its value and the nearest feasible one."""
         raise NotImplementedError(f"{type(self).__name__} is never infeasible")
-
-    # -- derivatives ----------------------------------------------------------------------------------------
-
-    def vjp(self, cotangents: Mapping[str, ArrayLike]) -> dict[str, Array]:
-        r"""Pull a gradient in the results back to the problem's fields: a vector-Jacobian product, in O(K).
-
-        Parameters
-        ----------
-        cotangents : mapping of str to array_like
-            By result (decisions, phases, energies, ``objective``), the derivative of a loss in it: of the result's
-            shape or one that broadcasts to it. Axes before the batch's are many losses at once:
-            ``solution.vjp({name: np.eye(K)})`` is the Jacobian of a decision.
-
-        Returns
-        -------
-        dict of str to ndarray
-            By field, the derivative of the loss in it, ``(...)`` or ``(..., K)``; a field that is one number for a
-            whole batch has a derivative per instance, to be summed. Zero where ``status`` is not OPTIMAL.
-
-        Raises
-        ------
-        ArgumentError
-            If a name is no result.
-        ProblemError
-            If a shape does not fit, or the answer is no continuous optimum.
-        NotImplementedError
-            If the family has no derivatives.
-
-        Notes
-        -----
-        Implicit differentiation of the optimality equations with the active set held; see :mod:`radioopt.base.adjoint`.
-        Where the active set is about to change (:attr:`at_kink`) the derivative is that of one side.
-
-        Examples
-        --------
-        >>> from radioopt import Scenario
-        >>> solution = Scenario.load("feel-cpu").draw(seed=1).problem("feel").solve()
-        >>> slopes = solution.vjp({"objective": 1.0})
-        >>> elasticity = slopes["uplink_rate_bps"] * solution.problem.uplink_rate_bps / solution.objective
-        >>> bool(abs(elasticity - solution.sensitivity().uplink_rate_bps).max() < 1e-12)
-        True
-        """
-        return self._pulled(cotangents)
-
-    def jvp(self, tangents: Mapping[str, ArrayLike]) -> dict[str, Array]:
-        """Push a change of the problem's fields forward to the results: a Jacobian-vector product, in O(K).
-
-        Parameters
-        ----------
-        tangents : mapping of str to array_like
-            By field, how it changes: of the field's shape or one that broadcasts to it. Axes before the batch's are
-            many changes at once.
-
-        Returns
-        -------
-        dict of str to ndarray
-            By result, how it changes. Zero where ``status`` is not OPTIMAL.
-
-        Raises
-        ------
-        ArgumentError
-            If a name is no field with a derivative.
-        ProblemError
-            If a shape does not fit, or the answer is no continuous optimum.
-        NotImplementedError
-            If the family has no derivatives.
-
-        Examples
-        --------
-        >>> from radioopt import Scenario
-        >>> solution = Scenario.load("feel-cpu").draw(seed=1).problem("feel").solve()
-        >>> change = solution.jvp({"payload_bits": 1e3})  # a thousand bits more
-        >>> bool(change["round_latency_s"] > 0)
-        True
-        """
-        return self._linearised().jvp(tangents)
-
-    @property
-    def at_kink(self) -> Array:
-        """Whether the active set is about to change, shape (...): derivatives there are those of one side.
-
-        True if a limit, deadline or total binds with a multiplier that is zero to a millionth, or is free and met to a
-        millionth. False without a proven optimum.
-        """
-        return self._linearised().at_kink
-
-    def _pulled(self, cotangents: Mapping[str, ArrayLike]) -> dict[str, Array]:
-        """Pull cotangents back; a family may have a kernel for it."""
-        return self._linearised().vjp(cotangents)
-
-    def _linearised(self) -> Linearised:
-        """Linearise the optimality equations here."""
-        raise NotImplementedError(f"{type(self).__name__} has no derivatives: its decisions are choices")
 
     def summary(self) -> dict[str, Any]:
         """Return the per-instance quantities of a single solution, with status and method, for tables."""
@@ -455,7 +405,10 @@ def load(path: str | os.PathLike[str]) -> Problem[Any] | Solution:
     questions = {k.removeprefix("problem."): v for k, v in arrays.items() if k.startswith("problem.")}
     problem = problem_from(header, questions)
     cls = {c.__name__: c for c in _subclasses(Solution)}.get(header.get("class", ""))
-    if cls is None or header.get("method") not in problem_class(header["family"]).methods:
+    if cls is None or header.get("method") not in (
+        *problem_class(header["family"]).methods,
+        GIVEN,
+    ):
         raise ProblemError(f"{path}: unknown solution {header.get('class')!r} by {header.get('method')!r}")
     if set(own) != set(cls.quantities):
         raise ProblemError(

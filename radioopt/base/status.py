@@ -12,6 +12,8 @@ class Status(IntEnum):
 
     Examples
     --------
+    >>> print(Status.OPTIMAL)
+    OPTIMAL
     >>> Status.OPTIMAL.ok, Status.ITERATION_LIMIT.ok
     (True, False)
     >>> print(Status.ITERATION_LIMIT.message)
@@ -24,6 +26,14 @@ class Status(IntEnum):
     ITERATION_LIMIT = 3
     INFEASIBLE = 4
     FAILED = 5
+
+    def __str__(self) -> str:
+        """Print the name."""
+        return self.name
+
+    def __format__(self, spec: str) -> str:
+        """Write the name, or the code where a number is asked for."""
+        return format(int(self), spec) if spec[-1:] in {*"bcdeEfFgGnoxX%"} - {""} else format(self.name, spec)
 
     @property
     def message(self) -> str:

@@ -14,9 +14,20 @@ from collections.abc import Sequence
 from typing import Any
 
 from radioopt import __version__
-from radioopt.cli import bench, compare, compile, demo, generate, methods, solve, train, validate
+from radioopt.cli import (
+    bench,
+    compare,
+    compile,
+    demo,
+    generate,
+    methods,
+    scenario,
+    solve,
+    train,
+    validate,
+)
 
-COMMANDS = (solve, validate, bench, train, compare, generate, methods, compile, demo)
+COMMANDS = (solve, validate, bench, train, compare, generate, methods, scenario, compile, demo)
 
 EPILOG = """exit codes:
   0  done; every answer is proven optimal, every check passed
@@ -93,6 +104,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 141
     except MissingExtraError as error:
         code, message = 3, str(error)
+    except ImportError as error:
+        code, message = 2, _shadowed(error)
     except SolveError as error:
         code, message = 1, str(error)
     except OSError as error:
@@ -105,6 +118,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         code, message = 130, str(error) or "interrupted"
     print(f"radioopt: {message}", file=sys.stderr)
     return code
+
+
+def _shadowed(error: ImportError) -> str:
+    """Say which file of the user's is in the way; an error of another kind goes on."""
+    from radioopt.base.shadow import PACKAGES, complaint, found_instead
+
+    name = (error.name or "").partition(".")[0]
+    file = found_instead(name) if name in PACKAGES else None
+    if file is None:
+        raise error
+    return complaint(name, file)
 
 
 def _make_writable() -> None:

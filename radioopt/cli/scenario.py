@@ -1,4 +1,10 @@
-"""The arguments that name a scenario and change it, the same for every command that takes one."""
+"""Copy a scenario that comes with radioopt, or list the keys that one may have.
+
+radioopt scenario                        which there are
+radioopt scenario feel-cpu > mine.toml   a copy to change, with a comment on every key
+radioopt scenario --keys                 keys of every scenario: unit, domain, default
+radioopt scenario --keys fimi            those of a problem's table
+"""
 
 from __future__ import annotations
 
@@ -12,6 +18,55 @@ if TYPE_CHECKING:
 
 #: suffixes of saved problems and solutions
 SAVED = (".npz", ".json")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of the command ``scenario``."""
+    from radioopt.cli import output
+
+    parser.add_argument("name", nargs="?", help="a shipped scenario; none lists them")
+    parser.add_argument(
+        "--keys", nargs="*", metavar="TABLE", help="list the keys of cell, radio, devices, or of a problem"
+    )
+    output.add_format_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the command ``scenario``."""
+    import pandas as pd
+
+    from radioopt.base.errors import OptionError
+    from radioopt.cli import output
+    from radioopt.scenario import Scenario
+    from radioopt.scenario.keys import commented, scenario_keys
+    from radioopt.scenario.scenario import shipped
+
+    if args.name is not None and args.keys is not None:
+        raise OptionError(f"scenario: give a name or --keys, as in: radioopt scenario --keys {args.name}")
+    if args.name is not None:
+        if not output.wants_table(args):
+            raise OptionError("scenario: a scenario is printed as TOML: leave --json and --csv out")
+        print(commented(shipped(args.name)), end="")
+        return 0
+    if args.keys is not None:
+        frame, title = scenario_keys(*args.keys), "keys of a scenario"
+    else:
+        rows = {name: Scenario.load(name) for name in Scenario.examples()}
+        frame = pd.DataFrame(
+            {
+                "title": [each.name for each in rows.values()],
+                "tables": [", ".join(r.families) for r in rows.values()],
+            },
+            index=pd.Index(list(rows), name="scenario"),
+        )
+        title = "scenarios; radioopt scenario NAME > mine.toml copies one"
+    if args.json:
+        output.print_json({"rows": output.records(frame)})
+    elif args.csv:
+        output.print_csv(frame)
+    else:
+        output.print_table(frame, title)
+    return 0
 
 
 def add_scenario_arguments(

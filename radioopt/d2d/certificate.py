@@ -237,13 +237,13 @@ def evaluate(
     """
     given = np.asarray(source, np.float64)
     shape = (*problem.batch_shape, problem.sizes["device"])
-    chosen, legal = _legal(problem, np.broadcast_to(given, shape))
+    chosen, allowed = legal(problem, np.broadcast_to(given, shape))
     objective, bound = np.empty(shape[:-1]), np.empty(shape[:-1])
     for index, one in instances(problem):
         bound[index] = best_of_all(one, most_graphs)
         objective[index] = rewards(one, chosen[index]).objective
     residuals = {
-        "links": np.where(legal, 0.0, np.inf),
+        "links": np.where(allowed, 0.0, np.inf),
         "budgets": np.where(np.isneginf(objective), np.inf, 0.0),
     }
     finite = np.where(np.isneginf(objective), np.nan, objective)
@@ -336,7 +336,7 @@ def repair(problem: GraphProblem, *, source: ArrayLike) -> dict[str, Array]:
         outside.
     """
     shape = (*problem.batch_shape, problem.sizes["device"])
-    chosen, _ = _legal(problem, np.broadcast_to(np.round(np.asarray(source, np.float64)), shape))
+    chosen, _ = legal(problem, np.broadcast_to(np.round(np.asarray(source, np.float64)), shape))
     for index, one in instances(problem):
         graph = chosen[index]
         outside = one.clusters[graph] != one.clusters
@@ -344,7 +344,7 @@ def repair(problem: GraphProblem, *, source: ArrayLike) -> dict[str, Array]:
     return {"source": chosen}
 
 
-def _legal(problem: GraphProblem, source: Array) -> tuple[Array, Array]:
+def legal(problem: GraphProblem, source: Array) -> tuple[Array, Array]:
     """Replace what is no link, or not allowed, by -1; tell which graphs had none of these."""
     count = source.shape[-1]
     receiver = np.arange(count)

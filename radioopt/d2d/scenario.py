@@ -44,6 +44,23 @@ class Settings(Table):
 
     Every device is at its distance from the base station and at ``angle_rad``. It holds ``points_per_class`` points of
     ``classes_per_device`` classes, drawn without replacement. Gains between devices follow the cell's path loss.
+
+    Attributes
+    ----------
+    num_classes : int
+        Classes of the data.
+    classes_per_device : int
+        Classes that a device holds.
+    trust_probability : float
+        Probability that a transmitter trusts a receiver with a class.
+    max_cluster_outage : float
+        Largest outage probability between devices of a cluster.
+    trust : str
+        How trust is drawn.
+    trust_sparsity : float
+        Share of rows or columns of the trust without any.
+    min_link_m : float
+        Least length of a link.
     """
 
     num_classes: Annotated[int, Number(at_least(1), whole=True)]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 
 from radioopt.base.certify import Certificate, certify
+from radioopt.base.judge import Limit
 from radioopt.base.options import SolveOptions
 from radioopt.base.pictures import no_path
 from radioopt.base.quantity import (
@@ -136,6 +137,41 @@ class GraphSolution(Solution):
             ),
         }
         return cls(problem, method, blocks)
+
+    def follows(self) -> dict[str, Any]:
+        """Return what moves over the graph, links that are not allowed left out, and what that is worth."""
+        from radioopt.d2d.certificate import legal
+
+        chosen, _ = legal(self.problem, self.source)
+        names = (
+            "score",
+            "device_reward",
+            "cluster_reward",
+            "inter_cluster_points",
+            "transferred",
+            "counts_after",
+        )
+        found = {name: np.full(getattr(self, name).shape, np.nan) for name in names}
+        for index, one in instances(self.problem):
+            moved = exchange(one, chosen[index])
+            worth = rewards(one, chosen[index], moved)
+            each = worth.score, worth.device, worth.cluster, worth.inter_cluster_points
+            for name, value in zip(names, (*each, moved.transferred, moved.counts_after), strict=True):
+                found[name][index] = value
+        return found
+
+    def limits(self) -> list[Limit]:
+        """Return which transmitters a device may have, and that nothing enters a cluster with a budget of 0."""
+        from radioopt.d2d.certificate import legal
+
+        count = self.problem.sizes["device"]
+        chosen, _ = legal(self.problem, self.source)
+        known = f"-1, or another device 0 ... {count - 1} whose link is allowed"
+        forbidden = (self.problem.budgets <= 0) & (self.inter_cluster_points > 0)
+        return [
+            Limit("source", chosen == self.source, choices=known),
+            Limit("source", ~forbidden, choices="no link from outside into a cluster with a budget of 0"),
+        ]
 
     def _measured(self, options: SolveOptions) -> Certificate:
         """Judge the graph alone; what an enumeration proved is proven anew, by as many graphs."""

@@ -16,19 +16,31 @@ from radioopt.scenario.laws import Law, Of
 from radioopt.scenario.tables import Table
 
 _of = DistillationProblem.quantities
+#: keys that may name a file
+FILES = ("catalogue",)
 
 
 def _read_catalogue(value: Any) -> ModelCatalogue:
-    if not isinstance(value, (Mapping, ModelCatalogue)):
-        raise ValueError("expected a table with a list per column: names, gigacycles, parameter_mbit, ...")
+    if not isinstance(value, (Mapping, ModelCatalogue, str)):
+        raise ValueError(
+            "expected a table with a list per column: names, gigacycles, parameter_mbit, ...; or the path of a CSV file"
+        )
     return ModelCatalogue.read(value)
 
 
 class Settings(Table):
     """See :class:`DistillationProblem`; the server's CPU and the models are not of the devices.
 
-    ``catalogue`` is a table of lists with the columns of :meth:`ModelCatalogue.from_frame`. ``noise`` says whether the
+    ``catalogue`` is a table of lists with the columns of :meth:`ModelCatalogue.from_frame`, or the path of a CSV file
+    that has them, beside the scenario. ``noise`` says whether the
     cell's noise counts as a fixed power over the whole band, as in the paper, or as a density over each user's own.
+
+    Attributes
+    ----------
+    catalogue : table of lists, or path of a CSV file
+        The models: names, gigacycles, parameter_mbit, own_accuracy_percent, average_accuracy_percent.
+    noise : str
+        What of the cell's noise counts.
     """
 
     catalogue: Annotated[

@@ -20,20 +20,23 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from radioopt.base.quantity import DEVICE, PER_INSTANCE, Array, Quantity, quantity, unrestricted
-from radioopt.base.record import Record
+from radioopt.base.sensitivity import Sensitivity, elasticities
 from radioopt.dtkd.pricing import spectral_efficiency
 
 if TYPE_CHECKING:
     from radioopt.dtkd.solution import DistillationSolution
 
 
-def _slope(unit: str, axes: tuple[str, ...], of: str) -> Quantity:
-    declared: Quantity = quantity(unit, unrestricted, axes, f"derivative in {of}")
+def _slope(axes: tuple[str, ...], of: str) -> Quantity:
+    declared: Quantity = quantity("1", unrestricted, axes, f"elasticity in {of}")
     return declared
 
 
-class DistillationSensitivity(Record):
-    """Derivatives of the cost in the problem's fields; negative where more of it saves.
+class DistillationSensitivity(Sensitivity):
+    """Elasticities of the cost: per cent of its size for one per cent more of a parameter, negative if it saves.
+
+    ``prices`` has what one unit more of a field saves; see :class:`~radioopt.base.sensitivity.Sensitivity`. They say
+    more than elasticities where the cost, a difference of costs and worths, is near 0.
 
     Attributes
     ----------
@@ -42,36 +45,42 @@ class DistillationSensitivity(Record):
     min_server_cpu_frequency_hz, max_server_cpu_frequency_hz, min_bandwidth_hz, max_bandwidth_hz : ndarray, (..., K)
         With respect to the bounds; zero where one does not bind.
     server_cpu_frequency_hz, bandwidth_hz : float or ndarray (...)
-        With respect to the totals: minus their prices.
+        With respect to the totals.
     teacher_cycles, label_bits, delay_weight_per_s, cpu_price_per_cycle, bandwidth_price_per_hz : float or ndarray (...)
         With respect to these fields.
     own_accuracy_weight, average_accuracy_weight, noise_power_w, noise_psd_w_per_hz : float or ndarray (...)
         With respect to these fields; zero for the noise that is not given.
     """
 
-    channel_gain: Quantity = _slope("1", DEVICE, "the gain")
-    local_cpu_frequency_hz: Quantity = _slope("1/Hz", DEVICE, "the user's CPU")
-    transmit_power_w: Quantity = _slope("1/W", DEVICE, "the power")
-    max_delay_s: Quantity = _slope("1/s", DEVICE, "the deadline")
-    min_server_cpu_frequency_hz: Quantity = _slope("1/Hz", DEVICE, "the least share of the server")
-    max_server_cpu_frequency_hz: Quantity = _slope("1/Hz", DEVICE, "the largest share of the server")
-    min_bandwidth_hz: Quantity = _slope("1/Hz", DEVICE, "the least bandwidth")
-    max_bandwidth_hz: Quantity = _slope("1/Hz", DEVICE, "the largest bandwidth")
-    server_cpu_frequency_hz: Quantity = _slope("1/Hz", PER_INSTANCE, "the server's CPU")
-    bandwidth_hz: Quantity = _slope("1/Hz", PER_INSTANCE, "the bandwidth")
-    teacher_cycles: Quantity = _slope("1/cycle", PER_INSTANCE, "the teacher's cycles")
-    label_bits: Quantity = _slope("1/bit", PER_INSTANCE, "the size of the teacher's outputs")
-    delay_weight_per_s: Quantity = _slope("s", PER_INSTANCE, "the weight of delay")
-    cpu_price_per_cycle: Quantity = _slope("cycles", PER_INSTANCE, "the price of a cycle")
-    bandwidth_price_per_hz: Quantity = _slope("Hz", PER_INSTANCE, "the price of bandwidth")
-    own_accuracy_weight: Quantity = _slope("1", PER_INSTANCE, "the worth of own accuracy")
-    average_accuracy_weight: Quantity = _slope("1", PER_INSTANCE, "the worth of average accuracy")
-    noise_power_w: Quantity = _slope("1/W", PER_INSTANCE, "the noise power")
-    noise_psd_w_per_hz: Quantity = _slope("Hz/W", PER_INSTANCE, "the noise density")
+    channel_gain: Quantity = _slope(DEVICE, "the gain")
+    local_cpu_frequency_hz: Quantity = _slope(DEVICE, "the user's CPU")
+    transmit_power_w: Quantity = _slope(DEVICE, "the power")
+    max_delay_s: Quantity = _slope(DEVICE, "the deadline")
+    min_server_cpu_frequency_hz: Quantity = _slope(DEVICE, "the least share of the server")
+    max_server_cpu_frequency_hz: Quantity = _slope(DEVICE, "the largest share of the server")
+    min_bandwidth_hz: Quantity = _slope(DEVICE, "the least bandwidth")
+    max_bandwidth_hz: Quantity = _slope(DEVICE, "the largest bandwidth")
+    server_cpu_frequency_hz: Quantity = _slope(PER_INSTANCE, "the server's CPU")
+    bandwidth_hz: Quantity = _slope(PER_INSTANCE, "the bandwidth")
+    teacher_cycles: Quantity = _slope(PER_INSTANCE, "the teacher's cycles")
+    label_bits: Quantity = _slope(PER_INSTANCE, "the size of the teacher's outputs")
+    delay_weight_per_s: Quantity = _slope(PER_INSTANCE, "the weight of delay")
+    cpu_price_per_cycle: Quantity = _slope(PER_INSTANCE, "the price of a cycle")
+    bandwidth_price_per_hz: Quantity = _slope(PER_INSTANCE, "the price of bandwidth")
+    own_accuracy_weight: Quantity = _slope(PER_INSTANCE, "the worth of own accuracy")
+    average_accuracy_weight: Quantity = _slope(PER_INSTANCE, "the worth of average accuracy")
+    noise_power_w: Quantity = _slope(PER_INSTANCE, "the noise power")
+    noise_psd_w_per_hz: Quantity = _slope(PER_INSTANCE, "the noise density")
+
+    solution: DistillationSolution
+
+    def slopes(self) -> dict[str, Array]:
+        """Return the derivative of the cost in every field, also in those that are 0."""
+        return slopes(self.solution)
 
 
 def sensitivity(solution: DistillationSolution) -> DistillationSensitivity:
-    """Evaluate the derivatives at a solution.
+    """Evaluate the elasticities at a solution.
 
     Parameters
     ----------
@@ -81,15 +90,31 @@ def sensitivity(solution: DistillationSolution) -> DistillationSensitivity:
     Returns
     -------
     DistillationSensitivity
-        One derivative per field, in the objective's unit over the field's.
+        Of the present choices of models and places.
 
     Examples
     --------
     >>> from radioopt import Scenario
     >>> solution = Scenario.load("dtkd").draw(seed=1).problem("dtkd").solve()
     >>> worth = sensitivity(solution)
-    >>> bool(worth.server_cpu_frequency_hz == -solution.price_server_cpu_per_hz)
+    >>> bool(worth.prices["server_cpu_frequency_hz"] == solution.price_server_cpu_per_hz)
     True
+    """
+    return DistillationSensitivity.at(solution, elasticities(solution, slopes(solution)))
+
+
+def slopes(solution: DistillationSolution) -> dict[str, Array]:
+    """Evaluate the derivatives of the cost at a solution, in its unit over the field's.
+
+    Parameters
+    ----------
+    solution : DistillationSolution
+        An optimum, or a batch of them.
+
+    Returns
+    -------
+    dict of str to ndarray
+        By field.
     """
     problem, local = solution.problem, np.asarray(solution.trains_locally)
     f, b = solution.server_cpu_frequency_hz, solution.bandwidth_hz
@@ -114,7 +139,7 @@ def sensitivity(solution: DistillationSolution) -> DistillationSensitivity:
         idle_noise = np.where(np.squeeze(density, -1), 0.0, snr_slope.sum(-1) / problem.noise_power_w)
         dense_noise = np.where(np.squeeze(density, -1), snr_slope.sum(-1) / problem.noise_psd_w_per_hz, 0.0)
         student = local * solution._of_model("cycles")
-        values = {
+        return {
             "channel_gain": snr_slope / problem.channel_gain,
             "transmit_power_w": snr_slope / problem.transmit_power_w,
             "local_cpu_frequency_hz": -weight * student / problem.local_cpu_frequency_hz**2,
@@ -137,7 +162,6 @@ def sensitivity(solution: DistillationSolution) -> DistillationSensitivity:
             "noise_power_w": -idle_noise,
             "noise_psd_w_per_hz": -dense_noise,
         }
-    return DistillationSensitivity._computed(values, problem.batch_shape, problem.sizes)
 
 
 def _at(binding: Array, pressure: Array) -> Array:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from radioopt.base.adjoint import Linearised
+from radioopt.base.judge import Limit
 from radioopt.base.pictures import no_path
 from radioopt.base.quantity import DEVICE, PER_INSTANCE, Array, Axes, Quantity, quantity, unrestricted
 from radioopt.base.solution import Solution
@@ -107,6 +108,44 @@ class DistillationSolution(Solution):
     def _of_model(self, field: str) -> Array:
         """Return a column of the catalogue for the models chosen, NaN without an answer."""
         return np.append(getattr(self.problem.catalogue, field), np.nan)[self.model]
+
+    def follows(self) -> dict[str, Any]:
+        """Return the delays; infinite where a share that is needed is missing, NaN for a model that does not exist."""
+        from radioopt.dtkd.certificate import delays
+
+        known = (self.model >= 0) & (self.model < len(self.problem.catalogue))
+        action = np.where(known, 2 * self.model + self.trains_locally, 0)
+        found = delays(self.problem, action, self.server_cpu_frequency_hz, self.bandwidth_hz)
+        return {"delay_s": np.where(known, found, np.nan)}
+
+    @np.errstate(all="ignore")
+    def limits(self) -> list[Limit]:
+        """Return what models and places may be, and the limits of shares and delays."""
+        problem, count = self.problem, len(self.problem.catalogue)
+        free, place = problem.fixed_model < 0, problem.fixed_place
+        model_ok = (self.model >= 0) & (self.model < count) & (free | (self.model == problem.fixed_model))
+        place_ok = (place < 0) | (self.trains_locally == place)
+        found = [
+            Limit(
+                "model",
+                model_ok,
+                choices=f"a position 0 ... {count - 1} in the catalogue, as fixed_model if set",
+            ),
+            Limit("trains_locally", place_ok, choices="what fixed_place says"),
+        ]
+        for name in ("server_cpu_frequency_hz", "bandwidth_hz"):
+            share, low, high = (
+                getattr(self, name),
+                getattr(problem, f"min_{name}"),
+                getattr(problem, f"max_{name}"),
+            )
+            found += [
+                Limit(name, share, low, high, "Hz"),
+                Limit(name, share.sum(), high=getattr(problem, name), unit="Hz", of="a sum of "),
+            ]
+        delay = np.where(np.isfinite(self.delay_s), self.delay_s, np.inf)
+        limit = np.minimum(problem.max_delay_s, np.finfo(np.float64).max)
+        return [*found, Limit("delay_s", delay, high=limit, unit="s")]
 
     def sensitivity(self) -> DistillationSensitivity:
         """Differentiate the optimum in every parameter, choices unchanged; see the sensitivity module."""

@@ -28,7 +28,13 @@ class _Round(Table):
 
 
 class CpuSettings(_Round):
-    """``compute = "cpu"``: compute time proportional to the batch; see :meth:`BatchsizeProblem.cpu`."""
+    """``compute = "cpu"``: compute time proportional to the batch; see :meth:`BatchsizeProblem.cpu`.
+
+    Attributes
+    ----------
+    compute : str
+        What devices compute with.
+    """
 
     compute: Literal["cpu"]
     cycles_per_sample: Annotated[Law, Of(_cpu["cycles_per_sample"])]
@@ -36,7 +42,13 @@ class CpuSettings(_Round):
 
 
 class GpuSettings(_Round):
-    """``compute = "gpu"``: compute time flat up to a threshold batch; see :meth:`BatchsizeProblem.gpu`."""
+    """``compute = "gpu"``: compute time flat up to a threshold batch; see :meth:`BatchsizeProblem.gpu`.
+
+    Attributes
+    ----------
+    compute : str
+        What devices compute with.
+    """
 
     compute: Literal["gpu"]
     seconds_per_sample: Annotated[Law, Of(_gpu["seconds_per_sample"])]

@@ -20,14 +20,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from radioopt.base.quantity import DEVICE, PER_INSTANCE, Array, Quantity, quantity, unrestricted
-from radioopt.base.record import Record
+from radioopt.base.sensitivity import Sensitivity
 
 if TYPE_CHECKING:
     from radioopt.feel.solution import BatchsizeSolution
 
 
-class BatchsizeSensitivity(Record):
+class BatchsizeSensitivity(Sensitivity):
     """Elasticities of the learning efficiency: per cent of efficiency for one per cent more of a parameter.
+
+    ``prices`` has what one unit more of a field adds to the efficiency; see
+    :class:`~radioopt.base.sensitivity.Sensitivity`.
 
     Attributes
     ----------
@@ -63,6 +66,25 @@ class BatchsizeSensitivity(Record):
     payload_bits: Quantity = quantity("1", unrestricted, PER_INSTANCE, "elasticity in the payload")
     total_batchsize: Quantity = quantity("1", unrestricted, PER_INSTANCE, "elasticity in the total batch")
     max_round_latency_s: Quantity = quantity("1", unrestricted, PER_INSTANCE, "elasticity in the deadline")
+
+    solution: BatchsizeSolution
+
+    @np.errstate(all="ignore")
+    def slopes(self) -> dict[str, Array]:
+        """Return the derivative of the efficiency in every field, also in times that are 0."""
+        solution, problem = self.solution, self.solution.problem
+        phi = solution.uplink_slot_s / np.expand_dims(problem.uplink_frame_s, -1)
+        upload = problem.upload_time_full_frame_s
+        # f pi E / x: of a second that a device takes longer before its upload
+        second = self.uplink_rate_bps * phi / upload * np.expand_dims(solution.objective, -1)
+        psi = solution.downlink_slot_s / np.expand_dims(problem.downlink_frame_s, -1)
+        if problem.downlink == "broadcast":
+            weight = _one_hot(problem.update_time_s)
+        else:
+            weight = psi**2 / problem.download_time_full_frame_s
+            weight = weight / weight.sum(-1, keepdims=True)
+        whole = second.sum(-1, keepdims=True)  # f E / x, as the pi of all devices sum to one
+        return super().slopes() | {"base_time_s": -second, "update_time_s": -whole * weight}
 
 
 def sensitivity(solution: BatchsizeSolution) -> BatchsizeSensitivity:
@@ -141,7 +163,7 @@ def sensitivity(solution: BatchsizeSolution) -> BatchsizeSensitivity:
             values["seconds_per_sample"] + values["base_time_s"] + values["update_time_s"]
         )
         values["payload_bits"] = -(values["uplink_rate_bps"] + values["downlink_rate_bps"]).sum(-1)
-    return BatchsizeSensitivity._computed(values, problem.batch_shape, problem.sizes)
+    return BatchsizeSensitivity.at(solution, values)
 
 
 def _one_hot(values: Array) -> Array:

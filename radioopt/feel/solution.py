@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from radioopt.base.adjoint import Linearised
+from radioopt.base.judge import Limit
 from radioopt.base.pictures import no_path
 from radioopt.base.quantity import (
     DEVICE,
@@ -94,6 +95,33 @@ class BatchsizeSolution(Solution):
         if self.problem.downlink == "broadcast":  # everybody waits for the slowest
             return np.broadcast_to(own.max(-1, keepdims=True), own.shape)
         return own
+
+    def follows(self) -> dict[str, Any]:
+        """Return the lengths of both phases and of the round."""
+        up = (self.compute_time_s + self.upload_time_s).max(-1)
+        down = (self.download_time_s + self.problem.update_time_s).max(-1)
+        if self.problem.downlink == "broadcast":  # who receives last may not be who updates longest
+            down = self.download_time_s.max(-1) + self.problem.update_time_s.max(-1)
+        return {"upload_phase_s": up, "download_phase_s": down, "round_latency_s": up + down}
+
+    def limits(self) -> list[Limit]:
+        """Return the limits of batches, slots, total and latency."""
+        problem, least = self.problem, np.maximum(1.0, np.floor(self.problem.min_batchsize))
+        up, down = problem.uplink_frame_s, problem.downlink_frame_s
+        total = problem.total_batchsize
+        found = [
+            Limit("batchsize", self.batchsize, least, problem.max_batchsize, "samples"),
+            Limit("uplink_slot_s", self.uplink_slot_s, 0.0, unit="s", open=True),
+            Limit("uplink_slot_s", self.uplink_slot_s.sum(), high=up, unit="s", of="a sum of "),
+            Limit("downlink_slot_s", self.downlink_slot_s, 0.0, unit="s", open=True),
+            Limit("downlink_slot_s", self.downlink_slot_s, high=down, unit="s")
+            if problem.downlink == "broadcast"
+            else Limit("downlink_slot_s", self.downlink_slot_s.sum(), high=down, unit="s", of="a sum of "),
+            Limit("round_latency_s", self.round_latency_s, high=problem.max_round_latency_s, unit="s"),
+        ]
+        if total < np.inf:
+            found.append(Limit("batchsize", self.batchsize.sum(), total, total, "samples", of="a sum of "))
+        return found
 
     def sensitivity(self) -> BatchsizeSensitivity:
         """Say what one per cent more of each parameter is worth; see :mod:`radioopt.feel.sensitivity`."""

@@ -17,16 +17,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from radioopt.base.quantity import DEVICE, PER_INSTANCE, Quantity, quantity, unrestricted
-from radioopt.base.record import Record
+from radioopt.base.quantity import DEVICE, PER_INSTANCE, Array, Quantity, quantity, unrestricted
+from radioopt.base.sensitivity import Sensitivity
 from radioopt.fimi.device import Canonical, log_h
 
 if TYPE_CHECKING:
     from radioopt.fimi.solution import SynthesisSolution
 
 
-class SynthesisSensitivity(Record):
+class SynthesisSensitivity(Sensitivity):
     """Elasticities of the energy: per cent of energy for one per cent more of a parameter, negative if it saves.
+
+    ``prices`` has the energy that one unit more of a field saves; see :class:`~radioopt.base.sensitivity.Sensitivity`.
 
     Attributes
     ----------
@@ -65,6 +67,23 @@ class SynthesisSensitivity(Record):
     curve_beta: Quantity = quantity("1", unrestricted, PER_INSTANCE, "elasticity in beta")
     curve_gamma: Quantity = quantity("1", unrestricted, PER_INSTANCE, "elasticity in gamma")
     local_epochs: Quantity = quantity("1", unrestricted, PER_INSTANCE, "elasticity in the epochs")
+
+    apart = ("price_time_w",)
+    solution: SynthesisSolution
+
+    @np.errstate(all="ignore")
+    def slopes(self) -> dict[str, Array]:
+        """Return the derivative of the energy in every field, also in those that are 0."""
+        solution, problem = self.solution, self.solution.problem
+        energy = problem.energy_coefficient
+        coefficient = np.expand_dims(problem.local_epochs, -1) * problem.cycles_per_sample * solution.samples
+        worth = solution.price_learning_j * problem.sizes["device"] / problem.curve_alpha
+        found = super().slopes()
+        known = np.isnan(found["energy_coefficient"]) | (energy > 0)
+        found["energy_coefficient"] = np.where(
+            known, found["energy_coefficient"], coefficient * solution.cpu_frequency_hz**2
+        )
+        return found | {"curve_gamma": -worth}
 
 
 def sensitivity(solution: SynthesisSolution) -> SynthesisSensitivity:
@@ -141,4 +160,4 @@ def sensitivity(solution: SynthesisSolution) -> SynthesisSensitivity:
             "local_epochs": cycles.sum(-1) / total,
         }
     values = {name: value + 0.0 for name, value in values.items()}  # no -0
-    return SynthesisSensitivity._computed(values, problem.batch_shape, problem.sizes)
+    return SynthesisSensitivity.at(solution, values)

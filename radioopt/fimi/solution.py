@@ -9,6 +9,7 @@ import numpy as np
 
 from radioopt.base.adjoint import Linearised
 from radioopt.base.errors import InputWarning
+from radioopt.base.judge import Limit
 from radioopt.base.options import SolveOptions
 from radioopt.base.pictures import no_path
 from radioopt.base.quantity import (
@@ -189,6 +190,32 @@ class SynthesisSolution(Solution):
     def _cycles(self) -> Array:
         epochs = np.expand_dims(self.problem.local_epochs, -1)
         return np.asarray(epochs * self.problem.cycles_per_sample * self.samples)
+
+    def follows(self) -> dict[str, Any]:
+        """Return the prices that the point implies."""
+        from radioopt.fimi.certificate import implied_bound
+
+        point = self.samples, self.bandwidth_hz, self.transmit_power_w
+        _, learning, band = implied_bound(self.problem, *point)
+        return {"price_learning_j": learning, "price_bandwidth_j_per_hz": band}
+
+    @np.errstate(all="ignore")
+    def limits(self) -> list[Limit]:
+        """Return the limits of samples, frequencies, powers, band, time and learning."""
+        problem, extra = self.problem, self.synthetic_samples
+        latency, learned = self.compute_time_s + self.upload_time_s, (self.samples**-problem.curve_beta).sum()
+        band, power, speed = self.bandwidth_hz, self.transmit_power_w, self.cpu_frequency_hz
+        return [
+            Limit("synthetic_samples", extra, 0.0, problem.max_synthetic_samples, "samples"),
+            Limit("cpu_frequency_hz", speed, 0.0, problem.max_cpu_frequency_hz, "Hz", open=True),
+            Limit("transmit_power_w", power, 0.0, problem.max_transmit_power_w, "W", open=True),
+            Limit("bandwidth_hz", band, 0.0, unit="Hz", open=True),
+            Limit("bandwidth_hz", band.sum(), high=problem.bandwidth_hz, unit="Hz", of="a sum of "),
+            Limit("compute and upload time", latency, high=problem.max_round_latency_s, unit="s"),
+            Limit(
+                "samples", learned, high=problem.learning_budget, of="a sum of (local + synthetic)**-beta of "
+            ),
+        ]
 
     def sensitivity(self) -> SynthesisSensitivity:
         """Say what one per cent more of each parameter is worth; see :mod:`radioopt.fimi.sensitivity`."""

@@ -19,6 +19,11 @@ class Settings(Table):
     """See :class:`RoundPlanProblem`; ``num_weights`` and ``num_labels`` are those of :meth:`Payload.fld`.
 
     ``bandwidth_hz`` of the cell is the width of a band, the path loss that of the mean gain.
+
+    Attributes
+    ----------
+    num_weights, num_labels : int
+        Numbers that the model, and an output, consist of.
     """
 
     num_weights: int

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 
 from radioopt.base.certify import certify
+from radioopt.base.judge import Limit
 from radioopt.base.options import SolveOptions
 from radioopt.base.pictures import no_path
 from radioopt.base.quantity import DEVICE, PER_INSTANCE, Quantity, quantity, unrestricted
@@ -110,6 +111,47 @@ class RoundPlanSolution(Solution):
             for key, declared in cls._layout.blocks.items()
         }
         return cls(problem, method, blocks)
+
+    @np.errstate(all="ignore")
+    def follows(self) -> dict[str, Any]:
+        """Return rounds, shares, times and outages of the plan; NaN where it is no candidate."""
+        names = ("num_rounds", "participation", "first_participation", "first_round_s", "round_s")
+        outages = ("uplink_outage", "first_uplink_outage", "downlink_outage")
+        found = {name: np.full(getattr(self, name).shape, np.nan) for name in (*names, *outages)}
+        for index, one in instances(self.problem):
+            at = [
+                np.flatnonzero(getattr(one, name) == getattr(self, name)[index])
+                for name in ("num_channels", "max_slots", "seed_samples")
+            ]
+            if not all(map(len, at)):
+                continue
+            c, m, s = (int(place[0]) for place in at)
+            every, (up, first, down) = plans(one), laws(one)
+            for name in names:
+                found[name][index] = getattr(every, name)[c, m, s]
+            limit = one.max_slots[m]
+            found["uplink_outage"][index] = np.asarray(up.outage(limit))[c]
+            found["first_uplink_outage"][index] = np.asarray(first.outage(limit))[c, s]
+            found["downlink_outage"][index] = down.outage(limit)
+        return found
+
+    def limits(self) -> list[Limit]:
+        """Return the candidates, and the least share of devices."""
+        problem = self.problem
+        found = [
+            Limit(
+                name,
+                (getattr(problem, name) == getattr(self, name)).any(),
+                choices=f"one of the candidates {', '.join(map(str, getattr(problem, name)))}",
+            )
+            for name in self.decisions
+        ]
+        if all(not limit.broken(0.0) for limit in found):
+            least = problem.min_participation
+            found += [
+                Limit(name, getattr(self, name), least) for name in ("participation", "first_participation")
+            ]
+        return found
 
     def candidates(self) -> pd.DataFrame:
         """Tabulate all plans of a single instance.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ import numpy as np
 
 from radioopt.base.errors import ProblemError, suggestion
 from radioopt.base.quantity import shorten
+from radioopt.channel import ergodic_rate_bps, rate_bps
 from radioopt.scenario.changes import Config, changed, models
 from radioopt.scenario.laws import Of
 from radioopt.scenario.sheets import (
@@ -33,9 +35,16 @@ if TYPE_CHECKING:
     import pandas as pd
 
 LABELS = ("device", "name")
+#: columns of Devices.to_frame that follow from the gain and say nothing beside it; rates do, where their SNR is given
+_FOLLOWS = ("uplink_snr", "downlink_snr", "line_of_sight", "shadowing_db")
 _REPLACED = {  # by a column: other keys that say the same
     "devices.distance_m": ("cell.radius_m",),
-    "devices.channel_gain": ("cell.radius_m", "devices.distance_m"),
+    "devices.channel_gain": (
+        "cell.radius_m",
+        "devices.distance_m",
+        "cell.shadowing",
+        "cell.shadowing_std_db",
+    ),
     "devices.transmit_power_w": ("devices.transmit_power_dbm",),
 }
 
@@ -102,6 +111,7 @@ def configured(
 
 def _columns(sheet: Sheet, config: Mapping[str, Any]) -> dict[str, Any]:
     """Read a table into lists by key of the configuration, and the number of devices."""
+    sheet = _without_links(sheet)
     columns, mistakes = _header(sheet, columns_of(config), config)
     if not mistakes and not sheet.rows:
         mistakes.append(f"{sheet.name}: no devices, only a header")
@@ -114,6 +124,42 @@ def _columns(sheet: Sheet, config: Mapping[str, Any]) -> dict[str, Any]:
     elif sheet.labels is not None:
         found["devices.names"] = list(sheet.labels)
     return found
+
+
+def _without_links(sheet: Sheet) -> Sheet:
+    """Leave out the columns of a table of devices, as drawn, that follow from its gains."""
+    if "channel_gain" not in sheet.header:
+        return sheet
+    left_out = {name for name in _FOLLOWS if name in sheet.header}
+    for link in ("uplink", "downlink"):
+        snr, rate = f"{link}_snr", f"{link}_rate_bps"
+        if snr in left_out and rate in sheet.header:
+            _refuse_changed_rates(sheet, snr, rate)
+            left_out.add(rate)
+    kept = [i for i, name in enumerate(sheet.header) if name not in left_out]
+    rows = [[row[i] for i in kept] if len(row) == len(sheet.header) else row for row in sheet.rows]
+    return replace(sheet, header=[sheet.header[i] for i in kept], rows=rows)
+
+
+def _refuse_changed_rates(sheet: Sheet, snr: str, rate: str) -> None:
+    """Refuse rates that are not those of the SNR beside them: they would be lost."""
+    try:
+        pairs = np.array(
+            [[float(row[list(sheet.header).index(name)]) for name in (snr, rate)] for row in sheet.rows]
+        )
+    except (ValueError, IndexError, TypeError):
+        return  # said when the cells are read, or of no meaning here
+    if not (len(pairs) and (pairs > 0).all()):
+        return
+    spread = [  # of rate over spectral efficiency, which is the bandwidth, faded or not
+        np.ptp(pairs[:, 1] / efficiency) / np.max(pairs[:, 1] / efficiency)
+        for efficiency in (ergodic_rate_bps(pairs[:, 0], 1.0), rate_bps(pairs[:, 0], 1.0))
+    ]
+    if min(spread) > 1e-6:
+        raise ProblemError(
+            f"{sheet.name}: column {rate}: not the rates of column {snr} at one bandwidth: leave out {snr} to take the "
+            "rates as they are, or the rates to have them follow from the gains"
+        )
 
 
 def columns_of(config: Mapping[str, Any]) -> dict[str, Column]:
@@ -138,6 +184,12 @@ def _laws(config: Mapping[str, Any]) -> Iterator[tuple[str, str, Of, bool]]:
                 for law in field.metadata:
                     if isinstance(law, Of) and law.quantity.axes:
                         yield table, key, law, field.is_required() and len(alternatives) == 1
+
+
+def per_device(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Table and key of all that a configuration may give per device."""
+    for table, key, *_ in _laws(config):
+        yield table, key
 
 
 def _header(
@@ -207,4 +259,8 @@ def _sheet(source: Any) -> Sheet:
     """Read a CSV file, or take the cells of a DataFrame."""
     if isinstance(source, (str, os.PathLike)):
         return _csv(Path(source))
+    if "instance" in getattr(getattr(source, "index", None), "names", ()):
+        raise ProblemError(
+            "devices: expected a row per device, got those of several draws: take one, as frame.loc[0]"
+        )
     return read_frame(source, "devices: expected the path of a CSV file or a DataFrame")

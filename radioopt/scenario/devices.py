@@ -36,6 +36,7 @@ from radioopt.channel import (
     rayleigh_coefficient,
     snr,
 )
+from radioopt.scenario.pick import positions_of
 from radioopt.scenario.trace import ChannelTrace
 
 if TYPE_CHECKING:
@@ -197,6 +198,55 @@ class Devices(Record):
             key = _GIVEN_BY.get(name, f"devices.{name}")
             raise MissingQuantityError(f"{type(self).__name__}.{name}: the scenario does not give {key}")
         return super()._value(name)
+
+    def __getitem__(self, index: Any) -> Self:
+        """Select devices of a single draw, ``devices[[0, 3]]``, as :meth:`pick` does, or draws of a batch."""
+        return super().__getitem__(index) if self.batch_shape else self.pick(index)
+
+    def pick(self, which: Any) -> Self:
+        """Return some of the devices, in another order if wanted, with all that they drew.
+
+        Parameters
+        ----------
+        which : int, slice, or array_like of int, bool or str
+            Positions along the axis of devices, a mask, or names (``devices.names`` of the scenario).
+
+        Returns
+        -------
+        Devices
+            These devices, of a scenario with as many; of every draw of a batch. One is still an axis of length 1.
+
+        Raises
+        ------
+        ProblemError
+            If a position or a name does not exist, or nothing or a device twice is chosen.
+
+        Examples
+        --------
+        >>> from radioopt import Scenario
+        >>> devices = Scenario.load("feel-cpu").draw(seed=1)
+        >>> devices[[0, 3]].problem("feel").solve().batchsize.shape
+        (2,)
+        >>> fast = devices[devices.cpu_frequency_hz > 1e9]
+        >>> fast.sizes["device"], fast.scenario.devices.count
+        (8, 8)
+        """
+        positions = positions_of(which, self.sizes["device"], self.scenario.devices.names or ())
+
+        def chosen(value: Array, per_device: bool) -> Array:
+            return value[..., positions] if per_device else value
+
+        drawn = {
+            family: {
+                name: chosen(value, family == _FADING or self.scenario.problems[family].laws[name].per_device)
+                for name, value in values.items()
+            }
+            for family, values in self._drawn.items()
+        }
+        given_all = {
+            name: chosen(value, bool(self.quantities[name].axes)) for name, value in self.to_dict().items()
+        }
+        return self._made(self.scenario.only(positions.tolist()), drawn, given_all, measured=self._measured)
 
     def _selected_context(self, positions: Array) -> dict[str, Any]:
         def select(value: Array) -> Array:
@@ -374,6 +424,37 @@ class Devices(Record):
         self._check_broadcasts("with_channel_gain.channel_gain", gain.shape, shape)
         kept = {k: v for k, v in self.to_dict().items() if k not in _FORMER_PATH}
         return self._made(self.scenario, self._drawn, kept | {"channel_gain": np.broadcast_to(gain, shape)})
+
+    def with_local_samples(self, local_samples: ArrayLike) -> Devices:
+        """Return the same devices with other numbers of samples, as a partition of a data set gives them.
+
+        Parameters
+        ----------
+        local_samples : array_like of float64, shape (..., K)
+            Samples >= 1 that each device holds; leading axes broadcast to the batch.
+
+        Returns
+        -------
+        Devices
+            Whose problems know these samples: no batch of "feel" is larger.
+
+        Raises
+        ------
+        ProblemError
+            If a number is below 1, or the shape is not that of these devices.
+
+        Examples
+        --------
+        >>> from radioopt import Scenario
+        >>> devices = Scenario.load("feel-cpu").draw(seed=1).with_local_samples([50] * 12)
+        >>> devices.problem("feel").max_batchsize.max().item()
+        50.0
+        """
+        samples = check("Devices.with_local_samples", "local_samples", local_samples, at_least(1))
+        shape = (*self.batch_shape, self.sizes["device"])
+        self._check_broadcasts("with_local_samples.local_samples", samples.shape, shape)
+        given = self.to_dict() | {"local_samples": np.broadcast_to(samples, shape)}
+        return self._made(self.scenario, self._drawn, given, measured=self._measured)
 
     def follow(self, trace: ChannelTrace, time_s: ArrayLike) -> Devices:
         """Return the same devices with the rates or gains that a trace has at a time.

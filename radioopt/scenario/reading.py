@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError, create_model
@@ -42,6 +43,18 @@ def read(config: Mapping[str, Any]) -> tuple[File, dict[str, Table]]:
         lines = (_explained(config, dict(details)) for details in error.errors(include_url=False))
         raise ProblemError("\n".join(lines)) from None
     return file, {family: getattr(file, family) for family in found}
+
+
+def with_files(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """Say where files are that a family's table names, which are beside the scenario."""
+    found = dict(config)
+    for family in config:
+        names = getattr(hook(family), "FILES", ()) if isinstance(family, str) and has_hook(family) else ()
+        table = config[family]
+        for name in names:
+            if isinstance(table, Mapping) and isinstance(table.get(name), str):
+                found[family] = table = {**table, name: str(folder / table[name])}
+    return found
 
 
 def _explained(config: Mapping[str, Any], details: Mapping[str, Any]) -> str:

@@ -7,7 +7,7 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -19,9 +19,9 @@ from radioopt.base.errors import ProblemError, suggestion
 from radioopt.base.quantity import Array
 from radioopt.channel import distances_m, lognormal_shadowing_db, uniform_in_disc
 from radioopt.channel.draws import check_draw
-from radioopt.scenario.columns import configured
+from radioopt.scenario.columns import configured, per_device
 from radioopt.scenario.devices import Devices
-from radioopt.scenario.reading import read
+from radioopt.scenario.reading import read, with_files
 from radioopt.scenario.tables import Cell, DeviceTable, Radio, Table
 from radioopt.units import db_to_linear, dbm_to_w
 
@@ -112,13 +112,7 @@ class Scenario:
         """
         folder = Path()
         if isinstance(path, str) and re.fullmatch(r"[\w-]+", path):
-            if path not in cls.examples():
-                hint = suggestion(path, cls.examples())
-                raise ProblemError(
-                    f"no scenario {path!r} comes with radioopt{hint}{'.' * (not hint.endswith('?'))} "
-                    f"For a file of your own give a path, such as ./{path}.toml"
-                )
-            source, data = f"{path}.toml", (_folder() / f"{path}.toml").read_bytes()
+            source, data = f"{path}.toml", shipped(path).encode()
         else:
             source, data, folder = os.fspath(path), Path(path).read_bytes(), Path(path).parent
         try:
@@ -128,7 +122,7 @@ class Scenario:
             place = re.search(r"line (\d+), column (\d+)", str(error))
             line, column = place.groups() if place else (data.count(b"\n") + 1, len(data) - data.rfind(b"\n"))
             raise ProblemError(f"{source}, line {line}, column {column}: not TOML: {what}") from None
-        config = configured(config, changes, devices, folder=folder)
+        config = configured(with_files(config, folder), changes, devices, folder=folder)
         try:
             return cls.from_dict(config)
         except ProblemError as error:
@@ -202,6 +196,36 @@ class Scenario:
         array([1.4e+09, 2.1e+09])
         """
         return self.from_dict(configured(self.to_dict(), changes, devices))
+
+    def only(self, positions: Sequence[int]) -> Scenario:
+        """Return the same scenario with some of its devices.
+
+        Parameters
+        ----------
+        positions : sequence of int
+            Which, in which order; each from 0 to ``devices.count - 1``.
+
+        Returns
+        -------
+        Scenario
+            Lists with a value per device and names are theirs; random laws stay as they are.
+
+        Examples
+        --------
+        >>> Scenario.load("feel-cpu").only([0, 4]).devices.cpu_frequency_hz.plain()
+        [700000000.0, 1400000000.0]
+        """
+        config, count = self.to_dict(), self.devices.count
+        for table, key in per_device(config):
+            value = config.get(table, {}).get(key)
+            if isinstance(value, Mapping) and "repeat" in value:
+                value = np.resize(value["repeat"], count).tolist()
+            if isinstance(value, list):
+                config[table][key] = [value[i] for i in positions]
+        if self.devices.names is not None:
+            config["devices"]["names"] = [self.devices.names[i] for i in positions]
+        config["devices"]["count"] = len(positions)
+        return self.from_dict(config)
 
     @staticmethod
     def examples() -> tuple[str, ...]:
@@ -336,6 +360,19 @@ def _paths(cell: Cell, distance_m: Array, stream: Callable[[str], np.random.Gene
         drawn["shadowing_db"] = lognormal_shadowing_db(stream("cell.shadowing"), loss_db.shape, std_db)
         loss_db = loss_db + drawn["shadowing_db"]
     return drawn | {"channel_gain": db_to_linear(-loss_db)}
+
+
+def shipped(name: str) -> str:
+    """Return the text of a scenario that comes with radioopt; another name is refused."""
+    examples = Scenario.examples()
+    if name not in examples:
+        hint = suggestion(name, examples)
+        raise ProblemError(
+            f"no scenario {name!r} comes with radioopt{hint}{'.' * (not hint.endswith('?'))} "
+            f"For a file of your own give a path, such as ./{name}.toml"
+        )
+    found: str = (_folder() / f"{name}.toml").read_text("utf-8")
+    return found
 
 
 def _folder() -> Any:

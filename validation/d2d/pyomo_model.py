@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from radioopt.base.quantity import Array
 from radioopt.d2d import GraphProblem
 from radioopt.d2d.certificate import SLACK, distance, useful
 from validation import scip
+from validation.modelling import Model, Outcome, answer
 from validation.reference import Answer, NoAnswerError, reference
 
 
@@ -38,16 +39,30 @@ def solve(problem: GraphProblem, time_limit_s: float) -> Answer:
     NoAnswerError
         If the model does not know the score or metric, a device may end without data, or SCIP returns no point.
     """
-    start = time.perf_counter()
-    model = build(problem)
-    modelled = time.perf_counter()
-    value, _, status = scip.run(model, time_limit_s)
-    source = np.full(problem.sizes["device"], -1)
-    for i, j in model.links:
-        if model.z[i, j].value > 0.5:
-            source[i] = j
-    seconds = time.perf_counter() - start
-    return Answer({"source": source}, value, seconds, modelled - start, status, scip.version())
+    return answer(model, problem, time_limit_s, scip.version())
+
+
+def model(problem: GraphProblem) -> Model:
+    """Write a single instance with the score "improvement"; see :func:`validation.model`."""
+    written = build(problem)
+    unit = float(problem.class_counts.mean())
+    variables = scip.in_si_units(
+        written, link=(written.z, 1.0), counts_after=(written.after, unit), device_score=(written.score, 1.0)
+    )
+
+    def run(time_limit_s: float, more: Sequence[Any]) -> Outcome:
+        value, _, status = scip.run(written, time_limit_s, more)
+        return Outcome(value, status)
+
+    def read() -> dict[str, Array]:
+        source = np.full(problem.sizes["device"], -1)
+        for i, j in written.links:
+            if written.z[i, j].value > 0.5:
+                source[i] = j
+        return {"source": source}
+
+    scaling = f"points in units of {unit:.6g}, the mean count; link[i, j] is 1 where i receives from j"
+    return Model(written, variables, scip.constraints(written), scaling, run, read)
 
 
 def build(problem: GraphProblem) -> Any:

@@ -6,8 +6,8 @@ c z^2/f, a rotated cone, and the relaxation is the convex hull of the choices of
 
 from __future__ import annotations
 
-import time
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ import numpy as np
 from radioopt.base.errors import require
 from radioopt.dtkd.problem import DistillationProblem
 from validation.dtkd.scaling import Scaling
+from validation.modelling import Model, Outcome, answer
 from validation.reference import Answer, NoAnswerError, reference
 
 TOLERANCES = {"tol_gap_abs": 1e-12, "tol_gap_rel": 1e-12, "tol_feas": 1e-12}
@@ -46,37 +47,62 @@ def solve_given_choices(problem: DistillationProblem, time_limit_s: float) -> An
         If a choice is free, or Clarabel returns no point.
     """
     cp, clarabel = require("cvxpy", "validation"), require("clarabel", "validation")
-    start = time.perf_counter()
+    version = f"cvxpy {cp.__version__}, clarabel {clarabel.__version__}"
+    return answer(given_choices, problem, time_limit_s, version)
+
+
+def model(problem: DistillationProblem) -> Model:
+    """Write a single instance, with its choices if they are free; see :func:`validation.model`."""
+    fixed = (Scaling.of(problem).allowed.sum(-1) == 1).all()
+    return given_choices(problem) if fixed else perspective(problem)
+
+
+def given_choices(problem: DistillationProblem) -> Model:
+    """Write Problem 3 of a single instance whose choices are fixed."""
+    cp = require("cvxpy", "validation")
     scale = Scaling.of(problem)
     picked = scale.fixed()
     own = np.arange(len(picked)), picked
-    cpu, band = cp.Variable(len(picked)), cp.Variable(len(picked))
+    cpu, band = cp.Variable(len(picked), name="cpu"), cp.Variable(len(picked), name="band")
     if scale.signal.any():
         signal = scale.signal[:, 0]
         on_air = cp.multiply(scale.send_s[own], cp.inv_pos(-cp.rel_entr(band, band + signal)))
     else:
         on_air = cp.multiply(scale.send_s[own], cp.inv_pos(band))
     delay = scale.local_s[own] + cp.multiply(scale.compute_s[own], cp.inv_pos(cpu)) + on_air
-    constraints = [cp.sum(cpu) <= 1, cp.sum(band) <= 1]
-    for share, row in ((cpu, 0), (band, 1)):
+    constraints = {"server_cpu_frequency_hz": cp.sum(cpu) <= 1, "bandwidth_hz": cp.sum(band) <= 1}
+    for name, share, row in (("server_cpu_frequency_hz", cpu, 0), ("bandwidth_hz", band, 1)):
         limited = np.isfinite(scale.high[row])
-        constraints += [share >= scale.low[row]] + [share[limited] <= scale.high[row][limited]] * bool(
-            limited.any()
-        )
+        constraints[f"min_{name}"] = share >= scale.low[row]
+        if limited.any():
+            constraints[f"max_{name}"] = share[limited] <= scale.high[row][limited]
     late = np.isfinite(scale.deadline_s)
     if late.any():
-        constraints += [delay[late] <= scale.deadline_s[late]]
-    model = cp.Problem(cp.Minimize(scale.weight * cp.sum(delay) + scale.price * cp.sum(band)), constraints)
-    built = time.perf_counter()
-    _run(cp, model, cp.CLARABEL, time_limit=time_limit_s, **TOLERANCES)
-    return Answer(
-        decisions=scale.decisions(problem, picked, cpu.value, band.value),
-        objective=float(model.value + scale.constant[own].sum()),
-        seconds=time.perf_counter() - start,
-        modelling_seconds=built - start + model.compilation_time,
-        status=str(model.status),
-        version=f"cvxpy {cp.__version__}, clarabel {clarabel.__version__}",
+        constraints["max_delay_s"] = delay[late] <= scale.deadline_s[late]
+    cost = scale.weight * cp.sum(delay) + scale.price * cp.sum(band)
+    program = cp.Problem(cp.Minimize(cost), list(constraints.values()))
+
+    def run(time_limit_s: float, more: Sequence[Any]) -> Outcome:
+        wider = cp.Problem(program.objective, [*program.constraints, *more]) if more else program
+        _run(cp, wider, cp.CLARABEL, time_limit=time_limit_s, **TOLERANCES)
+        value = float(wider.value + scale.constant[own].sum())
+        return Outcome(value, str(wider.status), wider.compilation_time)
+
+    return Model(
+        program,
+        _in_si_units(problem, cpu, band) | {"delay_s": delay},
+        constraints,
+        "shares of the server and of the band",
+        run,
+        lambda: scale.decisions(problem, picked, cpu.value, band.value),
     )
+
+
+def _in_si_units(problem: DistillationProblem, cpu: Any, band: Any) -> dict[str, Any]:
+    return {
+        "server_cpu_frequency_hz": float(problem.server_cpu_frequency_hz) * cpu,
+        "bandwidth_hz": float(problem.bandwidth_hz) * band,
+    }
 
 
 @reference("dtkd", "cvxpy-scip", modules=("cvxpy", "pyscipopt"), max_devices=4)
@@ -103,7 +129,13 @@ def solve_perspective(problem: DistillationProblem, time_limit_s: float) -> Answ
         If the noise is a density, or SCIP returns no point.
     """
     cp, pyscipopt = require("cvxpy", "validation"), require("pyscipopt", "validation")
-    start = time.perf_counter()
+    version = f"cvxpy {cp.__version__}, pyscipopt {pyscipopt.__version__}"
+    return answer(perspective, problem, time_limit_s, version)
+
+
+def perspective(problem: DistillationProblem) -> Model:
+    """Write a single instance with a noise power as a mixed-integer cone program."""
+    cp = require("cvxpy", "validation")
     scale = Scaling.of(problem)
     if scale.signal.any():
         raise NoAnswerError("this model has no noise density: fix the choices and ask cvxpy or ipopt")
@@ -111,37 +143,51 @@ def solve_perspective(problem: DistillationProblem, time_limit_s: float) -> Answ
     choice, cpu, band = cp.Variable(shape, boolean=True), cp.Variable(shape), cp.Variable(shape)
     server, air = cp.Variable(shape), cp.Variable(shape)  # times at the server and on the air
     delay = cp.sum(server + air + cp.multiply(scale.local_s, choice), axis=1)
-    constraints = [cp.sum(choice, axis=1) == 1, choice <= scale.allowed, cp.sum(cpu) <= 1, cp.sum(band) <= 1]
-    for seconds, share, whole in ((server, cpu, scale.compute_s), (air, band, scale.send_s)):
+    constraints = {
+        "one_choice": cp.sum(choice, axis=1) == 1,
+        "allowed": choice <= scale.allowed,
+        "server_cpu_frequency_hz": cp.sum(cpu) <= 1,
+        "bandwidth_hz": cp.sum(band) <= 1,
+    }
+    for name, seconds, share, whole in (
+        ("server_s", server, cpu, scale.compute_s),
+        ("air_s", air, band, scale.send_s),
+    ):
         for k, a in np.ndindex(shape):
             cone = cp.vstack([2 * np.sqrt(whole[k, a]) * choice[k, a], seconds[k, a] - share[k, a]])
-            constraints += [cp.SOC(seconds[k, a] + share[k, a], cp.reshape(cone, (2,), order="C"))]
-    for share, row in ((cpu, 0), (band, 1)):
+            constraints[f"{name}[{k},{a}]"] = cp.SOC(
+                seconds[k, a] + share[k, a], cp.reshape(cone, (2,), order="C")
+            )
+    for name, share, row in (("server_cpu_frequency_hz", cpu, 0), ("bandwidth_hz", band, 1)):
         high = np.minimum(scale.high[row], 1.0)[:, None]
-        constraints += [
-            share >= cp.multiply(scale.low[row][:, None], choice),
-            share <= cp.multiply(high, choice),
-        ]
+        constraints |= {
+            f"min_{name}": share >= cp.multiply(scale.low[row][:, None], choice),
+            f"max_{name}": share <= cp.multiply(high, choice),
+        }
     late = np.isfinite(scale.deadline_s)
     if late.any():
-        constraints += [delay[late] <= scale.deadline_s[late]]
+        constraints["max_delay_s"] = delay[late] <= scale.deadline_s[late]
     cost = (
         cp.sum(cp.multiply(scale.constant, choice))
         + scale.weight * cp.sum(delay)
         + scale.price * cp.sum(band)
     )
-    model = cp.Problem(cp.Minimize(cost), constraints)
-    built = time.perf_counter()
-    parameters = SCIP_PARAMETERS | {"limits/time": time_limit_s, "display/verblevel": 0}
-    _run(cp, model, cp.SCIP, scip_params=parameters)
-    picked = choice.value.argmax(-1)
-    return Answer(
-        decisions=scale.decisions(problem, picked, cpu.value.sum(-1), band.value.sum(-1)),
-        objective=float(model.value),
-        seconds=time.perf_counter() - start,
-        modelling_seconds=built - start + model.compilation_time,
-        status=str(model.status),
-        version=f"cvxpy {cp.__version__}, pyscipopt {pyscipopt.__version__}",
+    program = cp.Problem(cp.Minimize(cost), list(constraints.values()))
+
+    def run(time_limit_s: float, more: Sequence[Any]) -> Outcome:
+        wider = cp.Problem(program.objective, [*program.constraints, *more]) if more else program
+        parameters = SCIP_PARAMETERS | {"limits/time": time_limit_s, "display/verblevel": 0}
+        _run(cp, wider, cp.SCIP, scip_params=parameters)
+        return Outcome(float(wider.value), str(wider.status), wider.compilation_time)
+
+    shares = _in_si_units(problem, cp.sum(cpu, axis=1), cp.sum(band, axis=1))
+    return Model(
+        program,
+        shares | {"delay_s": delay, "choice": choice},  # of the actions, column 2 model + trains_locally
+        constraints,
+        "shares of the server and of the band, one for each action of a user",
+        run,
+        lambda: scale.decisions(problem, choice.value.argmax(-1), cpu.value.sum(-1), band.value.sum(-1)),
     )
 
 

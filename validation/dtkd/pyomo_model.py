@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,16 +12,11 @@ import numpy as np
 from radioopt.base.errors import require
 from radioopt.base.quantity import Array
 from radioopt.dtkd.problem import DistillationProblem
+from validation import scip
 from validation.dtkd.scaling import Scaling, refuse_extensions
+from validation.modelling import Model, Outcome, answer
 from validation.reference import Answer, NoAnswerError, reference
 
-PARAMETERS = {
-    "numerics/feastol": 1e-9,  # absolute; tighter ones it hardly reaches
-    "numerics/dualfeastol": 1e-9,
-    # Pyomo reads SCIP's log through a pipe in a thread that cannot run while SCIP holds the interpreter lock
-    "display/verblevel": 0,
-}
-RELATIVE_GAP = 1e-9
 #: least share that a user may get: the paper has an open set, a solver needs a closed one
 LEAST_SHARE = 1e-4
 
@@ -48,64 +44,78 @@ def solve_paper_form(problem: DistillationProblem, time_limit_s: float) -> Answe
     NoAnswerError
         If the noise is a density, or SCIP returns no point.
     """
+    require("pyomo.environ", "validation")
+    return answer(model, problem, time_limit_s, scip.version())
+
+
+def model(problem: DistillationProblem) -> Model:
+    """Write a single instance in the paper's variables; see :func:`validation.model`."""
     pyo = require("pyomo.environ", "validation")
-    start = time.perf_counter()
     scale = Scaling.of(problem)
     if scale.signal.any():
         raise NoAnswerError("this model has no noise density: fix the choices and ask cvxpy or ipopt")
     users, actions = scale.allowed.shape
-    model = pyo.ConcreteModel()
-    model.users, model.models = pyo.RangeSet(0, users - 1), pyo.RangeSet(0, actions // 2 - 1)
-    model.m = pyo.Var(model.users, model.models, domain=pyo.Binary)
-    model.x = pyo.Var(model.users, domain=pyo.Binary)
+    written = pyo.ConcreteModel()
+    written.users, written.models = pyo.RangeSet(0, users - 1), pyo.RangeSet(0, actions // 2 - 1)
+    written.m = pyo.Var(written.users, written.models, domain=pyo.Binary)
+    written.x = pyo.Var(written.users, domain=pyo.Binary)
     low, high = np.maximum(scale.low, LEAST_SHARE), np.minimum(scale.high, 1.0)
-    model.f = pyo.Var(model.users, bounds=lambda _, k: (low[0, k], high[0, k]))
-    model.b = pyo.Var(model.users, bounds=lambda _, k: (low[1, k], high[1, k]))
-    model.one = pyo.Constraint(model.users, rule=lambda s, k: sum(s.m[k, j] for j in s.models) == 1)
-    model.cpu = pyo.Constraint(expr=sum(model.f[k] for k in model.users) <= 1)
-    model.band = pyo.Constraint(expr=sum(model.b[k] for k in model.users) <= 1)
+    written.f = pyo.Var(written.users, bounds=lambda _, k: (low[0, k], high[0, k]))
+    written.b = pyo.Var(written.users, bounds=lambda _, k: (low[1, k], high[1, k]))
+    written.one = pyo.Constraint(written.users, rule=lambda s, k: sum(s.m[k, j] for j in s.models) == 1)
+    written.cpu = pyo.Constraint(expr=sum(written.f[k] for k in written.users) <= 1)
+    written.band = pyo.Constraint(expr=sum(written.b[k] for k in written.users) <= 1)
     for k, a in np.argwhere(~scale.allowed):
         user, j, local = int(k), int(a) // 2, int(a) % 2
-        model.add_component(
+        written.add_component(
             f"not_{user}_{a}",
-            pyo.Constraint(expr=model.m[user, j] + (model.x[user] if local else 1 - model.x[user]) <= 1),
+            pyo.Constraint(
+                expr=written.m[user, j] + (written.x[user] if local else 1 - written.x[user]) <= 1
+            ),
         )
 
     def of_choice(table: Array, k: int) -> Any:
         """Value of the action chosen, x sum_j m_j local_j + (1 - x) sum_j m_j server_j."""
-        local = sum(float(table[k, 2 * j + 1]) * model.m[k, j] for j in model.models)
-        server = sum(float(table[k, 2 * j]) * model.m[k, j] for j in model.models)
-        return model.x[k] * local + (1 - model.x[k]) * server
+        local = sum(float(table[k, 2 * j + 1]) * written.m[k, j] for j in written.models)
+        server = sum(float(table[k, 2 * j]) * written.m[k, j] for j in written.models)
+        return written.x[k] * local + (1 - written.x[k]) * server
 
     delays = {
         k: of_choice(scale.local_s, k)
-        + of_choice(scale.compute_s, k) / model.f[k]
-        + of_choice(scale.send_s, k) / model.b[k]
+        + of_choice(scale.compute_s, k) / written.f[k]
+        + of_choice(scale.send_s, k) / written.b[k]
         for k in range(users)
     }
-    model.delay = pyo.Var(model.users, bounds=lambda _, k: (0, min(float(scale.deadline_s[k]), 1e6)))
-    model.delays = pyo.Constraint(model.users, rule=lambda s, k: delays[k] <= s.delay[k])
+    written.delay = pyo.Var(written.users, bounds=lambda _, k: (0, min(float(scale.deadline_s[k]), 1e6)))
+    written.delays = pyo.Constraint(written.users, rule=lambda s, k: delays[k] <= s.delay[k])
     cost = sum(
-        scale.weight * model.delay[k] + of_choice(scale.constant, k) + scale.price * model.b[k]
+        scale.weight * written.delay[k] + of_choice(scale.constant, k) + scale.price * written.b[k]
         for k in range(users)
     )
-    model.objective = pyo.Objective(expr=cost)
-    objective, status, modelled = _run(model, start, time_limit_s)
-    picked = np.array(
-        [
-            2 * max(range(actions // 2), key=lambda j: model.m[k, j].value) + round(model.x[k].value)
+    written.objective = pyo.Objective(expr=cost)
+    variables = scip.in_si_units(
+        written,
+        server_cpu_frequency_hz=(written.f, float(problem.server_cpu_frequency_hz)),
+        bandwidth_hz=(written.b, float(problem.bandwidth_hz)),
+        delay_s=(written.delay, 1.0),
+        trains_locally=(written.x, 1.0),
+    )
+
+    def run(time_limit_s: float, more: Sequence[Any]) -> Outcome:
+        objective, _, status = scip.run(written, time_limit_s, more)
+        return Outcome(objective, status)
+
+    def read() -> dict[str, Array]:
+        picked = [
+            2 * max(range(actions // 2), key=lambda j: written.m[k, j].value) + round(written.x[k].value)
             for k in range(users)
         ]
-    )
-    shares = ([variable[k].value for k in range(users)] for variable in (model.f, model.b))
-    return Answer(
-        decisions=scale.decisions(problem, picked, *(np.array(share) for share in shares)),
-        objective=objective,
-        seconds=time.perf_counter() - start,
-        modelling_seconds=modelled - start,
-        status=status,
-        version=_version(),
-    )
+        shares = [np.array([share[k].value for k in range(users)]) for share in (written.f, written.b)]
+        return scale.decisions(problem, np.array(picked), *shares)
+
+    scaling = "shares of the server and of the band; m is 1 for the model chosen, x for training locally"
+    variables["model"] = written.m
+    return Model(written, variables, scip.constraints(written), scaling, run, read)
 
 
 @reference("dtkd", "pyomo-scip-reduced", modules=("pyomo.environ", "pyscipopt"), max_devices=30)
@@ -135,7 +145,8 @@ def solve_reduced(problem: DistillationProblem, time_limit_s: float) -> Answer:
     refuse_extensions(problem)
     scale = Scaling.of(problem)
     model = reduced_model(scale)
-    objective, status, modelled = _run(model, start, time_limit_s)
+    modelled = time.perf_counter()
+    objective, _, status = scip.run(model, time_limit_s)
     users, actions = scale.allowed.shape
     picked = np.array([max(range(actions), key=lambda a: model.z[k, a].value or 0.0) for k in range(users)])
     return Answer(
@@ -144,7 +155,7 @@ def solve_reduced(problem: DistillationProblem, time_limit_s: float) -> Answer:
         seconds=time.perf_counter() - start,
         modelling_seconds=modelled - start,
         status=status,
-        version=_version(),
+        version=scip.version(),
     )
 
 
@@ -168,29 +179,3 @@ def reduced_model(scale: Scaling) -> Any:
     linear = sum(float(k[p]) * model.z[p] for p in pairs)
     model.objective = pyo.Objective(expr=linear + model.cpu**2 + model.over**2)
     return model
-
-
-def _run(model: Any, start: float, time_limit_s: float) -> tuple[float, str, float]:
-    """Run SCIP; return its objective, its words and when the model stood."""
-    factory = require("pyomo.contrib.solver.common.factory", "validation")
-    solver = factory.SolverFactory("scip_direct")
-    modelled = time.perf_counter()
-    results = solver.solve(
-        model,
-        time_limit=time_limit_s,
-        rel_gap=RELATIVE_GAP,
-        abs_gap=0.0,
-        solver_options=PARAMETERS,
-        load_solutions=False,
-        raise_exception_on_nonoptimal_result=False,
-    )
-    status = f"{results.solution_status.name}, {results.termination_condition.name}"
-    if results.incumbent_objective is None:
-        raise NoAnswerError(f"scip: {status}")
-    results.solution_loader.load_vars()
-    return float(results.incumbent_objective), status, modelled
-
-
-def _version() -> str:
-    pyomo, scip = require("pyomo", "validation"), require("pyscipopt", "validation")
-    return f"pyomo {pyomo.__version__}, pyscipopt {scip.__version__}"

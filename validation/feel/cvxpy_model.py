@@ -7,14 +7,16 @@ batch, a deadline or a broadcast downlink with it.
 
 from __future__ import annotations
 
-import time
 import warnings
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from radioopt.base.errors import require
 from radioopt.feel.problem import BatchsizeProblem
 from validation.feel.scaling import Scaling
+from validation.modelling import Model, Outcome, answer
 from validation.reference import Answer, NoAnswerError, reference
 
 #: tighter than Clarabel usually reaches: it then returns its best point, as "optimal_inaccurate"
@@ -45,46 +47,68 @@ def solve(problem: BatchsizeProblem, time_limit_s: float) -> Answer:
         If Clarabel returns no point.
     """
     cp, clarabel = require("cvxpy", "validation"), require("clarabel", "validation")
-    start = time.perf_counter()
+    return answer(model, problem, time_limit_s, f"cvxpy {cp.__version__}, clarabel {clarabel.__version__}")
+
+
+def model(problem: BatchsizeProblem) -> Model:
+    """Write a single instance as one DCP program; see :func:`validation.model`."""
+    cp = require("cvxpy", "validation")
     scale = Scaling.of(problem)
     devices = problem.sizes["device"]
-    batch, uplink, downlink = (cp.Variable(devices) for _ in range(3))
-    phase_up, phase_down = cp.Variable(), cp.Variable()
+    batch, uplink, downlink = (cp.Variable(devices, name=name) for name in ("batch", "uplink", "downlink"))
+    phase_up, phase_down = cp.Variable(name="phase_up"), cp.Variable(name="phase_down")
     compute = problem.base_time_s + cp.multiply(problem.seconds_per_sample * scale.batch, batch)
     upload = cp.multiply(problem.upload_time_full_frame_s / scale.uplink, cp.inv_pos(uplink))
     download = cp.multiply(problem.download_time_full_frame_s / scale.downlink, cp.inv_pos(downlink))
     total = scale.batch / scale.total @ batch
-    constraints = [
-        (compute + upload) / scale.latency <= phase_up,
-        scale.uplink @ uplink <= 1,
-        problem.min_batchsize / scale.batch <= batch,
-        batch <= problem.max_batchsize / scale.batch,
-    ]
+    constraints = {
+        "uploads": (compute + upload) / scale.latency <= phase_up,
+        "uplink_frame": scale.uplink @ uplink <= 1,
+        "min_batchsize": problem.min_batchsize / scale.batch <= batch,
+        "max_batchsize": batch <= problem.max_batchsize / scale.batch,
+    }
     if problem.downlink == "broadcast":
-        constraints += [(cp.max(download) + problem.update_time_s.max()) / scale.latency <= phase_down]
-        constraints += [cp.multiply(scale.downlink, downlink) <= 1]
+        slowest = cp.max(download) + problem.update_time_s.max()
+        constraints |= {"downloads": slowest / scale.latency <= phase_down}
+        constraints |= {"downlink_frame": cp.multiply(scale.downlink, downlink) <= 1}
     else:
-        constraints += [(download + problem.update_time_s) / scale.latency <= phase_down]
-        constraints += [scale.downlink @ downlink <= 1]
+        constraints |= {"downloads": (download + problem.update_time_s) / scale.latency <= phase_down}
+        constraints |= {"downlink_frame": scale.downlink @ downlink <= 1}
     if problem.total_batchsize < np.inf:
-        constraints += [total == problem.total_batchsize / scale.total]
+        constraints["total_batchsize"] = total == problem.total_batchsize / scale.total
     if problem.max_round_latency_s < np.inf:
-        constraints += [phase_up + phase_down <= problem.max_round_latency_s / scale.latency]
-    model = cp.Problem(cp.Minimize(cp.quad_over_lin(phase_up + phase_down, total)), constraints)
-    built = time.perf_counter()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # an inaccurate solution says so in its status
-        try:
-            model.solve(solver=cp.CLARABEL, time_limit=time_limit_s, **TOLERANCES)
-        except cp.error.SolverError as error:
-            raise NoAnswerError(f"clarabel: {error}") from error
-    if batch.value is None:
-        raise NoAnswerError(str(model.status))
-    return Answer(
-        decisions=scale.decisions(problem, batch.value, uplink.value, downlink.value),
-        objective=float(scale.efficiency / np.sqrt(model.value)),
-        seconds=time.perf_counter() - start,
-        modelling_seconds=built - start + model.compilation_time,
-        status=str(model.status),
-        version=f"cvxpy {cp.__version__}, clarabel {clarabel.__version__}",
+        deadline = problem.max_round_latency_s / scale.latency
+        constraints["max_round_latency_s"] = phase_up + phase_down <= deadline
+    program = cp.Problem(
+        cp.Minimize(cp.quad_over_lin(phase_up + phase_down, total)), list(constraints.values())
+    )
+    variables = {
+        "batchsize": cp.multiply(scale.batch, batch),
+        "uplink_slot_s": cp.multiply(scale.uplink * problem.uplink_frame_s, uplink),
+        "downlink_slot_s": cp.multiply(scale.downlink * problem.downlink_frame_s, downlink),
+        "upload_phase_s": scale.latency * phase_up,
+        "download_phase_s": scale.latency * phase_down,
+    }
+
+    def run(time_limit_s: float, more: Sequence[Any]) -> Outcome:
+        wider = cp.Problem(program.objective, [*program.constraints, *more]) if more else program
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # an inaccurate solution says so in its status
+            try:
+                wider.solve(solver=cp.CLARABEL, time_limit=time_limit_s, **TOLERANCES)
+            except cp.error.SolverError as error:
+                raise NoAnswerError(f"clarabel: {error}") from error
+        if batch.value is None:
+            raise NoAnswerError(str(wider.status))
+        return Outcome(
+            float(scale.efficiency / np.sqrt(wider.value)), str(wider.status), wider.compilation_time
+        )
+
+    return Model(
+        program,
+        variables,
+        constraints,
+        "batches, slots and phases relative to those of least batches that all upload equally long",
+        run,
+        lambda: scale.decisions(problem, batch.value, uplink.value, downlink.value),
     )

@@ -7,12 +7,15 @@ not told so.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from radioopt.base.errors import require
 from radioopt.feel.problem import BatchsizeProblem
 from validation.feel.scaling import Scaling
+from validation.modelling import Model, Outcome, answer, rows
 from validation.reference import Answer, NoAnswerError, reference
 
 #: By default IPOPT relaxes every bound by 1e-8 and answers outside the feasible set; here it may not.
@@ -52,7 +55,12 @@ def solve(problem: BatchsizeProblem, time_limit_s: float) -> Answer:
         If the last iterate is not finite.
     """
     ca = require("casadi", "validation")
-    start = time.perf_counter()
+    return answer(model, problem, time_limit_s, f"casadi {ca.__version__}, ipopt")
+
+
+def model(problem: BatchsizeProblem) -> Model:
+    """Write a single instance as a smooth program; see :func:`validation.model`."""
+    ca = require("casadi", "validation")
     scale = Scaling.of(problem)
     devices = problem.sizes["device"]
     batch, uplink, downlink = (ca.SX.sym(name, devices) for name in ("batch", "uplink", "downlink"))
@@ -62,49 +70,69 @@ def solve(problem: BatchsizeProblem, time_limit_s: float) -> Answer:
     upload = problem.upload_time_full_frame_s / scale.uplink / uplink
     download = problem.download_time_full_frame_s / scale.downlink / downlink
     update, most_downlink = problem.update_time_s, np.full(devices, np.inf)
-    at_most_zero = [
-        (compute + upload) / scale.latency - phase_up,
-        ca.dot(scale.uplink, uplink) - 1,
-        total - ca.dot(scale.batch / scale.total, batch),  # a total is as large as it may
-    ]
+    at_most_zero = {
+        "uploads": (compute + upload) / scale.latency - phase_up,
+        "uplink_frame": ca.dot(scale.uplink, uplink) - 1,
+        "total": total - ca.dot(scale.batch / scale.total, batch),  # a total is as large as it may
+    }
     if problem.downlink == "broadcast":  # everybody listens to the whole frame
         update, most_downlink = update.max(), 1 / scale.downlink
     else:
-        at_most_zero += [ca.dot(scale.downlink, downlink) - 1]
-    at_most_zero += [(download + update) / scale.latency - phase_down]
+        at_most_zero["downlink_frame"] = ca.dot(scale.downlink, downlink) - 1
+    at_most_zero["downloads"] = (download + update) / scale.latency - phase_down
     if problem.max_round_latency_s < np.inf:
-        at_most_zero += [phase_up + phase_down - float(problem.max_round_latency_s) / scale.latency]
-    zero = []
+        deadline = float(problem.max_round_latency_s) / scale.latency
+        at_most_zero["max_round_latency_s"] = phase_up + phase_down - deadline
+    zero = {}
     if problem.total_batchsize < np.inf:
-        zero = [ca.dot(scale.batch / scale.total, batch) - float(problem.total_batchsize) / scale.total]
+        fixed = float(problem.total_batchsize) / scale.total
+        zero["total_batchsize"] = ca.dot(scale.batch / scale.total, batch) - fixed
     program = {
         "x": ca.vertcat(batch, uplink, downlink, phase_up, phase_down, total),
         "f": (phase_up + phase_down) / ca.sqrt(total),
-        "g": ca.vertcat(*at_most_zero, *zero),
+        "g": ca.vertcat(*at_most_zero.values(), *zero.values()),
     }
-    options = OPTIONS | {"max_wall_time": time_limit_s}
-    solver = ca.nlpsol(
-        "feel", "ipopt", program, {"ipopt": options, "print_time": False, "error_on_fail": False}
-    )
-    modelled = time.perf_counter()
-    low, high = problem.min_batchsize / scale.batch, problem.max_batchsize / scale.batch
-    middle, shares = (low + np.minimum(high, 1.0)) / 2, np.full(2 * devices, 1e-12)
-    free = np.full(devices, np.inf)
-    result = solver(
-        x0=np.concatenate([middle, np.ones(2 * devices), [2.0, 2.0, scale.batch @ middle / scale.total]]),
-        lbx=np.concatenate([low, shares, [0.0, 0.0, 0.0]]),
-        ubx=np.concatenate([high, free, most_downlink, [np.inf, np.inf, np.inf]]),
-        lbg=np.concatenate([np.full(program["g"].numel() - len(zero), -np.inf), np.zeros(len(zero))]),
-        ubg=0.0,
-    )
-    point = np.asarray(result["x"]).ravel()
-    if not np.isfinite(point).all():
-        raise NoAnswerError(solver.stats()["return_status"])
-    return Answer(
-        decisions=scale.decisions(problem, *np.split(point[:-3], 3)),
-        objective=scale.efficiency / float(result["f"]),
-        seconds=time.perf_counter() - start,
-        modelling_seconds=modelled - start,
-        status=solver.stats()["return_status"],
-        version=f"casadi {ca.__version__}, ipopt",
+    variables = {
+        "batchsize": scale.batch * batch,
+        "uplink_slot_s": scale.uplink * problem.uplink_frame_s * uplink,
+        "downlink_slot_s": scale.downlink * problem.downlink_frame_s * downlink,
+        "upload_phase_s": scale.latency * phase_up,
+        "download_phase_s": scale.latency * phase_down,
+    }
+    found: dict[str, Any] = {}
+
+    def run(time_limit_s: float, more: Sequence[Any]) -> Outcome:
+        start = time.perf_counter()
+        options = {
+            "ipopt": OPTIONS | {"max_wall_time": time_limit_s},
+            "print_time": False,
+            "error_on_fail": False,
+        }
+        wider = program | {"g": ca.vertcat(*rows(ca, more), program["g"])}
+        solver = ca.nlpsol("feel", "ipopt", wider, options)
+        built = time.perf_counter()
+        low, high = problem.min_batchsize / scale.batch, problem.max_batchsize / scale.batch
+        middle, shares = (low + np.minimum(high, 1.0)) / 2, np.full(2 * devices, 1e-12)
+        free = np.full(devices, np.inf)
+        result = solver(
+            x0=np.concatenate([middle, np.ones(2 * devices), [2.0, 2.0, scale.batch @ middle / scale.total]]),
+            lbx=np.concatenate([low, shares, [0.0, 0.0, 0.0]]),
+            ubx=np.concatenate([high, free, most_downlink, [np.inf, np.inf, np.inf]]),
+            lbg=np.concatenate([np.full(wider["g"].numel() - len(zero), -np.inf), np.zeros(len(zero))]),
+            ubg=0.0,
+        )
+        point = np.asarray(result["x"]).ravel()
+        status = str(solver.stats()["return_status"])
+        if not np.isfinite(point).all():
+            raise NoAnswerError(status)
+        found["decisions"] = scale.decisions(problem, *np.split(point[:-3], 3))
+        return Outcome(scale.efficiency / float(result["f"]), status, built - start)
+
+    return Model(
+        program,
+        variables,
+        at_most_zero | zero,
+        "batches, slots and phases relative to those of least batches that all upload equally long",
+        run,
+        lambda: found["decisions"],
     )

@@ -9,8 +9,7 @@ form replaces the product by a rotated cone, and is also solved over integer bat
 from __future__ import annotations
 
 import dataclasses
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,7 @@ from radioopt.base.quantity import Array
 from radioopt.feel.problem import BatchsizeProblem
 from validation import scip
 from validation.feel.scaling import Scaling
+from validation.modelling import Model, Outcome, answer
 from validation.reference import Answer, reference
 
 
@@ -132,27 +132,53 @@ def _solve(
     whole: bool = False,
 ) -> Answer:
     """Write the model, run SCIP and read the point back; ``aim`` turns its objective into the scaled efficiency."""
+    require("pyomo.environ", "validation")
+    return answer(
+        lambda one: _model(one, aim, least=least, whole=whole), problem, time_limit_s, scip.version()
+    )
+
+
+def model(problem: BatchsizeProblem) -> Model:
+    """Write a single instance in the paper's form; see :func:`validation.model`."""
+    return _model(problem, _efficiency)
+
+
+def _model(
+    problem: BatchsizeProblem,
+    aim: Callable[[Any, Any], Callable[[float], float]],
+    *,
+    least: Array | float = 1.0,
+    whole: bool = False,
+) -> Model:
     pyo = require("pyomo.environ", "validation")
-    start = time.perf_counter()
     scale = Scaling.of(problem)
     if whole:
         scale = dataclasses.replace(scale, batch=np.ones_like(scale.batch))
-    model = _round(problem, scale, pyo, np.broadcast_to(least, scale.batch.shape), whole)
-    efficiency = aim(model, pyo)
-    modelled = time.perf_counter()
-    objective, _, status = scip.run(model, time_limit_s)
-    batch, uplink, downlink = (
-        np.array([variable[k].value for k in model.devices])
-        for variable in (model.batch, model.uplink, model.downlink)
+    written = _round(problem, scale, pyo, np.broadcast_to(least, scale.batch.shape), whole)
+    efficiency = aim(written, pyo)
+    frames = float(problem.uplink_frame_s), float(problem.downlink_frame_s)
+    variables = scip.in_si_units(
+        written,
+        batchsize=(written.batch, scale.batch),
+        uplink_slot_s=(written.uplink, scale.uplink * frames[0]),
+        downlink_slot_s=(written.downlink, scale.downlink * frames[1]),
+        upload_phase_s=(written.phase_up, scale.latency),
+        download_phase_s=(written.phase_down, scale.latency),
     )
-    return Answer(
-        decisions=scale.decisions(problem, np.rint(batch) if whole else batch, uplink, downlink),
-        objective=float(scale.efficiency * efficiency(objective)),
-        seconds=time.perf_counter() - start,
-        modelling_seconds=modelled - start,
-        status=status,
-        version=scip.version(),
-    )
+
+    def run(time_limit_s: float, more: Sequence[Any]) -> Outcome:
+        objective, _, status = scip.run(written, time_limit_s, more)
+        return Outcome(float(scale.efficiency * efficiency(objective)), status)
+
+    def read() -> dict[str, Array]:
+        batch, uplink, downlink = (
+            np.array([variable[k].value for k in written.devices])
+            for variable in (written.batch, written.uplink, written.downlink)
+        )
+        return scale.decisions(problem, np.rint(batch) if whole else batch, uplink, downlink)
+
+    scaling = "batches, slots and phases relative to those of least batches that all upload equally long"
+    return Model(written, variables, scip.constraints(written), scaling, run, read)
 
 
 def _round(problem: BatchsizeProblem, scale: Scaling, pyo: Any, least: Array, whole: bool) -> Any:

@@ -11,8 +11,9 @@ often fails, so the program is solved again around every answer.
 
 from __future__ import annotations
 
-import time
 import warnings
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from radioopt.base.errors import require
 from radioopt.base.quantity import Array
 from radioopt.fimi.problem import SynthesisProblem
 from validation.fimi.scaling import Scaling
+from validation.modelling import Model, Outcome, answer
 from validation.reference import Answer, NoAnswerError, reference
 
 #: tighter than Clarabel usually reaches: it then returns its best point, as "optimal_inaccurate"
@@ -54,38 +56,27 @@ class Program:
         }
         self.parameters = p
         rise = cp.multiply(p["rate"], cp.reshape(u - 1, (devices, 1), order="C") @ np.ones((1, NODES)))
-        constraints = [
-            cp.exp(-b - t) <= u,
-            cp.multiply(p["s"], cp.exp(s)) + cp.multiply(p["t"], cp.exp(t)) <= 1,
-            p["b"] @ cp.exp(b) <= 1,
-            p["learning"] @ cp.exp(-p["beta"] * x) <= p["limit"],
-            p["least"] <= x,
-            x <= p["most"],
-            x - s <= p["fastest"],
-            cp.log_sum_exp(rise + p["terms"], axis=1) - t <= p["strongest"],
-        ]
+        self.constraints = {
+            "rate": cp.exp(-b - t) <= u,
+            "round_latency": cp.multiply(p["s"], cp.exp(s)) + cp.multiply(p["t"], cp.exp(t)) <= 1,
+            "bandwidth": p["b"] @ cp.exp(b) <= 1,
+            "learning": p["learning"] @ cp.exp(-p["beta"] * x) <= p["limit"],
+            "local_samples": p["least"] <= x,
+            "max_synthetic_samples": x <= p["most"],
+            "max_cpu_frequency": x - s <= p["fastest"],
+            "max_transmit_power": cp.log_sum_exp(rise + p["terms"], axis=1) - t <= p["strongest"],
+        }
         energy = p["compute"] @ cp.exp(3 * x - 2 * s) + cp.sum(cp.multiply(p["upload"], cp.exp(rise)))
-        self.model = cp.Problem(cp.Minimize(energy), constraints)
+        self.model = cp.Problem(cp.Minimize(energy), list(self.constraints.values()))
+        #: logarithms of samples, compute time, upload time and bandwidth, each in the unit of the scaling
+        self.centre = [cp.Parameter(devices) for _ in range(4)]
+        self.logarithms = [centre + step for centre, step in zip(self.centre, self.variables, strict=False)]
+        self.widen = lambda more: cp.Problem(self.model.objective, [*self.model.constraints, *more])
         self.solver, self.errors = cp.CLARABEL, (cp.error.SolverError,)
         self.version = f"cvxpy {cp.__version__}, clarabel {clarabel.__version__}"
 
-    def solve(self, scale: Scaling, centre: Array, time_limit_s: float) -> tuple[Array, float, str]:
-        """Solve around a centre: four rows of scaled samples, compute time, upload time and bandwidth.
-
-        Returns
-        -------
-        point : ndarray, shape (4, I)
-            The answer, in the rows of the centre.
-        energy : float
-            Scaled energy.
-        status : str
-            CVXPY's word.
-
-        Raises
-        ------
-        NoAnswerError
-            If Clarabel returns no point.
-        """
+    def place(self, scale: Scaling, centre: Array) -> None:
+        """Set the parameters to an instance and a centre: scaled samples, compute time, upload time and bandwidth."""
         x, s, t, b = centre
         u = (scale.upload_time / (b * t))[:, None]
         power_time = scale.upload_time / scale.snr  # least time of an upload, with any bandwidth
@@ -107,16 +98,40 @@ class Program:
         }
         for name, parameter in self.parameters.items():
             parameter.value = np.asarray(value[name])
+        for parameter, row in zip(self.centre, centre, strict=True):
+            parameter.value = np.log(row)
+
+    def solve(
+        self, scale: Scaling, centre: Array, time_limit_s: float, more: Sequence[Any] = ()
+    ) -> tuple[Array, float, str]:
+        """Solve around a centre, with more constraints if wanted; see :meth:`place`.
+
+        Returns
+        -------
+        point : ndarray, shape (4, I)
+            The answer, in the rows of the centre.
+        energy : float
+            Scaled energy.
+        status : str
+            CVXPY's word.
+
+        Raises
+        ------
+        NoAnswerError
+            If Clarabel returns no point.
+        """
+        self.place(scale, centre)
+        model = self.widen(more) if more else self.model
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # an inaccurate solution says so in its status
             try:
-                self.model.solve(solver=self.solver, time_limit=time_limit_s, **TOLERANCES)
+                model.solve(solver=self.solver, time_limit=time_limit_s, **TOLERANCES)
             except self.errors as error:
                 raise NoAnswerError(f"clarabel: {error}") from error
         if self.variables[0].value is None:
-            raise NoAnswerError(str(self.model.status))
+            raise NoAnswerError(str(model.status))
         steps = np.array([variable.value for variable in self.variables[:4]])
-        return centre * np.exp(steps), float(self.model.value), str(self.model.status)
+        return centre * np.exp(steps), float(model.value), str(model.status)
 
 
 def middle(scale: Scaling) -> Array:
@@ -155,23 +170,41 @@ def solve(problem: SynthesisProblem, time_limit_s: float) -> Answer:
     NoAnswerError
         If Clarabel returns no point around the first centre.
     """
-    start = time.perf_counter()
+    cp, clarabel = require("cvxpy", "validation"), require("clarabel", "validation")
+    return answer(model, problem, time_limit_s, f"cvxpy {cp.__version__}, clarabel {clarabel.__version__}")
+
+
+def model(problem: SynthesisProblem) -> Model:
+    """Write a single instance in logarithms; see :func:`validation.model`."""
     scale = Scaling.of(problem)
     program = Program(problem.sizes["device"])
-    modelled = time.perf_counter()
-    point, energy, status = program.solve(scale, middle(scale), time_limit_s)
-    for _ in range(CENTRES - 1):
-        try:
-            point, energy, status = program.solve(scale, point, time_limit_s)
-        except NoAnswerError:
-            break
-        if status == "optimal":
-            break
-    return Answer(
-        decisions=decisions(problem, scale, point),
-        objective=energy * scale.energy,
-        seconds=time.perf_counter() - start,
-        modelling_seconds=modelled - start,
-        status=status,
-        version=program.version,
+    program.place(scale, middle(scale))
+    latency = float(problem.max_round_latency_s)
+    units: tuple[Any, ...] = problem.local_samples, latency, latency, scale.band
+    names = "log_samples", "log_compute_time_s", "log_upload_time_s", "log_bandwidth_hz"
+    variables = {
+        name: logarithm + np.log(unit)
+        for name, logarithm, unit in zip(names, program.logarithms, units, strict=True)
+    }
+    found: dict[str, Any] = {}
+
+    def run(time_limit_s: float, more: Sequence[Any]) -> Outcome:
+        point, energy, status = program.solve(scale, middle(scale), time_limit_s, more)
+        for _ in range(CENTRES - 1):
+            try:
+                point, energy, status = program.solve(scale, point, time_limit_s, more)
+            except NoAnswerError:
+                break
+            if status == "optimal":
+                break
+        found["decisions"] = decisions(problem, scale, point)
+        return Outcome(energy * scale.energy, status)
+
+    return Model(
+        program.model,
+        variables,
+        program.constraints,
+        "natural logarithms of ratios to a centre, around which the program is solved again: its answer before",
+        run,
+        lambda: found["decisions"],
     )

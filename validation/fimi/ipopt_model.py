@@ -7,7 +7,8 @@ problem becomes convex in other variables.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from radioopt.base.errors import require
 from radioopt.base.quantity import Array
 from radioopt.fimi.problem import SynthesisProblem
 from validation.fimi.scaling import Scaling
+from validation.modelling import Model, Outcome, answer, rows
 from validation.reference import Answer, NoAnswerError, reference
 
 #: By default IPOPT relaxes every bound by 1e-8 and the energy ends 2e-7 too low; here it may not. Tolerances are of a
@@ -55,21 +57,32 @@ class Program:
         given = {name: ca.SX.sym(name, devices) for name in names}
         upload_time, beta, limit = (ca.SX.sym(name) for name in ("upload_time", "beta", "limit"))
         upload = upload_time / (b * ca.log1p(given["snr"] * power / b))
-        program = {
+        self.variables = x, f, b, power
+        self.constraints = {
+            "round_latency": given["compute_time"] * x / f + upload - 1,
+            "learning": ca.dot(given["learning"], ca.exp(-beta * ca.log(x))) - limit,
+            "bandwidth": ca.sum1(b) / devices - 1,
+        }
+        self.program = {
             "x": ca.vertcat(x, f, b, power),
             "p": ca.vertcat(*given.values(), upload_time, beta, limit),
             "f": ca.dot(given["compute_energy"] * x, f**2) + ca.dot(given["upload_energy"] * power, upload),
-            "g": ca.vertcat(
-                given["compute_time"] * x / f + upload - 1,
-                ca.dot(given["learning"], ca.exp(-beta * ca.log(x))) - limit,
-                ca.sum1(b) / devices - 1,
-            ),
+            "g": ca.vertcat(*self.constraints.values()),
         }
         self.devices, self.version = devices, f"casadi {ca.__version__}, ipopt"
-        chosen = {"max_wall_time": time_limit_s} | (options or OPTIONS)
-        self.solver = ca.nlpsol(
-            "fimi", "ipopt", program, {"ipopt": chosen, "print_time": False, "error_on_fail": False}
-        )
+        self.options = {"max_wall_time": time_limit_s} | (options or OPTIONS)
+
+    @cached_property
+    def solver(self) -> Any:
+        """IPOPT for this program, made when it is first asked for."""
+        return self.made()
+
+    def made(self, more: Sequence[Any] = (), **options: Any) -> Any:
+        """Make IPOPT for this program with more constraints and other options."""
+        ca = require("casadi", "validation")
+        wider = self.program | {"g": ca.vertcat(self.program["g"], *rows(ca, more))}
+        chosen = {"ipopt": self.options | options, "print_time": False, "error_on_fail": False}
+        return ca.nlpsol("fimi", "ipopt", wider, chosen)
 
     def solve(self, scale: Scaling, start: Array) -> tuple[Array, float, str]:
         """Solve one instance from one start, four rows of scaled variables; return point, energy and status."""
@@ -139,20 +152,40 @@ def solve(problem: SynthesisProblem, time_limit_s: float) -> Answer:
     NoAnswerError
         If no start ends in a feasible point; the message is IPOPT's status.
     """
-    start = time.perf_counter()
+    ca = require("casadi", "validation")
+    return answer(model, problem, time_limit_s, f"casadi {ca.__version__}, ipopt")
+
+
+def model(problem: SynthesisProblem) -> Model:
+    """Write a single instance in the paper's variables; see :func:`validation.model`."""
     scale = Scaling.of(problem)
-    program = Program(problem.sizes["device"], time_limit_s / 3)
-    modelled = time.perf_counter()
-    answers = [program.solve(scale, point) for point in starts(scale, 3)]
-    usable = [answer for answer in answers if np.isfinite(answer[1]) and answer[2].startswith("Solve")]
-    if not usable:
-        raise NoAnswerError(answers[0][2])
-    point, energy, status = min(usable, key=lambda answer: answer[1])
-    return Answer(
-        decisions=scale.decisions(problem, *point),
-        objective=energy,
-        seconds=time.perf_counter() - start,
-        modelling_seconds=modelled - start,
-        status=status,
-        version=program.version,
+    program = Program(problem.sizes["device"])
+    x, f, b, power = program.variables
+    variables = {
+        "synthetic_samples": problem.local_samples * (x - 1),
+        "cpu_frequency_hz": problem.max_cpu_frequency_hz * f,
+        "bandwidth_hz": scale.band * b,
+        "transmit_power_w": problem.max_transmit_power_w * power,
+    }
+    found: dict[str, Any] = {}
+
+    def run(time_limit_s: float, more: Sequence[Any]) -> Outcome:
+        start = time.perf_counter()
+        program.solver = program.made(more, max_wall_time=time_limit_s / 3)
+        built = time.perf_counter()
+        answers = [program.solve(scale, point) for point in starts(scale, 3)]
+        usable = [each for each in answers if np.isfinite(each[1]) and each[2].startswith("Solve")]
+        if not usable:
+            raise NoAnswerError(answers[0][2])
+        point, energy, status = min(usable, key=lambda each: each[1])
+        found["decisions"] = scale.decisions(problem, *point)
+        return Outcome(energy, status, built - start)
+
+    return Model(
+        program.program,
+        variables,
+        program.constraints,
+        "samples over those held, frequency and power over their limits, bandwidth over an even share",
+        run,
+        lambda: found["decisions"],
     )

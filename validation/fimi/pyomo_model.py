@@ -6,7 +6,7 @@ and the upload time are variables of their own, so that every nonlinear term has
 
 from __future__ import annotations
 
-import time
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from radioopt.base.quantity import Array
 from radioopt.fimi.problem import SynthesisProblem
 from validation import scip
 from validation.fimi.scaling import Scaling
+from validation.modelling import Model, Outcome, answer
 from validation.reference import Answer, reference
 
 #: largest ratio of samples to those held: SCIP branches on bounded variables only
@@ -45,24 +46,38 @@ def solve(problem: SynthesisProblem, time_limit_s: float) -> Answer:
     NoAnswerError
         If SCIP returns no point.
     """
+    require("pyomo.environ", "validation")
+    return answer(model, problem, time_limit_s, scip.version())
+
+
+def model(problem: SynthesisProblem) -> Model:
+    """Write a single instance in the paper's variables; see :func:`validation.model`."""
     pyo = require("pyomo.environ", "validation")
-    start = time.perf_counter()
     scale = Scaling.of(problem)
-    model = _model(scale, pyo)
-    modelled = time.perf_counter()
-    objective, _, status = scip.run(model, time_limit_s)
-    point = [
-        np.array([variable[i].value for i in model.devices])
-        for variable in (model.samples, model.frequency, model.band, model.power)
-    ]
-    return Answer(
-        decisions=scale.decisions(problem, *point),
-        objective=objective * scale.energy,
-        seconds=time.perf_counter() - start,
-        modelling_seconds=modelled - start,
-        status=status,
-        version=scip.version(),
+    written = _model(scale, pyo)
+    held, latency = problem.local_samples, float(problem.max_round_latency_s)
+    variables = scip.in_si_units(
+        written,
+        synthetic_samples=(written.samples, held, -held),
+        cpu_frequency_hz=(written.frequency, problem.max_cpu_frequency_hz),
+        bandwidth_hz=(written.band, scale.band),
+        transmit_power_w=(written.power, problem.max_transmit_power_w),
+        upload_time_s=(written.upload, latency),
     )
+
+    def run(time_limit_s: float, more: Sequence[Any]) -> Outcome:
+        objective, _, status = scip.run(written, time_limit_s, more)
+        return Outcome(objective * scale.energy, status)
+
+    def read() -> dict[str, Array]:
+        point = [
+            np.array([variable[i].value for i in written.devices])
+            for variable in (written.samples, written.frequency, written.band, written.power)
+        ]
+        return scale.decisions(problem, *point)
+
+    scaling = "samples over those held, frequency and power over their limits, bandwidth over an even share"
+    return Model(written, variables, scip.constraints(written), scaling, run, read)
 
 
 def _model(scale: Scaling, pyo: Any) -> Any:
