@@ -1,6 +1,7 @@
 """The public names and where each is: read by type checkers, and by ``__init__.py`` when a name is first used."""
 
 from learning import generators as generators
+from learning import layers as layers
 from learning.catalog import DATASETS as DATASETS
 from learning.catalog import GENERATORS as GENERATORS
 from learning.catalog import JUDGES as JUDGES
@@ -34,6 +35,9 @@ from learning.judges import Linear as Linear
 from learning.judges import Own as Own
 from learning.judges import Reference as Reference
 from learning.judges import Users as Users
+from learning.layers.families import BatchsizeLayer as BatchsizeLayer
+from learning.layers.families import DistillationLayer as DistillationLayer
+from learning.layers.families import SynthesisLayer as SynthesisLayer
 from learning.local.batches import Batches as Batches
 from learning.local.batches import epochs as epochs
 from learning.local.batches import iterations as iterations

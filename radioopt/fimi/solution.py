@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from radioopt.base.adjoint import Linearised
 from radioopt.base.certify import certify
 from radioopt.base.errors import InputWarning
 from radioopt.base.judge import Limit
@@ -237,6 +238,11 @@ class SynthesisSolution(Solution):
         from radioopt.fimi.sensitivity import sensitivity
 
         return sensitivity(self)
+
+    def _linearised(self) -> Linearised:
+        from radioopt.fimi.adjoint import linearise
+
+        return linearise(self)
 
     def plot(self, *path: Any, **options: Any) -> Figure:
         """Draw the allocation per device; see :func:`radioopt.fimi.plot.plot_round`."""
