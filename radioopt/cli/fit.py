@@ -60,7 +60,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         help="samples of the scenario that a measured one stands for (default: 1)",
     )
-    made.add_argument("--save", metavar="FILE.toml", help="keep the keys of the scenario, for --set FILE.toml")
+    made.add_argument(
+        "--save", metavar="FILE.toml", help="keep the keys of the scenario, for --set FILE.toml"
+    )
     made.add_argument("--plot", metavar="FILE", help="draw points and curve (.png, .pdf, .svg)")
     output.add_format_arguments(parser)
 
@@ -122,7 +124,9 @@ def read(args: argparse.Namespace) -> CurveFit:
     try:
         table = pd.read_csv(args.points)
     except (ValueError, pd.errors.ParserError) as error:
-        raise ProblemError(f"{args.points}: expected a table with columns samples, error: {str(error).strip()}") from None
+        raise ProblemError(
+            f"{args.points}: expected a table with columns samples, error: {str(error).strip()}"
+        ) from None
     return fit_curve(table)
 
 

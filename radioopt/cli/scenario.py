@@ -185,5 +185,9 @@ def keys_of(path: str) -> dict[str, Any]:
         raise OptionError(f"--set {path}: not TOML: {error}") from None
     found: dict[str, Any] = {}
     for name, value in tables.items():
-        found |= {f"{name}.{key}": each for key, each in value.items()} if isinstance(value, dict) else {name: value}
+        found |= (
+            {f"{name}.{key}": each for key, each in value.items()}
+            if isinstance(value, dict)
+            else {name: value}
+        )
     return found

@@ -105,8 +105,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"prepare the data before the first round: {listed('PREPARATIONS')}; may be repeated",
     )
     spent = parser.add_argument_group("what it costs and who judges")
-    spent.add_argument("--radio", help=f"{listed('RADIOS')} (default: the scheme's, or the one that the scenario has a "
-        "table for)")
+    spent.add_argument(
+        "--radio",
+        help=f"{listed('RADIOS')} (default: the scheme's, or the one that the scenario has a table for)",
+    )
     spent.add_argument(
         "--policy",
         default="optimal",
@@ -368,9 +370,7 @@ def scheme_options(
     return made
 
 
-def taken(
-    args: argparse.Namespace, scheme: str, scenario: Scenario | None
-) -> dict[str, dict[str, Any]]:
+def taken(args: argparse.Namespace, scheme: str, scenario: Scenario | None) -> dict[str, dict[str, Any]]:
     """Return the options with their defaults of a scheme, and of the radio and the judge that go with it."""
     import inspect
 

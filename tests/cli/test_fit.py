@@ -9,7 +9,9 @@ from radioopt.cli import main
 from radioopt.fimi import LearningCurve
 
 QUICK = ["fit", "learning-curve", "--sizes", "20,60,200", "--seeds", "1", "--rounds", "5"]
-CALIBRATED = LearningCurve(4.671, 0.3, 0.05)  # of the scenario fimi, for 25 times as many samples as measured here
+CALIBRATED = LearningCurve(
+    4.671, 0.3, 0.05
+)  # of the scenario fimi, for 25 times as many samples as measured here
 POINTS = "samples,error\n" + "".join(f"{n},{CALIBRATED.error(25.0 * n)}\n" for n in (20, 50, 100, 200, 400))
 
 
