@@ -1,4 +1,4 @@
-"""FIMI's Table I, Fig. 4 and Fig. 5 on small data: energy, hours and uplink to an accuracy, of every method and ablation.
+"""FIMI's Table I, Figs. 4 and 5 on small data: energy, hours and uplink to an accuracy, of every method and ablation.
 
 Twenty devices of the paper's cell hold few samples each, whose classes are drawn by Dirichlet(0.4) and (0.6); these
 samples stand for the paper's 1,250 (:func:`learning.radio.fdma.pose`), so that joules and seconds are those of its
@@ -13,7 +13,7 @@ devices. Public samples are set aside, and the generators see no others. ::
     CLSD                the server trains on synthetic samples alone
     FIMI                with the diffusion model
     w/o BA, w/o DM, w/o OA    equal bandwidth; GAN instead of diffusion; classes as the devices have them
-    error, latency, rate      FIMI with another limit of the error or of a round, or another rate: Fig. 5, Dirichlet(0.6)
+    error, latency, rate      FIMI with another limit of error or latency, or another rate: Fig. 5, Dirichlet(0.6)
 
 The target is fixed before any two methods are compared. Every run and every generator is a file of its own in the
 folder, so that a broken campaign goes on where it was, and more seeds add to what there is. Ten seeds of either data
@@ -35,13 +35,14 @@ import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 from torch import nn
 
 import learning
+from learning.generators.base import Learner
 from learning.generators.saved import make
 from learning.progress import progress_bar
 from learning.streams import Streams
@@ -127,7 +128,7 @@ def fit_kept(name: str, setting: Setting, seed: int, folder: Path) -> None:
     public = data.set_aside(setting.public, streams.at("public"))
     path = generator_of(name, seed, folder)
     path.parent.mkdir(parents=True, exist_ok=True)
-    make(name).fit(public, streams.at("prepare/fill"), progress=False).save(path)
+    cast(Learner, make(name).fit(public, streams.at("prepare/fill"), progress=False)).save(path)
 
 
 def generator_of(name: str, seed: int, folder: Path) -> Path:
