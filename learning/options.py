@@ -59,11 +59,18 @@ def whole(option: str, given: Any, *, low: int = 1) -> int:
 
 
 def keywords(what: str, text: str, kind: Callable[..., Any]) -> dict[str, Any]:
-    """Read the options of a constructor out of text, ``NAME=VALUE,...``; values are JSON, or else text."""
+    """Read the options of a constructor out of text, ``NAME=VALUE,...``; values are JSON, or else text.
+
+    A value may itself be ``NAME:OPTION=VALUE,...``: what the constructor does not know belongs to that.
+    """
     known = inspect.signature(kind).parameters
     made: dict[str, Any] = {}
+    last = ""
     for part in filter(None, text.split(",")):
         key, equals, value = (item.strip() for item in part.partition("="))
+        if equals and key not in known and ":" in str(made.get(last)):
+            made[last] += f",{part}"
+            continue
         if key not in known or not equals:
             raise OptionError(
                 f"{what} takes {', '.join(known) or 'nothing'}, as NAME=VALUE; got {part!r}{suggestion(key, known)}"
@@ -72,6 +79,7 @@ def keywords(what: str, text: str, kind: Callable[..., Any]) -> dict[str, Any]:
             made[key] = json.loads(value)
         except ValueError:
             made[key] = value
+        last = key
     return made
 
 

@@ -97,7 +97,7 @@ class Setup:
         )
         streams = Streams(whole("seed", self.seed, low=0))
         before = self._before()
-        scheme, radio, judge, needed = self._parts(before)
+        scheme, radio, judge, needed = self._parts(before, scenario)
         before = (*before, *needed)
         at_once = None if self.devices_at_once is None else whole("devices_at_once", self.devices_at_once)
         device = _device(self.device)
@@ -137,12 +137,13 @@ class Setup:
 
         if timed:
             planner(task)  # what cannot be planned is refused before anything is prepared or trained
-        _refuse_table(scenario, radio, self.radio or scheme.radio, scheme, task)
+        given = self.radio or default_radio(scheme, scenario)
+        _refuse_table(scenario, radio, given, scheme, task)
         trace = self._trace(scenario, radio, scheme.wire(task), streams)
         config = {
             "scenario": scenario.to_dict(),
             "scheme": _told(self.scheme, scheme),
-            "radio": _told(self.radio or scheme.radio, radio),
+            "radio": _told(radio_given, radio),
             "policy": label(self.policy if self.allocator is None else self.allocator),
             "judge": _told(self.judge or scheme.judge, judge),
             "data": data.name,
@@ -181,7 +182,7 @@ class Setup:
         return Allocation(self.allocator)
 
     def _parts(
-        self, before: Sequence[Preparation]
+        self, before: Sequence[Preparation], scenario: Scenario
     ) -> tuple[Scheme[Any], Radio, Judge, tuple[Preparation, ...]]:
         """Make scheme, radio, judge, and the preparations that the scheme needs, each with its own of the options."""
         kinds: list[Any] = []
@@ -192,7 +193,7 @@ class Setup:
         )
         kinds.append(scheme)
         for option, given, table, base, alternative in (
-            ("radio", self.radio or scheme.radio, RADIOS, Radio, "a Radio"),
+            ("radio", self.radio or default_radio(scheme, scenario), RADIOS, Radio, "a Radio"),
             ("judge", self.judge or scheme.judge, JUDGES, Judge, "a Judge"),
         ):
             kinds.append(given if isinstance(given, base) else choose(option, given, table, alternative))
@@ -303,6 +304,18 @@ def _refuse_targets(limits: Limits, task: Task, judge: Judge) -> None:
     private = next((name for name in limits.targets if name in ("private_accuracy", "private_r2")), None)
     if private is not None and not judge.private:
         raise OptionError(f"target: {private} is measured with private=True only, --option private=true")
+
+
+def default_radio(scheme: Scheme[Any] | type[Scheme[Any]], scenario: Scenario) -> str:
+    """Name the radio of a run that names none: the scheme's own.
+
+    A scheme that leaves it open takes the usual one, or where the scenario has no table for that, the one that plans
+    with a table that it has.
+    """
+    if scheme.radio != Scheme.radio or RADIOS[scheme.radio].table in scenario.problems:
+        return scheme.radio
+    planned = [name for name in RADIOS if RADIOS[name].table in scenario.problems]
+    return planned[0] if len(planned) == 1 else scheme.radio
 
 
 def _refuse_table(scenario: Scenario, radio: Radio, given: Any, scheme: Scheme[Any], task: Task) -> None:

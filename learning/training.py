@@ -70,9 +70,10 @@ def train(
     scheme : str or Scheme, default "feel"
         A key of ``SCHEMES`` or an object.
     radio : str or Radio, optional
-        A key of ``RADIOS`` or an object: "tdma", "fading" or "silent"; by default the scheme's own. A radio plans the
-        rounds and says who arrived, after how many seconds and joules; :class:`~learning.Tdma` can have a deadline,
-        stragglers and losses.
+        A key of ``RADIOS`` or an object, as "tdma", "fading", "fdma" or "silent"; by default the scheme's own, or if
+        that is the usual "tdma" and the scenario has no table ``[feel]``, the one that it has a table for. A radio
+        plans the rounds and says who arrived, after how many seconds and joules; :class:`~learning.Tdma` can have a
+        deadline, stragglers and losses.
     policy : str or callable, default "optimal"
         How the radio plans the rounds. For "feel" one of "optimal", "online", "full", "random" and "entire",
         or a function ``(problem, rng) -> batch sizes``, or batch sizes and slots, as ``problem.judge(...)``; see

@@ -19,6 +19,7 @@ from radioopt.cli import (
     compare,
     compile,
     demo,
+    fit,
     generate,
     methods,
     scenario,
@@ -27,7 +28,7 @@ from radioopt.cli import (
     validate,
 )
 
-COMMANDS = (solve, validate, bench, train, compare, generate, methods, scenario, compile, demo)
+COMMANDS = (solve, validate, bench, train, compare, generate, fit, methods, scenario, compile, demo)
 
 EPILOG = """exit codes:
   0  done; every answer is proven optimal, every check passed

@@ -105,7 +105,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"prepare the data before the first round: {listed('PREPARATIONS')}; may be repeated",
     )
     spent = parser.add_argument_group("what it costs and who judges")
-    spent.add_argument("--radio", help=f"{listed('RADIOS')} (default: the scheme's)")
+    spent.add_argument(
+        "--radio",
+        help=f"{listed('RADIOS')} (default: the scheme's, or the one that the scenario has a table for)",
+    )
     spent.add_argument(
         "--policy",
         default="optimal",
@@ -209,7 +212,7 @@ def run(args: argparse.Namespace) -> int:
         )
     if compared and args.log:
         raise OptionError("--log: writes the rounds of a single run: leave out where several are compared")
-    given = scheme_options(args, schemes)
+    given = scheme_options(args, schemes, scenario)
     options: dict[str, Any] = {name: getattr(args, name) for name in HANDED}
     options |= {name: getattr(args, name) for name in ENDS if name != "target"}
     options |= {
@@ -361,11 +364,13 @@ def meant(flag: str, known: Collection[str]) -> str:
     return f"--option {name}=..." if any(taken) else ""
 
 
-def scheme_options(args: argparse.Namespace, schemes: Sequence[str]) -> dict[str, dict[str, Any]]:
+def scheme_options(
+    args: argparse.Namespace, schemes: Sequence[str], scenario: Scenario
+) -> dict[str, dict[str, Any]]:
     """Return the options of each scheme, its radio and its judge, which one of them has to know."""
     from radioopt.base.errors import OptionError
 
-    takes = {scheme: taken(args, scheme) for scheme in schemes}
+    takes = {scheme: taken(args, scheme, scenario) for scheme in schemes}
     given = settings("--option", args.option, "NAME=VALUE, such as learning_rate=0.1")
     if args.learning_rate is not None:
         given = {"learning_rate": args.learning_rate, **given}
@@ -388,7 +393,7 @@ def scheme_options(args: argparse.Namespace, schemes: Sequence[str]) -> dict[str
     return made
 
 
-def taken(args: argparse.Namespace, scheme: str) -> dict[str, dict[str, Any]]:
+def taken(args: argparse.Namespace, scheme: str, scenario: Scenario | None) -> dict[str, dict[str, Any]]:
     """Return the options with their defaults of a scheme, and of the radio and the judge that go with it."""
     import inspect
 
@@ -397,8 +402,14 @@ def taken(args: argparse.Namespace, scheme: str) -> dict[str, dict[str, Any]]:
     catalog, options = require("learning.catalog", "learning"), require("learning.options", "learning")
     kinds = {f"scheme {scheme}": options.choose("scheme", scheme, catalog.SCHEMES)}
     made = kinds[f"scheme {scheme}"]
-    for role, table in (("radio", catalog.RADIOS), ("judge", catalog.JUDGES)):
-        name = getattr(args, role) or getattr(made, role)
+    radio = made.radio
+    if scenario is not None:
+        radio = require("learning.setup", "learning").default_radio(made, scenario)
+    for role, table, default in (
+        ("radio", catalog.RADIOS, radio),
+        ("judge", catalog.JUDGES, made.judge),
+    ):
+        name = getattr(args, role) or default
         kinds[f"{role} {name}"] = options.choose(role, name, table)
     kinds |= {f"preparation {name}": catalog.PREPARATIONS[name] for name in made.needs}
     return {
@@ -413,8 +424,9 @@ def taken(args: argparse.Namespace, scheme: str) -> dict[str, dict[str, Any]]:
 
 def show_options(args: argparse.Namespace) -> None:
     """Print the options of the schemes that are asked for, with what they are by default."""
+    scenario = None if args.scenario is None else read_scenario(args)
     for scheme in names("scheme", args.scheme):
-        for role, known in taken(args, scheme).items():
+        for role, known in taken(args, scheme, scenario).items():
             print(f"{role}: {described(known)}")
 
 
