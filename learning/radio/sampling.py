@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,10 +20,11 @@ from radioopt.scenario import Devices
 Places = NDArray[np.int64]
 
 
-class Candidates(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Candidates:
     """What a selection knows of the devices before a round.
 
-    Attributes
+    Parameters
     ----------
     devices : Devices
         All K of them, with this round's channel.
