@@ -15,6 +15,7 @@ from learning.options import label
 from learning.prepare.base import Preparation, Prepared
 from learning.progress import progress_bar
 from learning.radio.base import Plan, Planner, Radio
+from learning.radio.sampling import Candidates, Places, SampledPlan, Sampling, for_all
 from learning.runs.checkpoint import Checkpoint, Place
 from learning.runs.ledger import LEARNT, Entry, Ledger, Spent
 from learning.runs.limits import Limits
@@ -47,7 +48,7 @@ class Plans:
     scheme, radio, judge
         What is done, with what it is sent, who judges.
     planner : callable
-        From the task that is trained to what plans the rounds.
+        From the task that is trained, and those who take part (None for everybody), to what plans the rounds.
     limits : Limits
         When the run ends.
     streams : Streams
@@ -58,6 +59,8 @@ class Plans:
         Devices of a chunk.
     trace : ChannelTrace or None
         Rates or gains over time.
+    sampling : Sampling or None
+        Who takes part in a round; None for everybody.
     """
 
     scenario: Scenario
@@ -66,12 +69,13 @@ class Plans:
     scheme: Scheme[Any]
     radio: Radio
     judge: Judge
-    planner: Callable[[Task], Planner]
+    planner: Callable[[Task, Places | None], Planner]
     limits: Limits
     streams: Streams
     config: dict[str, Any]
     at_once: int | None
     trace: ChannelTrace | None = None
+    sampling: Sampling | None = None
 
     def after(self, devices: Devices, seconds: float) -> Devices | None:
         """Return devices as the trace has them so many seconds after it begins; None where it has ended."""
@@ -150,7 +154,7 @@ def _rounds(
         prepared: list[Prepared] = []
         if plans.before:
             task, prepared = prepare() if kept is None else kept.prepared(prepare)
-        planner = plans.planner(task)
+        planner = plans.planner(task, None)
         crew, state = Crew(scheme, task, plans.at_once), scheme.begin(task)
         ledger = _begun(judge(task, state, crew), prepared)
         if kept is not None:
@@ -162,7 +166,7 @@ def _rounds(
                 )
         reason = None
         while (stopped := reason or limits.reached(ledger)) is None:
-            turn = _turn(plans, planner, devices, state, ledger)
+            turn = _turn(plans, planner, devices, state, ledger, task)
             if isinstance(turn, str):
                 stopped = turn
                 break
@@ -172,6 +176,8 @@ def _rounds(
             judged = turn.round % judge.judge_every == 0
             crew.watch = watcher = judge.watcher(task) if judged else None
             state = scheme.round(state, crew, turn)
+            if plans.sampling is not None:
+                turn = turn._replace(plan=turn.plan.learnt(crew.losses))
             found = judge(task, state, crew, watcher) if judged else {}
             realised = turn.plan.realised(found)
             entry = ledger.record(
@@ -194,16 +200,39 @@ def _rounds(
     return TrainingResult(ledger, state, crew, judge, stopped, plans.config, prepared)
 
 
-def _turn(plans: Plans, planner: Planner, devices: Devices, state: State, ledger: Ledger) -> Turn | str:
+def _turn(
+    plans: Plans, planner: Planner, devices: Devices, state: State, ledger: Ledger, task: Task
+) -> Turn | str:
     """Plan the next round and ask the radio what becomes of it; or name what ends the run before it."""
     round, at = len(ledger) + 1, plans.streams.at
     there = plans.after(devices, ledger.seconds)
     if there is None:
         return "trace"
-    plan = planner(there.fade(at("channel", round)), at("policy", round))
+    now, some = there.fade(at("channel", round)), None
+    if plans.sampling is not None:
+        some = plans.sampling.choose(
+            _candidates(plans.sampling, now, ledger, task), at("participants", round)
+        )
+        planner = plans.planner(task, some)
+    plan = planner(now if some is None else now[some], at("policy", round))
     payload = plan.prices.payload(plans.scheme.sends(state, plan))
     sent = plans.radio.transmit(payload, plan, at("link", round))
+    if some is not None:
+        plan, sent = for_all(plan, sent, now, some)
     return plans.limits.exceeded(ledger, sent) or Turn(round, plan, sent)
+
+
+def _candidates(sampling: Sampling, devices: Devices, ledger: Ledger, task: Task) -> Candidates:
+    """Collect what a selection knows: of each device its last round in which it took part."""
+    count = len(task.parts)
+    losses, seconds, last = np.full(count, np.nan), np.full(count, np.nan), np.zeros(count, np.int64)
+    for number, entry in enumerate(ledger.entries, start=1):
+        plan, sent = entry.plan, entry.sent
+        if isinstance(plan, SampledPlan) and plan.losses is not None:
+            losses[plan.chosen] = plan.losses[plan.chosen]
+            seconds[plan.chosen] = (sent.compute_time_s + sent.upload_time_s)[plan.chosen]
+            last[plan.chosen] = number
+    return Candidates(devices, sampling.count(count), len(ledger) + 1, task.sizes, losses, seconds, last)
 
 
 def _columns(

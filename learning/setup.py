@@ -26,6 +26,7 @@ from learning.models import build as models
 from learning.options import choose, described, keywords, label, real, suggestion, whole
 from learning.prepare.base import Preparation
 from learning.radio.base import Allocation, Planner, Radio, Work
+from learning.radio.sampling import Places, Sampling, only
 from learning.runs.limits import Limits
 from learning.schemes.base import Scheme
 from learning.streams import Streams
@@ -71,6 +72,8 @@ class Setup:
     trace: Any = None
     device: str | torch.device = "cpu"
     devices_at_once: int | None = None
+    participants: Any = None
+    selection: Any = "uniform"
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def plans(self, *, timed: bool = True) -> Plans:
@@ -129,21 +132,22 @@ class Setup:
         if timed and (times := self._times(task)) is not None:
             scenario = radio.timed(scenario, times, scheme.work(task))
 
-        policy = self._policy()
+        policy, sampling = self._policy(), self._sampling(scheme, radio, task)
 
-        def planner(prepared: Task) -> Planner:
+        def planner(prepared: Task, some: Places | None) -> Planner:
             work = replace(scheme.work(prepared), own=task.sizes)
+            work = work if some is None else only(work, some)
             return radio.planner(policy, work, scheme.wire(prepared), bits)
 
         if timed:
-            planner(task)  # what cannot be planned is refused before anything is prepared or trained
+            planner(task, None)  # what cannot be planned is refused before anything is prepared or trained
         given = self.radio or default_radio(scheme, scenario)
         _refuse_table(scenario, radio, given, scheme, task)
         trace = self._trace(scenario, radio, scheme.wire(task), streams)
         config = {
             "scenario": scenario.to_dict(),
             "scheme": _told(self.scheme, scheme),
-            "radio": _told(radio_given, radio),
+            "radio": _told(given, radio),
             "policy": label(self.policy if self.allocator is None else self.allocator),
             "judge": _told(self.judge or scheme.judge, judge),
             "data": data.name,
@@ -165,9 +169,40 @@ class Setup:
             "device": str(device),
             "fingerprints": task.fingerprints(),
         }
+        if sampling is not None:
+            config |= sampling.settings()
         return Plans(
-            scenario, task, before, scheme, radio, judge, planner, limits, streams, config, at_once, trace
+            scenario,
+            task,
+            before,
+            scheme,
+            radio,
+            judge,
+            planner,
+            limits,
+            streams,
+            config,
+            at_once,
+            trace,
+            sampling,
         )
+
+    def _sampling(self, scheme: Scheme[Any], radio: Radio, task: Task) -> Sampling | None:
+        """Return who takes part in a round, or refuse where all must."""
+        if self.participants is None:
+            if self.selection != "uniform":
+                raise OptionError("selection: belongs to participants: say how many take part")
+            return None
+        sampling = Sampling(self.participants, self.selection)
+        sampling.count(len(task.parts))
+        if radio.needs_all:
+            raise OptionError(
+                f"participants: {type(radio).__name__} plans for all devices together: leave participants out"
+            )
+        work = scheme.work(task)
+        if work.steps is not None and not work.samples.any():
+            raise OptionError("participants: no device trains in this scheme: leave participants out")
+        return sampling
 
     def _policy(self) -> Any:
         """Return the policy, or the function that allots instead."""

@@ -55,6 +55,8 @@ def train(
     trace: ChannelTrace | str | os.PathLike[str] | None = None,
     device: str | torch.device = "cpu",
     devices_at_once: int | None = None,
+    participants: Any = None,
+    selection: Any = "uniform",
     checkpoint: str | os.PathLike[str] | None = None,
     every: int = EVERY,
     callbacks: Sequence[Callback | str] | Callback | str = (),
@@ -140,6 +142,14 @@ def train(
     devices_at_once : int, optional
         Devices >= 1 that train together. By default as many as fit the cache of a core; it changes speed and memory
         and, but for rounding, nothing else.
+    participants : int, float or callable, optional
+        Who takes part in a round: so many devices, or this share of them, at least one; or a function
+        ``(candidates, rng)`` of :class:`~learning.radio.sampling.Candidates` that returns their numbers. The
+        allocation is solved for those who take part; the others spend and train nothing, and get the server's last
+        answer when they are chosen next. By default all devices.
+    selection : str or callable, default "uniform"
+        Who is chosen of them: a key of ``SELECTIONS``, "uniform", "channel" (the best uplinks of the round), "data"
+        (with probabilities as their samples) or "oort" (largest utility of loss and time); or such a function.
     checkpoint : path-like, optional
         A file that keeps the run, written whole while it goes on. If it exists, the run goes on from there and
         gives every number, bit for bit, that it would have given unbroken; see
@@ -212,6 +222,8 @@ def train(
         trace=trace,
         device=device,
         devices_at_once=devices_at_once,
+        participants=participants,
+        selection=selection,
         options=options,
     )
     if callable(callbacks) or isinstance(callbacks, str):

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from radioopt.base.solution import Solution, load
     from radioopt.base.status import Status
     from radioopt.scenario import ChannelTrace, Devices, Scenario
+    from radioopt.sweeps import Sweep, sweep
 
 _HOME = {
     "Certificate": "base.certify",
@@ -53,11 +54,13 @@ _HOME = {
     "SolveOptions": "base.options",
     "SolveWarning": "base.errors",
     "Status": "base.status",
+    "Sweep": "sweeps",
     "certify": "base.certify",
     "families": "base.rooms",
     "load": "base.solution",
     "problem_class": "base.problem",
     "solve": "base.problem",
+    "sweep": "sweeps",
 }
 _SUBPACKAGES = ("channel", "d2d", "dtkd", "feel", "fimi", "mix2fld", "numerics", "units")
 
@@ -78,6 +81,7 @@ __all__ = [
     "SolveOptions",
     "SolveWarning",
     "Status",
+    "Sweep",
     "certify",
     "channel",
     "d2d",
@@ -90,6 +94,7 @@ __all__ = [
     "numerics",
     "problem_class",
     "solve",
+    "sweep",
     "units",
 ]
 

@@ -158,6 +158,14 @@ class Plan:
         """Return what devices are told beside their batch size; nothing unless overridden."""
         return {}
 
+    def takes_part(self) -> NDArray[np.bool_] | None:
+        """Return who takes part, shape (K,); None for everybody."""
+        return None
+
+    def learnt(self, losses: Floats) -> Plan:
+        """Return the plan with the losses of the round, shape (K,), where the next ones need them."""
+        return self
+
 
 #: from devices with this round's channel, and random numbers for policies that draw, to the plan of the round
 Planner = Callable[[Devices, np.random.Generator], Plan]
@@ -279,6 +287,8 @@ class Radio(ABC):
 
     #: table of the scenario that it plans with; empty for none
     table: ClassVar[str] = ""
+    #: whether its plans are for all devices together, so that nobody can sit out
+    needs_all: ClassVar[bool] = False
 
     @abstractmethod
     def planner(self, policy: Any, work: Work, wire: Wire, bits_per_parameter: float | None) -> Planner:

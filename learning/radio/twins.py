@@ -157,6 +157,7 @@ class Twins(Radio):
     waiting: bool = True
 
     table: ClassVar[str] = "dtkd"
+    needs_all: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if not isinstance(self.waiting, bool):

@@ -24,11 +24,12 @@ from radioopt.cli import (
     methods,
     scenario,
     solve,
+    sweep,
     train,
     validate,
 )
 
-COMMANDS = (solve, validate, bench, train, compare, generate, fit, methods, scenario, compile, demo)
+COMMANDS = (solve, sweep, validate, bench, train, compare, generate, fit, methods, scenario, compile, demo)
 
 EPILOG = """exit codes:
   0  done; every answer is proven optimal, every check passed

@@ -127,6 +127,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     spent.add_argument(
         "--judge", help=f"whose models are evaluated: {listed('JUDGES')} (default: the scheme's)"
     )
+    spent.add_argument(
+        "--participants", metavar="N", help="devices that take part in a round, or their share (default: all)"
+    )
+    spent.add_argument(
+        "--selection", default="uniform", help=f"who takes part: {listed('SELECTIONS')} (default: uniform)"
+    )
     stop = parser.add_argument_group("when it stops: at the first of these")
     stop.add_argument("--rounds", type=int, help="most rounds (default: 200 without --seconds and --joules)")
     stop.add_argument("--seconds", type=float, help="most simulated seconds")
@@ -220,6 +226,8 @@ def run(args: argparse.Namespace) -> int:
         "target": settings("--target", args.target, "COLUMN=VALUE, such as private_accuracy=0.9") or None,
         "before": args.before,
         "public": number("--public", args.public),
+        "participants": number("--participants", args.participants),
+        "selection": args.selection,
         "bits_per_parameter": number("--bits-per-parameter", args.bits_per_parameter, "dtype"),
     }
 
