@@ -4,8 +4,8 @@ Before them FEEL's layer: its answers and gradients on the GPU beside those of t
 
     python -m validation.device_check [--device cuda] [--rounds 3]
 
-Prints a row for each kind of FEEL problem and for each scheme, and ends with exit code 1 if one of them disagrees. Needs
-a machine with a GPU; on one without it says so and ends with code 2.
+Prints a row for each kind of FEEL problem and for each scheme, and ends with exit code 1 if one of them disagrees.
+Needs a machine with a GPU; on one without it says so and ends with code 2.
 """
 
 from __future__ import annotations
