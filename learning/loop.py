@@ -11,6 +11,7 @@ import numpy as np
 
 from learning.crew import Crew, Turn
 from learning.judges import Judge, Watcher
+from learning.options import label
 from learning.prepare.base import Preparation, Prepared
 from learning.progress import progress_bar
 from learning.radio.base import Plan, Planner, Radio
@@ -22,7 +23,8 @@ from learning.runs.result import TrainingResult
 from learning.schemes.base import Scheme
 from learning.streams import Streams
 from learning.task import State, Task
-from radioopt.base.errors import OptionError
+from radioopt.base.errors import OptionError, ProblemError
+from radioopt.base.quantity import shorten
 from radioopt.numerics.dispatch import compiled
 from radioopt.scenario import ChannelTrace, Devices, Scenario
 
@@ -135,8 +137,13 @@ def _rounds(
         def prepare() -> tuple[Task, list[Prepared]]:
             task, done = plans.task, []
             for step in plans.before:
-                done.append(step(task, devices, radio))
-                task = done[-1].task
+                made = step(task, devices, radio)
+                if not isinstance(made, Prepared):
+                    raise ProblemError(
+                        f"preparation {label(step)}: expected a learning.Prepared with the task, got {shorten(made)}"
+                    )
+                done.append(made)
+                task = made.task
             return task, done
 
         task = plans.task

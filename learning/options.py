@@ -21,7 +21,7 @@ from learning.catalog import (
     RADIOS,
     SCHEMES,
 )
-from radioopt.base.errors import OptionError
+from radioopt.base.errors import OptionError, ProblemError
 from radioopt.base.quantity import shorten
 
 T = TypeVar("T")
@@ -33,6 +33,8 @@ def choose(option: str, given: Any, table: Mapping[str, T], alternative: str = "
         return table[given]
     also = f", or {alternative}" if alternative else ""
     near = suggestion(given, table) if isinstance(given, str) else ""
+    if isinstance(given, type) and label(given) in table:
+        near = f"; this is the class: give its name, {label(given)!r}, or make one, {given.__name__}(...)"
     raise OptionError(f"unknown {option} {shorten(given)}, choose from {', '.join(table)}{also}{near}")
 
 
@@ -98,6 +100,16 @@ def described(given: Any) -> Any:
         named = {item.name: described(getattr(given, item.name)) for item in dataclasses.fields(given)}
         return {"name": label(given), **named}
     return label(given)
+
+
+def settings_of(given: Any) -> dict[str, Any]:
+    """Return the options of a scheme, radio or preparation by name; one of a class that is no dataclass is refused."""
+    if not dataclasses.is_dataclass(given):
+        name = type(given).__name__
+        raise ProblemError(
+            f"{name}: expected a dataclass of its options: write @dataclass(frozen=True) above class {name}"
+        )
+    return {item.name: getattr(given, item.name) for item in dataclasses.fields(given)}
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:

@@ -25,7 +25,7 @@ from learning.messages import Wire
 from learning.models import build as models
 from learning.options import choose, described, keywords, label, real, suggestion, whole
 from learning.prepare.base import Preparation
-from learning.radio.base import Allocation, Planner, Radio
+from learning.radio.base import Allocation, Planner, Radio, Work
 from learning.runs.limits import Limits
 from learning.schemes.base import Scheme
 from learning.streams import Streams
@@ -137,7 +137,7 @@ class Setup:
 
         if timed:
             planner(task)  # what cannot be planned is refused before anything is prepared or trained
-        _refuse_table(scenario, radio, self.radio or scheme.radio, scheme.wire(task))
+        _refuse_table(scenario, radio, self.radio or scheme.radio, scheme, task)
         trace = self._trace(scenario, radio, scheme.wire(task), streams)
         config = {
             "scenario": scenario.to_dict(),
@@ -305,16 +305,32 @@ def _refuse_targets(limits: Limits, task: Task, judge: Judge) -> None:
         raise OptionError(f"target: {private} is measured with private=True only, --option private=true")
 
 
-def _refuse_table(scenario: Scenario, radio: Radio, given: Any, wire: Wire) -> None:
-    """Refuse a scenario without the table that the radio plans with."""
+def _refuse_table(scenario: Scenario, radio: Radio, given: Any, scheme: Scheme[Any], task: Task) -> None:
+    """Refuse a scenario without the table that the radio plans with; say which radio and scheme it is one for."""
     if not radio.table or radio.table in scenario.problems:
         return
+    work, wire = scheme.work(task), scheme.wire(task)
     others = [name for name in RADIOS if name != "silent" and RADIOS[name].table in scenario.problems]
-    other = f", or choose radio {' or '.join(others)}" if others and wire.numbers != (0, 0) else ""
+    if wire.numbers == (0, 0) or scheme.needs:  # nothing else would do
+        others, fit = [], []
+    else:
+        fit = [name for name in others if _plans(RADIOS[name](), work, wire)]
+    other = f", or choose radio {' or '.join(fit)}" if fit else ""
+    if others and not fit:
+        other = f", or choose a scheme with local steps, as fedavg, and radio {' or '.join(others)}"
     raise ProblemError(
         f"radio {label(given)!r} plans with a table [{radio.table}], and scenario {scenario.name!r} has none: "
         f"add it{other}"
     )
+
+
+def _plans(radio: Radio, work: Work, wire: Wire) -> bool:
+    """Whether a radio can plan this work at all."""
+    try:
+        radio.planner("optimal", work, wire, None)
+    except (OptionError, ProblemError):
+        return False
+    return True
 
 
 def _preparation(given: Any) -> Preparation:

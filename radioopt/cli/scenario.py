@@ -42,7 +42,10 @@ def run(args: argparse.Namespace) -> int:
     from radioopt.scenario.scenario import shipped
 
     if args.name is not None and args.keys is not None:
-        raise OptionError(f"scenario: give a name or --keys, as in: radioopt scenario --keys {args.name}")
+        tables = " ".join(Scenario.load(args.name).families) if args.name in Scenario.examples() else ""
+        raise OptionError(
+            f"scenario: give a name or --keys, as in: radioopt scenario --keys {tables}".rstrip()
+        )
     if args.name is not None:
         if not output.wants_table(args):
             raise OptionError("scenario: a scenario is printed as TOML: leave --json and --csv out")

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -336,6 +336,29 @@ def names(flag: str, text: str) -> list[str]:
     if "" in found or len(set(found)) < len(found):
         raise OptionError(f"--{flag}: expected names with commas between, none twice, got {text!r}")
     return found
+
+
+def meant(flag: str, known: Collection[str]) -> str:
+    """Say how an option is given that has another name here, or that is one of a scheme, radio or judge; or nothing."""
+    import importlib
+    import inspect
+
+    try:
+        catalog, setup = (
+            importlib.import_module("learning.catalog"),
+            importlib.import_module("learning.setup"),
+        )
+    except ImportError:
+        return ""
+    name = flag.lstrip("-").replace("-", "_")
+    name = setup.ALIASES.get(name, name)
+    if "devices.count" in name:
+        return "--set devices.count=..."
+    if (own := f"--{name.replace('_', '-')}") in known:
+        return own
+    tables = (catalog.SCHEMES, catalog.RADIOS, catalog.JUDGES)
+    taken = (name in inspect.signature(kind).parameters for table in tables for kind in table.values())
+    return f"--option {name}=..." if any(taken) else ""
 
 
 def scheme_options(args: argparse.Namespace, schemes: Sequence[str]) -> dict[str, dict[str, Any]]:

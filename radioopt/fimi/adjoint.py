@@ -101,7 +101,8 @@ def linearise(solution: SynthesisSolution) -> Linearised:
     slope_beta = (1 - p.beta * L) / p.beta
 
     def cases(corner_: Any, fast_: Any, other: Any) -> Array:
-        return np.asarray(np.where(corner, corner_, np.where(fast, rho * fast_, rho * other)))
+        found: Array = np.where(corner, corner_, np.where(fast, rho * fast_, rho * other))
+        return found
 
     epochs, cycles, S = each(problem.local_epochs), problem.cycles_per_sample, each(problem.payload_bits)
     inner = ~edge & ~fast
