@@ -17,6 +17,7 @@ from learning.flower.told import digest_of_task
 from learning.messages import Message
 from learning.models.weights import Bank
 from learning.radio.base import Floats, Plan, Sent
+from learning.radio.measured import Measured
 from learning.schemes.base import Scheme
 from learning.task import Cohort, IntArray, Task
 from radioopt.base.errors import OptionError
@@ -51,9 +52,10 @@ class RemoteCrew(Crew):
         Nodes in the order in which they get devices, at most one for each device.
     min_arrived : int, default 1
         Devices >= 1 that have to answer; with fewer the round changes nothing.
-    measured : bool, default False
-        Whether the clock of the run is that of the wall: seconds of a round are those that it took, and times of the
-        devices those that were measured; by default they are the radio's, simulated.
+    learner : Measured, optional
+        What plans, if the clock of the run is that of the wall: seconds of a round are then those that it took, times
+        of the devices those that were measured, and the next round is planned with them. By default the radio's times
+        are the clock, simulated.
 
     Raises
     ------
@@ -76,14 +78,14 @@ class RemoteCrew(Crew):
         nodes: list[int],
         *,
         min_arrived: int = 1,
-        measured: bool = False,
+        learner: Measured | None = None,
     ) -> None:
         count = len(task.parts)
         if not nodes or len(nodes) > count:
             raise OptionError(f"nodes: expected 1 to {count}, one for each device at most, got {len(nodes)}")
         super().__init__(scheme, task)
         self._settings, self._post = settings, post
-        self._wall, self._min_arrived = measured, min_arrived
+        self._learner, self._min_arrived = learner, min_arrived
         self.parts = dict(zip(nodes, np.array_split(np.arange(count), len(nodes)), strict=True))
         self._digest = digest_of_task(task)
         self._answer: dict[str, Sealed] = {}
@@ -165,7 +167,7 @@ class RemoteCrew(Crew):
     def sent(self, turn: Turn) -> Sent:
         """Return what became of a round: who has not answered has not arrived; see :meth:`Crew.sent`."""
         sent = replace(turn.sent, arrived=turn.sent.arrived & self._replied)
-        if not self._wall:
+        if self._learner is None:
             return sent
         unknown = np.full(len(self._replied), np.nan)
         return replace(
@@ -184,7 +186,7 @@ class RemoteCrew(Crew):
         return {"round_s": self._seconds, "server_s": self._overhead, **self._counted}
 
     def measured(self) -> Mapping[str, Floats]:
-        """Return seconds to compute and to upload of each device, NaN of those that did not answer."""
+        """Return seconds of each device, NaN of those that did not answer, and by which factors it is planned."""
         return self._times
 
     def tables(self) -> dict[str, pd.DataFrame]:
@@ -291,6 +293,9 @@ class RemoteCrew(Crew):
             rest = received.seconds[node] - said["compute_s"] - said["load_s"]
             upload[devices] = max(rest, 0.0) / len(devices)
         self._times = {"measured_compute_s": compute, "measured_upload_s": upload}
+        if self._learner is not None:
+            self._learner.learn(turn.plan, compute, upload)
+            self._times |= self._learner.figures()
 
     def _fetch(self) -> None:
         """Ask the nodes for what their devices keep; of those that do not answer, what is known stays."""

@@ -14,9 +14,11 @@ from learning.flower.post import POLL_S, Mail, Post
 from learning.flower.told import told
 from learning.local.globals import fresh_torch, torch_threads
 from learning.loop import Plans, begin
-from learning.options import real, whole
+from learning.options import choose, real, whole
+from learning.radio.measured import Measured
 from learning.runs.result import TrainingResult
 from learning.setup import RUNNING, SETTINGS, Setup
+from learning.task import Task
 from radioopt.base.errors import OptionError, require
 from radioopt.scenario import Scenario
 
@@ -30,6 +32,7 @@ def simulate(
     nodes: int | None = None,
     deadline_s: float = DEADLINE_S,
     min_arrived: int = 1,
+    clock: str = "simulated",
     cpus: float = 1.0,
     **options: Any,
 ) -> TrainingResult:
@@ -45,6 +48,9 @@ def simulate(
         Seconds > 0 on the wall that a round waits for the nodes.
     min_arrived : int, default 1
         Devices >= 1 that have to answer; with fewer the round changes nothing.
+    clock : {"simulated", "wall"}, default "simulated"
+        Whose seconds count: the radio's, which are planned; or those on the wall. Then each round is planned with the
+        times that were measured so far, see :class:`~learning.radio.measured.Factors`, and energies are unknown.
     cpus : float, default 1
         Processors > 0 of each of the processes that play the nodes: there are as many processes as fit the machine.
     **options
@@ -77,7 +83,8 @@ def simulate(
         count = len(plans.task.parts) if nodes is None else whole("nodes", nodes)
         settings = told(setup, plans)
     whole("min_arrived", min_arrived)
-    real("deadline_s", deadline_s), real("cpus", cpus)
+    real("deadline_s", deadline_s)
+    real("cpus", cpus)
     if count > len(plans.task.parts):
         raise OptionError(
             f"nodes: expected at most {len(plans.task.parts)}, one for each device, got {count}"
@@ -89,7 +96,7 @@ def simulate(
     def main(grid_: Any, context: Any) -> None:
         try:
             mail = grid.GridMail(grid_)
-            done.append(serve(plans, settings, mail, count, deadline_s, min_arrived, running))
+            done.append(serve(plans, settings, mail, count, deadline_s, min_arrived, running, clock=clock))
         except BaseException as error:
             done.append(error)
 
@@ -124,7 +131,7 @@ def serve(
     min_arrived: int = 1,
     running: Any = None,
     *,
-    measured: bool = False,
+    clock: str = "simulated",
     poll_s: float = POLL_S,
     patience_s: float = 600.0,
 ) -> TrainingResult:
@@ -146,8 +153,8 @@ def serve(
         Devices that have to answer.
     running : mapping of str to object, optional
         Callbacks, checkpoint, every, progress.
-    measured : bool, default False
-        Whether the clock is that of the wall.
+    clock : {"simulated", "wall"}, default "simulated"
+        Whose seconds count, see :func:`simulate`.
     poll_s : float, default 0.02
         Seconds between two looks for answers.
     patience_s : float, default 600
@@ -161,17 +168,27 @@ def serve(
     Raises
     ------
     OptionError
-        If there are not enough nodes in time.
+        If there are not enough nodes in time, or no such clock.
     """
+    wall = choose("clock", clock, {"simulated": False, "wall": True})
+    learners: list[Measured] = []
+
+    def planner(task: Task) -> Measured:
+        learners[:] = [Measured(plans.planner(task), len(task.parts))]
+        return learners[0]
+
     nodes = _gathered(mail, count, patience_s, poll_s)
 
     def crew(scheme: Any, task: Any, at_once: int | None) -> RemoteCrew:
         post = Post(mail, deadline_s, poll_s)
-        return RemoteCrew(scheme, task, settings, post, nodes, min_arrived=min_arrived, measured=measured)
+        learner = learners[0] if learners else None
+        return RemoteCrew(scheme, task, settings, post, nodes, min_arrived=min_arrived, learner=learner)
 
+    planning = replace(plans, crew=crew)
+    if wall:
+        planning = replace(planning, planner=planner, config={**plans.config, "clock": clock})
     with torch_threads(1), fresh_torch():
-        result = begin(replace(plans, crew=crew), **(running or {}))
-    return result
+        return begin(planning, **(running or {}))
 
 
 def _gathered(mail: Mail, count: int, patience_s: float, poll_s: float) -> list[int]:

@@ -47,6 +47,7 @@ FREE = (
     "engine",
     "nodes",
     "round_deadline",
+    "clock",
 )
 #: arguments that end a run: a finished or interrupted one goes on with others
 ENDS = ("rounds", "seconds", "joules", "target_accuracy", "target", "epsilon")
@@ -168,6 +169,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         help="of --engine flower: seconds on the wall that a round waits for its nodes (default: 120)",
     )
+    where.add_argument(
+        "--clock",
+        choices=("simulated", "wall"),
+        help="of --engine flower: whose seconds count, and are planned with (default: simulated)",
+    )
     where.add_argument("--name", help="folder of the run under --folder (default: from settings and time)")
     where.add_argument("--folder", default="runs", help="where runs are saved (default: runs)")
     where.add_argument(
@@ -213,10 +219,10 @@ def run(args: argparse.Namespace) -> int:
     for flag in ("seeds", "jobs", "every"):
         if getattr(args, flag) < 1:
             raise OptionError(f"--{flag}: expected at least 1, got {getattr(args, flag)}")
-    given_to = {"nodes": args.nodes, "deadline_s": args.round_deadline}
+    given_to = {"nodes": args.nodes, "deadline_s": args.round_deadline, "clock": args.clock}
     remote = {name: value for name, value in given_to.items() if value is not None}
     if remote and args.engine != "flower":
-        raise OptionError("--nodes, --round-deadline: of --engine flower only: leave out")
+        raise OptionError("--nodes, --round-deadline, --clock: of --engine flower only: leave out")
     if args.resume is not None:
         scenario = take_up(args, parser)
     elif args.scenario is None:
@@ -348,6 +354,7 @@ def take_up(args: argparse.Namespace, parser: argparse.ArgumentParser) -> Scenar
         "engine",
         "nodes",
         "round_deadline",
+        "clock",
         *ENDS,
     )
     own = sorted(

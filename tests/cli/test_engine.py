@@ -8,7 +8,7 @@ from radioopt.cli import main
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["--nodes", "3"], "--nodes, --round-deadline: of --engine flower only"),
+        (["--nodes", "3"], "--nodes, --round-deadline, --clock: of --engine flower only"),
         (
             ["--engine", "flower", "--seeds", "2", "--target-accuracy", "0.5", "--seconds", "10"],
             "--engine: carries a single run",

@@ -78,11 +78,9 @@ def _over():
     return over
 
 
-def over(where, mail, count, *, deadline_s=5.0, min_arrived=1, measured=False, **options):
+def over(where, mail, count, *, deadline_s=5.0, min_arrived=1, clock="simulated", **options):
     """Train with the devices on nodes."""
     setup, running = _read(where, dict(options))
     plans = setup.plans()
     settings = told(setup, plans)
-    return serve(
-        plans, settings, mail, count, deadline_s, min_arrived, running, measured=measured, poll_s=0.001
-    )
+    return serve(plans, settings, mail, count, deadline_s, min_arrived, running, clock=clock, poll_s=0.001)

@@ -88,12 +88,17 @@ def test_what_is_measured_stands_in_the_ledger(cell, over, Loopback):
 
 
 def test_the_clock_is_simulated_unless_the_wall_is_asked_for(cell, over, Loopback):
-    simulated, wall = (over(cell, Loopback(3), 3, measured=measured, **SHORT) for measured in (False, True))
+    simulated, wall = (over(cell, Loopback(3), 3, clock=clock, **SHORT) for clock in ("simulated", "wall"))
     assert simulated.ledger.seconds == train(cell, **SHORT).ledger.seconds
     assert wall.ledger.seconds == wall.to_frame()["round_s"].sum()
     entry = wall.ledger.entries[0]
     np.testing.assert_array_equal(entry.sent.compute_time_s, entry.measured["measured_compute_s"])
     assert np.isnan(wall.ledger.energy_j)
+    assert "compute_factor" not in simulated.ledger.to_frame("device")
+    believed = wall.ledger.to_frame("device")["compute_factor"]
+    assert (believed[1] == 1).all()
+    assert (believed[3] < 0.1).all()  # a small model here, and a large one in the scenario
+    assert wall.config["clock"] == "wall"
 
 
 def test_a_run_that_was_kept_goes_on_with_what_devices_had(cell, over, Loopback, tmp_path):
