@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from radioopt.base.problem import Problem, problem_class, solve
     from radioopt.base.rooms import families
     from radioopt.base.solution import Solution, load
+    from radioopt.base.spread import solve_chunks
     from radioopt.base.status import Status
     from radioopt.scenario import ChannelTrace, Devices, Scenario
 
@@ -58,6 +59,7 @@ _HOME = {
     "load": "base.solution",
     "problem_class": "base.problem",
     "solve": "base.problem",
+    "solve_chunks": "base.spread",
 }
 _SUBPACKAGES = ("channel", "d2d", "dtkd", "feel", "fimi", "mix2fld", "numerics", "units")
 
@@ -90,6 +92,7 @@ __all__ = [
     "numerics",
     "problem_class",
     "solve",
+    "solve_chunks",
     "units",
 ]
 
