@@ -76,8 +76,10 @@ def simulate(
     >>> result = simulate("feel-cpu", scheme="fedavg", rounds=2)  # doctest: +SKIP
     >>> result.ledger.to_frame()["round_s"]  # doctest: +SKIP
     """
-    flower, serverapp = require("flwr.simulation", "flower"), require("flwr.serverapp", "flower")
-    setup, running = _read(scenario, options)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of Flower and Ray, about what they use
+        flower, serverapp = require("flwr.simulation", "flower"), require("flwr.serverapp", "flower")
+    setup, running = read(scenario, options)
     with torch_threads(1), fresh_torch():
         plans = setup.plans()
         count = len(plans.task.parts) if nodes is None else whole("nodes", nodes)
@@ -101,7 +103,7 @@ def simulate(
             done.append(error)
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of Flower and Ray, about themselves
+        warnings.simplefilter("ignore")
         flower.run_simulation(
             server_app=app,
             client_app=grid.client_app(),
@@ -113,7 +115,7 @@ def simulate(
     return done[0]
 
 
-def _read(
+def read(
     scenario: Scenario | str | os.PathLike[str], options: dict[str, Any]
 ) -> tuple[Setup, dict[str, Any]]:
     """Sort options into settings, how the run is kept and shown, and those of scheme, radio and judge."""

@@ -7,7 +7,7 @@ import pytest
 from learning.flower.letters import Letter
 from learning.flower.node import answer
 from learning.flower.post import Answer
-from learning.flower.simulation import _read, serve
+from learning.flower.simulation import read, serve
 from learning.flower.told import told
 
 
@@ -80,7 +80,7 @@ def _over():
 
 def over(where, mail, count, *, deadline_s=5.0, min_arrived=1, clock="simulated", **options):
     """Train with the devices on nodes."""
-    setup, running = _read(where, dict(options))
+    setup, running = read(where, dict(options))
     plans = setup.plans()
     settings = told(setup, plans)
     return serve(plans, settings, mail, count, deadline_s, min_arrived, running, clock=clock, poll_s=0.001)

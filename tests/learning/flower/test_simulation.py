@@ -1,5 +1,7 @@
 """Flower's own simulation: the same numbers as in one process. Left out where Flower is not installed."""
 
+import importlib.util
+
 import pytest
 import torch
 
@@ -7,10 +9,7 @@ from learning import train
 from radioopt import Scenario
 from radioopt.base.errors import MissingExtraError
 
-try:
-    import flwr
-except ImportError:
-    flwr = None
+flwr = importlib.util.find_spec("flwr")  # importing it warns of what it uses
 
 needs_flower = pytest.mark.skipif(
     flwr is None, reason="needs Flower: pip install 'radioopt[flower]' -c constraints-flower.txt"
