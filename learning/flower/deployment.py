@@ -75,7 +75,7 @@ def deploy(mail: Mail, config: Mapping[str, Any], *, poll_s: float = 0.02, patie
     }
     folder = runs.begin_run(str(given["name"]), about, str(given["folder"]))
     with locked(folder / runs.LOCK, f"run {folder}"):
-        result = serve(
+        result: Any = serve(
             plans,
             settings,
             mail,
