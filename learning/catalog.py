@@ -70,12 +70,18 @@ SCHEMES = Names(
         "fedavg": "learning.schemes.fedavg:FedAvg",
         "fedprox": "learning.schemes.fedavg:FedProx",
         "scaffold": "learning.schemes.scaffold:Scaffold",
+        "semi": "learning.schemes.semi:Semi",
+        "sst": "learning.schemes.server:ServerSide",
+        "central": "learning.schemes.server:Central",
         "individual": "learning.schemes.fedavg:Individual",
         "fl": "learning.schemes.fedavg:Fl",
         "fd": "learning.schemes.distillation:Fd",
         "fld": "learning.schemes.distillation:Fld",
         "mixfld": "learning.schemes.mix2fld:MixFld",
         "mix2fld": "learning.schemes.mix2fld:Mix2Fld",
+        "stu": "learning.schemes.students:Stu",
+        "kd": "learning.schemes.students:Kd",
+        "simkd": "learning.schemes.students:SimKd",
     }
 )
 
@@ -99,6 +105,7 @@ PARTITIONS = Names(
         "balanced": "learning.data.partition_counts:balanced",
         "rare-labels": "learning.data.partition_counts:rare_labels",
         "few-labels": "learning.data.partition_counts:few_labels",
+        "disjoint-labels": "learning.data.partition_counts:disjoint_labels",
     }
 )
 
@@ -109,6 +116,19 @@ MODELS = Names(
         "cnn": "learning.models.build:cnn",
         "mix2fld-cnn": "learning.models.papers:mix2fld_cnn",
         "vgg9": "learning.models.papers:vgg9",
+        "dense": "learning.models.students:dense",
+        "dense-teacher": "learning.models.students:dense_teacher",
+        "small-vgg": "learning.models.students:small_vgg",
+        "small-resnet8": "learning.models.students:small_resnet8",
+        "small-resnet8x2": "learning.models.students:small_resnet8x2",
+        "small-resnet14x2": "learning.models.students:small_resnet14x2",
+        "small-teacher": "learning.models.students:small_teacher",
+        "vgg8": "learning.models.students:vgg8",
+        "resnet8x4": "learning.models.students:resnet8x4",
+        "resnet14x4": "learning.models.students:resnet14x4",
+        "resnet26x4": "learning.models.students:resnet26x4",
+        "resnet32x4": "learning.models.students:resnet32x4",
+        "resnet32x4-group": "learning.models.students:resnet32x4_group",
     }
 )
 
@@ -116,7 +136,9 @@ RADIOS = Names(
     {
         "tdma": "learning.radio.tdma:Tdma",
         "fading": "learning.radio.fading:Fading",
+        "fdma": "learning.radio.fdma:Fdma",
         "silent": "learning.radio.silent:Silent",
+        "twins": "learning.radio.twins:Twins",
     }
 )
 
@@ -127,6 +149,8 @@ JUDGES = Names(
         "average": "learning.judges:Average",
         "reference": "learning.judges:Reference",
         "linear": "learning.judges:Linear",
+        "gradients": "learning.judges:Gradients",
+        "users": "learning.judges:Users",
     }
 )
 
@@ -149,7 +173,19 @@ GENERATORS = Names(
     }
 )
 
-PREPARATIONS = Names({"share-public": "learning.prepare.share:SharePublic"})
+PREPARATIONS = Names(
+    {
+        "share-public": "learning.prepare.share:SharePublic",
+        "fill": "learning.prepare.fill:Fill",
+        "repeat-own": "learning.prepare.fill:RepeatOwn",
+        "share-unlabelled": "learning.prepare.fill:ShareUnlabelled",
+        "propagate-labels": "learning.prepare.propagate:PropagateLabels",
+        "exchange": "learning.prepare.exchange:Exchange",
+        "exchange-clusters": "learning.prepare.exchange:ExchangeClusters",
+        "choose-students": "learning.prepare.students:ChooseStudents",
+        "teach": "learning.prepare.students:Teach",
+    }
+)
 
 LOGGERS = Names(
     {

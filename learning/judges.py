@@ -10,10 +10,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.func import functional_call
 from torch.nn import functional
 
 from learning.crew import Crew
+from learning.models.build import logits_of
+from learning.models.similarity import gradient_similarity
 from learning.models.weights import Rows, Sums, Weights, of_device, weights_of
 from learning.options import choose, real, whole
 from learning.task import Cohort, State, Task
@@ -274,6 +278,58 @@ class Reference(Judge):
         return self.measured(task, model_of(crew, device), task.uses[device])
 
 
+@dataclass(frozen=True)
+class Users(Judge):
+    """Judge every user's own model, on all test samples and on those with its own labels; means over the users.
+
+    ``test_accuracy`` and ``test_top5`` are over all test samples; ``private_accuracy`` and ``private_top5`` over
+    those with a label that the user holds, all labels allowed as answers; ``own_labels_accuracy`` over the same with
+    its own labels alone as answers; ``foreign`` is the share of all test samples that are taken for a label that the
+    user does not hold.
+
+    Raises
+    ------
+    OptionError
+        If the data are a regression.
+
+    Notes
+    -----
+    Of equal outputs the one of the smaller label comes first. A user that never answers with a foreign label is right
+    on all test samples as often as on its own times their share.
+    """
+
+    def judged(self, task: Task, state: State, crew: Crew) -> Figures:
+        """Evaluate all users' models; see :meth:`Judge.judged`."""
+        if task.data.regression:
+            raise OptionError("judge users: judges classifiers, and the data are a regression: take own")
+        found = [
+            self._user(task, of_device(weights, row) if weights else state.parameters, device)
+            for cohort, own in crew.states()
+            for weights in [weights_of(own)]
+            for row, device in enumerate(cohort.devices.tolist())
+        ]
+        names = dict.fromkeys(name for one in found for name in one)
+        return {name: float(np.mean([one[name] for one in found if name in one])) for name in names}
+
+    def _user(self, task: Task, weights: Weights, device: int) -> Figures:
+        """Evaluate one user's model."""
+        x, y = task.test
+        outputs = task.outputs(weights, x, task.uses[device])
+        mine = torch.from_numpy(task.private_rows[device]).to(x.device)
+        held = torch.zeros(outputs.shape[1], dtype=torch.bool, device=x.device)
+        held[torch.from_numpy(np.unique(task.data.classes("train")[task.parts[device]])).to(x.device)] = True
+        own = outputs.gather(1, y[:, None])
+        before = torch.arange(outputs.shape[1], device=x.device) < y[:, None]
+        rank = (~(outputs <= own) | ((outputs == own) & before)).sum(1)  # what is no number is no answer
+        among = outputs[mine].masked_fill(~held, -torch.inf)
+        found = {"test_accuracy": rank == 0, "test_top5": rank < 5}
+        found |= {"private_accuracy": rank[mine] == 0, "private_top5": rank[mine] < 5}
+        found |= {"own_labels_accuracy": among.argmax(1) == y[mine], "foreign": ~held[outputs.argmax(1)]}
+        numbers = {name: float(right.double().mean()) for name, right in found.items() if len(right)}
+        more = {f"test_{what}": MEASURES[what](outputs, y) for what in ("loss", *self.more)}
+        return more | numbers
+
+
 class _Local(Watcher):
     """Accuracies of all devices after their local training."""
 
@@ -349,6 +405,67 @@ class Linear(Judge):
         logits[:, fitted.classes_] = fitted.predict_log_proba(tested)
         outputs, labels = torch.from_numpy(logits), task.test[1].cpu()
         return {f"test_{what}": MEASURES[what](outputs, labels) for what in ("accuracy", "loss", *self.more)}
+
+
+@dataclass(frozen=True)
+class Gradients(Global):
+    """Judge the server's model, and how alike the devices' gradients are to that of even data.
+
+    The column ``gradient_similarity`` is the mean over the devices of :func:`learning.gradient_similarity` between the
+    gradient on what a device holds and that on what all devices hold together with equal weight on every class, both
+    at the server's model; of a device without samples it is 0.5.
+
+    References
+    ----------
+    P. Li et al., "Filling the Missing: Exploring Generative AI for Enhanced Federated Learning Over Heterogeneous
+    Mobile Edge Devices", (52) and Fig. 5(h), whose virtual device holds as many samples of every class.
+    """
+
+    def judged(self, task: Task, state: State, crew: Crew) -> Figures:
+        """Evaluate the server's model and all gradients; see :meth:`Judge.judged`."""
+        found = super().judged(task, state, crew)
+        rows = np.concatenate(task.parts)
+        _, place, held = np.unique(task.data.classes()[rows], return_inverse=True, return_counts=True)
+        even = gradient(task, state.parameters, rows, 1.0 / (held.size * held[place]))
+        alike = [
+            gradient_similarity(
+                gradient(task, state.parameters, part, np.full(part.size, 1 / max(part.size, 1))), even
+            )
+            for part in task.parts
+        ]
+        return found | {"gradient_similarity": float(np.mean(alike))}
+
+
+def gradient(
+    task: Task, weights: Weights, rows: NDArray[np.int64], shares: NDArray[np.float64]
+) -> dict[str, Tensor]:
+    """Return the gradient of a weighted loss over training samples.
+
+    Parameters
+    ----------
+    task : Task
+        With one architecture, which is evaluated as it is judged.
+    weights : mapping of str to Tensor
+        Where.
+    rows : ndarray of int64, shape (n,)
+        Training samples.
+    shares : ndarray, shape (n,)
+        Weight of each.
+
+    Returns
+    -------
+    dict of str to Tensor
+        By the names of the weights that are trained.
+    """
+    x, y = task.samples
+    index = torch.from_numpy(rows).to(x.device)
+    trained = {name: weights[name].detach().clone().requires_grad_() for name in sorted(task.trained)}
+    with torch.enable_grad():
+        outputs = logits_of(functional_call(task.judged_model(), {**weights, **trained}, (x[index],)))
+        losses = task.loss(outputs, y[index], torch.zeros_like(index))
+        total = (torch.from_numpy(shares).to(losses) * losses).sum()
+    found = torch.autograd.grad(total, list(trained.values()), materialize_grads=True)
+    return dict(zip(trained, found, strict=True))
 
 
 def features(task: Task, weights: Weights, x: Tensor) -> Tensor:

@@ -221,6 +221,7 @@ def _rounds(
             crew.watch = watcher = judge.watcher(task) if judged else None
             state = scheme.round(state, crew, turn)
             found = judge(task, state, crew, watcher) if judged else {}
+            realised = turn.plan.realised(found)
             entry = ledger.record(
                 turn.plan,
                 crew.sent(turn),
@@ -228,7 +229,13 @@ def _rounds(
                 test_accuracy=found.pop("test_accuracy", np.nan),
                 test_loss=found.pop("test_loss", np.nan),
                 change=scheme.change(before, state),
-                figures={**turn.plan.figures(), **scheme.figures(state), **crew.figures(), **found},
+                figures={
+                    **turn.plan.figures(),
+                    **scheme.figures(state),
+                    **crew.figures(),
+                    **found,
+                    **realised,
+                },
                 judged=judged,
                 measured=crew.measured(),
             )
@@ -265,7 +272,8 @@ def _columns(
             seen = watcher.figures()
         except Exception:  # it has seen nothing yet
             return None
-    return [*dict.fromkeys((*LEARNT, *ledger.initial, *plan.figures(), *figures, *seen))]
+    begun = {"test_accuracy": ledger.initial_accuracy, **ledger.initial}
+    return [*dict.fromkeys((*LEARNT, *begun, *plan.figures(), *figures, *seen, *plan.realised(begun)))]
 
 
 def _begun(figures: dict[str, float], prepared: Sequence[Prepared]) -> Ledger:

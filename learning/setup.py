@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from typing import Any
 
@@ -58,7 +58,7 @@ class Setup:
     public: float = 0
     partition: str | Partition | Mapping[int, Any] | Sequence[Any] = "iid"
     before: Sequence[Preparation | str] | Preparation | str = ()
-    model: Any = "mlp"
+    model: Any = None
     rounds: int | None = None
     seconds: float | None = None
     joules: float | None = None
@@ -96,29 +96,29 @@ class Setup:
             self.rounds, self.seconds, self.joules, self.target_accuracy, self.target, self.epsilon
         )
         streams = Streams(whole("seed", self.seed, low=0))
-        scheme, radio, judge = self._parts()
         before = self._before()
+        scheme, radio, judge, needed = self._parts(before)
+        before = (*before, *needed)
         at_once = None if self.devices_at_once is None else whole("devices_at_once", self.devices_at_once)
         device = _device(self.device)
         data = sources.load(self.data, streams.at("data"))
-        public = self._public(data.classes(), streams)
+        public = self._public(data.classes(), streams, before)
         private = np.setdiff1d(np.arange(len(data.train_y)), public)
         parts = spread(
             self.partition, data.classes()[private], scenario.devices.count, streams.at("partition")
         )
-        model = self.model
-        if isinstance(model, str) and "," in model:
-            names = [name.strip() for name in model.split(",")]
-            model = [names[device % len(names)] for device in range(scenario.devices.count)]
+        model = scheme.model if self.model is None else self.model
+        chosen = _several(model, scheme.chooses, scenario.devices.count)
         task = Task(
             data=data,
             parts=tuple(private[part] for part in parts) if public.size else parts,
-            models=_models(model, data, streams, scenario.devices.count),
-            uses=_uses(model),
+            models=_models(chosen, data, streams, None if scheme.chooses else scenario.devices.count),
+            uses=() if scheme.chooses else _uses(chosen),
             streams=streams,
             server=public,
             device=device,
         )
+        task = scheme.equip(task)
         _refuse_targets(limits, task, judge)
         bits = self.bits_per_parameter
         if isinstance(bits, str):
@@ -131,8 +131,9 @@ class Setup:
 
         policy = self._policy()
 
-        def planner(task: Task) -> Planner:
-            return radio.planner(policy, scheme.work(task), scheme.wire(task), bits)
+        def planner(prepared: Task) -> Planner:
+            work = replace(scheme.work(prepared), own=task.sizes)
+            return radio.planner(policy, work, scheme.wire(prepared), bits)
 
         if timed:
             planner(task)  # what cannot be planned is refused before anything is prepared or trained
@@ -148,7 +149,7 @@ class Setup:
             "public": int(public.size),
             "partition": label(self.partition),
             "before": [_told(step, step) for step in before],
-            "model": described(self.model) if isinstance(self.model, (list, tuple)) else label(self.model),
+            "model": described(model) if isinstance(model, (list, tuple)) else label(model),
             "parameters": {name: _parameters(task, name) for name in task.models}
             if len(task.models) > 1
             else task.num_parameters,
@@ -179,8 +180,10 @@ class Setup:
             raise OptionError("policy and allocator: both say what a round gets: give one")
         return Allocation(self.allocator)
 
-    def _parts(self) -> tuple[Scheme[Any], Radio, Judge]:
-        """Make scheme, radio and judge, each with its own of the options."""
+    def _parts(
+        self, before: Sequence[Preparation]
+    ) -> tuple[Scheme[Any], Radio, Judge, tuple[Preparation, ...]]:
+        """Make scheme, radio, judge, and the preparations that the scheme needs, each with its own of the options."""
         kinds: list[Any] = []
         scheme = (
             self.scheme
@@ -193,18 +196,23 @@ class Setup:
             ("judge", self.judge or scheme.judge, JUDGES, Judge, "a Judge"),
         ):
             kinds.append(given if isinstance(given, base) else choose(option, given, table, alternative))
+        needed = [PREPARATIONS[name] for name in scheme.needs]
+        kinds += [kind for kind in needed if not any(isinstance(given, kind) for given in before)]
         left = dict(self.options)
-        made = []
+        made: list[Any] = []
         for kind in kinds:
             if not isinstance(kind, type):
                 made.append(kind)
                 continue
             known = inspect.signature(kind).parameters
-            made.append(partial(kind, **{name: left.pop(name) for name in list(left) if name in known}))
+            own = {name: left.pop(name) for name in list(left) if name in known}
+            if issubclass(kind, Preparation) and "policy" in known:
+                own["policy"] = self.policy
+            made.append(partial(kind, **own))
         if left:
             self._refuse(next(iter(left)), kinds)
-        scheme, radio, judge = (part() if isinstance(part, partial) else part for part in made)
-        return scheme, radio, judge
+        scheme, radio, judge, *more = (part() if isinstance(part, partial) else part for part in made)
+        return scheme, radio, judge, tuple(more)
 
     def _refuse(self, name: str, kinds: Sequence[Any]) -> None:
         """Refuse an option that nobody takes, with what is taken."""
@@ -232,11 +240,12 @@ class Setup:
             raise OptionError(f"before: expected preparations, got {shorten(before)}")
         return tuple(_preparation(step) for step in before)
 
-    def _public(self, labels: Any, streams: Streams) -> Any:
-        """Choose the samples that are set aside for the server."""
-        if not self.public:
+    def _public(self, labels: Any, streams: Streams, before: Sequence[Preparation]) -> Any:
+        """Choose the samples that are set aside for the server: as many as asked for, or as preparations need."""
+        count = self.public or max((step.public for step in before), default=0)
+        if not count:
             return np.empty(0, np.int64)
-        return public_rows(labels, self.public, streams.at("public"))
+        return public_rows(labels, count, streams.at("public"))
 
     def _trace(self, scenario: Scenario, radio: Radio, wire: Wire, streams: Streams) -> ChannelTrace | None:
         """Read the trace, and refuse one that is of other devices or would change nothing."""
@@ -322,7 +331,12 @@ def _role(kind: Any) -> str:
     made = kind if isinstance(kind, type) else type(kind)
     return next(
         role
-        for role, base in (("scheme", Scheme), ("radio", Radio), ("judge", Judge))
+        for role, base in (
+            ("scheme", Scheme),
+            ("radio", Radio),
+            ("judge", Judge),
+            ("preparation", Preparation),
+        )
         if issubclass(made, base)
     )
 
@@ -332,11 +346,19 @@ def _told(given: Any, made: Scheme[Any] | Radio | Judge | Preparation) -> dict[s
     return {"name": label(given), **{name: described(value) for name, value in made.settings().items()}}
 
 
-def _models(model: Any, data: Any, streams: Streams, count: int) -> Any:
-    """Build the one architecture, or one by one those that devices have."""
+def _several(model: Any, chooses: bool, count: int) -> Any:
+    """Return a list of networks: to choose from, or dealt out to the devices in turn; a single one as it is."""
+    if isinstance(model, str) and "," in model:
+        names = [name.strip() for name in model.split(",")]
+        return names if chooses else [names[device % len(names)] for device in range(count)]
+    return [model] if chooses and not isinstance(model, (list, tuple)) else model
+
+
+def _models(model: Any, data: Any, streams: Streams, count: int | None) -> Any:
+    """Build the one architecture, or one by one those that devices have or that are to choose from."""
     if isinstance(model, (str, nn.Module)) or callable(model):
         return models.build(model, data.sample_shape, data.num_outputs, streams.at("weights"))
-    if not isinstance(model, Sequence) or len(model) != count:
+    if not isinstance(model, Sequence) or (count is not None and len(model) != count):
         got = f"{len(model)}" if isinstance(model, Sequence) else shorten(model)
         raise OptionError(
             f"model: expected one for all, or a list of {count}, one for each device; got {got}"

@@ -19,6 +19,7 @@ from torch.func import functional_call
 from learning.data.dataset import Dataset
 from learning.local.losses import Loss, cross_entropy, squared_error
 from learning.models.build import logits_of, tied
+from learning.models.teacher import Teacher
 from learning.models.weights import Weights, digest_of
 from learning.streams import Streams
 from radioopt.base.errors import ProblemError
@@ -31,6 +32,8 @@ AT_ONCE = 2000
 CPU = torch.device("cpu")
 #: name of the architecture where all devices have the same
 SAME = "model"
+#: name of the architecture of the teacher, where there is one
+TEACHER = "teacher"
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +58,8 @@ class Task:
         Rows of the test samples that judge each device by itself; by default those with a label that it holds.
     device : torch.device, default cpu
         Where tensors are.
+    teacher : Teacher, optional
+        What a teacher says of every training sample, for schemes that distil one.
     """
 
     data: Dataset
@@ -65,6 +70,7 @@ class Task:
     server: IntArray | None = None
     private: tuple[IntArray, ...] | None = None
     device: torch.device = CPU
+    teacher: Teacher | None = None
 
     def __post_init__(self) -> None:
         models = {SAME: self.models} if isinstance(self.models, nn.Module) else dict(self.models)

@@ -38,7 +38,7 @@ def train(
     public: float = 0,
     partition: str | Partition | Mapping[int, Any] | Sequence[Any] = "iid",
     before: Sequence[Preparation | str] | Preparation | str = (),
-    model: Any = "mlp",
+    model: Any = None,
     rounds: int | None = None,
     seconds: float | None = None,
     joules: float | None = None,
@@ -94,11 +94,12 @@ def train(
     before : Preparation or str, or sequence of them, default ()
         What happens to the data before the first round, one after the other; see :class:`~learning.Preparation`. What
         it takes is row 0 of the table of rounds.
-    model : str, torch.nn.Module, callable, or a list of them, default "mlp"
-        "softmax", "mlp", "cnn", "mix2fld-cnn" or "vgg9", with a size after a colon if wanted ("mlp:200"); a function
+    model : str, torch.nn.Module, callable, or a list of them, optional
+        By default "mlp", or a family of students for schemes that have one. "softmax", "mlp", "cnn", or another key of
+        ``MODELS``, with a size after a colon if wanted ("mlp:200"); a function
         ``(sample_shape, num_classes) -> Module``; or a module that brings its initial weights. A list has one for each
         device, and several names with commas between are dealt out in turn ("softmax,mlp,cnn"), for schemes that send
-        no weights.
+        no weights. For schemes whose allocation chooses, as "kd", it is a network for each entry of the catalogue.
     rounds : int, optional
         Largest number of rounds >= 1; 200 if neither this nor `seconds` nor `joules` is given.
     seconds : float, optional
@@ -147,9 +148,9 @@ def train(
     progress : bool, default True
         Show a bar, on a terminal, if the run takes longer than a second.
     **options
-        Options of scheme, radio and judge that are given by name: ``learning_rate=0.2`` of
-        :class:`~learning.FedSgd`, ``deadline_s=20.0`` of :class:`~learning.Tdma`, ``judge_every=5`` of
-        :class:`~learning.Judge`.
+        Options of scheme, radio, judge, and of the preparations that a scheme needs, that are given by name:
+        ``learning_rate=0.2`` of :class:`~learning.FedSgd`, ``deadline_s=20.0`` of :class:`~learning.Tdma`,
+        ``judge_every=5`` of :class:`~learning.Judge`.
 
     Returns
     -------

@@ -40,9 +40,10 @@ def told(setup: Setup, plans: Plans) -> str:
     OptionError
         If a setting is no name and no number, so that nodes could not be told it, or data are prepared.
     """
-    if setup.before:
+    if plans.before:
         raise OptionError(
-            "before: what devices exchange before the first round is not carried by Flower: leave before out"
+            f"before: {', '.join(map(label, plans.before))}: what devices exchange before the first round is not carried "
+            "by Flower: take a scheme without, and leave before out"
         )
     scheme = label(plans.scheme)
     if scheme not in SCHEMES or type(plans.scheme) is not SCHEMES[scheme]:

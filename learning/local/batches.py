@@ -92,6 +92,52 @@ def epochs(parts: Parts, batchsize: ArrayLike, count: int, rngs: Rngs) -> Batche
     return Batches(torch.from_numpy(index), torch.from_numpy(size))
 
 
+def cycling(parts: Parts, batchsize: int, count: ArrayLike, rngs: Rngs) -> Batches:
+    """Go through all samples of a device so many times in batches of one size: the last one is filled up.
+
+    Parameters
+    ----------
+    parts : sequence of K ndarrays of int64
+        Rows of the samples that each device holds.
+    batchsize : int
+        Samples per batch >= 1, what a device holds at most.
+    count : int or array_like of int, shape (K,)
+        Epochs >= 1 of each device, of as many steps as it takes to have had every sample.
+    rngs : sequence of K numpy.random.Generator
+        Source of each device's orders.
+
+    Returns
+    -------
+    Batches
+        All batches of a device have the same size, as batch normalisation of many devices at once needs it. They follow
+        each other in an endless sequence of shuffles, so that a batch may hold a sample twice where two of them meet.
+
+    Raises
+    ------
+    OptionError
+        If a number is not positive.
+
+    Examples
+    --------
+    >>> drawn = cycling([np.arange(5), np.arange(5, 7)], 2, 1, [np.random.default_rng(k) for k in range(2)])
+    >>> drawn.size.tolist()
+    [[2, 2], [2, 0], [2, 0]]
+    """
+    whole("batchsize", batchsize)
+    times = [whole("epochs", times) for times in np.broadcast_to(count, len(parts)).tolist()]
+    own = [min(batchsize, part.size) for part in parts]
+    taken = [n * -(-part.size // size) for n, part, size in zip(times, parts, own, strict=True)]
+    first = np.array([part[0] for part in parts])
+    index = np.tile(first[:, None], (max(taken), 1, max(own)))
+    size = np.zeros((max(taken), len(parts)), np.int64)
+    for device, (part, width, steps, rng) in enumerate(zip(parts, own, taken, rngs, strict=True)):
+        needed = steps * width
+        orders = rng.permuted(np.tile(part, (-(-needed // part.size), 1)), axis=1)
+        index[:steps, device, :width] = orders.reshape(-1)[:needed].reshape(steps, width)
+        size[:steps, device] = width
+    return Batches(torch.from_numpy(index), torch.from_numpy(size))
+
+
 def iterations(parts: Parts, batchsize: ArrayLike, count: int, rngs: Rngs) -> Batches:
     """Draw a fresh batch for each of so many steps, the same number on every device.
 

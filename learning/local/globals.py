@@ -81,6 +81,16 @@ def torch_threads(count: int) -> AbstractContextManager[None]:
 
 
 @contextmanager
+def same_threads() -> Iterator[None]:
+    """Keep torch's threads as they are over a block that runs a parallel kernel, which sets their number anew."""
+    count = torch.get_num_threads()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(count)
+
+
+@contextmanager
 def fresh_torch() -> Iterator[None]:
     """Let training do what it does whatever a user has set in torch: modes, autocast, default device, number type.
 

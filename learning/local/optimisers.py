@@ -245,8 +245,9 @@ def schedule(given: str | Schedule) -> Schedule:
     ----------
     given : str or callable
         "constant"; "exponential:G", the rate times G in each round; "step:N,G", times G every N rounds;
-        "cosine:N", down to zero over N rounds along a cosine; "inverse-root", over the root of the round; or a function
-        from the round, 1 being the first, to a factor >= 0.
+        "milestones:G,N1,N2,...", times G after round N1, again after N2, and so on; "cosine:N", down to zero over N
+        rounds along a cosine; "inverse-root", over the root of the round; or a function from the round, 1 being the
+        first, to a factor >= 0.
 
     Returns
     -------
@@ -269,14 +270,22 @@ def schedule(given: str | Schedule) -> Schedule:
     takes = choose(
         "schedule",
         name,
-        {"constant": "", "exponential": "G", "step": "N,G", "cosine": "N", "inverse-root": ""},
+        {
+            "constant": "",
+            "exponential": "G",
+            "step": "N,G",
+            "milestones": "G,N1,N2,...",
+            "cosine": "N",
+            "inverse-root": "",
+        },
         "a function of the round",
     )
     try:
         numbers = [float(item) for item in text.split(",")] if text else []
     except ValueError:
         numbers = [math.nan]
-    if len(numbers) != len(takes.split(",")) * bool(takes) or any(math.isnan(number) for number in numbers):
+    fits = len(numbers) > 1 if name == "milestones" else len(numbers) == len(takes.split(",")) * bool(takes)
+    if not fits or any(math.isnan(number) for number in numbers):
         raise OptionError(f"schedule {given!r}: expected {name}{':' * bool(takes)}{takes}")
     if name == "constant":
         return lambda round: 1.0
@@ -285,6 +294,9 @@ def schedule(given: str | Schedule) -> Schedule:
     if name == "exponential":
         gamma = real("schedule: G", numbers[0])
         return lambda round: _power(gamma, round - 1)
+    if name == "milestones":
+        drop = real("schedule: G", numbers[0])
+        return lambda round: _power(drop, sum(round > milestone for milestone in numbers[1:]))
     over = whole("schedule: N", int(numbers[0]) if numbers[0].is_integer() else numbers[0])
     if name == "step":
         factor = real("schedule: G", numbers[1])

@@ -58,6 +58,9 @@ class Preparation(ABC):
     another task; it never changes the one that it got.
     """
 
+    #: public samples that it needs, which are set aside where ``train(public=...)`` does not say how many
+    public: int = 0
+
     @abstractmethod
     def __call__(self, task: Task, devices: Devices, radio: Radio) -> Prepared:
         """Prepare a task.

@@ -52,12 +52,18 @@ class Work:
         Steps of the server, of one sample each.
     sample : int, default 1
         Numbers of a sample.
+    own : ndarray of int64, shape (K,), optional
+        Samples that each device held before anything was prepared; by default those that it holds.
+    kinds : ndarray of int64, shape (K,), optional
+        Which of several architectures each device has, by its place among them; None where all have the same.
     """
 
     held: Batchsizes
     steps: tuple[Batchsizes, ...] | None = None
     server_steps: int = 0
     sample: int = 1
+    own: Batchsizes | None = None
+    kinds: Batchsizes | None = None
 
     @property
     def samples(self) -> Batchsizes:
@@ -131,6 +137,21 @@ class Plan:
 
     def figures(self) -> Mapping[str, float]:
         """Return numbers of the plan worth a column in the table of rounds; none unless overridden."""
+        return {}
+
+    def realised(self, found: Mapping[str, float]) -> Mapping[str, float]:
+        """Return numbers that follow from the plan and from what the judge found; none unless overridden.
+
+        Parameters
+        ----------
+        found : mapping of str to float
+            What the judge measured after the round.
+
+        Returns
+        -------
+        mapping of str to float
+            A column each.
+        """
         return {}
 
     def told(self) -> Mapping[str, int]:
@@ -224,6 +245,9 @@ class Sent:
     update_time_s: Floats
     compute_energy_j: Floats
     upload_energy_j: Floats
+
+    #: names of more fields with a number per device, which are columns of the table of devices
+    columns: ClassVar[tuple[str, ...]] = ()
 
     @property
     def energy_j(self) -> float:

@@ -322,7 +322,12 @@ class Ledger:
         columns = {
             "batchsize": column([entry.plan.batchsize for entry in self.entries]),
             "arrived": column([entry.sent.arrived for entry in self.entries]),
-        } | {name: column([getattr(entry.sent, name) for entry in self.entries]) for name in PER_DEVICE}
+        }
+        more = self.entries[0].sent.columns if self.entries else ()
+        columns |= {
+            name: column([getattr(entry.sent, name) for entry in self.entries])
+            for name in (*PER_DEVICE, *more)
+        }
         unknown = np.full(count, math.nan)
         for name in dict.fromkeys(name for entry in self.entries for name in entry.measured):
             columns[name] = column([entry.measured.get(name, unknown) for entry in self.entries])

@@ -257,4 +257,7 @@ def _class(module: str, name: str) -> type:
 
 
 def _bytes_of(tensor: torch.Tensor) -> bytes:
-    return tensor.reshape(-1).view(torch.uint8).numpy().tobytes() if tensor.numel() else b""
+    flat = tensor.reshape(-1)
+    if flat.stride(0) != 1:  # a single number of many that are the same, which has a stride of 0
+        flat = torch.cat([flat])
+    return flat.view(torch.uint8).numpy().tobytes() if tensor.numel() else b""

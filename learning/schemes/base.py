@@ -49,6 +49,12 @@ class Scheme(ABC, Generic[StateT]):
     replaces: ClassVar[bool] = False
     #: names of values that devices send in which NaN stands for nothing known; elsewhere it is a fault of the node
     blank: ClassVar[tuple[str, ...]] = ()
+    #: networks, unless others are given
+    model: ClassVar[str] = "mlp"
+    #: whether networks are a list to choose from, rather than one for each device
+    chooses: ClassVar[bool] = False
+    #: names of preparations that come after all that are given
+    needs: ClassVar[tuple[str, ...]] = ()
 
     # -- declared before the run ------------------------------------------------------------------
 
@@ -98,6 +104,21 @@ class Scheme(ABC, Generic[StateT]):
             Numbers up from each device and down to it.
         """
         return self.wire(state.task)
+
+    def equip(self, task: Task) -> Task:
+        """Return the task with the networks as this scheme trains them: as they are, unless overridden.
+
+        Parameters
+        ----------
+        task : Task
+            As it was asked for, before any preparation.
+
+        Returns
+        -------
+        Task
+            Another, whose networks are known before the run and therefore not written down with it.
+        """
+        return task
 
     def footprint(self, task: Task, architecture: str) -> int:
         """Count the numbers that a device takes in memory while it trains, which decides how many train at once."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -11,14 +12,14 @@ import numpy as np
 from learning.crew import Crew, Order, Turn
 from learning.local.batches import Batches, epochs, iterations
 from learning.local.optimisers import ServerStep, schedule, step_rule
-from learning.local.steps import Trained
+from learning.local.steps import Samples, Trained
 from learning.local.train import ENGINES, train_devices
 from learning.messages import Message, Wire
 from learning.models.weights import Rows, Sums
 from learning.options import choose, real, whole
 from learning.radio.base import Work
 from learning.schemes.base import Scheme, StateT
-from learning.task import Cohort, State, Task
+from learning.task import Cohort, IntArray, State, Task
 from radioopt.base.errors import OptionError
 
 
@@ -70,10 +71,13 @@ class LocalTraining(Scheme[StateT]):
 
     def draw(self, cohort: Cohort, round: int) -> Batches:
         """Draw the batches of a round for some devices."""
-        rngs = cohort.rngs("training", round)
+        return self.draw_from(cohort.parts, cohort.rngs("training", round))
+
+    def draw_from(self, parts: Sequence[IntArray], rngs: Sequence[np.random.Generator]) -> Batches:
+        """Draw the batches of a round out of these rows, one list for each generator."""
         if self.iterations is None:
-            return epochs(cohort.parts, self.batchsize, self.epochs, rngs)
-        return iterations(cohort.parts, self.batchsize, self.iterations, rngs)
+            return epochs(parts, self.batchsize, self.epochs, rngs)
+        return iterations(parts, self.batchsize, self.iterations, rngs)
 
     def work(self, task: Task) -> Work:
         """Return the batch sizes of the local steps of each device in a round."""
@@ -100,7 +104,16 @@ class LocalTraining(Scheme[StateT]):
         weights = super().footprint(task, architecture)
         return 2 * weights + min(self.batchsize, int(task.sizes.max())) * sample_numbers(task)
 
-    def train(self, own: Rows, cohort: Cohort, order: Order, **options: Any) -> Trained:
+    def train(
+        self,
+        own: Rows,
+        cohort: Cohort,
+        order: Order,
+        *,
+        samples: Samples | None = None,
+        batches: Batches | None = None,
+        **options: Any,
+    ) -> Trained:
         """Take the local steps of some devices from their own weights.
 
         Parameters
@@ -111,6 +124,10 @@ class LocalTraining(Scheme[StateT]):
             The devices.
         order : Order
             What the round tells them.
+        samples : (Tensor, Tensor), optional
+            Other features and labels than the task's, row by row.
+        batches : Batches, optional
+            Rows of each step, by default drawn from what devices hold.
         **options
             More for :func:`learning.train_devices`.
 
@@ -121,9 +138,9 @@ class LocalTraining(Scheme[StateT]):
         """
         return train_devices(
             cohort.model,
-            cohort.task.samples,
+            samples or cohort.task.samples,
             own,
-            self.draw(cohort, order.round),
+            self.draw(cohort, order.round) if batches is None else batches,
             learning_rate=self.rate(order.round),
             rule=step_rule("optimiser", self.optimiser),
             engine=self.engine,

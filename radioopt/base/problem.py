@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import numbers
 from collections.abc import Callable, Mapping
@@ -423,7 +422,6 @@ def problem_class(family: str) -> type[Problem[Any]]:
         If there is no such family.
     """
     room("radioopt", family, "problem")
-    importlib.import_module(f"radioopt.{family}")
     return Problem.registry[family]
 
 

@@ -44,8 +44,11 @@ class Record:
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Collect the declared quantities, inherited ones first."""
         super().__init_subclass__(**kwargs)
-        cls.quantities = dict(cls.quantities) | {
-            k: v for k, v in vars(cls).items() if isinstance(v, Quantity)
+        cls.quantities = {
+            name: value
+            for base in reversed(cls.__mro__)
+            for name, value in vars(base).items()
+            if isinstance(value, Quantity)
         }
         cls._layout = Layout.of(cls.quantities)
 

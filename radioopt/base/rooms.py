@@ -1,9 +1,13 @@
-"""Rooms: families of problems and their modules, found by where they stand, in radioopt and in what is built on it."""
+"""Rooms: families of problems and their modules, found by where they stand, in radioopt and in what is built on it.
+
+A variant of a family stands inside it: "d2d-clusters" is ``radioopt.d2d.clusters``.
+"""
 
 from __future__ import annotations
 
 import importlib
 import pkgutil
+from collections.abc import Iterable, Iterator
 from functools import cache
 from types import ModuleType
 
@@ -67,7 +71,7 @@ def room(package: str, family: str, name: str, refusal: str = "unknown problem")
     Returns
     -------
     module
-        ``<package>.<family>.<name>``.
+        ``<package>.<family>.<name>``, with a dot for the hyphen of a variant.
 
     Raises
     ------
@@ -77,7 +81,7 @@ def room(package: str, family: str, name: str, refusal: str = "unknown problem")
     known = with_room(package, name)
     if family not in known:
         raise OptionError(f"{refusal} {family!r}, choose from {', '.join(known)}")
-    return importlib.import_module(f"{package}.{family}.{name}")
+    return importlib.import_module(f"{package}.{family.replace('-', '.')}.{name}")
 
 
 def _path(package: str) -> tuple[str, ...]:
@@ -86,12 +90,17 @@ def _path(package: str) -> tuple[str, ...]:
 
 @cache
 def _with_room(path: tuple[str, ...], room: str) -> tuple[str, ...]:
-    found = []
+    return tuple(sorted(_found(path, room, "")))
+
+
+def _found(path: Iterable[str], room: str, prefix: str) -> Iterator[str]:
+    """Go through the packages in these folders that have a room, and those inside them."""
     for package in pkgutil.iter_modules(path):
         if not package.ispkg or package.name == "base":
             continue
         spec = package.module_finder.find_spec(package.name, None)
         inside = spec.submodule_search_locations if spec else None
         if inside and any(module.name == room for module in pkgutil.iter_modules(inside)):
-            found.append(package.name)
-    return tuple(sorted(found))
+            yield prefix + package.name
+        if inside:
+            yield from _found(inside, room, f"{prefix}{package.name}-")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
+from radioopt.base.adjoint import Differentiable
 from radioopt.base.certify import Certificate
 from radioopt.base.errors import ProblemError, SolveError, SolveWarning
 from radioopt.base.judge import GIVEN, Limit
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 ROUNDING = 1e-12
 
 
-class Solution(Record):
+class Solution(Record, Differentiable):
     """What a method returns: the allocation, and the proof of how good it is.
 
     Attributes

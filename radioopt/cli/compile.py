@@ -12,13 +12,13 @@ version of radioopt, its requirements and Python.
 from __future__ import annotations
 
 import argparse
-import importlib
 import os
 import time
 import warnings
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from radioopt.base import rooms
 from radioopt.cli import output
 
 if TYPE_CHECKING:
@@ -81,6 +81,11 @@ def _calls(family: str) -> Iterator[tuple[str, Callable[[], Any]]]:
                 continue
             problem: Problem[Any] = scenario.draw(0, size=size).problem(family)
             large = size not in ((), 2)
+            if family in rooms.with_room("radioopt", "adjoint"):
+                gradient = _gradient(problem)
+                yield f"gradient, {size_name}", gradient
+                if large:
+                    yield "gradient, a large batch in a forked process", as_in_a_fork()(gradient)
             for method in list(problem.methods.values())[: 1 if large else None]:
                 kinds: dict[str, dict[str, Any]] = {"": {}}
                 if "integer" in method.options:
@@ -94,7 +99,7 @@ def _calls(family: str) -> Iterator[tuple[str, Callable[[], Any]]]:
 
 def _many(scenario: Scenario, family: str) -> int | None:
     """Return the size of a batch from which on all threads are used; None if none ever is."""
-    solver = importlib.import_module(f"radioopt.{family}.solver")
+    solver = rooms.room("radioopt", family, "solver")
     threshold = getattr(solver, "PARALLEL_FROM", None)
     if threshold is None:
         return None
@@ -105,3 +110,7 @@ def _many(scenario: Scenario, family: str) -> int | None:
 
 def _call(problem: Problem[Any], method: str, **options: Any) -> Callable[[], Any]:
     return lambda: problem.solve(method, throw=False, **options)
+
+
+def _gradient(problem: Problem[Any]) -> Callable[[], Any]:
+    return lambda: problem.solve(throw=False).vjp({"objective": 1.0})

@@ -3,6 +3,7 @@
 radioopt train feel-cpu --rounds 100
 radioopt train mix2fld --scheme mix2fld --data fashion-mnist@6000+1000 --model mix2fld-cnn --name a
 radioopt train feel-cpu --policy optimal,full --seeds 5 --target-accuracy 0.9 --seconds 20000
+radioopt train dtkd --scheme simkd --partition disjoint-labels --rounds 40 --option teacher_rounds=60
 radioopt train --resume runs/a
 
 One scheme, policy and seed make a run; several are compared on the same seeds, by the simulated time to the target.
@@ -79,9 +80,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--learning-rate", type=float, help="the same as --option learning_rate=...")
     what.add_argument(
         "--model",
-        default="mlp",
         help=f"{listed('MODELS')}, with a size after a colon, as mlp:200; several with commas "
-        "between are dealt out in turn (default: mlp)",
+        "between are dealt out in turn, or are one for each model of a catalogue (default: mlp, or the scheme's)",
     )
     what.add_argument("--seed", type=int, default=0, help="(first) seed (default: 0)")
     what.add_argument("--seeds", type=int, default=1, metavar="N", help="number of seeds (default: 1)")
@@ -425,8 +425,13 @@ def taken(args: argparse.Namespace, scheme: str) -> dict[str, dict[str, Any]]:
     for role, table in (("radio", catalog.RADIOS), ("judge", catalog.JUDGES)):
         name = getattr(args, role) or getattr(made, role)
         kinds[f"{role} {name}"] = options.choose(role, name, table)
+    kinds |= {f"preparation {name}": catalog.PREPARATIONS[name] for name in made.needs}
     return {
-        role: {name: parameter.default for name, parameter in inspect.signature(kind).parameters.items()}
+        role: {
+            name: parameter.default
+            for name, parameter in inspect.signature(kind).parameters.items()
+            if not (name == "policy" and role.startswith("preparation"))  # which has an argument of its own
+        }
         for role, kind in kinds.items()
     }
 

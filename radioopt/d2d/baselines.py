@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from radioopt.base.options import SolveOptions
 from radioopt.base.quantity import Array
-from radioopt.d2d.certificate import repair
+from radioopt.d2d.certificate import instances, repair
 from radioopt.d2d.problem import GraphProblem
 from radioopt.d2d.solution import GraphSolution
 from radioopt.d2d.solver import at_least
@@ -75,8 +77,13 @@ def uniform(problem: GraphProblem, options: SolveOptions, *, seed: int = 0) -> G
         If the seed is negative.
     """
     at_least("uniform", seed=(seed, 0))
-    random = np.random.default_rng(seed).random(problem.outage_probability.shape)
-    return _by(problem, "uniform", random, options)
+    devices = problem.sizes["device"]
+    random = np.random.default_rng(seed).random((*problem.batch_shape, devices))
+    source = np.empty(random.shape, np.int64)
+    for index, one in instances(problem):
+        receiver, transmitter = np.nonzero(one.allowed & ~np.eye(devices, dtype=np.bool_))
+        source[index] = drawn(receiver, transmitter, random[index])
+    return legal_graph(problem, "uniform", source, options)
 
 
 @GraphProblem.method("none", exact=False)
@@ -103,5 +110,45 @@ def _by(problem: GraphProblem, method: str, preference: Array, options: SolveOpt
     """Give every device the allowed transmitter that it prefers most, whatever that moves."""
     legal = problem.allowed & ~np.eye(problem.sizes["device"], dtype=np.bool_)
     source = np.where(legal.any(-1), np.where(legal, preference, -np.inf).argmax(-1), -1)
+    return legal_graph(problem, method, source, options)
+
+
+def legal_graph(problem: Any, method: str, source: Array, options: SolveOptions) -> GraphSolution:
+    """Judge a graph without its links that are forbidden by a budget of 0."""
     source = repair(problem, source=source)["source"]
     return GraphSolution.judged(problem, method, source, np.ones(problem.batch_shape), options)
+
+
+def preferred(receiver: Array, transmitter: Array, wish: Array, devices: int) -> Array:
+    """Choose for each receiver the first of its links that are preferred most.
+
+    Parameters
+    ----------
+    receiver, transmitter : ndarray of int, shape (E,)
+        The links, in the order of their receivers.
+    wish : ndarray, shape (E,)
+        How much each is preferred.
+    devices : int
+        N.
+
+    Returns
+    -------
+    ndarray of int, shape (N,)
+        Transmitter of every device, -1 where it has no link.
+    """
+    best, source = np.full(devices, -np.inf), np.full(devices, -1)
+    if len(wish):
+        some, first = np.unique(receiver, return_index=True)
+        best[some] = np.maximum.reduceat(wish, first)
+        at = np.flatnonzero(wish == best[receiver])[::-1]
+        source[receiver[at]] = transmitter[at]  # the first is written last
+    return source
+
+
+def drawn(receiver: Array, transmitter: Array, random: Array) -> Array:
+    """Choose for each receiver the link that is a share ``random`` (N,) in [0, 1) of the way through its links."""
+    sizes = np.bincount(receiver, minlength=len(random))
+    at = np.cumsum(sizes) - sizes + np.minimum((random * sizes).astype(np.int64), np.maximum(sizes - 1, 0))
+    source = np.full(len(random), -1)
+    source[sizes > 0] = transmitter[at[sizes > 0]]
+    return source

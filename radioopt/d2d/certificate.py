@@ -22,6 +22,7 @@ from radioopt.base.options import DEFAULT_OPTIONS, SolveOptions
 from radioopt.base.quantity import Array
 
 if TYPE_CHECKING:
+    from radioopt.d2d.graph import Graph
     from radioopt.d2d.problem import GraphProblem
 
 #: graphs tried for a bound if no other number is asked for: those of 7 devices, a second or two
@@ -80,12 +81,12 @@ class Rewards:
 
 
 @np.errstate(all="ignore")
-def exchange(problem: GraphProblem, source: ArrayLike) -> Exchange:
+def exchange(problem: Graph, source: ArrayLike) -> Exchange:
     """Pass the messages of Algorithm 1: demand, proportional split, losses.
 
     Parameters
     ----------
-    problem : GraphProblem
+    problem : GraphProblem or SparseGraphProblem
         A single instance.
     source : array_like of int, shape (..., N)
         Transmitter of each device, -1 for none; one graph or many.
@@ -100,11 +101,10 @@ def exchange(problem: GraphProblem, source: ArrayLike) -> Exchange:
     (9)-(12), R*.
     """
     source = np.asarray(source)
-    receiver = np.arange(source.shape[-1])
+    lost, trusted = problem.links_of(source)
+    lost, surplus = lost[..., None], problem.surplus
     j = np.where(source >= 0, source, 0)
-    lost = problem.outage_probability[receiver, j][..., None]
-    surplus = problem.surplus
-    shared = problem.trust[j, receiver] & (surplus[j] > 0) & (source >= 0)[..., None]
+    shared = trusted & (surplus[j] > 0)
     asked = np.where(shared, problem.deficit, 0.0)
     if problem.request == "compensated":
         asked = np.where(lost < 1, asked / np.where(lost < 1, 1.0 - lost, 1.0), 0.0)
@@ -160,12 +160,12 @@ def distance(metric: str, counts: Array, reference: Array) -> Array:
 
 
 @np.errstate(all="ignore")
-def rewards(problem: GraphProblem, source: ArrayLike, moved: Exchange | None = None) -> Rewards:
+def rewards(problem: Graph, source: ArrayLike, moved: Exchange | None = None) -> Rewards:
     """Score a graph.
 
     Parameters
     ----------
-    problem : GraphProblem
+    problem : GraphProblem or SparseGraphProblem
         A single instance.
     source : array_like of int, shape (..., N)
         Transmitter of each device, -1 for none; one graph or many.
@@ -193,8 +193,7 @@ def rewards(problem: GraphProblem, source: ArrayLike, moved: Exchange | None = N
     met = (now >= problem.gate * problem.thresholds - SLACK).sum(-1)
     score = np.where(met >= problem.min_classes, score, 0.0)
     j = np.where(source >= 0, source, 0)
-    lost = np.where(source >= 0, problem.outage_probability[np.arange(source.shape[-1]), j], 0.0)
-    own = problem.diversity_weight * score - problem.outage_weight * lost
+    own = problem.diversity_weight * score - problem.outage_weight * problem.links_of(source)[0]
     points = (moved.requested if problem.budgeted == "requested" else moved.received).sum(-1)
     outside = np.where((source >= 0) & (problem.clusters[j] != problem.clusters), points, 0.0)
     of_cluster = np.zeros(outside.shape)
@@ -210,7 +209,7 @@ def rewards(problem: GraphProblem, source: ArrayLike, moved: Exchange | None = N
 
 
 def evaluate(
-    problem: GraphProblem,
+    problem: Graph,
     *,
     source: ArrayLike,
     options: SolveOptions = DEFAULT_OPTIONS,
@@ -220,7 +219,7 @@ def evaluate(
 
     Parameters
     ----------
-    problem : GraphProblem
+    problem : GraphProblem or SparseGraphProblem
         The question.
     source : array_like, shape (..., N)
         Transmitter of each device, -1 for none.
@@ -242,7 +241,7 @@ def evaluate(
     for index, one in instances(problem):
         bound[index] = best_of_all(one, most_graphs)
         objective[index] = rewards(one, chosen[index]).objective
-    residuals = {
+    residuals: dict[str, Any] = {
         "links": np.where(allowed, 0.0, np.inf),
         "budgets": np.where(np.isneginf(objective), np.inf, 0.0),
     }
@@ -251,7 +250,7 @@ def evaluate(
         finite[()],
         bound[()],
         residuals,
-        sense=problem.sense,
+        sense="max",
         scale=problem.scale,
         options=options,
         note=f"more graphs than the judge tries, {most_graphs}"
@@ -262,27 +261,13 @@ def evaluate(
     )
 
 
-def instances(problem: GraphProblem) -> Iterator[tuple[tuple[int, ...], GraphProblem]]:
+def instances(problem: Graph) -> Iterator[tuple[tuple[int, ...], Any]]:
     """Go through the single instances of a problem, each with its index; of a single one that is ()."""
     for index in np.ndindex(problem.batch_shape):
         yield index, problem[index] if problem.batch_shape else problem
 
 
-def useful(problem: GraphProblem) -> Array:
-    """Tell which links of a single instance could move anything, shape (N, N): receiver, transmitter."""
-    count = problem.sizes["device"]
-    some = np.zeros((count, count), np.bool_)
-    for lacks, spares, trust in zip(
-        (problem.deficit > 0).T, (problem.surplus > 0).T, np.moveaxis(problem.trust, -1, 0), strict=True
-    ):
-        some |= np.logical_and.outer(lacks, spares) & trust.T
-    np.fill_diagonal(some, False)
-    if problem.request == "compensated":
-        some &= problem.outage_probability < 1
-    return some & problem.allowed
-
-
-def best_of_all(problem: GraphProblem, most_graphs: int = MOST_GRAPHS) -> float:
+def best_of_all(problem: Graph, most_graphs: int = MOST_GRAPHS) -> float:
     """Objective of the best of all graphs of a single instance. It is kept.
 
     That is inf if there are too many to try, NaN if that of any is beyond the digits of float64.
@@ -290,7 +275,10 @@ def best_of_all(problem: GraphProblem, most_graphs: int = MOST_GRAPHS) -> float:
     found: float | None = problem.__dict__.get("_best_of_all")
     if found is not None:
         return found
-    choices = [np.append(-1, np.flatnonzero(row)) for row in useful(problem)]
+    useful = problem.useful()
+    if not isinstance(useful, list):  # far too many
+        return math.inf
+    choices = [np.append(-1, transmitters) for transmitters in useful]
     sizes = [len(choice) for choice in choices]
     count = math.prod(sizes)
     if count > most_graphs:
@@ -309,7 +297,7 @@ def keeps_digits(problem: GraphProblem) -> bool:
     """Tell whether all numbers of all graphs of a single instance are surely finite, so that none compares as NaN."""
     asked, lost = problem.deficit.sum(), 0.0
     if problem.request == "compensated":
-        lost = problem.outage_probability.max(initial=0.0, where=useful(problem))
+        lost = problem.outage_probability.max(initial=0.0, where=problem.useful_pairs())
     points = asked / (1.0 - lost)
     limits = problem.budgets[problem.budgets > 0]
     over = points / limits.min() if limits.size else 0.0
@@ -319,12 +307,12 @@ def keeps_digits(problem: GraphProblem) -> bool:
     return bool(np.isfinite(total) and np.isfinite(problem.sizes["device"] * worth))
 
 
-def repair(problem: GraphProblem, *, source: ArrayLike) -> dict[str, Array]:
+def repair(problem: Graph, *, source: ArrayLike) -> dict[str, Array]:
     """Make a graph legal.
 
     Parameters
     ----------
-    problem : GraphProblem
+    problem : GraphProblem or SparseGraphProblem
         The question.
     source : array_like, shape (..., N)
         A nearly feasible point, a generic solver's for instance.
@@ -344,12 +332,13 @@ def repair(problem: GraphProblem, *, source: ArrayLike) -> dict[str, Array]:
     return {"source": chosen}
 
 
-def legal(problem: GraphProblem, source: Array) -> tuple[Array, Array]:
+def legal(problem: Graph, source: Array) -> tuple[Array, Array]:
     """Replace what is no link, or not allowed, by -1; tell which graphs had none of these."""
     count = source.shape[-1]
     receiver = np.arange(count)
     known = (source >= 0) & (source < count) & (source == np.round(source)) & (source != receiver)
     chosen = np.where(known, source, -1).astype(np.int64)
-    allowed = np.take_along_axis(problem.allowed, np.maximum(chosen, 0)[..., None], -1)[..., 0]
-    chosen = np.where(allowed, chosen, -1)
+    for index, one in instances(problem):
+        graph = chosen[index]
+        chosen[index] = np.where((graph >= 0) & one.permits(np.maximum(graph, 0)), graph, -1)
     return chosen, ((chosen == source) | (source == -1)).all(-1)

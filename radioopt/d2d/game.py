@@ -9,11 +9,10 @@ import numpy as np
 from radioopt.base.quantity import Array
 from radioopt.d2d import kernel
 from radioopt.d2d.certificate import SLACK, distance
+from radioopt.d2d.graph import METRICS
 
 if TYPE_CHECKING:
-    from radioopt.d2d.problem import GraphProblem
-
-_METRICS = ("wasserstein", "total-variation", "jensen-shannon")
+    from radioopt.d2d.graph import Graph
 
 
 class Game(NamedTuple):
@@ -29,12 +28,17 @@ class Game(NamedTuple):
         Of a device: its points, its distance from the ideal, its score, the share that arrives of what it is sent,
         its points that count towards a budget. Of the cluster of that number: its budget, its devices, its points in
         two parts, how many devices these belong to.
-    links : ndarray of int (N, 5)
-        Transmitter of a device, -1 for none; its receivers as a doubly linked list: first, next, previous; its cluster.
-    trust : ndarray of bool (N, N, L)
-        Transmitter, receiver, class.
-    outage : ndarray (N, N)
-        Receiver, transmitter.
+    links : ndarray of int (N, 7)
+        Transmitter of a device, -1 for none; its receivers as a doubly linked list: first, next, previous; its cluster;
+        the number of the link to its transmitter. Of the cluster of that number: a mark.
+    first : ndarray of int (N + 1,)
+        Where the links to a device begin, and to the next.
+    transmitter : ndarray of int (E,)
+        Of each link.
+    losses : ndarray (E,)
+        Outage of each link.
+    asks : ndarray of bool (E, L)
+        Whether the receiver may ask for points of the class over the link, which the transmitter has to spare.
     numbers : ndarray (9,)
         Weights, classes to be met, and choices.
     """
@@ -42,21 +46,31 @@ class Game(NamedTuple):
     points: Array
     device: Array
     links: Array
-    trust: Array
-    outage: Array
+    first: Array
+    transmitter: Array
+    losses: Array
+    asks: Array
     numbers: Array
 
     @classmethod
     @np.errstate(all="ignore")
-    def of(cls, problem: GraphProblem) -> Self:
-        """Prepare a single instance; a kernel enters the graph."""
-        count, counts = problem.sizes["device"], problem.class_counts
+    def of(
+        cls,
+        problem: Graph,
+        links: tuple[Array, Array, Array, Array],
+        order: Array | slice = slice(None),
+    ) -> Self:
+        """Prepare a single instance and its links, ``first`` to ``asks``; a kernel enters the graph.
+
+        ``order`` is the device of every number that the links are about, where devices are numbered anew.
+        """
+        count, counts = problem.sizes["device"], problem.class_counts[order]
         ideal = problem.ideal_distribution / problem.ideal_distribution.sum()
         points = np.zeros((count + 3, 7, problem.sizes["class"]))
         points[:count, kernel.COUNTS] = counts
-        points[:count, kernel.SURPLUS] = problem.surplus
-        points[:count, kernel.DEFICIT] = problem.deficit
-        points[:count, kernel.NEEDED] = problem.gate * problem.thresholds - SLACK
+        points[:count, kernel.SURPLUS] = problem.surplus[order]
+        points[:count, kernel.DEFICIT] = problem.deficit[order]
+        points[:count, kernel.NEEDED] = (problem.gate * problem.thresholds - SLACK)[order]
         points[count, kernel.COUNTS] = ideal
         device = np.zeros((count, 10))
         device[:, kernel.TOTAL] = counts.sum(-1)
@@ -64,8 +78,9 @@ class Game(NamedTuple):
         device[:, kernel.BUDGET] = np.inf
         device[problem.clusters, kernel.BUDGET] = problem.budgets
         device[:, kernel.MEMBERS] = np.bincount(problem.clusters, minlength=count)
-        links = np.full((count, 5), -1)
-        links[:, kernel.CLUSTER] = problem.clusters
+        devices = np.full((count, 7), -1)
+        devices[:, kernel.CLUSTER] = problem.clusters[order]
+        devices[:, kernel.SEEN] = 0
         numbers = np.array(
             [
                 problem.diversity_weight,
@@ -73,11 +88,11 @@ class Game(NamedTuple):
                 problem.cluster_weight,
                 problem.budget_penalty,
                 problem.min_classes,
-                _METRICS.index(problem.metric),
+                METRICS.index(problem.metric),
                 problem.score == "change",
                 problem.budgeted == "received",
                 problem.request == "compensated",
             ],
             np.float64,
         )
-        return cls(points, device, links, problem.trust, problem.outage_probability, numbers)
+        return cls(points, device, devices, *links, numbers)

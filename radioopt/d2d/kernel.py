@@ -5,7 +5,9 @@ tried in the time of a few scores, whatever the number of devices.
 
 The arrays are those of :class:`radioopt.d2d.game.Game`. They are handed on one by one and addressed by device and row,
 never as a tuple or a view, which costs ten times the arithmetic. Behind the N devices ``points`` has three more rows,
-for trials; COUNTS of the first is the ideal distribution.
+for trials; COUNTS of the first is the ideal distribution. A link that may be used is a number e: its transmitter is
+``transmitter[e]``, its outage ``losses[e]``, and ``asks[e, m]`` says whether class m may be asked for. So nothing here
+has a row and a column per device.
 """
 
 import math
@@ -20,8 +22,9 @@ SHARE, SHARE_NOW = SURPLUS, DEFICIT
 TINY = 1e-300
 # device[device, column], then device[cluster, column]; SCORE, ARRIVES, OUTSIDE and LOAD are the graph's
 TOTAL, BEFORE, SCORE, ARRIVES, OUTSIDE, BUDGET, MEMBERS, LOAD, LOAD_LOW, CROSSING = range(10)
-# links[device, column]: transmitter, receivers as a doubly linked list, cluster
-SOURCE, HEAD, FOLLOWING, PREVIOUS, CLUSTER = range(5)
+# links[device, column]: transmitter, receivers as a doubly linked list, cluster, number of the link to the transmitter;
+# and links[cluster, SEEN], 0 but inside :func:`excess_about`
+SOURCE, HEAD, FOLLOWING, PREVIOUS, CLUSTER, LINK, SEEN = range(7)
 # numbers[...]
 ALPHA, BETA, GAMMA, PENALTY, KAPPA, METRIC, CHANGE, RECEIVED, COMPENSATED = range(9)
 
@@ -57,11 +60,11 @@ def score(points, device, numbers, k, at):
 
 
 @lean_kernel
-def request_factor(outage, numbers, i, j):
-    """Points that i asks of j for each that it lacks."""
+def request_factor(lost, numbers):
+    """Points that a receiver asks for over a link of this outage, for each that it lacks."""
     if numbers[COMPENSATED] == 0.0:
         return 1.0
-    return 1.0 / (1.0 - outage[i, j]) if outage[i, j] < 1.0 else 0.0
+    return 1.0 / (1.0 - lost) if lost < 1.0 else 0.0
 
 
 @lean_kernel
@@ -108,12 +111,11 @@ def update(points, device, links, numbers, k):
 
 
 @lean_kernel
-def ask(points, device, trust, outage, numbers, i, j):
-    """Note what i asks of j, and how much of what is sent arrives."""
-    factor, device[i, ARRIVES] = request_factor(outage, numbers, i, j), 1.0 - outage[i, j]
+def ask(points, device, losses, asks, numbers, i, e):
+    """Note what i asks for over link e, and how much of what is sent arrives."""
+    factor, device[i, ARRIVES] = request_factor(losses[e], numbers), 1.0 - losses[e]
     for m in range(points.shape[2]):
-        shared = trust[j, i, m] & (points[j, SURPLUS, m] > 0.0)
-        points[i, ASKED, m] = points[i, DEFICIT, m] * factor if shared else 0.0
+        points[i, ASKED, m] = points[i, DEFICIT, m] * factor if asks[e, m] else 0.0
 
 
 @lean_kernel
@@ -124,15 +126,15 @@ def add_demand(points, i, j):
 
 
 @kernel
-def play(points, device, links, trust, outage, numbers):
-    """Exchange over the graph of ``links[:, SOURCE]``, without the lists of receivers."""
+def play(points, device, links, losses, asks, numbers):
+    """Exchange over the graph of ``links[:, SOURCE]`` and LINK, without the lists of receivers."""
     for j in range(device.shape[0]):
         device[j, LOAD], device[j, LOAD_LOW], device[j, CROSSING] = 0.0, 0.0, 0.0
         for m in range(points.shape[2]):
             points[j, DEMAND, m] = 0.0
     for i in range(device.shape[0]):
         if links[i, SOURCE] >= 0:
-            ask(points, device, trust, outage, numbers, i, links[i, SOURCE])
+            ask(points, device, losses, asks, numbers, i, links[i, LINK])
             add_demand(points, i, links[i, SOURCE])
     for k in range(device.shape[0]):
         device[k, OUTSIDE] = refresh(points, device, links, numbers, k)
@@ -140,20 +142,20 @@ def play(points, device, links, trust, outage, numbers):
 
 
 @kernel
-def begin(points, device, links, trust, outage, numbers, source):
-    """Start from a graph."""
-    for i in range(source.size):
-        links[i, SOURCE], links[i, HEAD] = source[i], -1
-    for i in range(source.size - 1, -1, -1):
-        if source[i] >= 0:
-            enter(links, i, source[i])
-    play(points, device, links, trust, outage, numbers)
+def begin(points, device, links, transmitter, losses, asks, numbers, chosen):
+    """Start from a graph, the link of every device or -1."""
+    for i in range(chosen.size):
+        links[i, SOURCE], links[i, LINK], links[i, HEAD] = -1, -1, -1
+    for i in range(chosen.size - 1, -1, -1):
+        if chosen[i] >= 0:
+            enter(links, i, transmitter[chosen[i]], chosen[i])
+    play(points, device, links, losses, asks, numbers)
 
 
 @lean_kernel
-def enter(links, i, j):
-    """Enter i among the receivers of j >= 0."""
-    links[i, SOURCE], links[i, PREVIOUS], links[i, FOLLOWING] = j, -1, links[j, HEAD]
+def enter(links, i, j, e):
+    """Enter i among the receivers of j, over link e."""
+    links[i, SOURCE], links[i, LINK], links[i, PREVIOUS], links[i, FOLLOWING] = j, e, -1, links[j, HEAD]
     if links[j, HEAD] >= 0:
         links[links[j, HEAD], PREVIOUS] = i
     links[j, HEAD] = i
@@ -185,12 +187,12 @@ def touch(points, device, links, numbers, i, j):
 
 
 @lean_kernel
-def attach(points, device, links, trust, outage, numbers, i, j):
-    """Let i, which has no transmitter, receive from j; -1 does nothing."""
-    if j >= 0:
-        enter(links, i, j)
-        ask(points, device, trust, outage, numbers, i, j)
-        touch(points, device, links, numbers, i, j)
+def attach(points, device, links, transmitter, losses, asks, numbers, i, e):
+    """Let i, which has no transmitter, receive over link e; -1 does nothing."""
+    if e >= 0:
+        enter(links, i, transmitter[e], e)
+        ask(points, device, losses, asks, numbers, i, e)
+        touch(points, device, links, numbers, i, transmitter[e])
 
 
 @lean_kernel
@@ -206,18 +208,18 @@ def detach(points, device, links, numbers, i):
         links[j, HEAD] = behind
     if behind >= 0:
         links[behind, PREVIOUS] = before
-    links[i, SOURCE] = -1
+    links[i, SOURCE], links[i, LINK] = -1, -1
     return touch(points, device, links, numbers, i, j)
 
 
 @lean_kernel
-def gain(points, device, links, trust, outage, numbers, i, j):
-    """Objective gained if i, which has no transmitter, received from j, without the cost of budgets."""
-    mine, theirs, own = device.shape[0], device.shape[0] + 1, device.shape[0] + 2
-    arrives, factor, crowded = 1.0 - outage[i, j], request_factor(outage, numbers, i, j), 0
+def gain(points, device, links, transmitter, losses, asks, numbers, i, e):
+    """Objective gained if i, which has no transmitter, received over link e, without the cost of budgets."""
+    mine, theirs, own, j = device.shape[0], device.shape[0] + 1, device.shape[0] + 2, transmitter[e]
+    arrives, factor, crowded = 1.0 - losses[e], request_factor(losses[e], numbers), 0
     for m in range(points.shape[2]):  # without branches: whom j trusts with what is as good as random
         spare, demand = points[j, SURPLUS, m], points[j, DEMAND, m]
-        asked = points[i, DEFICIT, m] * factor if trust[j, i, m] & (spare > 0.0) else 0.0
+        asked = points[i, DEFICIT, m] * factor if asks[e, m] else 0.0
         share = min(1.0, spare / max(demand + asked, TINY))
         points[mine, AFTER, m] = points[i, AFTER, m] + arrives * asked * share
         points[theirs, AFTER, m] = points[j, AFTER, m] + min(demand, spare) - min(demand + asked, spare)
@@ -234,7 +236,7 @@ def gain(points, device, links, trust, outage, numbers, i, j):
                 points[own, AFTER, m] = points[k, AFTER, m] + device[k, ARRIVES] * points[k, ASKED, m] * less
             gained += score(points, device, numbers, k, own) - device[k, SCORE]
             k = links[k, FOLLOWING]
-    return (1.0 + numbers[GAMMA]) * (numbers[ALPHA] * gained - numbers[BETA] * outage[i, j])
+    return (1.0 + numbers[GAMMA]) * (numbers[ALPHA] * gained - numbers[BETA] * losses[e])
 
 
 @lean_kernel
@@ -257,13 +259,33 @@ def total_excess(device):
 
 
 @lean_kernel
-def objective(device, links, outage, numbers):
+def excess_about(device, links, i, j):
+    """Sum of what the clusters of i and of the receivers of j cost."""
+    found = excess(device, links[i, CLUSTER], device[links[i, CLUSTER], LOAD])
+    links[links[i, CLUSTER], SEEN] = 1
+    k = links[j, HEAD]
+    while k >= 0:
+        cluster = links[k, CLUSTER]
+        if links[cluster, SEEN] == 0:
+            found += excess(device, cluster, device[cluster, LOAD])
+            links[cluster, SEEN] = 1
+        k = links[k, FOLLOWING]
+    links[links[i, CLUSTER], SEEN] = 0
+    k = links[j, HEAD]
+    while k >= 0:
+        links[links[k, CLUSTER], SEEN] = 0
+        k = links[k, FOLLOWING]
+    return found
+
+
+@lean_kernel
+def objective(device, links, losses, numbers):
     """F of the graph; -inf where a budget of 0 is exceeded."""
     found = 0.0
     for k in range(device.shape[0]):
         found += numbers[ALPHA] * device[k, SCORE]
         if links[k, SOURCE] >= 0:
-            found -= numbers[BETA] * outage[k, links[k, SOURCE]]
+            found -= numbers[BETA] * losses[links[k, LINK]]
     over = total_excess(device)
     if over == math.inf:
         return -math.inf
@@ -271,20 +293,21 @@ def objective(device, links, outage, numbers):
 
 
 @lean_kernel
-def budget_gain(points, device, links, trust, outage, numbers, i, j):
-    """Objective gained by what a link from j to i, which has none, does to the budgets; -inf if it is forbidden."""
+def budget_gain(points, device, links, transmitter, losses, asks, numbers, i, e):
+    """Objective gained by what link e to i, which has none, does to the budgets; -inf if it is forbidden."""
+    j = transmitter[e]
     if numbers[RECEIVED] > 0.0:  # every receiver of j gets something else
-        before = total_excess(device)
-        attach(points, device, links, trust, outage, numbers, i, j)
-        after = total_excess(device)
+        before = excess_about(device, links, i, j)
+        attach(points, device, links, transmitter, losses, asks, numbers, i, e)
+        after = excess_about(device, links, i, j)
         detach(points, device, links, numbers, i)
     else:
         cluster = links[i, CLUSTER]
         if links[j, CLUSTER] == cluster or device[cluster, BUDGET] == math.inf:
             return 0.0
-        counted, factor = 0.0, request_factor(outage, numbers, i, j)
+        counted, factor = 0.0, request_factor(losses[e], numbers)
         for m in range(points.shape[2]):
-            if points[i, DEFICIT, m] > 0.0 and points[j, SURPLUS, m] > 0.0 and trust[j, i, m]:
+            if points[i, DEFICIT, m] > 0.0 and asks[e, m]:
                 counted += points[i, DEFICIT, m] * factor
         before = excess(device, cluster, device[cluster, LOAD])
         after = excess(device, cluster, device[cluster, LOAD] + counted)

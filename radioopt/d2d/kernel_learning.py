@@ -2,7 +2,7 @@
 
 Tables are per state s, device i and arm j: the sum Q of weighted rewards and the number M of times, both from 1, and
 the weight of the arm in the policy. Arm i of device i is "no transmitter". Random numbers come from outside, so that a
-seed means the same with and without the compiler.
+seed means the same with and without the compiler. Link i N + j is arm j of device i.
 """
 
 import math
@@ -12,6 +12,7 @@ from radioopt.d2d.kernel import (
     BETA,
     CLUSTER,
     GAMMA,
+    LINK,
     LOAD,
     MEMBERS,
     PENALTY,
@@ -67,26 +68,26 @@ def learn(
 
 
 @kernel
-def total_reward(device, links, outage, numbers, mean, k):
+def total_reward(device, links, losses, numbers, mean, k):
     """R = r + gamma R_H of device k, ``mean`` being that of all local rewards r."""
     cluster = links[k, CLUSTER]
     over = excess(device, cluster, device[cluster, LOAD])
-    return local_reward(device, links, outage, numbers, k) + numbers[GAMMA] * (
+    return local_reward(device, links, losses, numbers, k) + numbers[GAMMA] * (
         mean - numbers[PENALTY] * over / device[cluster, MEMBERS]
     )
 
 
 @kernel
-def local_reward(device, links, outage, numbers, k):
+def local_reward(device, links, losses, numbers, k):
     """Local reward r of device k, (13)."""
-    j = links[k, SOURCE]
-    return numbers[ALPHA] * device[k, SCORE] - (numbers[BETA] * outage[k, j] if j >= 0 else 0.0)
+    e = links[k, LINK]
+    return numbers[ALPHA] * device[k, SCORE] - (numbers[BETA] * losses[e] if e >= 0 else 0.0)
 
 
 @kernel
 def train(
     game,
-    losses,
+    outage,
     table,
     times,
     weights,
@@ -102,17 +103,17 @@ def train(
 ):
     """Take a step per row of ``random`` (steps, N), devices being in ``states`` (steps, N); ``history`` gets their F.
 
-    ``losses[s, i, j]`` is the outage in state s; with one state it is that of the game. ``first`` steps came before.
+    ``outage[s, i, j]`` is that in state s; with one state it is that of the game. ``first`` steps came before.
     """
-    points, device, links, trust, now, numbers = game
+    points, device, links, _, _, now, asks, numbers = game
     devices = device.shape[0]
     for step in range(random.shape[0]):
         for i in range(devices):
             state = states[step, i]
             arm = pick(weights, sums, state, i, random[step, i])
-            links[i, SOURCE] = arm if arm != i else -1
-            now[i, arm] = losses[state, i, arm]
-        play(points, device, links, trust, now, numbers)
+            links[i, SOURCE], links[i, LINK] = (arm, i * devices + arm) if arm != i else (-1, -1)
+            now[i * devices + arm] = outage[state, i, arm]
+        play(points, device, links, now, asks, numbers)
         mean = 0.0
         for k in range(devices):
             mean += local_reward(device, links, now, numbers, k) / devices

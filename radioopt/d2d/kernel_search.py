@@ -26,6 +26,7 @@ from radioopt.d2d.kernel import (
     FOLLOWING,
     GAMMA,
     HEAD,
+    LINK,
     RECEIVED,
     SOURCE,
     SURPLUS,
@@ -48,13 +49,12 @@ UNCHANGED = 1e-13
 
 
 @kernel
-def fill_candidates(game, allowed, nearest, candidates, asks, losses):
+def fill_candidates(points, numbers, trust, outage, allowed, nearest, candidates, asks, losses):
     """List the first useful ones of the ``nearest`` transmitters of every device, -1 behind them; return the fewest.
 
     Devices that lack nothing do not count. ``asks`` gets whether the receiver may ask for anything, for each of these
     links and each class, and ``losses`` the outage of the links.
     """
-    points, _, _, trust, outage, numbers = game
     devices, most = candidates.shape
     fewest = most
     for i in range(devices):
@@ -64,7 +64,7 @@ def fill_candidates(game, allowed, nearest, candidates, asks, losses):
         for j in nearest[i]:
             if size == most:
                 break
-            if i == j or not allowed[i, j] or request_factor(outage, numbers, i, j) == 0.0:
+            if i == j or not allowed[i, j] or request_factor(outage[i, j], numbers) == 0.0:
                 continue
             useful = False
             for m in range(points.shape[2]):
@@ -77,6 +77,15 @@ def fill_candidates(game, allowed, nearest, candidates, asks, losses):
         for c in range(size, most):
             candidates[i, c] = -1
     return fewest
+
+
+@lean_kernel
+def most_links(first):
+    """Links of the device that has most."""
+    most = 0
+    for i in range(first.size - 1):
+        most = max(most, first[i + 1] - first[i])
+    return most
 
 
 @lean_kernel
@@ -108,59 +117,56 @@ def mark(points, links, i, old, new, known, stamps, clock):
 
 
 @lean_kernel
-def list_due(candidates, stamps, i, old, short, slots):
-    """List the links of i whose gains may have changed since they were tried; return how many."""
+def list_due(first, transmitter, stamps, i, old, short, listed):
+    """List the links to i whose gains may have changed since they were tried, but for ``old``; return how many."""
     due, tried = 0, stamps[TRIED, i]
     every = stamps[ASKED_OF, i] > tried
-    for c in range(candidates.shape[1]):
-        j = candidates[i, c]
-        if j < 0:
-            break
-        slots[due] = c
-        changed = every | (stamps[CHANGED, j] > tried) | (short[i, c] & (stamps[SHARING, j] > tried))
-        due += changed & (j != old)
+    for e in range(first[i], first[i + 1]):
+        j = transmitter[e]
+        listed[due] = e
+        changed = every | (stamps[CHANGED, j] > tried) | (short[e] & (stamps[SHARING, j] > tried))
+        due += changed & (e != old)
     return due
 
 
 @lean_kernel
-def choose(points, device, links, trust, outage, numbers, i, candidates, gains, old, best, value, tolerance):
-    """Return the best transmitter of i, which has none now, and what it gains.
+def choose(
+    points, device, links, first, transmitter, losses, asks, numbers, i, gains, old, best, value, tolerance
+):
+    """Return the best link to i, which has none now, and what it gains.
 
     That is ``best``, which gains ``value``, if no other than ``old`` gains more: to keep that one is not a trial.
     """
     received = numbers[RECEIVED] > 0.0
-    for c in range(candidates.shape[1]):
-        j = candidates[i, c]
-        if j < 0:
-            break
+    for e in range(first[i], first[i + 1]):
         # more requests cost, but less may be received
-        if j != old and (gains[i, c] > value + tolerance or received):
-            found = gains[i, c] + budget_gain(points, device, links, trust, outage, numbers, i, j)
+        if e != old and (gains[e] > value + tolerance or received):
+            found = gains[e] + budget_gain(points, device, links, transmitter, losses, asks, numbers, i, e)
             if found > value + tolerance:
-                best, value = j, found
+                best, value = e, found
     return best, value
 
 
 @lean_kernel
 def serve(
-    points, device, links, trust, outage, numbers, candidates, asks, losses, order, gains, slots, scratch, tolerance
-):  # fmt: skip
+    points, device, links, first, transmitter, losses, asks, numbers, order, gains, listed, scratch, tolerance
+):
     """Let devices choose in order, each what is best for itself of what those before it left."""
     for i in order:
-        count = 0
-        while count < candidates.shape[1] and candidates[i, count] >= 0:
-            slots[count], count = count, count + 1
-        try_alone(points, device, numbers, i, candidates, asks, losses, slots, count, scratch, gains)
-        j, _ = choose(
-            points, device, links, trust, outage, numbers, i, candidates, gains, -1, -1, 0.0, tolerance
+        count = first[i + 1] - first[i]
+        for c in range(count):
+            listed[c] = first[i] + c
+        try_alone(points, device, transmitter, losses, asks, numbers, i, listed, count, scratch, gains)
+        e, _ = choose(
+            points, device, links, first, transmitter, losses, asks, numbers, i, gains, -1, -1, 0.0, tolerance
         )
-        attach(points, device, links, trust, outage, numbers, i, j)
+        attach(points, device, links, transmitter, losses, asks, numbers, i, e)
 
 
 @lean_kernel
 def climb(
-    points, device, links, trust, outage, numbers, candidates, asks, losses, order, max_passes, gains, short, known,
-    stamps, slots, scratch, tolerance, clock,
+    points, device, links, first, transmitter, losses, asks, numbers, order, max_passes, gains, short, known, stamps,
+    listed, scratch, tolerance, clock,
 ):  # fmt: skip
     """Let devices choose in order until none moves; return the clock and the passes, negative if cut short."""
     weight, dearness = (1.0 + numbers[GAMMA]) * numbers[ALPHA], (1.0 + numbers[GAMMA]) * numbers[BETA]
@@ -172,37 +178,52 @@ def climb(
     for passed in range(max_passes):
         moved = False
         for i in order:
-            tried, old = stamps[TRIED, i], links[i, SOURCE]
-            due = list_due(candidates, stamps, i, old, short, slots)
+            tried, old, held = stamps[TRIED, i], links[i, LINK], links[i, SOURCE]
+            due = list_due(first, transmitter, stamps, i, old, short, listed)
             again = due > 0 or max(stamps[ASKED_OF, i], stamps[LOADED, links[i, CLUSTER]]) > tried
-            again = again or (old >= 0 and max(stamps[CHANGED, old], stamps[SHARING, old]) > tried)
+            again = again or (old >= 0 and max(stamps[CHANGED, held], stamps[SHARING, held]) > tried)
             if not again and numbers[RECEIVED] == 0.0:
                 continue
             stamps[TRIED, i] = clock
             value, best = -weight * detach(points, device, links, numbers, i), old
             try_links(
-                points, device, links, numbers, i, candidates, asks, losses, slots, due, scratch, gains, short
+                points,
+                device,
+                links,
+                transmitter,
+                losses,
+                asks,
+                numbers,
+                i,
+                listed,
+                due,
+                scratch,
+                gains,
+                short,
             )
             if old >= 0:
-                value -= dearness * outage[i, old]
-                value += budget_gain(points, device, links, trust, outage, numbers, i, old)
+                value -= dearness * losses[old]
+                value += budget_gain(points, device, links, transmitter, losses, asks, numbers, i, old)
             if value < -tolerance:
                 best, value = -1, 0.0
             best, value = choose(
-                points, device, links, trust, outage, numbers, i, candidates, gains, old, best, value, tolerance,
+                points, device, links, first, transmitter, losses, asks, numbers, i, gains, old, best, value,
+                tolerance,
             )  # fmt: skip
-            attach(points, device, links, trust, outage, numbers, i, best)
+            attach(points, device, links, transmitter, losses, asks, numbers, i, best)
             if best != old:
                 moved, clock = True, clock + 1
-                mark(points, links, i, old, best, known, stamps, clock)
+                mark(points, links, i, held, links[i, SOURCE], known, stamps, clock)
         if not moved:
             return clock, passed + 1
     return clock, -max_passes
 
 
 @kernel
-def local_search(game, candidates, asks, losses, initial, orders, max_passes, best):
-    """Climb from every row of ``initial`` in its order, from the first once served; ``best`` gets the best graph.
+def local_search(game, initial, orders, max_passes, best):
+    """Climb from every row of ``initial``, links, in its order, from the first once served.
+
+    ``best`` gets the transmitters of the best graph.
 
     Returns
     -------
@@ -213,26 +234,27 @@ def local_search(game, candidates, asks, losses, initial, orders, max_passes, be
     finished : bool
         Whether every climb ended by itself.
     """
-    points, device, links, trust, outage, numbers = game
-    gains, short = np.zeros(candidates.shape), np.zeros(candidates.shape, np.bool_)
+    points, device, links, first, transmitter, losses, asks, numbers = game
+    gains, short = np.zeros(losses.size), np.zeros(losses.size, np.bool_)
     stamps, known = np.zeros((5, device.shape[0]), np.int64), np.zeros((device.shape[0], points.shape[2]))
-    slots, scratch = room_for_list(candidates.shape[1]), room(candidates, points.shape[2])
+    most = most_links(first)
+    listed, scratch = room_for_list(most), room(device.shape[0], most, points.shape[2])
     tolerance = 1e-12 * (1.0 + numbers[GAMMA]) * (numbers[ALPHA] + numbers[BETA])
     value, passes, finished, clock = -math.inf, 0, True, 0
     for start in range(initial.shape[0]):
-        begin(points, device, links, trust, outage, numbers, initial[start])
+        begin(points, device, links, transmitter, losses, asks, numbers, initial[start])
         if start == 0:
             serve(
-                points, device, links, trust, outage, numbers, candidates, asks, losses, orders[0], gains, slots,
-                scratch, tolerance,
+                points, device, links, first, transmitter, losses, asks, numbers, orders[0], gains, listed, scratch,
+                tolerance,
             )  # fmt: skip
         clock, used = climb(
-            points, device, links, trust, outage, numbers, candidates, asks, losses, orders[start], max_passes, gains,
-            short, known, stamps, slots, scratch, tolerance, clock,
+            points, device, links, first, transmitter, losses, asks, numbers, orders[start], max_passes, gains, short,
+            known, stamps, listed, scratch, tolerance, clock,
         )  # fmt: skip
         passes += abs(used)
         finished = finished and used > 0
-        found = objective(device, links, outage, numbers)
+        found = objective(device, links, losses, numbers)
         if found > value:
             value = found
             best[:] = links[:, SOURCE]
@@ -240,33 +262,32 @@ def local_search(game, candidates, asks, losses, initial, orders, max_passes, be
 
 
 @kernel
-def enumerate_graphs(game, candidates, best):
+def enumerate_graphs(game, best):
     """Try every graph of candidate links; ``best`` gets the best graph. Returns its objective and their number.
 
     All devices but the last run through their choices in a reflected Gray code, one changing at a time, and the
     last one's links are only tried. Choice 0 is no link.
     """
-    devices, last = candidates.shape[0], candidates.shape[0] - 1
+    points, device, links, first, transmitter, losses, asks, numbers = game
+    devices, last = device.shape[0], device.shape[0] - 1
     sizes, at, step = np.ones(devices, np.int64), np.zeros(devices, np.int64), np.ones(devices, np.int64)
     for i in range(devices):
-        for j in candidates[i]:
-            sizes[i] += j >= 0
-    points, device, links, trust, outage, numbers = game
-    begin(points, device, links, trust, outage, numbers, np.full(devices, -1, np.int64))
+        sizes[i] += first[i + 1] - first[i]
+    begin(points, device, links, transmitter, losses, asks, numbers, np.full(devices, -1, np.int64))
     value, count = -math.inf, 0
     while True:
-        here = objective(device, links, outage, numbers)
+        here = objective(device, links, losses, numbers)
         for choice in range(sizes[last]):
             count += 1
-            j = candidates[last, choice - 1] if choice > 0 else -1
+            e = first[last] + choice - 1
             found = here
-            if j >= 0 and here > -math.inf:
-                found += gain(points, device, links, trust, outage, numbers, last, j)
-                found += budget_gain(points, device, links, trust, outage, numbers, last, j)
+            if choice > 0 and here > -math.inf:
+                found += gain(points, device, links, transmitter, losses, asks, numbers, last, e)
+                found += budget_gain(points, device, links, transmitter, losses, asks, numbers, last, e)
             if found > value:
                 value = found
                 best[:] = links[:, SOURCE]
-                best[last] = j
+                best[last] = transmitter[e] if choice > 0 else -1
         i = last - 1
         while i >= 0 and not 0 <= at[i] + step[i] < sizes[i]:
             step[i] = -step[i]
@@ -276,4 +297,4 @@ def enumerate_graphs(game, candidates, best):
         at[i] += step[i]
         detach(points, device, links, numbers, i)
         if at[i] > 0:
-            attach(points, device, links, trust, outage, numbers, i, candidates[i, at[i] - 1])
+            attach(points, device, links, transmitter, losses, asks, numbers, i, first[i] + at[i] - 1)

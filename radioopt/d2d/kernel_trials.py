@@ -65,13 +65,13 @@ def room_for_list(count):
 
 
 @inner_kernel
-def room(candidates, classes):
-    """Return scratch for trials: points of eight, LESS of :func:`exchange` for all of them, two lists of devices."""
+def room(devices, most, classes):
+    """Return scratch for ``most`` trials: points of eight, LESS of :func:`exchange` for all, two lists of devices."""
     return (
         scratch_rows(3 * classes + 2),
-        np.empty((classes, eights(candidates.shape[1]) * LANES)),
-        room_for_list(candidates.shape[0]),
-        room_for_list(candidates.shape[0]),
+        np.empty((classes, eights(most) * LANES)),
+        room_for_list(devices),
+        room_for_list(devices),
     )
 
 
@@ -124,44 +124,44 @@ def factors(numbers, lost):
 
 
 @lean_kernel
-def try_alone(points, device, numbers, i, candidates, asks, losses, slots, count, scratch, gains):
-    """Put what i, which has no transmitter, would gain for itself by what others left into ``gains[i, slot]``.
+def try_alone(points, device, transmitter, losses, asks, numbers, i, listed, count, scratch, gains):
+    """Put what i, which has no transmitter, would gain for itself by what others left into ``gains``.
 
-    For the first ``count`` of ``slots``, as :func:`try_links` for everybody and by shares.
+    For the first ``count`` links ``listed``, as :func:`try_links` for everybody and by shares.
     """
     rows = scratch[0]
     classes, weight = points.shape[2], (1.0 + numbers[GAMMA]) * numbers[ALPHA]
     dearness, found = (1.0 + numbers[GAMMA]) * numbers[BETA], 3 * classes
-    for block in range(fill_up(slots, count)):
-        slot = load(slots, block)
-        j, lost = gather(candidates, (i, slot)), gather(losses, (i, slot))
+    for block in range(fill_up(listed, count)):
+        e = load(listed, block)
+        j, lost = gather(transmitter, (e,)), gather(losses, (e,))
         arrives, factor = 1.0 - lost, factors(numbers, lost)
         for m in range(classes):
             taken = broadcast(points[i, AFTER, m])
             if points[i, DEFICIT, m] > 0.0:
-                asked = select(gather(asks, (i, slot, m)), factor * points[i, DEFICIT, m], 0.0)
+                asked = select(gather(asks, (e, m)), factor * points[i, DEFICIT, m], 0.0)
                 left = larger(gather(points, (j, SURPLUS, m)) - gather(points, (j, DEMAND, m)), 0.0)
                 taken = arrives * smaller(asked, left) + taken
             store(rows, TAKEN * classes + m, taken)
         store(rows, found, risen(points, device, numbers, i, TAKEN, rows) * weight - lost * dearness)
         for c in range(LANES):
-            gains[i, slots[block * LANES + c]] = rows[found, c]
+            gains[listed[block * LANES + c]] = rows[found, c]
 
 
 @lean_kernel
-def exchange(points, numbers, asks, losses, i, slot, j, block, rows, less):
+def exchange(points, losses, asks, numbers, i, e, j, block, rows, less):
     """Points of each transmitter and of i after the trial, and how much less of what others ask is then sent.
 
     Returns by lanes whether the transmitter runs short of what others ask too.
     """
-    classes, short, lost = points.shape[2], broadcast(0.0), gather(losses, (i, slot))
+    classes, short, lost = points.shape[2], broadcast(0.0), gather(losses, (e,))
     arrives, factor, blocks = 1.0 - lost, factors(numbers, lost), less.shape[1] // LANES
     for m in range(classes):
         lacking, have, after = points[i, DEFICIT, m], points[i, AFTER, m], gather(points, (j, AFTER, m))
         given, taken, change = after, broadcast(have), broadcast(0.0)
         if lacking > 0.0:
             spare, demand = gather(points, (j, SURPLUS, m)), gather(points, (j, DEMAND, m))
-            asked = select(gather(asks, (i, slot, m)), factor * lacking, 0.0)
+            asked = select(gather(asks, (e, m)), factor * lacking, 0.0)
             wanted = demand + asked
             given = after + (smaller(demand, spare) - smaller(wanted, spare))
             short = select((asked > 0.0) & (demand > 0.0) & (wanted > spare), 1.0, short)
@@ -186,12 +186,12 @@ def exchange_others(points, device, k, trial, rows, less):
 
 
 @lean_kernel
-def list_others(links, candidates, short, i, slots, count, others, trials):
+def list_others(links, transmitter, short, listed, count, others, trials):
     """List receivers of the transmitters that run short in a trial, and which trial it is; return how many."""
     waiting = 0
     for trial in range(count):
-        if short[i, slots[trial]]:
-            k = links[candidates[i, slots[trial]], HEAD]
+        if short[listed[trial]]:
+            k = links[transmitter[listed[trial]], HEAD]
             while k >= 0:
                 others[waiting], trials[waiting] = k, trial
                 waiting += 1
@@ -201,33 +201,32 @@ def list_others(links, candidates, short, i, slots, count, others, trials):
 
 @lean_kernel
 def try_links(
-    points, device, links, numbers, i, candidates, asks, losses, slots, count, scratch, gains, short
+    points, device, links, transmitter, losses, asks, numbers, i, listed, count, scratch, gains, short
 ):
-    """Put what a link from ``candidates[i, slot]`` to i, which has none, would gain into ``gains[i, slot]``.
+    """Put what a link to i, which has none, would gain into ``gains``, for the first ``count`` links ``listed``.
 
-    As :func:`radioopt.d2d.kernel.gain`, for the first ``count`` of ``slots``, which has room for eights. Of each
-    candidate link ``asks`` says for which classes anything may be asked, and ``losses`` has the outage; ``short`` gets
-    whether the transmitter would run short of what others ask too.
+    As :func:`radioopt.d2d.kernel.gain`; ``listed`` has room for eights. ``short`` gets whether the transmitter would
+    run short of what others ask too.
     """
     rows, less, others, trials = scratch
     classes, weight = points.shape[2], (1.0 + numbers[GAMMA]) * numbers[ALPHA]
     dearness, found, lacking = (1.0 + numbers[GAMMA]) * numbers[BETA], 3 * classes, 3 * classes + 1
-    for block in range(fill_up(slots, count)):
-        slot = load(slots, block)
-        j = gather(candidates, (i, slot))
-        store(rows, lacking, exchange(points, numbers, asks, losses, i, slot, j, block, rows, less))
+    for block in range(fill_up(listed, count)):
+        e = load(listed, block)
+        j = gather(transmitter, (e,))
+        store(rows, lacking, exchange(points, losses, asks, numbers, i, e, j, block, rows, less))
         gained = risen(points, device, numbers, j, GIVEN, rows) + risen(
             points, device, numbers, i, TAKEN, rows
         )
-        store(rows, found, gained * weight - gather(losses, (i, slot)) * dearness)
+        store(rows, found, gained * weight - gather(losses, (e,)) * dearness)
         for c in range(LANES):
-            gains[i, slots[block * LANES + c]] = rows[found, c]
-            short[i, slots[block * LANES + c]] = rows[lacking, c] > 0.0
-    waiting = list_others(links, candidates, short, i, slots, count, others, trials)
+            gains[listed[block * LANES + c]] = rows[found, c]
+            short[listed[block * LANES + c]] = rows[lacking, c] > 0.0
+    waiting = list_others(links, transmitter, short, listed, count, others, trials)
     fill_up(trials, waiting)
     for block in range(fill_up(others, waiting)):
         k = load(others, block)
         exchange_others(points, device, k, load(trials, block), rows, less)
         store(rows, found, risen(points, device, numbers, k, OTHERS, rows) * weight)
         for c in range(min(LANES, waiting - block * LANES)):
-            gains[i, slots[trials[block * LANES + c]]] += rows[found, c]
+            gains[listed[trials[block * LANES + c]]] += rows[found, c]

@@ -25,6 +25,7 @@ def graph_of(solution: GraphSolution) -> networkx.DiGraph:
     single(solution, "graph")
     networkx = require("networkx", "plot")
     graph, problem = networkx.DiGraph(), solution.problem
+    trusted = problem.links_of(solution.source)[1].mean(-1)
     for i in range(solution.sizes["device"]):
         graph.add_node(
             i,
@@ -39,7 +40,7 @@ def graph_of(solution: GraphSolution) -> networkx.DiGraph:
                 i,
                 points=float(solution.transferred[i].sum()),
                 outage=float(solution.link_outage[i]),
-                trust=float(problem.trust[j, i].mean()),
+                trust=float(trusted[i]),
             )
     return graph
 

@@ -2,46 +2,27 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import InitVar, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from radioopt.base.options import DEFAULT_OPTIONS, SolveOptions
 from radioopt.base.problem import Problem
-from radioopt.base.quantity import (
-    DEVICE,
-    PER_INSTANCE,
-    Array,
-    Quantity,
-    at_least,
-    check_choice,
-    fraction,
-    nonnegative,
-    quantity,
-    refuse,
-    unrestricted,
-)
+from radioopt.base.quantity import Array, Quantity, fraction, quantity
+from radioopt.d2d.graph import Graph
 
 if TYPE_CHECKING:
-    from radioopt.base.certify import Certificate
     from radioopt.d2d.solution import GraphSolution  # noqa: F401 (named as the base's type argument)
-
-METRICS = ("wasserstein", "total-variation", "jensen-shannon")
-SCORES = ("improvement", "change")
-REQUESTS = ("deficit", "compensated")
-BUDGETED = ("requested", "received")
+    from radioopt.d2d.sparse.problem import SparseGraphProblem
 
 #: receiver and transmitter
 PAIR = ("device", "device")
-#: points of each class at each device
-POINTS = ("device", "class")
 
 
 @Problem.named
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
-class GraphProblem(Problem["GraphSolution"], family="d2d", sense="max"):
+class GraphProblem(Graph, Problem["GraphSolution"], family="d2d", sense="max"):  # type: ignore[override]  # scale
     r"""Choose a transmitter for each device, or none, so that data become diverse over reliable, trusted links.
 
     N devices hold :math:`d_i^l` points of L classes and want :math:`\tau_i^l`. Device i may receive from one other
@@ -144,8 +125,6 @@ class GraphProblem(Problem["GraphSolution"], family="d2d", sense="max"):
            [10., 10.]])
     """
 
-    class_counts: Quantity = quantity("points", nonnegative, POINTS, "points of each class", symbol="d")
-    thresholds: Quantity = quantity("points", nonnegative, POINTS, "points wanted", symbol="tau")
     outage_probability: Quantity = quantity("1", fraction, PAIR, "probability of a loss", symbol="P")
     trust: Quantity = quantity(
         "1", fraction, (*PAIR, "class"), "whether shared", symbol="T", default=1.0, dtype=np.bool_
@@ -153,95 +132,92 @@ class GraphProblem(Problem["GraphSolution"], family="d2d", sense="max"):
     allowed: Quantity = quantity(
         "1", fraction, PAIR, "whether a link may be used", default=1.0, dtype=np.bool_
     )
-    clusters: Quantity = quantity(
-        "1", nonnegative, DEVICE, "cluster", symbol="H", default=0.0, dtype=np.int64
-    )
-    budgets: Quantity = quantity(
-        "points", at_least(0, math.inf), DEVICE, "budget of the cluster", symbol="B", default=math.inf
-    )
-    ideal_distribution: Quantity = quantity(
-        "1", nonnegative, ("class",), "distribution to get close to", default=1.0
-    )
-    min_classes: Quantity = quantity(
-        "1", nonnegative, PER_INSTANCE, "classes that must be met", symbol="kappa", default=1.0
-    )
-    gate: Quantity = quantity("1", fraction, PER_INSTANCE, "share that meets a class", default=0.5)
-    diversity_weight: Quantity = quantity(
-        "1", nonnegative, PER_INSTANCE, "worth of diversity", symbol="alpha", default=1.0
-    )
-    outage_weight: Quantity = quantity(
-        "1", nonnegative, PER_INSTANCE, "cost of outage", symbol="beta", default=0.1
-    )
-    cluster_weight: Quantity = quantity(
-        "1", nonnegative, PER_INSTANCE, "worth of the cluster's reward", symbol="gamma", default=0.5
-    )
-    budget_penalty: Quantity = quantity(
-        "1", nonnegative, PER_INSTANCE, "cost of exceeding a budget", symbol="lambda", default=1.0
-    )
-    position_m: Quantity = quantity(
-        "m", unrestricted, ("device", "coordinate"), "place, for drawings", default=math.inf
-    )
-    metric: str = "wasserstein"
-    score: str = "improvement"
-    request: str = "deficit"
-    budgeted: str = "requested"
     strict: InitVar[bool | None] = False
 
-    @np.errstate(all="ignore")
-    def _check(self) -> None:
-        name = type(self).__name__
-        for field, choices in (
-            ("metric", METRICS), ("score", SCORES), ("request", REQUESTS), ("budgeted", BUDGETED),
-        ):  # fmt: skip
-            check_choice(name, field, getattr(self, field), choices)
-        ideal = self.ideal_distribution.sum(-1)
-        if (ideal <= 0).any():
-            refuse(name, "ideal_distribution", ideal, ideal <= 0, "a sum > 0")
-        devices, classes = self.sizes["device"], self.sizes["class"]
-        if (self.min_classes > classes).any():
-            few = f"<= {classes}, the number of classes"
-            refuse(name, "min_classes", self.min_classes, self.min_classes > classes, few)
-        if (self.clusters >= devices).any():
-            refuse(
-                name, "clusters", self.clusters, self.clusters >= devices, f"< {devices}, a number per device"
-            )
-        order = np.argsort(self.clusters, axis=-1, kind="stable")
-        label = np.take_along_axis(self.clusters, order, -1)
-        budget = np.take_along_axis(np.broadcast_to(self.budgets, order.shape), order, -1)
-        differs = np.zeros(order.shape, np.bool_)
-        np.put_along_axis(
-            differs, order[..., 1:], (np.diff(label) == 0) & (budget[..., 1:] != budget[..., :-1]), -1
+    @classmethod
+    def sparse(
+        cls,
+        *,
+        receiver: ArrayLike,
+        transmitter: ArrayLike,
+        outage_probability: ArrayLike,
+        class_counts: ArrayLike,
+        thresholds: ArrayLike,
+        trust: ArrayLike = True,
+        **fields: Any,
+    ) -> SparseGraphProblem:
+        """Pose the same problem with a list of links; what is not listed does not exist.
+
+        Parameters
+        ----------
+        receiver, transmitter : array_like of int, shape (..., E)
+            The two devices of each link.
+        outage_probability : array_like, shape (..., E)
+            Probability that what a link carries is lost.
+        class_counts, thresholds : array_like, shape (..., N, L)
+            Points of each class that a device has, and that it wants.
+        trust : array_like of bool, shape (..., E, L), default True
+            Which classes the transmitter of a link shares with its receiver.
+        **fields
+            The other fields, as here.
+
+        Returns
+        -------
+        SparseGraphProblem
+            Its methods take time and memory in proportion to the links.
+
+        Raises
+        ------
+        ProblemError
+            If a value is refused.
+
+        Examples
+        --------
+        >>> problem = GraphProblem.sparse(
+        ...     receiver=[0, 1], transmitter=[1, 0], outage_probability=0.1,
+        ...     class_counts=[[20, 0], [0, 20], [10, 10]], thresholds=10)
+        >>> problem.solve().source
+        array([ 1,  0, -1])
+        """
+        from radioopt.d2d.sparse.problem import SparseGraphProblem
+
+        return SparseGraphProblem(
+            receiver=receiver,
+            transmitter=transmitter,
+            outage_probability=outage_probability,
+            class_counts=class_counts,
+            thresholds=thresholds,
+            trust=trust,
+            **fields,
         )
-        if differs.any():
-            refuse(name, "budgets", self.budgets, differs, "the same value for all devices of a cluster")
-        if self.sizes["coordinate"] > 2:
-            refuse(
-                name,
-                "position_m",
-                self.position_m,
-                np.ones_like(self.position_m, np.bool_),
-                "two coordinates",
-            )
 
-    # -- what follows from the fields -----------------------------------------------------------------------
+    def links_of(self, source: Array) -> tuple[Array, Array]:
+        """Look up the links of graphs; see :class:`Graph`."""
+        receiver, there = np.arange(source.shape[-1]), source >= 0
+        j = np.where(there, source, 0)
+        outage = np.where(there, self.outage_probability[receiver, j], 0.0)
+        return outage, self.trust[j, receiver] & there[..., None]
 
-    @property
-    @np.errstate(all="ignore")
-    def surplus(self) -> Array:
-        """Points that a device has to spare, shape (..., N, L)."""
-        return np.asarray(np.maximum(self.class_counts - self.thresholds, 0.0))
+    def permits(self, source: Array) -> Array:
+        """Tell which links of graphs may be used."""
+        return np.asarray(self.allowed[np.arange(source.shape[-1]), source])
 
-    @property
-    @np.errstate(all="ignore")
-    def deficit(self) -> Array:
-        """Points that a device lacks, shape (..., N, L)."""
-        return np.asarray(np.maximum(self.thresholds - self.class_counts, 0.0))
+    def useful(self) -> list[Array] | float:
+        """List the transmitters that each device could receive anything from."""
+        return [np.flatnonzero(row) for row in self.useful_pairs()]
 
-    @property
-    @np.errstate(all="ignore")
-    def scale(self) -> Any:  # type: ignore[override]  # a number per instance, where the base has a constant
-        """Worth of a device's score of 1 and of a sure outage, shape (...): what is nothing to a gap."""
-        return (1.0 + self.cluster_weight) * (self.diversity_weight + self.outage_weight)
+    def useful_pairs(self) -> Array:
+        """Tell which links of a single instance could move anything, shape (N, N): receiver, transmitter."""
+        count = self.sizes["device"]
+        some = np.zeros((count, count), np.bool_)
+        for lacks, spares, trust in zip(
+            (self.deficit > 0).T, (self.surplus > 0).T, np.moveaxis(self.trust, -1, 0), strict=True
+        ):
+            some |= np.logical_and.outer(lacks, spares) & trust.T
+        np.fill_diagonal(some, False)
+        if self.request == "compensated":
+            some &= self.outage_probability < 1
+        return some & self.allowed
 
     def after(self, source: Any) -> GraphProblem:
         """Return the problem of the next edge: counts after an exchange, and its pairs no longer allowed.
@@ -265,20 +241,3 @@ class GraphProblem(Problem["GraphSolution"], family="d2d", sense="max"):
             counts[index] = exchange(one, source[index]).counts_after
         following: GraphProblem = self.replace(class_counts=counts, allowed=self.allowed & ~used)
         return following
-
-    # -- judging ------------------------------------------------------------------------------------------------
-
-    def certificate(self, options: SolveOptions = DEFAULT_OPTIONS, **decisions: Any) -> Certificate:
-        """Evaluate ``source`` in plain NumPy, with ``most_graphs`` for a bound.
-
-        See :func:`radioopt.d2d.certificate.evaluate`.
-        """
-        from radioopt.d2d.certificate import evaluate
-
-        return evaluate(self, **decisions, options=options)
-
-    def repair(self, **decisions: Any) -> dict[str, Array]:
-        """Drop what is no link, and the links into clusters that may not have any; see the certificate module."""
-        from radioopt.d2d.certificate import repair
-
-        return repair(self, **decisions)

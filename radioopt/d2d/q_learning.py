@@ -183,7 +183,10 @@ def train(
     start = kernel_learning.arm_weight(1.0, 1.0, floor, temperature)
     weights = np.broadcast_to(np.where(legal, start, 0.0), table.shape).copy()
     sums, memory, history = weights.sum(-1), np.zeros((count, buffer)), np.empty(iterations)
-    game = Game.of(problem)._replace(outage=problem.outage_probability.copy())
+    arms = np.arange(count + 1) * count, np.tile(np.arange(count), count)
+    outage, trusted = problem.outage_probability.flatten(), np.swapaxes(problem.trust, 0, 1)
+    asks = (trusted & (problem.surplus > 0)).reshape(count * count, -1)
+    game = Game.of(problem, (*arms, outage, asks))
     for begin in range(0, iterations, AT_ONCE):
         steps = min(AT_ONCE, iterations - begin)
         random, states = rng.random((steps, count)), np.zeros((steps, count), np.int64)

@@ -115,26 +115,14 @@ def build(devices: Devices, settings: Settings, values: Mapping[str, Array]) -> 
     angle, seeds = given.pop("angle_rad"), given.pop("draw")
     points, wanted = given.pop("points_per_class"), given.pop("threshold")
     efficiency, per_device = given.pop("spectral_efficiency"), given.pop("budget_per_device", None)
-    position = devices.distance_m[..., None] * np.stack([np.cos(angle), np.sin(angle)], -1)
-    apart = np.linalg.norm(position[..., :, None, :] - position[..., None, :, :], axis=-1)
-    apart = np.maximum(apart, settings.min_link_m)
-    loss_db = _loss_db(devices, apart)
-    rss = np.expand_dims(devices.transmit_power_w, -2) * 10 ** (-loss_db / 10)
-    noise = np.asarray(devices.noise_psd_w_per_hz * devices.bandwidth_hz)
-    outage = np.asarray(
-        outage_probability(
-            rss,
-            spectral_efficiency=np.asarray(efficiency)[..., None, None],
-            noise_power_w=noise[..., None, None],
-        )
-    )
+    position = places(devices, angle)
+    outage = outages(devices, position, settings.min_link_m, efficiency)
     classes = settings.num_classes
     held, trust = np.zeros((*shape, count, classes)), np.empty((*shape, count, count, classes), np.bool_)
     clusters = np.empty((*shape, count), np.int64)
     for index in np.ndindex(shape):
         rng = np.random.default_rng(int(np.broadcast_to(seeds, shape)[index]))
-        own = rng.random((count, classes)).argsort(-1).argsort(-1) < settings.classes_per_device
-        held[index] = own * np.broadcast_to(points, (*shape, count))[index][:, None]
+        held[index] = hold(rng, settings, np.broadcast_to(points, (*shape, count))[index])
         trust[index] = _trust(rng, settings, count)
         clusters[index] = reliable_clusters(outage[index], settings.max_cluster_outage)
     if per_device is not None:
@@ -156,6 +144,43 @@ def build(devices: Devices, settings: Settings, values: Mapping[str, Array]) -> 
     )
 
 
+def places(devices: Devices, angle_rad: Array) -> Array:
+    """Places of the devices in the plane, (..., N, 2) [m]."""
+    return np.asarray(devices.distance_m[..., None] * np.stack([np.cos(angle_rad), np.sin(angle_rad)], -1))
+
+
+def outages(devices: Devices, position_m: Array, min_link_m: float, efficiency: Array) -> Array:
+    """Outage of the links between all pairs, (..., N, N), by the path loss of the cell."""
+    rss, noise = _signal_and_noise(devices, position_m, min_link_m)
+    return np.asarray(
+        outage_probability(
+            rss,
+            spectral_efficiency=np.asarray(efficiency)[..., None, None],
+            noise_power_w=noise[..., None, None],
+        )
+    )
+
+
+def link_snr(devices: Devices, position_m: Array, min_link_m: float) -> Array:
+    """Mean signal-to-noise ratio of the links between all pairs, (..., N, N): receiver, transmitter."""
+    rss, noise = _signal_and_noise(devices, position_m, min_link_m)
+    return np.asarray(rss / noise[..., None, None])
+
+
+def _signal_and_noise(devices: Devices, position_m: Array, min_link_m: float) -> tuple[Array, Array]:
+    """Received signal strength of all pairs [W], and the noise power [W]."""
+    apart = np.linalg.norm(position_m[..., :, None, :] - position_m[..., None, :, :], axis=-1)
+    gain = 10 ** (-loss_db(devices, np.maximum(apart, min_link_m)) / 10)
+    rss = np.expand_dims(devices.transmit_power_w, -2) * gain
+    return np.asarray(rss), np.asarray(devices.noise_psd_w_per_hz * devices.bandwidth_hz)
+
+
+def hold(rng: np.random.Generator, settings: Settings, points: Array) -> Array:
+    """Points of each class at each device, (N, L): so many ``points`` (N,) of the classes that are drawn for it."""
+    ranks = rng.random((len(points), settings.num_classes)).argsort(-1).argsort(-1)
+    return np.asarray((ranks < settings.classes_per_device) * points[:, None])
+
+
 def _trust(rng: np.random.Generator, settings: Settings, count: int) -> Array:
     classes, probability = settings.num_classes, settings.trust_probability
     if settings.trust == "row-sparse":
@@ -165,7 +190,7 @@ def _trust(rng: np.random.Generator, settings: Settings, count: int) -> Array:
     return random_trust(rng, count, classes, probability)
 
 
-def _loss_db(devices: Devices, distance_m: Array) -> Array:
+def loss_db(devices: Devices, distance_m: Array) -> Array:
     """Path loss between devices, by a model of distance alone."""
     model = devices.scenario.cell.path_loss_model
     if isinstance(model, Tr38901):

@@ -10,8 +10,11 @@ import numpy as np
 from radioopt.base.errors import OptionError, ProblemError
 from radioopt.base.options import DEFAULT_OPTIONS, SolveOptions
 from radioopt.base.quantity import Array
+from radioopt.d2d.clusters.problem import ClusterGraphProblem
+from radioopt.d2d.clusters.solution import ClusterGraphSolution
 from radioopt.d2d.problem import GraphProblem
 from radioopt.d2d.solution import GraphSolution
+from radioopt.d2d.sparse.problem import SparseGraphProblem
 
 if TYPE_CHECKING:
     import networkx
@@ -23,11 +26,11 @@ class Discovery:
 
     Attributes
     ----------
-    rounds : tuple of GraphSolution
+    rounds : tuple of GraphSolution or ClusterGraphSolution
         Each with the problem that the exchanges before it left.
     """
 
-    rounds: tuple[GraphSolution, ...]
+    rounds: tuple[GraphSolution | ClusterGraphSolution, ...]
 
     @property
     def sources(self) -> Array:
@@ -36,7 +39,7 @@ class Discovery:
 
     @property
     def counts_after(self) -> Array:
-        """Points of each class that each device has in the end, shape (N, L)."""
+        """Points of each class, or cluster, that each device has in the end, shape (N, L)."""
         return np.asarray(self.rounds[-1].counts_after)
 
     @property
@@ -46,19 +49,18 @@ class Discovery:
 
     def graph(self) -> networkx.DiGraph:
         """Return all edges in one graph for networkx, with their ``round``; needs the extra ``plot``."""
-        from radioopt.d2d.plot import graph_of
-
-        whole = graph_of(self.rounds[0])
+        whole = self.rounds[0].graph()
         for number, solution in enumerate(self.rounds):
-            for j, i, values in graph_of(solution).edges(data=True):
+            graph = solution.graph()
+            for j, i, values in graph.edges(data=True):
                 whole.add_edge(j, i, **values, round=number)
-            for i, far in enumerate(solution.distance_after):
-                whole.nodes[i]["distance_after"] = float(far)
+            for i, values in graph.nodes(data=True):
+                whole.nodes[i].update({name: values[name] for name in values if name != "distance_before"})
         return whole
 
 
 def discover(
-    problem: GraphProblem,
+    problem: GraphProblem | SparseGraphProblem | ClusterGraphProblem,
     edges: int = 2,
     method: str | None = None,
     options: SolveOptions = DEFAULT_OPTIONS,
@@ -68,7 +70,7 @@ def discover(
 
     Parameters
     ----------
-    problem : GraphProblem
+    problem : GraphProblem, SparseGraphProblem or ClusterGraphProblem
         A single instance.
     edges : int, default 2
         K.
@@ -109,7 +111,7 @@ def discover(
         )
     if edges < 1:
         raise OptionError(f"discover: edges: expected at least 1, got {edges}")
-    rounds: list[GraphSolution] = []
+    rounds: list[GraphSolution | ClusterGraphSolution] = []
     for _ in range(edges):
         rounds.append(problem.solve(method, options, **method_options))
         problem = problem.after(rounds[-1].source)

@@ -22,8 +22,8 @@ from radioopt.base.quantity import (
 )
 from radioopt.base.solution import Solution
 from radioopt.base.status import Status
-from radioopt.d2d.certificate import MOST_GRAPHS, distance, exchange, instances, rewards
-from radioopt.d2d.problem import POINTS, GraphProblem
+from radioopt.d2d.certificate import MOST_GRAPHS, distance, evaluate, exchange, instances, rewards
+from radioopt.d2d.graph import POINTS
 
 if TYPE_CHECKING:
     import networkx
@@ -64,13 +64,13 @@ class GraphSolution(Solution):
 
     decisions: ClassVar[tuple[str, ...]] = ("source",)
     objective_name: ClassVar[str] = "sum of all devices' rewards"
-    problem: GraphProblem
+    problem: Any
 
     @classmethod
     @np.errstate(all="ignore")
     def judged(
         cls,
-        problem: GraphProblem,
+        problem: Any,
         method: str,
         source: Array,
         iterations: Array,
@@ -83,7 +83,7 @@ class GraphSolution(Solution):
 
         Parameters
         ----------
-        problem : GraphProblem
+        problem : GraphProblem or SparseGraphProblem
             The question.
         method : str
             The method that found them.
@@ -177,14 +177,15 @@ class GraphSolution(Solution):
         """Judge the graph alone; what an enumeration proved is proven anew, by as many graphs."""
         tried = int(np.max(self.iterations, initial=0)) if self.method == "enumerate" else 0
         most_graphs = max(MOST_GRAPHS, tried)
-        return self.problem.certificate(options, source=self.source, most_graphs=most_graphs)
+        return evaluate(self.problem, options=options, source=self.source, most_graphs=most_graphs)
 
     @property
     def link_outage(self) -> Array:
         """Outage probability of each device's link, 0 where it has none, shape (..., N)."""
-        j = np.maximum(self.source, 0)[..., None]
-        lost = np.take_along_axis(self.problem.outage_probability, j, -1)[..., 0]
-        return np.where(self.source >= 0, lost, 0.0)
+        found = np.empty(self.source.shape)
+        for index, one in instances(self.problem):
+            found[index] = one.links_of(self.source[index])[0]
+        return found
 
     @property
     @np.errstate(all="ignore")
@@ -214,16 +215,9 @@ class GraphSolution(Solution):
         ndarray of int64
             By largest remainders for each transmitter and class: their sum is that of ``transferred``, rounded down.
         """
-        found = np.floor(self.transferred + 1e-9)
-        for index in np.ndindex(self.batch_shape):
-            source, sent, whole = self.source[index], self.transferred[index], found[index]
-            for j in np.unique(source[source >= 0]):
-                mine = np.flatnonzero(source == j)
-                left = np.floor(sent[mine].sum(0) + 1e-9) - whole[mine].sum(0)
-                order = np.argsort(whole[mine] - sent[mine], axis=0, kind="stable")
-                rank = np.argsort(order, axis=0, kind="stable")
-                whole[mine] += rank < left
-        return found.astype(np.int64)
+        from radioopt.d2d.rounding import whole_points
+
+        return whole_points(self.source, self.transferred)
 
     def graph(self) -> networkx.DiGraph:
         """Return a single instance's graph for networkx; needs the extra ``plot``.

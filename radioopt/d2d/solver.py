@@ -10,11 +10,14 @@ from radioopt.base.quantity import Array
 from radioopt.d2d import kernel_search
 from radioopt.d2d.certificate import instances, keeps_digits
 from radioopt.d2d.game import Game
+from radioopt.d2d.graph import Graph
 from radioopt.d2d.problem import GraphProblem
 from radioopt.d2d.solution import GraphSolution
 
 #: devices from which on only the links of least outage are tried, and how many those are
 MANY_DEVICES, FEW_LINKS = 500, 64
+#: of an instance whose links are not listed yet
+NO_LINKS = (np.zeros(1, np.int64), np.zeros(0, np.int64), np.zeros(0), np.zeros((0, 1), np.bool_))
 #: graphs that enumeration tries at most: those of 8 devices
 MAX_GRAPHS = 8**8
 
@@ -56,14 +59,11 @@ def local_search(
         If there is no start, or a negative number of candidates or seed.
     """
     at_least("local-search", starts=(starts, 1), candidates=(candidates, 0), seed=(seed, 0))
-    source, passes, finished = _room(problem)
+    source, passes, finished = room(problem)
     for index, one in instances(problem):
-        game, links, asks, losses = prepare(one, candidates)
         rng = np.random.default_rng([seed, *index])
-        orders, initial = _starts(rng, links, starts)
-        _, passes[index], finished[index] = kernel_search.local_search(
-            game, links, asks, losses, initial, orders, options.max_iterations, source[index]
-        )
+        game = prepare(one, candidates)
+        passes[index], finished[index] = climb(game, rng, starts, options, source[index])
     return GraphSolution.judged(problem, "local-search", source, passes, options, stopped=finished == 0)
 
 
@@ -92,40 +92,64 @@ def enumerate_graphs(
     OptionError
         If there are more graphs.
     """
-    source, count, _ = _room(problem)
+    source, count, _ = room(problem)
     proven = np.zeros(problem.batch_shape, np.bool_)
     for index, one in instances(problem):
-        game, links, _, _ = prepare(one, one.sizes["device"])
+        game = prepare(one, one.sizes["device"])
         with np.errstate(over="ignore"):
-            graphs = float(np.prod(1.0 + (links >= 0).sum(-1)))
+            graphs = float(np.prod(1.0 + np.diff(game.first)))
         if graphs > max_graphs:
             raise OptionError(
                 f"enumerate: {graphs:.3g} graphs of useful links, more than max_graphs = {max_graphs}: "
                 "use local-search, or raise max_graphs"
             )
-        _, count[index] = kernel_search.enumerate_graphs(game, links, source[index])
+        _, count[index] = kernel_search.enumerate_graphs(game, source[index])
         proven[index] = keeps_digits(one)  # plain NumPy tries the graphs again if not
     return GraphSolution.judged(problem, "enumerate", source, count, options, proven=proven)
 
 
-def prepare(problem: GraphProblem, candidates: int) -> tuple[Game, Array, Array, Array]:
-    """Arrays for the kernels: the instance with room for a graph; links to try, the classes each may ask for, outages.
+def climb(
+    game: Game,
+    rng: np.random.Generator,
+    starts: int,
+    options: SolveOptions,
+    source: Array,
+    among: float = np.inf,
+) -> tuple[int, bool]:
+    """Search from several starts; ``source`` gets the best graph. Return the passes, and whether all climbs ended.
+
+    Devices choose in random order; if they are numbered by place, only so many ``among`` them are mixed: what
+    neighbours have is then in the cache.
+    """
+    orders, initial = _starts(rng, game.first, starts, among)
+    _, passes, finished = kernel_search.local_search(game, initial, orders, options.max_iterations, source)
+    return passes, finished
+
+
+def prepare(problem: GraphProblem, candidates: int) -> Game:
+    """Arrays for the kernels: the instance with room for a graph, and the links to try.
 
     These are the useful transmitters of least outage of every device. Few of the nearest are useless, so half as many
     again are looked at first.
     """
-    devices = problem.sizes["device"]
+    devices, classes = problem.sizes["device"], problem.sizes["class"]
     most = min(candidates or (devices if devices < MANY_DEVICES else FEW_LINKS), devices)
-    game, links = Game.of(problem), np.empty((devices, most), np.int64)
-    asks, losses = np.zeros((*links.shape, problem.sizes["class"]), np.bool_), np.ones(links.shape)
+    game, links = Game.of(problem, NO_LINKS), np.empty((devices, most), np.int64)
+    asks, losses = np.zeros((*links.shape, classes), np.bool_), np.ones(links.shape)
     looked_at = min(most + most // 2, devices)
     while True:
         in_any_order = np.broadcast_to(np.arange(devices), (devices, devices))
         nearest = in_any_order if most == devices else _nearest(problem, looked_at)
-        fewest = kernel_search.fill_candidates(game, problem.allowed, nearest, links, asks, losses)
+        fewest = kernel_search.fill_candidates(
+            game.points, game.numbers, problem.trust, problem.outage_probability, problem.allowed, nearest, links,
+            asks, losses,
+        )  # fmt: skip
         if fewest == most or looked_at == devices:
-            return game, links, asks, losses
+            break
         looked_at = min(4 * looked_at, devices)
+    used = links >= 0
+    first = np.append(0, np.cumsum(used.sum(-1)))
+    return game._replace(first=first, transmitter=links[used], losses=losses[used], asks=asks[used])
 
 
 def _nearest(problem: GraphProblem, count: int) -> Array:
@@ -147,18 +171,20 @@ def at_least(method: str, **given: tuple[float, float]) -> None:
             raise OptionError(f"{method}: {name}: expected at least {least}, got {value}")
 
 
-def _room(problem: GraphProblem) -> tuple[Array, Array, Array]:
+def room(problem: Graph) -> tuple[Array, Array, Array]:
     """Room for the graphs, and for two whole numbers per instance."""
     shape = problem.batch_shape
     source = np.full((*shape, problem.sizes["device"]), -1, np.int64)
     return source, np.zeros(shape, np.int64), np.zeros(shape, np.int64)
 
 
-def _starts(rng: np.random.Generator, links: Array, starts: int) -> tuple[Array, Array]:
-    """Orders of the devices and graphs to start from, each (starts, N); the first has no links yet."""
-    devices = len(links)
-    orders = rng.random((starts, devices)).argsort(-1)
-    pick = (rng.random((starts, devices)) * (1 + (links >= 0).sum(-1))).astype(np.int64)
-    initial = np.where(pick > 0, links[np.arange(devices), pick - 1], -1)
+def _starts(
+    rng: np.random.Generator, first: Array, starts: int, among: float = np.inf
+) -> tuple[Array, Array]:
+    """Orders of the devices and links to start from, each (starts, N); the first has no links yet."""
+    devices = len(first) - 1
+    orders = (rng.random((starts, devices)) + np.arange(devices) / among).argsort(-1)
+    pick = (rng.random((starts, devices)) * (1 + np.diff(first))).astype(np.int64)
+    initial = np.where(pick > 0, first[:-1] + pick - 1, -1)
     initial[0] = -1
     return orders, initial

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
+from numpy.typing import ArrayLike
 
+from radioopt.base.adjoint import Linearised
 from radioopt.base.judge import Limit
 from radioopt.base.pictures import no_path
 from radioopt.base.quantity import (
@@ -125,6 +128,16 @@ class BatchsizeSolution(Solution):
         from radioopt.feel.sensitivity import sensitivity
 
         return sensitivity(self)
+
+    def _pulled(self, cotangents: Mapping[str, ArrayLike]) -> dict[str, Array]:
+        from radioopt.feel.adjoint import pull
+
+        return pull(self, cotangents)
+
+    def _linearised(self) -> Linearised:
+        from radioopt.feel.adjoint import linearise
+
+        return linearise(self)
 
     @np.errstate(all="ignore")
     def why_infeasible(self) -> str:

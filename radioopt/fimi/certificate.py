@@ -70,7 +70,30 @@ def evaluate(
         bandwidth, round_latency and learning (relative to their limits). A bound of 0 proves nothing.
     """
     point = (synthetic_samples, cpu_frequency_hz, bandwidth_hz, transmit_power_w)
-    extra, f, b, power = (np.asarray(value, np.float64) for value in point)
+    return judge(problem, options, *(np.asarray(value, np.float64) for value in point))[0]
+
+
+def judge(
+    problem: SynthesisProblem, options: SolveOptions, extra: Array, f: Array, b: Array, power: Array
+) -> tuple[Certificate, Array, Array]:
+    """Judge a point as :func:`evaluate` does, and return the prices that prove its bound too.
+
+    Parameters
+    ----------
+    problem : SynthesisProblem
+        The question.
+    options : SolveOptions
+        Tolerances.
+    extra, f, b, power : ndarray, shape (..., I)
+        Synthetic samples, CPU frequency [Hz], bandwidth [Hz] and transmit power [W].
+
+    Returns
+    -------
+    certificate : Certificate
+        As :func:`evaluate` returns it.
+    nu, varpi : ndarray, shape (...)
+        Price of learning [J] and of bandwidth [J/Hz].
+    """
     p = Canonical.of(problem)
     with np.errstate(all="ignore"):
         cycles = np.expand_dims(problem.local_epochs, -1) * problem.cycles_per_sample
@@ -78,11 +101,12 @@ def evaluate(
         compute = cycles * samples / f
         upload = p.a / (b * np.log1p(power / (p.k * b)))
         energy = problem.energy_coefficient * cycles * samples * f**2 + power * upload
-        bound = implied_bound(problem, samples, b, power)[0]
-        most = problem.max_synthetic_samples
+        bound, nu, varpi = implied_bound(problem, samples, b, power)
+        least, most = _range(problem)
         learned = (samples**-p.beta).sum(-1, keepdims=True)
         residuals = {
-            "synthetic_samples": np.maximum(-extra, extra - most) / np.minimum(p.high, p.low + np.abs(extra)),
+            "synthetic_samples": np.maximum(least - extra, extra - most)
+            / np.minimum(p.high, p.low + np.abs(extra)),
             "cpu_frequency": _limited(f, problem.max_cpu_frequency_hz),
             "transmit_power": _limited(power, p.power),
             "bandwidth": np.where(b > 0, b.sum(-1, keepdims=True) / p.B - 1, np.inf),
@@ -90,7 +114,15 @@ def evaluate(
             "learning": np.where(p.Y > 0, learned / p.Y - 1, np.inf),
         }
     worst = {name: value.max(-1) for name, value in residuals.items()}
-    return Certificate.judge(energy.sum(-1), bound, worst, sense=problem.sense, options=options)
+    certificate = Certificate.judge(energy.sum(-1), bound, worst, sense=problem.sense, options=options)
+    return certificate, nu, varpi
+
+
+def _range(problem: SynthesisProblem) -> tuple[Array, Array]:
+    """Least and most synthetic samples, which are one number where they are fixed."""
+    fixed = problem.fixed_synthetic_samples
+    given = np.isfinite(fixed)
+    return np.where(given, fixed, 0.0), np.where(given, fixed, problem.max_synthetic_samples)
 
 
 def _limited(value: Array, limit: Array) -> Array:
@@ -231,7 +263,7 @@ def _newton(jacobian: tuple[Array, ...], learning: Array, band: Array, learns: A
     both = learns & (np.abs(determinant) > 1e-12 * np.abs(j11 * j22)) & np.isfinite(learning)
     step_nu = np.where(both, (j12 * band - j22 * learning) / determinant, 0.0)
     step_varpi = np.where(both, (j21 * learning - j11 * band) / determinant, -band / j22)
-    return tuple(np.nan_to_num(np.clip(x, -1.0, 1.0)) for x in (step_nu, step_varpi))  # type: ignore[return-value]
+    return tuple(np.nan_to_num(np.clip(x, -1.0, 1.0)) for x in (step_nu, step_varpi))
 
 
 def repair(
@@ -258,7 +290,7 @@ def repair(
         cannot be done in time, or a learning budget missed, stays so.
     """
     p = Canonical.of(problem)
-    extra = np.clip(synthetic_samples, 0.0, problem.max_synthetic_samples)
+    extra = np.clip(synthetic_samples, *_range(problem))
     b = np.maximum(bandwidth_hz, 1e-12 * p.B)
     b = b / b.sum(-1, keepdims=True) * p.B
     power = np.clip(transmit_power_w, 1e-12 * p.power, p.power)

@@ -6,7 +6,6 @@ import math
 
 import numpy as np
 
-from radioopt.base.certify import certify
 from radioopt.base.errors import OptionError
 from radioopt.base.options import SolveOptions
 from radioopt.base.status import Status
@@ -15,7 +14,6 @@ from radioopt.fimi import (
     solver,  # noqa: F401 (newton registers first, and is the default)
 )
 from radioopt.fimi import kernel_cross_entropy as kernel
-from radioopt.fimi.certificate import implied_bound
 from radioopt.fimi.device import Canonical
 from radioopt.fimi.problem import SynthesisProblem
 from radioopt.fimi.solution import SynthesisSolution
@@ -160,24 +158,9 @@ def _judged(
             "bandwidth_hz": shares,
             "transmit_power_w": power,
         }
-        certificate = problem.certificate(options, **decisions)
-        bound, nu, varpi = implied_bound(problem, samples, shares, power)
-    found = np.isfinite(certificate.objective)
-    gap, status = certify(
-        np.asarray(certificate.objective), bound, certificate.residual, sense=problem.sense, options=options
-    )
-    status = np.array(status)
-    missing = np.flatnonzero(~found)
+    otherwise = np.full(problem.batch_shape, int(Status.FAILED))
+    missing = np.flatnonzero(np.isnan(eta).any(-1))
     if missing.size:
-        status.reshape(-1)[missing[infeasible.proven(problem._select(missing))]] = Status.INFEASIBLE
-    values = decisions | {
-        "objective": certificate.objective,
-        "bound": np.where(found, bound, np.nan),
-        "gap": gap,
-        "iterations": made.reshape(problem.batch_shape),
-        "status_code": status,
-        "price_learning_j": np.where(found, nu, np.nan),
-        "price_bandwidth_j_per_hz": np.where(found, varpi, np.nan),
-    }
-    record = SynthesisSolution._computed(values, problem.batch_shape, problem.sizes)
-    return SynthesisSolution(problem, "cross-entropy", record._blocks)
+        otherwise.reshape(-1)[missing[infeasible.proven(problem._select(missing))]] = Status.INFEASIBLE
+    made = made.reshape(problem.batch_shape)
+    return SynthesisSolution.judged(problem, "cross-entropy", options, made, otherwise, **decisions)

@@ -35,7 +35,8 @@ class Canonical:
 
     @classmethod
     def of(cls, problem: SynthesisProblem) -> Canonical:
-        """Read them off a problem."""
+        """Read them off a problem; fixed synthetic samples count as local ones."""
+        problem = problem.settled()
 
         def each(name: str) -> Array:
             return np.expand_dims(getattr(problem, name), -1)
@@ -144,13 +145,17 @@ def uploads(p: Canonical, nu: Array, varpi: Array) -> tuple[Array, Array, Array,
         u = np.exp(z)
         log_t = log_kappa + log_m(u)
         left = np.maximum(p.T - np.exp(log_t), p.low / p.F)
-        return np.log(pull(p, nu, left) + p.power) + 2 * log_t + log_h(u) - log_price - np.log(p.a) - u
+        imbalance: Array = (
+            np.log(pull(p, nu, left) + p.power) + 2 * log_t + log_h(u) - log_price - np.log(p.a) - u
+        )
+        return imbalance
 
     def free(z: Array) -> Array:
         u = np.exp(z)
         log_t = np.minimum(log_price - np.log(p.k) - log_h(u), np.log(longest))
         left = np.maximum(p.T - np.exp(log_t), p.low / p.F)
-        return np.log(pull(p, nu, left)) - (log_price + np.log(p.a) - 2 * log_t - z)
+        imbalance: Array = np.log(pull(p, nu, left)) - (log_price + np.log(p.a) - 2 * log_t - z)
+        return imbalance
 
     z_top = np.minimum(z_c, z_m)
     at_power = full(z_top) > 0

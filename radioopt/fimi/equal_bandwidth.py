@@ -13,6 +13,7 @@ import numpy as np
 
 from radioopt.base.options import SolveOptions
 from radioopt.base.quantity import Array
+from radioopt.base.status import Status
 from radioopt.fimi.device import Canonical, compute, log_h, monotone_root, pull
 from radioopt.fimi.infeasible import proven
 from radioopt.fimi.problem import SynthesisProblem
@@ -46,7 +47,8 @@ def equal_bandwidth(problem: SynthesisProblem, options: SolveOptions) -> Synthes
 
         def upload(nu: Array) -> Array:
             def imbalance(t: Array) -> Array:
-                return np.log(pull(p, nu, p.T - t)) - np.log(p.k * b) - log_h(p.a / (b * t))
+                pulls: Array = np.log(pull(p, nu, p.T - t)) - np.log(p.k * b) - log_h(p.a / (b * t))
+                return pulls
 
             ends = imbalance(shortest), imbalance(longest)
             inner = monotone_root(imbalance, shortest, longest)
@@ -58,7 +60,7 @@ def equal_bandwidth(problem: SynthesisProblem, options: SolveOptions) -> Synthes
         learned = (samples**-p.beta).sum(-1, keepdims=True) <= p.Y * (1 + options.feasibility_tol)
         possible = (shortest <= longest).all(-1, keepdims=True) & learned
         decisions = {
-            "synthetic_samples": samples - p.low,
+            "synthetic_samples": samples - problem.local_samples,
             "cpu_frequency_hz": problem.max_cpu_frequency_hz * np.minimum(samples / (p.F * (p.T - t)), 1.0),
             "bandwidth_hz": np.broadcast_to(b, t.shape),
             "transmit_power_w": np.minimum(p.k * b * np.expm1(p.a / (b * t)), p.power),
@@ -66,15 +68,17 @@ def equal_bandwidth(problem: SynthesisProblem, options: SolveOptions) -> Synthes
     decisions = {name: np.where(possible, value, np.nan) for name, value in decisions.items()}
     lacking = ~possible[..., 0]
     infeasible = lacking & proven(problem) if lacking.any() else lacking
+    otherwise = np.where(infeasible, int(Status.INFEASIBLE), int(Status.FAILED))
     iterations = np.ones(problem.batch_shape, np.int64)
-    return SynthesisSolution.judged(problem, "equal-bandwidth", options, iterations, infeasible, **decisions)
+    return SynthesisSolution.judged(problem, "equal-bandwidth", options, iterations, otherwise, **decisions)
 
 
 def _least_price(p: Canonical, samples: Callable[[Array], Array]) -> Array:
     """Return the price of learning at which the budget is met; 0 where local samples meet it."""
 
     def excess(log_nu: Array) -> Array:
-        return np.log((samples(np.exp(log_nu)) ** -p.beta).sum(-1, keepdims=True) / p.Y)
+        missed: Array = np.log((samples(np.exp(log_nu)) ** -p.beta).sum(-1, keepdims=True) / p.Y)
+        return missed
 
     centre = np.log(3 * p.A / (p.beta * p.T**2)).mean(-1, keepdims=True) + (p.beta + 3) * np.log(p.low).mean(
         -1, keepdims=True

@@ -90,10 +90,10 @@ def fill_classes(
     filled = np.cumsum(np.sort(counts, axis=-1), axis=-1) + total
     level = (filled / np.arange(1.0, counts.shape[-1] + 1)).min(-1, keepdims=True)
     if not integer:
-        return np.maximum(level - counts, 0.0)
+        return np.asarray(np.maximum(level - counts, 0.0))
     fill = np.maximum(np.floor(level) - counts, 0.0)
     rank = np.argsort(np.argsort(counts + fill, axis=-1, kind="stable"), axis=-1)
-    return fill + (rank < total - fill.sum(-1, keepdims=True))
+    return np.asarray(fill + (rank < total - fill.sum(-1, keepdims=True)))
 
 
 def data_entropy_bits(class_counts: ArrayLike) -> float | FloatArray:

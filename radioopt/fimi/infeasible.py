@@ -80,7 +80,8 @@ def least_learning(p: Canonical) -> tuple[Array, Array]:
     choose = _chooser(p)
 
     def log_band(log_w: Array) -> Array:
-        return np.log(choose(np.exp(log_w))[1].sum(-1, keepdims=True) / p.B)
+        excess: Array = np.log(choose(np.exp(log_w))[1].sum(-1, keepdims=True) / p.B)
+        return excess
 
     low, high = _bracket(p)
     w = np.exp(monotone_root(log_band, low, high))
@@ -145,7 +146,8 @@ def bandwidth_to_learn(p: Canonical) -> Array:
     choose = _chooser(p)
 
     def log_excess(log_w: Array) -> Array:
-        return np.log(choose(np.exp(log_w))[0].sum(-1, keepdims=True) / p.Y)
+        excess: Array = np.log(choose(np.exp(log_w))[0].sum(-1, keepdims=True) / p.Y)
+        return excess
 
     low, high = _bracket(p)
     found = choose(np.exp(monotone_root(log_excess, low, high)))[1].sum(-1)
@@ -170,7 +172,10 @@ def explain(problem: SynthesisProblem) -> str:
     str
         The quantity, what it is and the nearest feasible value; then other quantities that could give way instead.
     """
+    fixed = problem.fixes_samples
+    problem = problem.settled()
     p = Canonical.of(problem)
+    samples = "with its samples fixed" if fixed else "without synthetic samples"
     with np.errstate(all="ignore"):
         times = least_times(p)
         late, slowest = times.max(), int(times.argmax())
@@ -183,9 +188,9 @@ def explain(problem: SynthesisProblem) -> str:
         }
         if late >= p.T:
             name, value = "max_round_latency_s", float(late)
-            why = f"the time of device {slowest} without synthetic samples and with unlimited bandwidth"
+            why = f"the time of device {slowest} {samples} and with unlimited bandwidth"
         elif narrow > p.B:
-            name, value, why = "bandwidth_hz", narrow, "what the round takes without synthetic samples"
+            name, value, why = "bandwidth_hz", narrow, f"what the round takes {samples}"
         elif not p.Y > 0:
             name, value = "max_global_error", _error(problem, 0.0)
             why = "the limit that infinitely many samples approach"
@@ -214,7 +219,7 @@ def _error(problem: SynthesisProblem, learned: float) -> float:
 
 def _least_latency(p: Canonical) -> float:
     """Return the shortest round in which the bandwidth suffices; inf if none."""
-    if not (p.high**-p.beta).sum() < p.Y:
+    if not (p.high**-p.beta).sum() < p.Y:  # however long the round
         return np.inf
 
     def excess(log_latency: float) -> float:
@@ -257,7 +262,10 @@ def _chooser(p: Canonical) -> Callable[[Array], tuple[Array, Array]]:
             u = np.exp(z)
             log_t = log_kappa + log_m(u)
             s = np.maximum(p.T - np.exp(log_t), p.low / p.F)
-            return np.log(p.beta / s) - p.beta * np.log(p.F * s) - np.log(w * p.a) - u + log_h(u) + 2 * log_t
+            slope: Array = (
+                np.log(p.beta / s) - p.beta * np.log(p.F * s) - np.log(w * p.a) - u + log_h(u) + 2 * log_t
+            )
+            return slope
 
         floor = 0.5 * np.log(2 * w * p.a / (steepest * longest**2)) - 0.1
         z_low = np.where(stops, z_stop, np.minimum(floor, z_high))

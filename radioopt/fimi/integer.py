@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from radioopt.base.certify import certify
 from radioopt.base.options import SolveOptions
 from radioopt.base.quantity import Array, refuse
 from radioopt.base.status import Status
@@ -54,12 +53,18 @@ def solve_integer(problem: SynthesisProblem, options: SolveOptions, relax: Relax
     that leaves it met. With at most 24 devices, samples are moved between every two of them, and removed from each,
     as long as the best of these moves saves energy; all moves are solved as one batch.
     """
+    if problem.fixes_samples:
+        fixed = problem.fixed_synthetic_samples
+        broken = np.isfinite(fixed) & (fixed != np.floor(fixed))
+        if broken.any():
+            refuse(type(problem).__name__, "fixed_synthetic_samples", fixed, broken, "whole numbers")
     relaxed = relax(problem, options)
     most = np.floor(problem.max_synthetic_samples)
     beta = np.expand_dims(problem.curve_beta, -1)
     budget = problem.learning_budget
     least = ((problem.local_samples + most) ** -beta).sum(-1)
-    short = (least > budget) & (np.asarray(relaxed.status_code) == Status.OPTIMAL)
+    chosen = ~np.isfinite(problem.fixed_synthetic_samples).any(-1)
+    short = chosen & (least > budget) & (np.asarray(relaxed.status_code) == Status.OPTIMAL)
     if short.any():
         name = type(problem).__name__
         refuse(
@@ -73,13 +78,13 @@ def solve_integer(problem: SynthesisProblem, options: SolveOptions, relax: Relax
     flat = problem._select(np.arange(count))
     counts = relaxed.synthetic_samples.reshape(count, -1).copy()
     for i in range(count):
-        if np.isfinite(counts[i]).all():
-            single = flat[i]
+        single = flat[i]
+        if np.isfinite(counts[i]).all() and not single.fixes_samples:
             counts[i] = _round(single, counts[i])
             if counts.shape[1] <= SWAP_UP_TO:
                 counts[i] = _swap(single, counts[i], options, relax)
     whole = counts.reshape(relaxed.synthetic_samples.shape)
-    solved = relax(_fixed(problem, np.where(np.isfinite(whole), whole, 0.0)), options)
+    solved = relax(problem.replace(fixed_synthetic_samples=np.where(np.isfinite(whole), whole, 0.0)), options)
     known = np.expand_dims(np.isfinite(relaxed.objective), -1)
     decisions = {
         "synthetic_samples": whole,
@@ -88,26 +93,8 @@ def solve_integer(problem: SynthesisProblem, options: SolveOptions, relax: Relax
         "transmit_power_w": solved.transmit_power_w,
     }
     decisions = {name: np.where(known, value, np.nan) for name, value in decisions.items()}
-    judged = problem.certificate(options, **decisions)
-    gap, status = certify(
-        judged.objective, relaxed.bound, judged.residual, sense=problem.sense, options=options
-    )
-    values = decisions | {
-        "objective": judged.objective,
-        "bound": relaxed.bound,
-        "gap": gap,
-        "iterations": relaxed.iterations,
-        "status_code": np.where(known[..., 0], status, relaxed.status_code),
-        "price_learning_j": relaxed.price_learning_j,
-        "price_bandwidth_j_per_hz": relaxed.price_bandwidth_j_per_hz,
-    }
-    cls = SynthesisSolution
-    return cls(problem, "integer", cls._computed(values, problem.batch_shape, problem.sizes)._blocks)
-
-
-def _fixed(problem: SynthesisProblem, synthetic: Array) -> SynthesisProblem:
-    """Pose the problem with the samples given: they count as local ones, and none are added."""
-    return problem.replace(local_samples=problem.local_samples + synthetic, max_synthetic_samples=0.0)
+    of_relaxed = np.asarray(relaxed.iterations), np.asarray(relaxed.status_code)
+    return SynthesisSolution.judged(problem, "integer", options, *of_relaxed, relaxed=relaxed, **decisions)
 
 
 def _round(problem: SynthesisProblem, relaxed: Array) -> Array:
@@ -152,7 +139,7 @@ def _swap(problem: SynthesisProblem, counts: Array, options: SolveOptions, relax
         tried = tried[possible]
         if not tried.size:
             return counts
-        energy = np.asarray(relax(_fixed(problem, tried), options).objective)
+        energy = np.asarray(relax(problem.replace(fixed_synthetic_samples=tried), options).objective)
         energy = np.where(np.isnan(energy), np.inf, energy)
         if not energy.min() < best * (1 - 1e-14):
             return counts

@@ -21,6 +21,7 @@ from radioopt.base.quantity import (
     nonnegative,
     positive,
     quantity,
+    refuse,
     shorten,
 )
 from radioopt.fimi.learning_curve import LearningCurve
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from radioopt.fimi.solution import SynthesisSolution  # noqa: F401 (named as the base's type argument)
 
 _error = Domain("> 0 and <= 1", math.ulp(0.0), 1.0)
+_given = Domain(">= 0, or inf where they are to be chosen", 0.0, math.inf)
 _CURVE = {"curve_alpha": "alpha", "curve_beta": "beta", "curve_gamma": "gamma"}
 
 
@@ -79,6 +81,10 @@ class SynthesisProblem(Problem["SynthesisSolution"], family="fimi", sense="min")
         Power gain :math:`g_i > 0` of the channel to the server.
     max_synthetic_samples : array_like, shape (..., I), default inf
         Most synthetic samples :math:`D_i^{max} \ge 0`; 0 for none, inf for no limit.
+    fixed_synthetic_samples : array_like, shape (..., I), default inf
+        Synthetic samples :math:`D_i^{gen} \ge 0` that the devices have already: frequency, bandwidth and power
+        alone are then chosen, and the error is what the samples make it. inf (for all devices of an instance) has
+        them chosen.
     noise_psd_w_per_hz : array_like, shape (...)
         Noise power spectral density :math:`N_0 > 0` [W/Hz].
     bandwidth_hz : array_like, shape (...)
@@ -113,6 +119,10 @@ class SynthesisProblem(Problem["SynthesisSolution"], family="fimi", sense="min")
     Notes
     -----
     Scalars broadcast over devices; leading axes are a batch of independent instances.
+
+    With ``fixed_synthetic_samples`` the first constraint is dropped: nothing that is chosen can change it, and
+    ``max_global_error`` only tells what the samples were once chosen for. That is the problem of every round after
+    the first, when the samples are at the devices and the channel has changed.
 
     The problem is jointly convex in samples, compute time and bandwidth, against what the paper says, so its
     search over the split of the round's time is not needed. :math:`N_0` is a density (the paper's table prints
@@ -152,6 +162,9 @@ class SynthesisProblem(Problem["SynthesisSolution"], family="fimi", sense="min")
     max_synthetic_samples: Quantity = quantity(
         "samples", at_least(0, math.inf), DEVICE, "most synthetic samples", symbol="D^max", default=math.inf
     )
+    fixed_synthetic_samples: Quantity = quantity(
+        "samples", _given, DEVICE, "synthetic samples held", default=math.inf, common=True
+    )
     noise_psd_w_per_hz: Quantity = quantity("W/Hz", positive, PER_INSTANCE, "noise density", symbol="N_0")
     bandwidth_hz: Quantity = quantity("Hz", positive, PER_INSTANCE, "total bandwidth", symbol="B")
     payload_bits: Quantity = quantity("bit", positive, PER_INSTANCE, "model update", symbol="S")
@@ -180,13 +193,58 @@ class SynthesisProblem(Problem["SynthesisSolution"], family="fimi", sense="min")
     learning_curve: InitVar[Any] = _Curve()
     strict: InitVar[bool | None] = False
 
-    def __post_init__(self, learning_curve: LearningCurve | None, strict: bool | None) -> None:  # type: ignore[override]
+    def __post_init__(self, learning_curve: LearningCurve | None, strict: bool | None) -> None:
         given, name = self.__dict__, type(self).__name__
         if learning_curve is not None:
             given |= _parts(name, learning_curve)
         elif any(isinstance(given[part], float) and math.isnan(given[part]) for part in _CURVE):
             raise ProblemError(f"{name}.learning_curve: expected LearningCurve(alpha, beta, gamma), got None")
         super().__post_init__(strict)
+
+    def _check(self) -> None:
+        if not self.fixes_samples:
+            return
+        given = np.isfinite(self.fixed_synthetic_samples)
+        if (mixed := given != given[..., :1]).any():
+            refuse(
+                type(self).__name__,
+                "fixed_synthetic_samples",
+                self.fixed_synthetic_samples,
+                mixed,
+                "numbers for all devices of an instance or inf for all",
+            )
+
+    @property
+    def fixes_samples(self) -> bool:
+        """Whether the synthetic samples of an instance are fixed; of any instance in a batch."""
+        fixed = self._value("fixed_synthetic_samples")
+        if not any(fixed.strides):  # one number for all
+            return bool(fixed.item(0) < math.inf)
+        return bool(fixed.min() < math.inf)
+
+    @np.errstate(all="ignore")
+    def settled(self) -> SynthesisProblem:
+        """Pose the same choice of frequency, bandwidth and power with the fixed samples counted as local ones.
+
+        Returns
+        -------
+        SynthesisProblem
+            This problem where no samples are fixed. Where they are, they are local samples, none are added, and the
+            learning curve allows whatever error they reach.
+        """
+        if not self.fixes_samples:
+            return self
+        given = np.isfinite(self.fixed_synthetic_samples)
+        samples = self.local_samples + np.where(given, self.fixed_synthetic_samples, 0.0)
+        mean = self.curve_alpha * (samples ** -np.expand_dims(self.curve_beta, -1)).mean(-1)
+        dropped = given[..., 0]
+        return self.replace(
+            local_samples=samples,
+            max_synthetic_samples=np.where(given, 0.0, self.max_synthetic_samples),
+            fixed_synthetic_samples=math.inf,
+            max_global_error=np.where(dropped, 1.0, self.max_global_error),
+            curve_gamma=np.where(dropped, 2 * mean, self.curve_gamma),
+        )
 
     @property
     @np.errstate(all="ignore")
@@ -232,7 +290,10 @@ class SynthesisProblem(Problem["SynthesisSolution"], family="fimi", sense="min")
         mean = self.curve_alpha * (self.local_samples**-beta).mean(-1) - self.curve_gamma
         reached = np.exp(self.num_rounds / self.convergence_constant * (mean - 1))
         error = np.maximum(self.max_global_error, reached)
-        return self.replace(max_synthetic_samples=0.0, max_global_error=np.minimum(error * (1 + 1e-12), 1.0))
+        error = np.minimum(error * (1 + 1e-12), 1.0)
+        return self.replace(
+            max_synthetic_samples=0.0, fixed_synthetic_samples=math.inf, max_global_error=error
+        )
 
     def certificate(self, options: SolveOptions = DEFAULT_OPTIONS, **decisions: Any) -> Certificate:
         """Evaluate ``synthetic_samples``, ``cpu_frequency_hz``, ``bandwidth_hz``, ``transmit_power_w`` (..., I).

@@ -27,6 +27,7 @@ class Settings(Table):
     curve_beta: Annotated[Law, Of(_problem["curve_beta"])]
     curve_gamma: Annotated[Law, Of(_problem["curve_gamma"])]
     max_synthetic_samples: Annotated[Law | None, Of(_problem["max_synthetic_samples"])] = None
+    fixed_synthetic_samples: Annotated[Law | None, Of(_problem["fixed_synthetic_samples"])] = None
     local_epochs: Annotated[Law | None, Of(_problem["local_epochs"])] = None
 
 

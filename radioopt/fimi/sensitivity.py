@@ -34,6 +34,8 @@ class SynthesisSensitivity(Sensitivity):
     ----------
     local_samples, max_synthetic_samples, cycles_per_sample, energy_coefficient : ndarray, shape (..., I)
         With respect to the problem's fields.
+    fixed_synthetic_samples : ndarray, shape (..., I)
+        Likewise; zero where the samples are chosen.
     max_cpu_frequency_hz, max_transmit_power_w, channel_gain : ndarray, shape (..., I)
         Likewise; zero where a limit does not bind.
     price_time_w : ndarray, shape (..., I)
@@ -48,6 +50,9 @@ class SynthesisSensitivity(Sensitivity):
 
     local_samples: Quantity = quantity("1", unrestricted, DEVICE, "elasticity in the samples held")
     max_synthetic_samples: Quantity = quantity("1", unrestricted, DEVICE, "elasticity in the limit of D_gen")
+    fixed_synthetic_samples: Quantity = quantity(
+        "1", unrestricted, DEVICE, "elasticity in the synthetic samples held"
+    )
     cycles_per_sample: Quantity = quantity("1", unrestricted, DEVICE, "elasticity in the cycles per sample")
     energy_coefficient: Quantity = quantity("1", unrestricted, DEVICE, "elasticity in the capacitance")
     max_cpu_frequency_hz: Quantity = quantity(
@@ -131,6 +136,7 @@ def sensitivity(solution: SynthesisSolution) -> SynthesisSensitivity:
         wants = np.where(at_high, np.maximum(sample, 0.0), 0.0)
         refuses = np.where(at_low, np.maximum(-sample, 0.0), 0.0)
         gain = upload + power * P
+        held = np.where(np.isfinite(problem.fixed_synthetic_samples), problem.fixed_synthetic_samples, 0.0)
         most = np.where(np.isfinite(problem.max_synthetic_samples), problem.max_synthetic_samples, 0.0)
         cycles = 3 * compute + speed * s
         learned = D**-p.beta
@@ -139,7 +145,8 @@ def sensitivity(solution: SynthesisSolution) -> SynthesisSensitivity:
         ratio = problem.convergence_constant / problem.num_rounds
         of_rounds = worth * ratio * np.log(problem.max_global_error)
         values = {
-            "local_samples": (refuses - wants) * p.low / energy,
+            "local_samples": (refuses - wants) * problem.local_samples / energy,
+            "fixed_synthetic_samples": refuses * held / energy,
             "max_synthetic_samples": -wants * most / energy,
             "cycles_per_sample": cycles / energy,
             "energy_coefficient": compute / energy,

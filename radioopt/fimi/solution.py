@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from radioopt.base.adjoint import Linearised
+from radioopt.base.certify import certify
 from radioopt.base.errors import InputWarning
 from radioopt.base.judge import Limit
 from radioopt.base.options import SolveOptions
@@ -21,7 +23,6 @@ from radioopt.base.quantity import (
     unrestricted,
 )
 from radioopt.base.solution import Solution
-from radioopt.base.status import Status
 from radioopt.fimi.problem import SynthesisProblem
 
 if TYPE_CHECKING:
@@ -78,7 +79,9 @@ class SynthesisSolution(Solution):
         method: str,
         options: SolveOptions,
         iterations: Array,
-        infeasible: Array,
+        otherwise: Array,
+        *,
+        relaxed: SynthesisSolution | None = None,
         **decisions: Array,
     ) -> SynthesisSolution:
         """Build a solution from decisions alone: objective, bound, prices and status by the NumPy certificate.
@@ -93,29 +96,37 @@ class SynthesisSolution(Solution):
             Tolerances to judge by.
         iterations : ndarray, shape (...)
             What the method counts.
-        infeasible : ndarray, shape (...)
-            Which instances are known to have no feasible point.
+        otherwise : ndarray, shape (...)
+            Status of the instances without a point.
+        relaxed : SynthesisSolution, optional
+            A solution of a relaxed problem, whose bound and prices are taken instead of those that the point proves.
         **decisions : ndarray, shape (..., I)
             The four decisions by name; NaN where there are none.
 
         Returns
         -------
         SynthesisSolution
-            Certified by its own point.
+            Bound, gap and prices are NaN where there is no point.
         """
-        from radioopt.fimi.certificate import implied_bound
+        from radioopt.fimi.certificate import judge
 
-        judged = problem.certificate(options, **decisions)
-        samples = problem.local_samples + decisions["synthetic_samples"]
-        _, learning, band = implied_bound(
-            problem, samples, decisions["bandwidth_hz"], decisions["transmit_power_w"]
-        )
+        judged, learning, band = judge(problem, options, *(decisions[name] for name in cls.decisions))
+        found = np.isfinite(judged.objective)
+        if relaxed is None:
+            bound, gap, status = judged.bound, judged.gap, judged.status
+            bound, learning, band = (np.where(found, value, np.nan) for value in (bound, learning, band))
+        else:
+            bound = relaxed.bound
+            learning, band = relaxed.price_learning_j, relaxed.price_bandwidth_j_per_hz
+            gap, status = certify(
+                judged.objective, bound, judged.residual, sense=problem.sense, options=options
+            )
         values = decisions | {
             "objective": judged.objective,
-            "bound": judged.bound,
-            "gap": judged.gap,
+            "bound": bound,
+            "gap": gap,
             "iterations": iterations,
-            "status_code": np.where(infeasible, int(Status.INFEASIBLE), judged.status),
+            "status_code": np.where(found, status, otherwise),
             "price_learning_j": learning,
             "price_bandwidth_j_per_hz": band,
         }
@@ -141,6 +152,12 @@ class SynthesisSolution(Solution):
         snr = self.problem.channel_gain * self.transmit_power_w / noise
         rate_bps = self.bandwidth_hz * np.log1p(snr) / np.log(2)
         return np.asarray(np.expand_dims(self.problem.payload_bits, -1) / rate_bps)
+
+    @property
+    @np.errstate(all="ignore")
+    def round_latency_s(self) -> Array:
+        """Time until the last device has uploaded, shape (...) [s]."""
+        return np.asarray((self.compute_time_s + self.upload_time_s).max(-1))
 
     @property
     @np.errstate(all="ignore")
@@ -221,6 +238,11 @@ class SynthesisSolution(Solution):
         from radioopt.fimi.sensitivity import sensitivity
 
         return sensitivity(self)
+
+    def _linearised(self) -> Linearised:
+        from radioopt.fimi.adjoint import linearise
+
+        return linearise(self)
 
     def plot(self, *path: Any, **options: Any) -> Figure:
         """Draw the allocation per device; see :func:`radioopt.fimi.plot.plot_round`."""

@@ -65,7 +65,9 @@ def newton(
     the instance checked for feasibility, in a batch before they begin: INFEASIBLE is proven, by a bound of its own.
     """
     if integer:
-        return integer_method(problem, options)
+        return solve_integer(problem, options, newton)
+    if problem.fixes_samples:
+        return _with_fixed_samples(problem, newton(problem.settled(), options, warm_start=warm_start))
     nu, varpi = _prices(problem, warm_start)
     if not problem.batch_shape and problem.sizes["device"] < STREAM_FROM:
         return _solve_single(problem, options, nu, varpi)
@@ -78,7 +80,8 @@ def newton(
     run = kernel.solve_parallel if parallel else kernel.solve_serial
     given, most = (device, instance, start), options.max_iterations
     out = out_device, out_instance, out_counts[0]
-    if problem.batch_shape or not kernel_streaming.solve_streaming(*given, most, *out):
+    streamed = not problem.batch_shape and kernel_streaming.solve_streaming(*given, most, *out)  # type: ignore[no-untyped-call]
+    if not streamed:
         run(*given, most, 0, *out)
     failed = np.flatnonzero(out_counts[0] < 0)
     proven = infeasible.proven(problem._select(failed)) if failed.size else np.zeros(0, bool)
@@ -120,6 +123,16 @@ def integer_method(problem: SynthesisProblem, options: SolveOptions) -> Synthesi
         See :func:`radioopt.fimi.integer.solve_integer`.
     """
     return solve_integer(problem, options, newton)
+
+
+def _with_fixed_samples(problem: SynthesisProblem, settled: SynthesisSolution) -> SynthesisSolution:
+    """Return the solution of the settled problem, which is this one's but for what it counts as synthetic."""
+    fixed = problem.fixed_synthetic_samples
+    extra = np.where(np.isfinite(fixed), fixed, settled.synthetic_samples)
+    extra = np.where(np.isnan(settled.cpu_frequency_hz), np.nan, extra)
+    values = settled.to_dict() | {"synthetic_samples": extra}
+    record = SynthesisSolution._computed(values, problem.batch_shape, problem.sizes)
+    return SynthesisSolution(problem, "newton", record._blocks)
 
 
 def _solve_single(

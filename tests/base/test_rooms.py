@@ -14,8 +14,10 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_families_are_those_with_a_problem_and_base_is_none():
-    folders = {path.parent.name for path in (ROOT / "radioopt").glob("*/problem.py")}
+    root = ROOT / "radioopt"
+    folders = {"-".join(path.parent.relative_to(root).parts) for path in root.rglob("problem.py")}
     assert set(families()) == folders - {"base"}
+    assert {"d2d", "d2d-clusters", "d2d-sparse"} <= set(families())  # variants stand inside a family
     assert with_room("radioopt", "scenario") == families()
 
 

@@ -145,16 +145,15 @@ def test_passes_can_run_out():
 
 
 def test_candidates_are_those_of_least_outage_that_could_move_anything():
-    from radioopt.d2d.certificate import useful
     from radioopt.d2d.solver import prepare
 
     problem = zoo.draw(60, 4)
-    few = prepare(problem, 8)[1]
-    can = useful(problem)
-    for i, links in enumerate(few):
+    game = prepare(problem, 8)
+    can = problem.useful_pairs()
+    for i, links in enumerate(np.split(game.transmitter, game.first[1:-1])):
         ranked = np.flatnonzero(can[i])[np.argsort(problem.outage_probability[i][can[i]], kind="stable")]
         np.testing.assert_allclose(
-            np.sort(problem.outage_probability[i][links[links >= 0]]),
+            np.sort(problem.outage_probability[i][links]),
             problem.outage_probability[i][ranked[:8]],
         )
 

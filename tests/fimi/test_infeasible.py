@@ -16,6 +16,7 @@ MESSAGES = {
     "one_cannot_upload_in_time": r"max_round_latency_s: expected at least .*, the time of device 7 .*, got 60;",
     "one_lacks_the_time_for_both": r"max_round_latency_s: expected at least .* unlimited bandwidth, got 4\.2;",
     "band_too_narrow": r"bandwidth_hz: expected at least .*, what the round takes without .*, got 2000000;",
+    "band_too_narrow_for_fixed_samples": r"bandwidth_hz: expected at least .* with its samples fixed, got 3000000;",
     "no_error_is_low_enough": r"max_global_error: expected at least 0\.043.*, got 0\.001;",
     "too_few_samples_allowed": r"max_global_error: expected at least 0\.203.* all synthetic samples .*, got 0\.2;",
     "samples_and_band_conflict": r"bandwidth_hz: expected at least 4\.67.*e\+07, what so many samples .*, got 2e\+07;",

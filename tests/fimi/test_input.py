@@ -21,6 +21,11 @@ from validation.fimi import zoo
         ),
         ({"channel_gain": np.nan}, r"channel_gain: expected .*> 0, got nan"),
         ({"max_synthetic_samples": -1.0}, r"max_synthetic_samples: expected >= 0, got -1\.0"),
+        ({"fixed_synthetic_samples": -1.0}, r"fixed_synthetic_samples: expected >= 0, or inf .*, got -1\.0"),
+        (
+            {"fixed_synthetic_samples": [3.0, np.inf]},
+            r"expected numbers for all devices of an instance or inf for all, got inf at index 1 \(1 of 2 invalid\)",
+        ),
         ({"max_global_error": 1.5}, r"max_global_error: expected .*> 0 and <= 1, got 1\.5"),
         ({"max_global_error": 0.0}, r"max_global_error: expected .*> 0 and <= 1, got 0\.0"),
         ({"bandwidth_hz": "wide"}, r"bandwidth_hz: expected real numbers, got 'wide'"),

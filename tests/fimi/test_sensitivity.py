@@ -15,6 +15,7 @@ CASES = {
         bandwidth_hz=1.2e7,
     ),
     "learning_slack": zoo.named()["learning_slack"].replace(max_transmit_power_w=0.012),
+    "samples_fixed": zoo.named()["samples_fixed"],
     "several_epochs": zoo.named()["several_epochs"],
 }
 

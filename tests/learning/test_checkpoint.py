@@ -25,6 +25,7 @@ KILLED = {
     "feel": {"policy": "random", "public": 50, "share": 0.5},
     "fedavg": {"scheme": "fedavg"},
     "mix2fld": {"scheme": "mix2fld", **DISTILLED, **SEEDED},
+    "simkd": {"scheme": "simkd", "scenario": "dtkd", "teacher_rounds": 20},
 }
 #: rates of four devices over 30 s, which begin again after that: each of some ten rounds has others
 TRACED = {
@@ -47,11 +48,16 @@ ALL = KILLED | {
     "feel": {"policy": "random"},
     "fedprox": {"scheme": "fedprox", "model": "cnn:4"},
     "scaffold": {"scheme": "scaffold"},
+    "semi": {"scheme": "semi", "public": 50, "before": ["share-public"]},
+    "sst": {"scheme": "sst", "public": 50},
+    "central": {"scheme": "central", "public": 50},
     "individual": {"scheme": "individual"},
     "fl": {"scheme": "fl", **DISTILLED},
     "fd": {"scheme": "fd", **DISTILLED},
     "fld": {"scheme": "fld", **DISTILLED, **SEEDED},
     "mixfld": {"scheme": "mixfld", **DISTILLED, **SEEDED},
+    "stu": {"scheme": "stu", "scenario": "dtkd", "waiting": False},
+    "kd": {"scheme": "kd", "scenario": "dtkd", "teacher_rounds": 10},
 }
 
 
@@ -191,6 +197,16 @@ def test_a_run_that_has_ended_goes_on_when_it_is_asked_for_more(cell, tmp_path, 
     one, other = (_read(file) for file in straight.values())
     assert one[1:] == other[1:]  # the same bytes, of the past and of the present
     assert one[0]["now"] == other[0]["now"]
+
+
+def test_batch_normalisation_counts_its_batches_in_a_checkpoint(cell, tmp_path):
+    """One counter that all devices share is a tensor of a single element without a stride."""
+    options = {"scheme": "fedavg", "model": "dense:8", "iterations": 3, "data": "digits@300+100", "seed": 1}
+    unbroken = train(cell, rounds=3, **options)
+    train(cell, rounds=1, checkpoint=tmp_path / "c.npz", **options)
+    resumed = train(cell, rounds=3, checkpoint=tmp_path / "c.npz", **options)
+    assert resumed.ledger.to_csv() == unbroken.ledger.to_csv()
+    assert models_of(resumed) == models_of(unbroken)
 
 
 def test_a_run_of_more_rounds_than_are_asked_for_is_refused(cell, tmp_path):

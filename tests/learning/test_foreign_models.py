@@ -171,16 +171,18 @@ def test_rates_beyond_the_digits_end_in_a_result(cell, scheme, optimiser):
     if scheme == "scaffold" and optimiser != "sgd":
         pytest.skip("refused: SCAFFOLD needs steps along the gradient")
     mobile = Scenario.load("mix2fld").replace({"devices.count": 5})
-    scenario = mobile if SCHEMES[scheme].radio == "fading" else cell
+    scenario = {"fading": mobile, "twins": Scenario.load("dtkd")}.get(SCHEMES[scheme].radio, cell)
     options = {
         "data": "digits@300+100",
-        "model": "softmax",
+        "model": None if SCHEMES[scheme].chooses else "softmax",
         "rounds": 2,
         "optimiser": optimiser,
         "iterations": 4,
     }
     if scheme == "feel":
         del options["iterations"]
+    if scheme in ("sst", "central"):
+        options |= {"public": 40}
     if "server_iterations" in inspect.signature(SCHEMES[scheme]).parameters:
         options |= {"server_iterations": 5}
     result = train(scenario, scheme=scheme, learning_rate=1e300, **options)

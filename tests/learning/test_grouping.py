@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from learning import SCHEMES, Crew, Dataset, Order, Streams, Task, Turn, train
+from learning import SCHEMES, Crew, Dataset, Individual, Order, Streams, Task, Teach, Turn, train
 from learning.local.optimisers import ServerStep
 from learning.models.build import build, mlp
 from learning.models.weights import Bank, Sums
@@ -26,6 +26,9 @@ OPTIONS = {
     "fedavg": {"batchsize": 4, "optimiser": "sgd:momentum=0.9,nesterov=true,weight_decay=0.01"},
     "fedprox": {"batchsize": 4, "server_optimiser": "sgd:momentum=0.5"},
     "scaffold": {"batchsize": 4, "epochs": 2},
+    "semi": {"batchsize": 4, "confidence": 0.4},
+    "sst": {"batchsize": 4},
+    "central": {"batchsize": 2},
     "individual": {"batchsize": 5, "epochs": 2},
     "fl": FEW,
     "fd": FEW,
@@ -37,6 +40,10 @@ OPTIONS = {
 
 def small(shape, classes):
     return nn.Sequential(nn.Flatten(), nn.Linear(16, 6), nn.ReLU(), nn.Linear(6, classes)).double()
+
+
+STUDENTS = {"batchsize": 4, "epochs": 2, "learning_rate": 0.1}
+OPTIONS |= {"stu": STUDENTS} | {name: STUDENTS | {"teacher": small} for name in ("kd", "simkd")}
 
 
 def noisy(shape, classes):
@@ -58,7 +65,15 @@ def task(model=small):
     for part in parts:
         y[part] = np.arange(part.size) % 3
     data = Dataset(rng.normal(size=(count, 1, 4, 4)), y, rng.normal(size=(9, 1, 4, 4)), np.arange(9) % 3, 3)
-    return Task(data, parts, build(model, (1, 4, 4), 3, rng), Streams(3))
+    return Task(data, parts, build(model, (1, 4, 4), 3, rng), Streams(3), server=np.arange(5))
+
+
+def ready(scheme, model=small):
+    """The same as a scheme wants it: with a teacher, if it has one."""
+    job = scheme.equip(task(model))
+    if "teach" in scheme.needs:
+        job = Teach(teacher_rounds=0)(job, None, None).task
+    return job
 
 
 class Plan:
@@ -151,8 +166,8 @@ def in_groups(scheme, groups, job, rounds):
 @given(at_once=st.integers(1, COUNT + 2), seed=st.integers(0, 999))
 def test_chunks_of_any_size_give_the_same(name, at_once, seed):
     scheme, everybody = SCHEMES[name](**OPTIONS[name]), name == "feel"
-    whole = in_chunks(scheme, COUNT, task(), turns(seed, everybody))
-    parts = in_chunks(scheme, at_once, task(), turns(seed, everybody))
+    whole = in_chunks(scheme, COUNT, ready(scheme), turns(seed, everybody))
+    parts = in_chunks(scheme, at_once, ready(scheme), turns(seed, everybody))
     close(whole, parts)
 
 
@@ -162,16 +177,16 @@ def test_chunks_of_any_size_give_the_same(name, at_once, seed):
 def test_groups_in_any_order_give_the_same(name, order, cuts, seed):
     scheme, everybody = SCHEMES[name](**OPTIONS[name]), name == "feel"
     groups = [np.sort(group) for group in np.split(np.array(order), sorted(cuts))]
-    whole = in_groups(scheme, [np.arange(COUNT)], task(), turns(seed, everybody))
-    parts = in_groups(scheme, groups, task(), turns(seed, everybody))
+    whole = in_groups(scheme, [np.arange(COUNT)], ready(scheme), turns(seed, everybody))
+    parts = in_groups(scheme, groups, ready(scheme), turns(seed, everybody))
     close(whole, parts)
 
 
-@pytest.mark.parametrize("name", [name for name in SCHEMES if name != "individual"])
+@pytest.mark.parametrize("name", [name for name in SCHEMES if not issubclass(SCHEMES[name], Individual)])
 def test_a_round_of_a_crew_is_the_hooks_one_after_the_other(name):
     scheme, everybody = SCHEMES[name](**OPTIONS[name]), name == "feel"
-    whole = in_chunks(scheme, 3, task(), turns(1, everybody))
-    hooks = in_groups(scheme, [np.arange(COUNT)], task(), turns(1, everybody))
+    whole = in_chunks(scheme, 3, ready(scheme), turns(1, everybody))
+    hooks = in_groups(scheme, [np.arange(COUNT)], ready(scheme), turns(1, everybody))
     whole["states"] = {
         number: {key: whole["states"][number][key] for key in state}
         for number, state in hooks["states"].items()
@@ -207,6 +222,13 @@ def double_mlp(shape, classes):
     return mlp(shape, classes, 16).double()
 
 
+#: a network for each model of a catalogue
+DOUBLES = [
+    double_mlp,
+    *(nn.Sequential(nn.Flatten(), nn.Linear(64, n), nn.ReLU(), nn.Linear(n, 10)).double() for n in (4, 6, 8)),
+]
+
+
 @pytest.mark.parametrize("name", SCHEMES)
 def test_whole_runs_do_not_depend_on_the_chunks(cell, name):
     options = {
@@ -216,7 +238,12 @@ def test_whole_runs_do_not_depend_on_the_chunks(cell, name):
         "seed": 4,
         "partition": "dirichlet",
     }
+    if name in ("sst", "central"):
+        options |= {"public": 40}
     where, own = cell, {"batchsize": 20} if name in ("fedavg", "fedprox", "individual") else {}
+    if SCHEMES[name].chooses:
+        where, options["model"] = Scenario.load("dtkd"), DOUBLES
+        own = {"teacher": double_mlp, "teacher_rounds": 5} if "teach" in SCHEMES[name].needs else {}
     if SCHEMES[name].radio == "fading":
         where, own = Scenario.load("mix2fld"), {"iterations": 5, "max_slots": 114, "policy": "paper"}
         own |= {"server_iterations": 5, "seed_samples": 4} if name in ("fld", "mixfld", "mix2fld") else {}
@@ -231,5 +258,5 @@ def test_whole_runs_do_not_depend_on_the_chunks(cell, name):
     for other in runs[1:]:
         close(dict(runs[0].state.parameters), dict(other.state.parameters))
         for device in range(where.devices.count):
-            assert runs[0].weights(device)["1.weight"].dtype == torch.float64
+            assert next(iter(runs[0].weights(device).values())).dtype == torch.float64
             close(runs[0].weights(device), other.weights(device))

@@ -19,12 +19,18 @@ SCHEMES = {
     "fedavg": {},
     "fedprox": {},
     "scaffold": {},
+    "semi": {},
+    "sst": {},
+    "central": {"radio": "silent"},
     "individual": {"radio": "silent"},
     "fl": DISTILLED,
     "fd": DISTILLED,
     "fld": DISTILLED | SEEDED,
     "mixfld": DISTILLED | SEEDED,
     "mix2fld": DISTILLED | SEEDED,
+    "stu": {"scenario": "dtkd"},
+    "kd": {"scenario": "dtkd", "teacher_rounds": 10},
+    "simkd": {"scenario": "dtkd", "teacher_rounds": 10},
 }
 SMALL = {"data": "digits@300+100", "seed": 3, "partition": "shards"}
 
@@ -110,7 +116,7 @@ def test_preparations_compose_in_order_and_their_costs_add_up(cell):
 def test_sharing_composes_with_every_scheme_and_goes_on_bit_for_bit(cell, tmp_path, monkeypatch, name):
     options = {"scheme": name, "public": 60, "before": [Halve()], "rounds": 4, **SMALL} | SCHEMES[name]
     where = Scenario.load(options.pop("scenario")) if "scenario" in options else cell
-    if name != "individual":  # whose radio sends nothing
+    if name not in ("individual", "central"):  # whose radio sends nothing
         options["before"] = [SharePublic(share=0.5), Halve()]
     unbroken = train(where, checkpoint=tmp_path / "unbroken.npz", **options)
     keep = Checkpoint.keep
@@ -136,7 +142,7 @@ def test_sharing_composes_with_every_scheme_and_goes_on_bit_for_bit(cell, tmp_pa
         pd.testing.assert_frame_equal(one.to_frame(), other.to_frame())
     beside, other = (np.load(tmp_path / f"{file}.npz.prepared") for file in ("c", "unbroken"))
     assert beside["now"].tobytes() == other["now"].tobytes()
-    assert len(resumed.prepared) == len(options["before"])
+    assert len(resumed.prepared) == len(options["before"]) + len(learning.SCHEMES[name].needs)
 
 
 def test_a_run_that_was_killed_before_its_first_checkpoint_prepares_once(cell, tmp_path, monkeypatch):
@@ -196,7 +202,7 @@ def test_what_was_done_is_kept_with_the_run(cell, tmp_path):
         (
             {"before": [SharePublic]},
             OptionError,
-            r"unknown preparation .*SharePublic.*, choose from share-public, or a learning.Preparation",
+            r"unknown preparation .*SharePublic.*, choose from share-public, .*, or a learning.Preparation",
         ),
     ],
 )

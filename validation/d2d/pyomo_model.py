@@ -10,7 +10,7 @@ import numpy as np
 from radioopt.base.errors import OptionError, require
 from radioopt.base.quantity import Array
 from radioopt.d2d import GraphProblem
-from radioopt.d2d.certificate import SLACK, distance, useful
+from radioopt.d2d.certificate import SLACK, distance
 from validation import scip
 from validation.modelling import Model, Outcome, answer
 from validation.reference import Answer, NoAnswerError, reference
@@ -87,7 +87,7 @@ def build(problem: GraphProblem) -> Any:
     devices, classes = held.shape
     arrives = 1.0 - problem.outage_probability
     asked: dict[tuple[int, int, int], float] = {}
-    for i, j in np.argwhere(useful(problem)).tolist():
+    for i, j in np.argwhere(problem.useful_pairs()).tolist():
         factor = 1.0 / arrives[i, j] if problem.request == "compensated" else 1.0
         for m in np.flatnonzero(problem.trust[j, i] & (spare[j] > 0) & (lack[i] > 0)).tolist():
             asked[i, j, m] = float(lack[i, m] * factor)

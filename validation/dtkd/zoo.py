@@ -285,3 +285,65 @@ def extended(problem: DistillationProblem, rng: np.random.Generator) -> Distilla
     if kinds[2]:
         changes |= {"noise_power_w": 0.0, "noise_psd_w_per_hz": 1e-12 / problem.bandwidth_hz}
     return problem.replace(**changes)
+
+
+#: options whose derivatives differ
+OPTIONS = ("plain", "priced", "bounds", "deadlines", "density", "density_limits")
+
+
+def with_option(option: str, seed: int, *, count: int | None = None, users: int = 4) -> DistillationProblem:
+    """Draw instances of Problem 3: models and places fixed at random, and limits that bind on some users.
+
+    Parameters
+    ----------
+    option : {"plain", "priced", "bounds", "deadlines", "density", "density_limits"}
+        The paper's problem, bandwidth so dear that some is left, bounds, deadlines, a noise density, and all of it.
+    seed : int
+        Non-negative; the same seed gives the same instances.
+    count : int, optional
+        Number of instances; a single one by default.
+    users : int, default 4
+        K.
+
+    Returns
+    -------
+    DistillationProblem
+        A single instance, or of batch shape (count,).
+
+    Examples
+    --------
+    >>> with_option("bounds", 1, count=3).batch_shape
+    (3,)
+    """
+    rng = np.random.default_rng([seed, users])
+    many = 1 if count is None else count
+    shape = (many, users)
+    problem = draw(
+        users,
+        many,
+        seed,
+        transmit_power_w=rng.uniform(0.05, 0.2, shape),
+        teacher_cycles=rng.uniform(5e9, 1.5e10, many),
+        label_bits=rng.uniform(2e7, 8e7, many),
+        bandwidth_price_per_hz=10 ** rng.uniform(-7.5, -6.5, many) if option == "priced" else 1e-10,
+        own_accuracy_weight=rng.uniform(0.5, 2, many),
+        average_accuracy_weight=rng.uniform(0.5, 2, many),
+    )
+    if "density" in option:
+        problem = problem.replace(noise_power_w=0.0, noise_psd_w_per_hz=1e-12 / problem.bandwidth_hz)
+    problem = problem.fix(rng.integers(0, len(problem.catalogue), shape), rng.integers(0, 2, shape))
+
+    def some(value: Array, otherwise: float) -> Array:
+        return np.where(rng.random(shape) < 0.6, value, otherwise)
+
+    if option in ("bounds", "density_limits"):
+        changes = {}
+        for name in ("server_cpu_frequency_hz", "bandwidth_hz"):
+            even = np.expand_dims(getattr(problem, name), -1) / users
+            changes[f"min_{name}"] = some(even * rng.uniform(0.3, 0.9, shape), 0.0)
+            changes[f"max_{name}"] = some(even * rng.uniform(0.95, 1.5, shape), math.inf)
+        problem = problem.replace(**changes)
+    if option in ("deadlines", "density_limits"):
+        delay = problem.solve().delay_s
+        problem = problem.replace(max_delay_s=some(delay * rng.uniform(0.93, 1.0, shape), math.inf))
+    return problem if count is not None else problem[0]

@@ -229,3 +229,64 @@ def random_batch(rng: np.random.Generator, count: int, devices: int) -> Batchsiz
         update_time_s=update_time_s,
         **links,
     )
+
+
+#: options whose derivatives differ
+OPTIONS = ("cpu", "gpu", "broadcast", "deadline", "total")
+
+
+def with_option(option: str, seed: int, *, count: int | None = None, devices: int = 4) -> BatchsizeProblem:
+    """Draw instances of moderate scale, every field a number of its own, with limits that bind on some devices.
+
+    Parameters
+    ----------
+    option : {"cpu", "gpu", "broadcast", "deadline", "total"}
+        Compute times from zero or flat up to a threshold, a broadcast, a deadline that binds, or a total that is fixed.
+    seed : int
+        Non-negative; the same seed gives the same instances.
+    count : int, optional
+        Number of instances; a single one by default.
+    devices : int, default 4
+        K.
+
+    Returns
+    -------
+    BatchsizeProblem
+        A single instance, or of batch shape (count,).
+
+    Examples
+    --------
+    >>> with_option("deadline", 1, count=3).batch_shape
+    (3,)
+    """
+    rng = np.random.default_rng([seed, devices])
+    many = 1 if count is None else count
+    shape = (many, devices)
+    low = rng.uniform(1.5, 8, shape)
+    slope = 5e7 / rng.uniform(0.7e9, 2.1e9, shape)
+    problem = BatchsizeProblem(
+        payload_bits=rng.uniform(5e5, 2e6, many),
+        uplink_rate_bps=rng.uniform(5e6, 5e7, shape),
+        downlink_rate_bps=rng.uniform(5e6, 5e7, shape),
+        seconds_per_sample=slope,
+        base_time_s=rng.uniform(0.05, 0.5, shape) - slope * low
+        if option == "gpu"
+        else rng.uniform(0.01, 0.05, shape),
+        update_time_s=rng.uniform(0.01, 0.1, shape),
+        min_batchsize=low,
+        max_batchsize=rng.uniform(8.5, 25, shape),
+        uplink_frame_s=rng.uniform(0.005, 0.02, many),
+        downlink_frame_s=rng.uniform(0.005, 0.02, many),
+        loss_decay=rng.uniform(0.5, 2, many),
+        downlink="broadcast" if option == "broadcast" else "tdma",
+    )
+    if option == "deadline":
+        shortest = problem.replace(max_batchsize=problem.min_batchsize).solve().round_latency_s
+        longest = problem.solve().round_latency_s
+        problem = problem.replace(
+            max_round_latency_s=shortest + rng.uniform(0.3, 0.9, many) * (longest - shortest)
+        )
+    if option == "total":
+        least, most = problem.min_batchsize.sum(-1), problem.max_batchsize.sum(-1)
+        problem = problem.replace(total_batchsize=least + rng.uniform(0.1, 0.9, many) * (most - least))
+    return problem if count is not None else problem[0]

@@ -59,6 +59,7 @@ class Scaling:
         """Scale a single instance; a batch raises ``OptionError``."""
         if problem.batch_shape:
             raise OptionError(f"expected a single instance, got a batch of {problem.batch_shape}: index it")
+        problem = problem.settled()
         held, latency = problem.local_samples, float(problem.max_round_latency_s)
         band = float(problem.bandwidth_hz) / problem.sizes["device"]
         cycles = problem.local_epochs * problem.cycles_per_sample * held
@@ -89,8 +90,10 @@ class Scaling:
         self, problem: SynthesisProblem, samples: Array, frequency: Array, band: Array, power: Array
     ) -> dict[str, Array]:
         """Turn scaled variables into the decisions of the problem, in its units."""
+        fixed, settled = problem.fixed_synthetic_samples, problem.settled()
+        extra = (np.asarray(samples, np.float64) - 1.0) * settled.local_samples
         return {
-            "synthetic_samples": (np.asarray(samples, np.float64) - 1.0) * problem.local_samples,
+            "synthetic_samples": extra + np.where(np.isfinite(fixed), fixed, 0.0),
             "cpu_frequency_hz": np.asarray(frequency, np.float64) * problem.max_cpu_frequency_hz,
             "bandwidth_hz": np.asarray(band, np.float64) * self.band,
             "transmit_power_w": np.asarray(power, np.float64) * problem.max_transmit_power_w,

@@ -149,6 +149,13 @@ def named() -> dict[str, SynthesisProblem]:
         "steep_curve": with_budget(cell.replace(curve_beta=3.0), 0.5 * 20 * 1250.0**-3.0),
         "flat_curve": with_budget(cell.replace(curve_beta=0.01), 20 * 1500.0**-0.01),
         "no_offset": cell.replace(learning_curve=LearningCurve(alpha=4.2, beta=0.3, gamma=0.0)),
+        # the samples are at the devices: the error is theirs, whatever the limit says
+        "samples_fixed": cell.replace(fixed_synthetic_samples=np.resize([0.0, 300.0, 420.0], 20)),
+        "samples_fixed_beyond_a_speed": small.replace(
+            fixed_synthetic_samples=np.resize([200.0, 500.0], 6),
+            max_cpu_frequency_hz=1.52e8,
+            bandwidth_hz=40e6,
+        ),
         "several_epochs": cell.replace(local_epochs=3.0, max_cpu_frequency_hz=3e9),
     }
 
@@ -173,6 +180,7 @@ def infeasible() -> dict[str, SynthesisProblem]:
         "one_cannot_upload_in_time": cell.replace(channel_gain=rate_needed),
         "one_lacks_the_time_for_both": cell.replace(max_round_latency_s=4.2),
         "band_too_narrow": cell.replace(bandwidth_hz=2e6),
+        "band_too_narrow_for_fixed_samples": cell.replace(bandwidth_hz=3e6, fixed_synthetic_samples=400.0),
         "no_error_is_low_enough": cell.replace(max_global_error=1e-3),
         "too_few_samples_allowed": with_budget(cell, 0.99 * largest),
         "samples_and_band_conflict": with_budget(slow, 0.75 * 20 * 1250.0**-beta),

@@ -16,6 +16,9 @@ OPTIONS = {
     "fedavg": {"batchsize": 20},
     "fedprox": {"batchsize": 20, "server_optimiser": "sgd:momentum=0.5"},
     "scaffold": {"batchsize": 20, "partition": "shards"},
+    "semi": {"public": 60, "confidence": 0.3},
+    "sst": {"public": 60},
+    "central": {"public": 60},
     "individual": {"batchsize": 20},
     "fl": FEW,
     "fd": FEW,
@@ -41,7 +44,7 @@ def columns(result, per="round"):
     )
 
 
-@pytest.mark.parametrize("name", SCHEMES)
+@pytest.mark.parametrize("name", OPTIONS)
 @pytest.mark.parametrize("count", [1, 4])
 def test_nodes_give_the_same_as_one_process(cell, over, Loopback, name, count):
     where = Scenario.load("mix2fld") if SCHEMES[name].radio == "fading" else cell
@@ -114,7 +117,7 @@ def test_a_run_that_was_kept_goes_on_with_what_devices_had(cell, over, Loopback,
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
-        ({"before": "share-public", "public": 50}, "before: what devices exchange"),
+        ({"before": "share-public", "public": 50}, "before: share-public: what devices exchange"),
         (
             {"scheme": "fedavg", "optimiser": Sgd()},
             "scheme fedavg: optimiser: nodes are told settings as text",
@@ -129,6 +132,14 @@ def test_a_run_that_was_kept_goes_on_with_what_devices_had(cell, over, Loopback,
 def test_what_nodes_cannot_be_told_is_refused(cell, over, Loopback, options, complaint):
     with pytest.raises(OptionError, match=complaint):
         over(cell, Loopback(2), 2, **SHORT | options)
+
+
+@pytest.mark.parametrize("name", [name for name in SCHEMES if name not in OPTIONS])
+def test_schemes_that_prepare_their_data_are_refused_with_the_reason(over, Loopback, name):
+    with pytest.raises(
+        OptionError, match=r"before: choose-students.* is not carried by Flower: take a scheme without"
+    ):
+        over(Scenario.load("dtkd"), Loopback(2), 2, **SHORT | {"scheme": name})
 
 
 def test_a_scheme_of_ones_own_is_refused(cell, over, Loopback):

@@ -1,0 +1,193 @@
+"""What devices find in their data before they share any: a common subspace, clusters, groups of targets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from learning.options import choose, whole
+from radioopt.base.errors import ProblemError, require
+
+Floats = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Subspace:
+    """Common directions of the data of all devices; :func:`distributed_pca` finds them.
+
+    Parameters
+    ----------
+    mean : ndarray, shape (d,)
+        Mean of all samples.
+    directions : ndarray, shape (r, d)
+        Orthonormal rows, by falling variance.
+    uplink_numbers, downlink_numbers : int
+        Numbers that a device sends to find them, and gets.
+    """
+
+    mean: Floats
+    directions: Floats
+    uplink_numbers: int
+    downlink_numbers: int
+
+    def project(self, x: ArrayLike) -> Floats:
+        """Return samples (n, ...) in the subspace, (n, r)."""
+        flat = np.asarray(x, np.float64).reshape(-1, self.mean.size)
+        return np.asarray((flat - self.mean) @ self.directions.T)
+
+
+def distributed_pca(samples: Sequence[ArrayLike], components: int, sent: int | None = None) -> Subspace:
+    r"""Find the principal components of all devices' samples without sharing any.
+
+    Device i sends its number of samples :math:`n_i`, their mean :math:`m_i`, and the first t rows of :math:`S V^T` of
+    its centred samples. The server adds a row :math:`\sqrt{n_i} (m_i - m)` for each device to these, which makes up for
+    the centring, and returns the first r right singular vectors of the stack.
+
+    Parameters
+    ----------
+    samples : sequence of array_like, shapes (n_i, ...)
+        Samples of each device, at least one in all.
+    components : int
+        Dimensions r of the subspace, from 1 to d.
+    sent : int, optional
+        Rows t that a device sends; 2 r by default.
+
+    Returns
+    -------
+    Subspace
+        Exact if t is at least the rank of every device's samples. A device sends (t + 1) d + 1 numbers and gets
+        (r + 1) d.
+
+    Raises
+    ------
+    ProblemError
+        If there are no samples, or fewer features than components.
+
+    References
+    ----------
+    S. Wagle et al., "Multi-Agent Reinforcement Learning for Graph Discovery in D2D-Enabled Federated Learning",
+    Section V-A, R: the text names distributed PCA; that means are sent apart makes it centre on the mean of all.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> found = distributed_pca([rng.normal(i, [3, 1, 0.1], (50, 3)) for i in range(4)], 2)
+    >>> found.directions.shape, found.uplink_numbers
+    ((2, 3), 16)
+    """
+    count = whole("components", components)
+    rows = whole("sent", 2 * count if sent is None else sent)
+    arrays = [np.asarray(x, np.float64) for x in samples]
+    flat = [x.reshape(len(x), -1) for x in arrays if len(x)]
+    if not flat:
+        raise ProblemError("distributed_pca: no device has samples")
+    size = flat[0].shape[1]
+    if count > size:
+        raise ProblemError(f"distributed_pca: components: expected at most {size}, the features, got {count}")
+    number = np.array([len(x) for x in flat], np.float64)
+    means = np.stack([x.mean(0) for x in flat])
+    mean = number @ means / number.sum()
+    stack = [np.sqrt(number)[:, None] * (means - mean)]
+    for x, own in zip(flat, means, strict=True):
+        _, values, directions = np.linalg.svd(x - own, full_matrices=False)
+        stack.append(values[:rows, None] * directions[:rows])
+    rows_of_all = np.concatenate(stack)
+    _, _, directions = np.linalg.svd(rows_of_all, full_matrices=len(rows_of_all) < count)
+    found = directions[:count]
+    # a singular vector has no sign of its own: its largest entry is positive here
+    sign = np.sign(found[np.arange(count), abs(found).argmax(1)])
+    return Subspace(mean, found * sign[:, None], (rows + 1) * size + 1, (count + 1) * size)
+
+
+def kmeans(x: Floats, groups: int, rng: np.random.Generator) -> IntArray:
+    """Sort samples into clusters by K-means; needs scikit-learn.
+
+    Parameters
+    ----------
+    x : ndarray, shape (n, t)
+        Samples.
+    groups : int
+        Clusters k; a device with fewer different samples has fewer.
+    rng : numpy.random.Generator
+        Source of randomness.
+
+    Returns
+    -------
+    ndarray of int64, shape (n,)
+        Cluster of each sample.
+    """
+    count = min(groups, len(np.unique(x, axis=0)))
+    if count < 2:
+        return np.zeros(len(x), np.int64)
+    made: Any = require("sklearn.cluster", "learning").KMeans(
+        count, n_init=4, random_state=int(rng.integers(2**31))
+    )
+    return np.asarray(made.fit_predict(x), np.int64)
+
+
+def moments(x: Floats, cluster: IntArray, groups: int) -> tuple[Floats, Floats, Floats]:
+    """Return counts (k,), centroids (k, t) and covariances (k, t, t) of clusters; zeros of those without samples."""
+    size = x.shape[1]
+    counts = np.bincount(cluster, minlength=groups).astype(np.float64)
+    centroids, covariances = np.zeros((groups, size)), np.zeros((groups, size, size))
+    for k in np.flatnonzero(counts):
+        mine = x[cluster == k]
+        centroids[k] = mine.mean(0)
+        off = mine - centroids[k]
+        covariances[k] = off.T @ off / len(mine)
+    return counts, centroids, covariances
+
+
+def target_groups(targets: Sequence[ArrayLike], groups: int, rule: str = "quantiles") -> tuple[IntArray, ...]:
+    """Sort the targets of a regression into groups that stand for classes.
+
+    Parameters
+    ----------
+    targets : sequence of array_like, shapes (n_i,)
+        Targets of each device.
+    groups : int
+        How many, L >= 1.
+    rule : {"quantiles", "gaps"}, default "quantiles"
+        Common edges at the quantiles of all targets; or for each device by itself at its L - 1 largest gaps, as in the
+        paper. Those of two devices are then not of the same targets, and most isolate outliers.
+
+    Returns
+    -------
+    tuple of ndarray of int64
+        Group of each sample.
+
+    Raises
+    ------
+    OptionError
+        If there is no such rule, or no group.
+
+    References
+    ----------
+    S. Wagle et al., Section VI, on regression.
+
+    Examples
+    --------
+    >>> target_groups([[1.0, 2.0, 9.0], [3.0]], 2)
+    (array([0, 0, 1]), array([1]))
+    >>> target_groups([[1.0, 2.0, 9.0], [3.0]], 2, "gaps")
+    (array([0, 0, 1]), array([0]))
+    """
+    count = whole("groups", groups)
+    by_gaps = choose("rule", rule, {"quantiles": False, "gaps": True}, "one of these")
+    values = [np.asarray(own, np.float64).reshape(-1) for own in targets]
+    if not by_gaps:
+        edges = np.quantile(np.concatenate(values), np.arange(1, count) / count)
+        return tuple(np.searchsorted(edges, own, side="right").astype(np.int64) for own in values)
+    found = []
+    for own in values:
+        ordered = np.sort(own)
+        gaps = np.diff(ordered)
+        largest = np.sort(np.argsort(-gaps, kind="stable")[: count - 1])
+        edges = 0.5 * (ordered[largest] + ordered[largest + 1]) if len(largest) else np.zeros(0)
+        found.append(np.searchsorted(edges, own, side="right").astype(np.int64))
+    return tuple(found)

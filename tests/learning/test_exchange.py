@@ -1,0 +1,370 @@
+"""Before training without all labels: a common subspace, labels that spread, samples that move."""
+
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import learning
+from learning import Dataset, Exchange, ExchangeClusters, PropagateLabels, distributed_pca, train
+from learning.data.sources import load
+from learning.models.weights import digest_of
+from learning.prepare.exchange import move
+from learning.prepare.propagate import by_spreading, some_of_every_class
+from learning.prepare.subspace import moments, target_groups
+from learning.runs.checkpoint import Checkpoint
+from radioopt import OptionError, ProblemError, Scenario
+from radioopt.d2d import ClusterGraphProblem, EnergyModel, GraphProblem, label_message_bits, rewards
+
+#: devices that each hold samples of a few classes, as the d2d tables of the shipped scenarios have it
+DATA = {"data": "digits@600+100", "partition": "few-labels:3", "seed": 3, "model": "softmax"}
+
+
+def tables(**changes):
+    """A cell whose devices may share samples."""
+    found = Scenario.load("feel-cpu").to_dict()
+    labelled, unlabelled = (
+        Scenario.load(name).to_dict()[name] | changes.get(name.replace("-", "_"), {})
+        for name in ("d2d", "d2d-clusters")
+    )
+    found |= {"d2d": labelled, "d2d-clusters": unlabelled}
+    found["devices"] = found["devices"] | {"count": 6}
+    found["cell"] = found["cell"] | {"radius_m": 60.0, "min_distance_m": 5.0,
+        "path_loss": {"exponent": 3.0, "gain_at_1m": 1e-3}}  # fmt: skip
+    return Scenario.from_dict(found)
+
+
+@pytest.fixture(scope="module")
+def sharing():
+    return tables(d2d={"threshold": 10.0, "trust_probability": 0.7, "min_classes": 3.0},
+                  d2d_clusters={"threshold": 10.0, "requested_points": 30.0})  # fmt: skip
+
+
+# -- distributed PCA --------------------------------------------------------------------------------------------
+
+
+def three_labels_each(data, rng):
+    """Ten devices with three labels each, as samples."""
+    x = data.train_x.reshape(len(data.train_x), -1).astype(np.float64)
+    own = [np.flatnonzero(np.isin(data.train_y, (device + np.arange(3)) % 10)) for device in range(10)]
+    return [x[rng.permutation(rows)[:120]] for rows in own]
+
+
+def degrees(one, other):
+    """Largest angle between two subspaces."""
+    return np.degrees(np.arcsin(min(1.0, np.linalg.norm(other - other @ one.T @ one, 2))))
+
+
+@pytest.mark.parametrize("components", [4, 8])
+def test_a_subspace_of_all_devices_is_that_of_all_their_samples(components):
+    parts = three_labels_each(load("digits", np.random.default_rng(0)), np.random.default_rng(1))
+    whole = np.concatenate(parts) - np.concatenate(parts).mean(0)
+    central = np.linalg.svd(whole, full_matrices=False)[2][:components]
+    captured = [((whole @ found.T) ** 2).sum() for found in (
+        central, distributed_pca(parts, components).directions,
+        distributed_pca(parts, components, components).directions)]  # fmt: skip
+    assert degrees(central, distributed_pca(parts, components).directions) < 6.0
+    assert degrees(central, distributed_pca(parts, components, components).directions) < 20.0
+    assert captured[1] > 0.999 * captured[0]
+    assert captured[2] > 0.998 * captured[0]
+    exact = distributed_pca(parts, components, 64)
+    assert degrees(central, exact.directions) < 1e-5
+    np.testing.assert_allclose(exact.mean, np.concatenate(parts).mean(0), rtol=1e-10)
+
+
+def test_a_subspace_counts_what_is_sent_and_takes_devices_without_samples():
+    rng = np.random.default_rng(0)
+    found = distributed_pca([rng.normal(size=(20, 5)), np.zeros((0, 5)), rng.normal(size=(3, 5))], 2)
+    assert (found.uplink_numbers, found.downlink_numbers) == (5 * 5 + 1, 3 * 5)
+    np.testing.assert_allclose(found.directions @ found.directions.T, np.eye(2), atol=1e-12)
+    assert found.project(rng.normal(size=(7, 5))).shape == (7, 2)
+    assert distributed_pca([rng.normal(size=(2, 1, 5))], 5).directions.shape == (5, 5)
+    with pytest.raises(ProblemError, match="components: expected at most 5, the features, got 6"):
+        distributed_pca([rng.normal(size=(20, 5))], 6)
+    with pytest.raises(ProblemError, match="no device has samples"):
+        distributed_pca([np.zeros((0, 5))], 1)
+
+
+# -- labels -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("fraction", "components", "accuracy"), [(0.05, 8, 0.95), (0.1, 16, 0.97), (0.05, 0, 0.94)]
+)
+def test_labels_spread_as_well_as_they_should(sharing, fraction, components, accuracy):
+    options = {"rounds": 1, "partition": "few-labels:3", "model": "softmax", "seed": 1}
+    result = train(sharing, scheme="fedavg", before=[PropagateLabels(fraction, components)], **options)
+    table, true = result.prepared[0].to_frame(), train(sharing, scheme="fedavg", **options).task
+    hidden = table["samples"] - table["labelled"] - table["unreached"]
+    assert (hidden * table["accuracy"]).sum() / hidden.sum() > accuracy - 0.02
+    right = [(result.task.data.train_y[part] == true.data.train_y[part]).mean() for part in result.task.parts]
+    assert np.mean(right) > accuracy - 0.02
+    assert (table["labelled"] >= 3).all()
+    assert result.ledger.before.uplink_bits == (32 * ((2 * components + 1) * 64 + 1) if components else 0)
+    assert (result.ledger.before.seconds > 0) == (components > 0)
+
+
+@pytest.mark.parametrize(
+    ("components", "expected"),
+    [pytest.param(8, [0.91, 0.95, 0.97, 0.98], marks=pytest.mark.slow), (16, [0.92, 0.95, 0.97, 0.98])],
+)
+def test_ten_devices_with_three_labels_each(components, expected):
+    """Digits, labelled 1, 5, 10 and 20 %, three draws: within two points of what was measured once."""
+    data, right = load("digits", np.random.default_rng(0)), np.zeros((3, 4))
+    for seed, (at, fraction) in itertools.product(range(3), enumerate((0.01, 0.05, 0.1, 0.2))):
+        rng, hits = np.random.default_rng(seed), []
+        parts = [[] for _ in range(10)]
+        for label in range(10):
+            rows = rng.permutation(np.flatnonzero(data.train_y == label))
+            for holder, own in enumerate(np.array_split(rows, 3)):
+                parts[(label - holder) % 10].append(own)
+        parts = [np.concatenate(own) for own in parts]
+        space = distributed_pca([data.train_x[own] for own in parts], components)
+        for own in parts:
+            y = data.train_y[own]
+            known = some_of_every_class(y, fraction, rng)
+            given = by_spreading(space.project(data.train_x[own]), np.where(known, y, -1), rng)
+            hits.append((given == y)[~known])
+        right[seed, at] = np.concatenate(hits).mean()
+    assert (right.mean(0) > np.array(expected) - 0.02).all(), right.mean(0)
+
+
+def test_every_class_keeps_a_label_and_labels_known_stay(sharing):
+    rng, labels = np.random.default_rng(0), np.repeat([0, 1, 2], [90, 5, 1])
+    known = some_of_every_class(labels, 0.05, rng)
+    assert set(labels[known]) == {0, 1, 2}
+    assert known.sum() == 6  # 4 of 90, and one of each of the others
+    assert some_of_every_class(labels, 1.0, rng).all()
+    full = train(sharing, scheme="fedavg", before=[PropagateLabels(1.0)], rounds=1, **DATA)
+    bare = train(sharing, scheme="fedavg", rounds=1, **DATA)
+    np.testing.assert_array_equal(full.task.data.train_y, bare.task.data.train_y)
+
+
+def test_samples_that_no_label_reaches_are_left_out(sharing):
+    """A far group without a label: the kernel is zero there, and what a library would answer is its first class."""
+    rng = np.random.default_rng(0)
+    x = np.concatenate(
+        [rng.normal(0, 0.01, (40, 2)), rng.normal(1, 0.01, (40, 2)), 1e6 + rng.normal(0, 0.01, (20, 2))]
+    )
+    y = np.repeat([0, 1, 0], [40, 40, 20])
+    known = np.where(np.arange(100) % 80 == 0, y, -1)
+    known[[0, 40]] = [0, 1]
+    known[80] = -1
+    found = by_spreading(x, known, rng)
+    assert (found[80:] == -1).all()
+    np.testing.assert_array_equal(found[:80], y[:80])
+    assert (by_spreading(x, np.full(100, -1), rng) == -1).all()
+    assert (by_spreading(x, np.where(np.arange(100) == 3, 7, -1), rng) == 7).all()
+
+
+def test_a_perceptron_may_give_the_labels(sharing):
+    result = train(sharing, scheme="fedavg", before=[PropagateLabels(0.2, labeller="mlp")], rounds=1, **DATA)
+    assert result.prepared[0].to_frame()["accuracy"].mean() > 0.8
+
+
+# -- samples that move ------------------------------------------------------------------------------------------
+
+
+def held(task):
+    """How often each sample is held."""
+    return np.bincount(np.concatenate(task.parts), minlength=len(task.data.train_y))
+
+
+@pytest.mark.parametrize("method", ["local-search", "closest", "none"])
+@pytest.mark.parametrize("edges", [1, 2])
+def test_no_sample_is_created_and_none_is_where_trust_forbids(sharing, method, edges):
+    bare = train(sharing, scheme="fedavg", rounds=1, **DATA).task
+    result = train(sharing, scheme="fedavg", before=[Exchange(method, edges=edges)], rounds=1, **DATA)
+    task, table = result.task, result.prepared[0].to_frame()
+    assert (held(task) <= held(bare)).all()
+    lost = int((table["sent"] - table["arrived"]).sum())
+    assert held(bare).sum() - held(task).sum() == lost
+    assert (len(table) == 0) == (method == "none")
+    problem = sharing.draw(task.streams.at("channel")).problem("d2d")
+    y, came_from = bare.data.train_y, np.full(len(bare.data.train_y), -1)
+    for device, part in enumerate(bare.parts):
+        came_from[part] = device
+    assert problem.trust[table["transmitter"], table["receiver"], table["class"]].all()
+    for i, part in enumerate(
+        task.parts if edges == 1 else ()
+    ):  # with two, samples may go on over another device
+        strange = part[came_from[part] != i]
+        assert problem.trust[came_from[strange], i, y[strange]].all()
+    for device, part in enumerate(task.parts):  # transmitters give up what they sent, and keep what they want
+        mine = table[table["transmitter"] == device]["sent"].sum()
+        got = table[table["receiver"] == device]["arrived"].sum()
+        assert part.size == bare.parts[device].size - mine + got
+        kept = np.bincount(y[part], minlength=10)
+        assert (kept >= np.minimum(np.bincount(y[bare.parts[device]], minlength=10), 10)).all()
+
+
+def test_what_moves_is_what_the_graph_says(sharing):
+    bare = train(sharing, scheme="fedavg", rounds=1, **DATA).task
+    table = train(sharing, scheme="fedavg", before=[Exchange()], rounds=1, **DATA).prepared[0].to_frame()
+    devices = sharing.draw(bare.streams.at("channel"))
+    counts = np.stack([np.bincount(bare.data.train_y[part], minlength=10) for part in bare.parts])
+    problem = devices.problem("d2d").replace(class_counts=counts)
+    solution = problem.solve()
+    sent = np.zeros((6, 10), int)
+    np.add.at(sent, (table["receiver"], table["class"]), table["sent"])
+    np.testing.assert_array_equal(sent, solution.whole_points())
+    assert sent.sum() > 30
+    assert rewards(problem, solution.source).objective == solution.objective
+
+
+def test_clock_and_joules_are_those_of_the_energy_model(sharing):
+    task = train(sharing, scheme="fedavg", rounds=1, **DATA).task
+    closest = train(sharing, scheme="fedavg", before=[Exchange("closest")], rounds=1, **DATA)
+    table, before = closest.prepared[0].to_frame(), closest.ledger.before
+    devices = sharing.draw(task.streams.at("channel"))
+    problem, noise = devices.problem("d2d"), float(devices.noise_psd_w_per_hz * devices.bandwidth_hz)
+    seconds, joules = np.zeros(6), 0.0
+    for (i, j), sent in table.groupby(["receiver", "transmitter"])["sent"].sum().items():
+        apart = max(np.linalg.norm(problem.position_m[i] - problem.position_m[j]), 1.0)
+        power = float(devices.transmit_power_w[j])
+        snr, bits = power * 1e-3 * apart**-3 / noise, 8.0 * 64 * sent
+        model = EnergyModel(transmit_power_w=power, bandwidth_hz=float(devices.bandwidth_hz))
+        joules += model.energy_j(bits, snr=snr)
+        seconds[j] += bits / (float(devices.bandwidth_hz) * np.log2(1 + snr))
+    assert before.energy_j == pytest.approx(joules, rel=1e-9)
+    assert before.seconds == pytest.approx(seconds.max(), rel=1e-9)
+    found = train(sharing, scheme="fedavg", before=[Exchange()], rounds=1, **DATA).ledger.before
+    assert found.energy_j > 0
+    assert label_message_bits(10) > 0
+    assert closest.to_frame()["energy_j"][0] == before.energy_j
+
+
+def test_all_is_lost_over_a_dead_link():
+    class Solution:
+        source, link_outage = np.array([1, -1]), np.array([1.0, 0.0])
+
+        @staticmethod
+        def whole_points():
+            return np.array([[2, 1], [0, 0]])
+
+    parts, moves = move(
+        [np.array([0]), np.array([1, 2, 3, 4])],
+        [np.array([0]), np.array([0, 0, 1, 0])],
+        Solution,
+        np.random.default_rng(0),
+    )
+    assert parts[0].tolist() == [0]
+    assert parts[1].size == 1
+    assert moves == [(0, 1, 0, 2, 0), (0, 1, 1, 1, 0)]
+
+
+@pytest.mark.parametrize("method", ["local-search", "uniform"])
+def test_unlabelled_samples_move_by_clusters(sharing, method):
+    options = DATA | {"partition": "shards"}
+    bare = train(sharing, scheme="fedavg", rounds=1, **options).task
+    result = train(sharing, scheme="fedavg", before=[ExchangeClusters(method)], rounds=1, **options)
+    table = result.prepared[0].to_frame()
+    assert (held(result.task) <= held(bare)).all()
+    assert held(bare).sum() - held(result.task).sum() == (table["sent"] - table["arrived"]).sum()
+    assert set(table["edge"]) == {0, 1}
+    pairs = table.groupby("edge")[["receiver", "transmitter"]].apply(
+        lambda one: set(map(tuple, one.to_numpy()))
+    )
+    assert not pairs[0] & pairs[1]
+    assert result.ledger.before.uplink_bits == 32 * (17 * 64 + 1)
+    assert (table.groupby(["edge", "receiver"])["sent"].sum() <= 30).all()
+
+
+def test_spreading_then_exchange_then_training_goes_on_bit_for_bit(sharing, tmp_path, monkeypatch):
+    options = {
+        "scheme": "fedavg",
+        "before": [PropagateLabels(0.1), Exchange(), ExchangeClusters()],
+        "rounds": 4,
+        **DATA,
+    }
+    unbroken = train(sharing, checkpoint=tmp_path / "unbroken.npz", **options)
+    keep = Checkpoint.keep
+
+    def keep_and_stop(self, place, **more):
+        keep(self, place, **more)
+        if len(place[-1]) == 2:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Checkpoint, "keep", keep_and_stop)
+        with pytest.raises(KeyboardInterrupt):
+            train(sharing, checkpoint=tmp_path / "c.npz", every=1, **options)
+    with monkeypatch.context() as patch:  # what was prepared is not prepared again
+        patch.setattr(Exchange, "__call__", None)
+        resumed = train(sharing, checkpoint=tmp_path / "c.npz", every=1, **options)
+    assert resumed.ledger.to_csv() == unbroken.ledger.to_csv()
+    assert digest_of(resumed.weights()) == digest_of(unbroken.weights())
+    for one, other in zip(resumed.prepared, unbroken.prepared, strict=True):
+        pd.testing.assert_frame_equal(one.to_frame(), other.to_frame())
+    beside, other = (np.load(tmp_path / f"{file}.npz.prepared") for file in ("c", "unbroken"))
+    assert beside["now"].tobytes() == other["now"].tobytes()
+    assert [step["name"] for step in unbroken.config["before"]] == [
+        "propagate-labels",
+        "exchange",
+        "exchange-clusters",
+    ]
+
+
+def test_targets_of_a_regression_stand_for_classes(sharing):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(600, 4))
+    y = x.sum(-1)
+    data = Dataset(x[:500], y[:500], x[500:], y[500:], num_classes=None)
+
+    def sorted_out(labels, num_devices, rng):
+        return np.array_split(np.argsort(y[:500]), num_devices)
+
+    options = {"data": data, "partition": sorted_out, "rounds": 1, "model": "softmax", "scheme": "fedavg"}
+    for rule in ("quantiles", "gaps"):
+        result = train(sharing, before=[Exchange(targets=rule)], **options)
+        table = result.prepared[0].to_frame()
+        assert held(result.task).max() == 1
+        assert (table["sent"].sum() > 0) or rule == "gaps"
+    edges = target_groups([y[:500]], 10)[0]
+    assert np.bincount(edges).tolist() == [50] * 10
+    apart = target_groups([[0.0, 0.1, 9.0, 9.1, 5.0]], 3, "gaps")[0]
+    assert apart.tolist() == [0, 0, 2, 2, 1]
+    with pytest.raises(OptionError, match="rule"):
+        target_groups([[1.0]], 2, "median")
+
+
+def test_moments_of_clusters():
+    x = np.array([[0.0, 0.0], [2.0, 0.0], [9.0, 9.0]])
+    counts, centroids, covariances = moments(x, np.array([0, 0, 2]), 3)
+    assert counts.tolist() == [2, 0, 1]
+    assert centroids[0].tolist() == [1, 0]
+    assert covariances[0].tolist() == [[1, 0], [0, 0]]
+    assert ClusterGraphProblem.methods.keys() == GraphProblem.methods.keys()
+
+
+@pytest.mark.parametrize(
+    ("before", "options", "error", "message"),
+    [
+        (Exchange(), {"scenario": "feel-cpu"}, ProblemError, r"has no table \[d2d\], which says who trusts whom"),
+        (Exchange(), {"data": Dataset(np.eye(8), np.arange(8) % 2, np.eye(8), np.arange(8) % 2, num_classes=2)},
+         ProblemError, r"d2d.num_classes: expected 2, the classes of the data, got 10"),
+        ("exchange:method=\"best\"", {}, OptionError, r"unknown method 'best', choose from local-search"),
+        ("exchange:edges=0", {}, OptionError, r"edges: expected a whole number >= 1, got 0"),
+        ("propagate-labels:fraction=0", {}, OptionError, r"fraction: expected a number > 0 and <= 1, got 0"),
+        ("propagate-labels:labeller=\"svm\"", {}, OptionError, r"unknown labeller 'svm', choose from spreading, mlp"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_exchanged_is_refused(sharing, before, options, error, message):
+    given = {"scheme": "fedavg", "rounds": 1, "model": "softmax"} | options
+    with pytest.raises(error, match=message):
+        train(given.pop("scenario", sharing), before=[before], **given)
+
+
+def test_labels_spread_before_samples_are_shared(sharing):
+    both = [learning.SharePublic(), PropagateLabels()]
+    with pytest.raises(ProblemError, match="on several devices, which might give them different labels"):
+        train(sharing, scheme="fedavg", before=both, public=20, rounds=1, **DATA)
+    assert (
+        train(sharing, scheme="fedavg", before=both[::-1], public=20, rounds=1, **DATA).prepared[1].seconds
+        > 0
+    )
+
+
+def test_the_names_are_in_the_catalogue():
+    assert {"propagate-labels", "exchange", "exchange-clusters"} <= set(learning.PREPARATIONS)
