@@ -34,6 +34,7 @@ def load_data(part, parts):
 
 @client.train()
 def train(message, context):
+    torch.set_num_threads(1)  # nodes share this machine
     model = make_model()
     model.load_state_dict(message.content["arrays"].to_torch_state_dict())
     x, y = load_data(context.node_config["partition-id"], context.node_config["num-partitions"])

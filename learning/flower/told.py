@@ -42,8 +42,8 @@ def told(setup: Setup, plans: Plans) -> str:
     """
     if plans.before:
         raise OptionError(
-            f"before: {', '.join(map(label, plans.before))}: what devices exchange before the first round is not carried "
-            "by Flower: take a scheme without, and leave before out"
+            f"before: {', '.join(map(label, plans.before))}: what devices exchange before the first round is not "
+            "carried by Flower: take a scheme without, and leave before out"
         )
     scheme = label(plans.scheme)
     if scheme not in SCHEMES or type(plans.scheme) is not SCHEMES[scheme]:

@@ -1,6 +1,10 @@
 """Flower's own simulation: the same numbers as in one process. Left out where Flower is not installed."""
 
 import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -48,6 +52,24 @@ def test_ten_nodes_of_flower_give_the_same_as_one_process(scheme, options):
     for mine, theirs in weights:
         for name, value in mine.items():
             torch.testing.assert_close(theirs[name], value, rtol=0, atol=1e-6)
+
+
+@needs_flower
+@pytest.mark.slow
+def test_the_quickstart_runs_with_certified_batches(tmp_path):
+    root = Path(__file__).resolve().parents[3]
+    found = subprocess.run(
+        [sys.executable, root / "examples" / "flower" / "quickstart.py"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(root), "FLWR_TELEMETRY_ENABLED": "0"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert found.returncode == 0, found.stderr[-3000:]
+    assert "round 3: loss" in found.stdout
+    assert "certified: OPTIMAL" in found.stdout
 
 
 @pytest.mark.skipif(flwr is not None, reason="Flower is installed")
