@@ -47,6 +47,8 @@ class Scheme(ABC, Generic[StateT]):
     judge: ClassVar[str] = "global"
     #: whether an answer replaces all that a device keeps, so that nothing need be kept until then
     replaces: ClassVar[bool] = False
+    #: names of values that devices send in which NaN stands for nothing known; elsewhere it is a fault of the node
+    blank: ClassVar[tuple[str, ...]] = ()
     #: networks, unless others are given
     model: ClassVar[str] = "mlp"
     #: whether networks are a list to choose from, rather than one for each device

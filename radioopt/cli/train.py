@@ -45,6 +45,10 @@ FREE = (
     "csv",
     "run",
     "log",
+    "engine",
+    "nodes",
+    "round_deadline",
+    "clock",
 )
 #: arguments that end a run: a finished or interrupted one goes on with others
 ENDS = ("rounds", "seconds", "joules", "target_accuracy", "target", "epsilon")
@@ -156,6 +160,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="devices trained together (default: what fits the cache)",
     )
+    where.add_argument(
+        "--engine",
+        default="process",
+        choices=("process", "flower"),
+        help="devices in this process, or on simulated Flower nodes (default: process)",
+    )
+    where.add_argument(
+        "--nodes",
+        type=int,
+        metavar="N",
+        help="of --engine flower: simulated nodes (default: one for each device)",
+    )
+    where.add_argument(
+        "--round-deadline",
+        type=float,
+        metavar="S",
+        help="of --engine flower: seconds on the wall that a round waits for its nodes (default: 120)",
+    )
+    where.add_argument(
+        "--clock",
+        choices=("simulated", "wall"),
+        help="of --engine flower: whose seconds count, and are planned with (default: simulated)",
+    )
     where.add_argument("--name", help="folder of the run under --folder (default: from settings and time)")
     where.add_argument("--folder", default="runs", help="where runs are saved (default: runs)")
     where.add_argument(
@@ -201,6 +228,10 @@ def run(args: argparse.Namespace) -> int:
     for flag in ("seeds", "jobs", "every"):
         if getattr(args, flag) < 1:
             raise OptionError(f"--{flag}: expected at least 1, got {getattr(args, flag)}")
+    given_to = {"nodes": args.nodes, "deadline_s": args.round_deadline, "clock": args.clock}
+    remote = {name: value for name, value in given_to.items() if value is not None}
+    if remote and args.engine != "flower":
+        raise OptionError("--nodes, --round-deadline, --clock: of --engine flower only: leave out")
     if args.resume is not None:
         scenario = take_up(args, parser)
     elif args.scenario is None:
@@ -216,6 +247,8 @@ def run(args: argparse.Namespace) -> int:
         raise OptionError(
             "several schemes, policies or seeds are compared by --target-accuracy within --seconds: give both"
         )
+    if compared and args.engine != "process":
+        raise OptionError("--engine: carries a single run: leave out where several are compared")
     if compared and args.log:
         raise OptionError("--log: writes the rounds of a single run: leave out where several are compared")
     given = scheme_options(args, schemes, scenario)
@@ -264,7 +297,8 @@ def run(args: argparse.Namespace) -> int:
                 )
             else:
                 (scheme,), (policy,) = schemes, policies
-                result = learning.train(
+                train = learning.flower.simulate if args.engine == "flower" else learning.train
+                result = train(
                     scenario,
                     scheme=scheme,
                     policy=policy,
@@ -275,6 +309,7 @@ def run(args: argparse.Namespace) -> int:
                         name if ":" in name or name == "print" else f"{name}:{folder / name}"
                         for name in args.log
                     ],
+                    **remote,
                     **given[scheme],
                     **options,
                 )
@@ -319,7 +354,20 @@ def take_up(args: argparse.Namespace, parser: argparse.ArgumentParser) -> Scenar
         if name in ENDS and value != parser.get_default(name)
     }
     kept = runs.told_settings(path, further=bool(further))
-    free = ("resume", "jobs", "every", "json", "csv", "run", "log", *ENDS)
+    free = (
+        "resume",
+        "jobs",
+        "every",
+        "json",
+        "csv",
+        "run",
+        "log",
+        "engine",
+        "nodes",
+        "round_deadline",
+        "clock",
+        *ENDS,
+    )
     own = sorted(
         f"--{name.replace('_', '-')}"
         for name, value in vars(args).items()
