@@ -1,5 +1,6 @@
 """The public names and where each is: read by type checkers, and by ``__init__.py`` when a name is first used."""
 
+from learning import flower as flower
 from learning import generators as generators
 from learning import layers as layers
 from learning.catalog import DATASETS as DATASETS

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from learning.messages import Message
 from learning.models.weights import Bank, Rows
-from learning.radio.base import Plan, Sent
+from learning.radio.base import Floats, Plan, Sent
 from learning.task import Cohort, IntArray, Task
 from radioopt.base.errors import ProblemError
 
@@ -67,7 +67,7 @@ Watch = Callable[[Cohort, Rows], None]
 
 
 class Crew:
-    """All devices of a run in this process.
+    """The devices of a run in this process: all, or those of a node.
 
     Parameters
     ----------
@@ -77,6 +77,8 @@ class Crew:
         What is learnt from what.
     at_once : int, optional
         Devices of a chunk >= 1. By default as many as fit the cache. It changes nothing in what they compute.
+    devices : ndarray of int64, shape (k,), optional
+        Those that are here, ascending; all by default.
 
     Attributes
     ----------
@@ -90,18 +92,23 @@ class Crew:
 
     losses: np.ndarray[Any, np.dtype[np.float64]]
 
-    def __init__(self, scheme: Scheme[Any], task: Task, at_once: int | None = None) -> None:
+    def __init__(
+        self,
+        scheme: Scheme[Any],
+        task: Task,
+        at_once: int | None = None,
+        devices: IntArray | None = None,
+    ) -> None:
         self.scheme, self.task = scheme, task
         self.watch: Watch | None = None
-        kinds = list(dict.fromkeys(task.uses))
-        groups = [devices for kind in kinds for devices in _chunks(scheme, task, kind, at_once)]
-        self._chunks = [task.cohort(devices) for devices in groups]
+        mine = of_kinds(task, np.arange(len(task.parts)) if devices is None else devices)
+        groups = [chunk for kind, own in mine.items() for chunk in _chunks(scheme, task, kind, own, at_once)]
+        self._chunks = [task.cohort(chunk) for chunk in groups]
         self.banks: dict[str, Bank] = {}
         self._joined: dict[str, set[str]] = {}
-        for kind in kinds:
-            everybody = np.flatnonzero(np.array(task.uses) == kind)
+        for kind, own in mine.items():
             joined = [(c.devices, scheme.join(c)) for c in self._chunks if c.architecture == kind]
-            self.banks[kind] = Bank(everybody).put_all(joined)
+            self.banks[kind] = Bank(own).put_all(joined)
             self._joined[kind] = set(self.banks[kind].values)
 
     def train(self, turn: Turn) -> Iterator[tuple[Cohort, Message]]:
@@ -188,9 +195,56 @@ class Crew:
         for cohort in self._chunks:
             yield cohort, self.banks[cohort.architecture].of(cohort.devices)
 
+    def sent(self, turn: Turn) -> Sent:
+        """Return what became of a round: what the radio said of it, as nobody here fails.
 
-def _chunks(scheme: Scheme[Any], task: Task, kind: str, at_once: int | None) -> list[IntArray]:
-    devices = np.flatnonzero(np.array(task.uses) == kind)
+        Parameters
+        ----------
+        turn : Turn
+            The round that was done.
+
+        Returns
+        -------
+        Sent
+            For the ledger.
+        """
+        return turn.sent
+
+    def figures(self) -> Mapping[str, float]:
+        """Return numbers of the round worth a column in the table of rounds; none here."""
+        return {}
+
+    def measured(self) -> Mapping[str, Floats]:
+        """Return what was measured of each device in the round, shapes (K,); nothing here."""
+        return {}
+
+    def tables(self) -> dict[str, Any]:
+        """Return tables to keep beside that of the rounds, by file name; none here."""
+        return {}
+
+
+def of_kinds(task: Task, devices: IntArray) -> dict[str, IntArray]:
+    """Sort devices by their architecture, in the order in which architectures first occur.
+
+    Parameters
+    ----------
+    task : Task
+        With the architecture of each device.
+    devices : ndarray of int64, shape (k,)
+        Some devices, ascending.
+
+    Returns
+    -------
+    dict of str to ndarray of int64
+        Devices of each architecture.
+    """
+    uses = np.array(task.uses)[devices]
+    return {kind: devices[uses == kind] for kind in dict.fromkeys(uses.tolist())}
+
+
+def _chunks(
+    scheme: Scheme[Any], task: Task, kind: str, devices: IntArray, at_once: int | None
+) -> list[IntArray]:
     if at_once is None:
         at_once = max(CHUNK_DEVICES, CHUNK_NUMBERS // max(1, scheme.footprint(task, kind)))
     count = -(-devices.size // at_once)

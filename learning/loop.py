@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -11,19 +12,22 @@ import numpy as np
 
 from learning.crew import Crew, Turn
 from learning.judges import Judge, Watcher
+from learning.options import label
 from learning.prepare.base import Preparation, Prepared
 from learning.progress import progress_bar
 from learning.radio.base import Plan, Planner, Radio
 from learning.radio.sampling import Candidates, Places, SampledPlan, Sampling, for_all
-from learning.runs.checkpoint import Checkpoint, Place
+from learning.runs.checkpoint import EVERY, Checkpoint, Place
 from learning.runs.ledger import LEARNT, Entry, Ledger, Spent
 from learning.runs.limits import Limits
-from learning.runs.loggers import Failsafe, Logger
+from learning.runs.lock import locked
+from learning.runs.loggers import Failsafe, Logger, logger
 from learning.runs.result import TrainingResult
 from learning.schemes.base import Scheme
 from learning.streams import Streams
 from learning.task import State, Task
-from radioopt.base.errors import OptionError
+from radioopt.base.errors import OptionError, ProblemError
+from radioopt.base.quantity import shorten
 from radioopt.numerics.dispatch import compiled
 from radioopt.scenario import ChannelTrace, Devices, Scenario
 
@@ -59,6 +63,8 @@ class Plans:
         Rates or gains over time.
     sampling : Sampling or None
         Who takes part in a round; None for everybody.
+    crew : callable, default Crew
+        From scheme, task and `at_once` to the devices: in this process, or elsewhere.
     """
 
     scenario: Scenario
@@ -74,6 +80,7 @@ class Plans:
     at_once: int | None
     trace: ChannelTrace | None = None
     sampling: Sampling | None = None
+    crew: Callable[[Scheme[Any], Task, int | None], Crew] = Crew
 
     def after(self, devices: Devices, seconds: float) -> Devices | None:
         """Return devices as the trace has them so many seconds after it begins; None where it has ended."""
@@ -81,6 +88,55 @@ class Plans:
             return devices
         time = float(self.trace.times[0]) + seconds
         return devices.follow(self.trace, time) if self.trace.covers(time) else None
+
+
+def begin(
+    plans: Plans,
+    callbacks: Sequence[Callback | str] | Callback | str = (),
+    *,
+    checkpoint: str | os.PathLike[str] | None = None,
+    every: int = EVERY,
+    progress: bool = True,
+) -> TrainingResult:
+    """Run rounds until a limit is reached, kept in a file if wanted; arguments as of :func:`learning.train`.
+
+    Parameters
+    ----------
+    plans : Plans
+        All that the run needs.
+    callbacks : callable or str, or sequence of them, default ()
+        Called after every round.
+    checkpoint : path-like, optional
+        File that keeps the run.
+    every : int, default 10
+        Rounds >= 1 from one checkpoint to the next.
+    progress : bool, default True
+        Whether there is a bar.
+
+    Returns
+    -------
+    TrainingResult
+        Ledger, final state, reason to stop.
+    """
+    called = [logger(callback) for callback in several(callbacks)]
+    title = f"train {plans.config['policy']}"
+    if checkpoint is None:
+        return run(plans, None, called, title=title, progress=progress)
+    task = plans.task
+    outside = {"scenario": plans.scenario, "task": task, "data": task.data}
+    outside |= {f"models.{name}": model for name, model in task.models.items()}
+    with locked(f"{os.fspath(checkpoint)}.lock", f"checkpoint {checkpoint}"):
+        kept = Checkpoint(checkpoint, every, plans.config, outside, task.device)
+        return run(plans, kept, called, title=title, progress=progress)
+
+
+def several(callbacks: Sequence[Callback | str] | Callback | str) -> Sequence[Callback | str]:
+    """Return callbacks as a list, also a single one; refuse what is neither."""
+    if callable(callbacks) or isinstance(callbacks, str):
+        return [callbacks]
+    if not isinstance(callbacks, Sequence):
+        raise OptionError(f"callbacks: expected functions (round, entry, ledger), got {shorten(callbacks)}")
+    return callbacks
 
 
 def run(
@@ -139,8 +195,13 @@ def _rounds(
         def prepare() -> tuple[Task, list[Prepared]]:
             task, done = plans.task, []
             for step in plans.before:
-                done.append(step(task, devices, radio))
-                task = done[-1].task
+                made = step(task, devices, radio)
+                if not isinstance(made, Prepared):
+                    raise ProblemError(
+                        f"preparation {label(step)}: expected a learning.Prepared with the task, got {shorten(made)}"
+                    )
+                done.append(made)
+                task = made.task
             return task, done
 
         task = plans.task
@@ -148,7 +209,7 @@ def _rounds(
         if plans.before:
             task, prepared = prepare() if kept is None else kept.prepared(prepare)
         planner = plans.planner(task, None)
-        crew, state = Crew(scheme, task, plans.at_once), scheme.begin(task)
+        crew, state = plans.crew(scheme, task, plans.at_once), scheme.begin(task)
         ledger = _begun(judge(task, state, crew), prepared)
         if kept is not None:
             devices, state, crew.banks, ledger = kept.restored((devices, state, crew.banks, ledger))
@@ -175,17 +236,25 @@ def _rounds(
             realised = turn.plan.realised(found)
             entry = ledger.record(
                 turn.plan,
-                turn.sent,
+                crew.sent(turn),
                 train_loss=state.train_loss,
                 test_accuracy=found.pop("test_accuracy", np.nan),
                 test_loss=found.pop("test_loss", np.nan),
                 change=scheme.change(before, state),
-                figures={**turn.plan.figures(), **scheme.figures(state), **found, **realised},
+                figures={
+                    **turn.plan.figures(),
+                    **scheme.figures(state),
+                    **crew.figures(),
+                    **found,
+                    **realised,
+                },
                 judged=judged,
+                measured=crew.measured(),
             )
             reason = _called(callbacks, turn.round, entry, ledger)
             if kept is not None:
-                kept.keep((devices, state, crew.banks, ledger))
+                banks = crew.banks if kept.due(ledger) else {}  # devices may be far away
+                kept.keep((devices, state, banks, ledger))
             report(limits.done(ledger), f"{ledger.headline}, {ledger.seconds:.4g} s simulated")
         if kept is not None and len(ledger):
             place: Place = (devices, state, crew.banks, ledger)

@@ -14,18 +14,14 @@ from learning.data.partition import Partition
 from learning.judges import Judge
 from learning.local.globals import fresh_torch, torch_threads
 from learning.local.timing import StepTimes
-from learning.loop import Callback, run
+from learning.loop import Callback, begin, several
 from learning.prepare.base import Preparation
 from learning.radio.base import Radio
-from learning.runs.checkpoint import EVERY, Checkpoint
-from learning.runs.lock import locked
-from learning.runs.loggers import logger
+from learning.runs.checkpoint import EVERY
 from learning.runs.result import TrainingResult
 from learning.schemes.base import Scheme
 from learning.setup import RUNNING, SETTINGS, Setup
 from learning.streams import Streams
-from radioopt.base.errors import OptionError
-from radioopt.base.quantity import shorten
 from radioopt.base.solution import Solution
 from radioopt.scenario import ChannelTrace, Devices, Scenario
 
@@ -72,9 +68,10 @@ def train(
     scheme : str or Scheme, default "feel"
         A key of ``SCHEMES`` or an object.
     radio : str or Radio, optional
-        A key of ``RADIOS`` or an object: "tdma", "fading" or "silent"; by default the scheme's own. A radio plans the
-        rounds and says who arrived, after how many seconds and joules; :class:`~learning.Tdma` can have a deadline,
-        stragglers and losses.
+        A key of ``RADIOS`` or an object, as "tdma", "fading", "fdma" or "silent"; by default the scheme's own, or if
+        that is the usual "tdma" and the scenario has no table ``[feel]``, the one that it has a table for. A radio
+        plans the rounds and says who arrived, after how many seconds and joules; :class:`~learning.Tdma` can have a
+        deadline, stragglers and losses.
     policy : str or callable, default "optimal"
         How the radio plans the rounds. For "feel" one of "optimal", "online", "full", "random" and "entire",
         or a function ``(problem, rng) -> batch sizes``, or batch sizes and slots, as ``problem.judge(...)``; see
@@ -225,22 +222,9 @@ def train(
         selection=selection,
         options=options,
     )
-    if callable(callbacks) or isinstance(callbacks, str):
-        callbacks = [callbacks]
-    if not isinstance(callbacks, Sequence):
-        raise OptionError(f"callbacks: expected functions (round, entry, ledger), got {shorten(callbacks)}")
+    several(callbacks)
     with torch_threads(1), fresh_torch():
-        plans = setup.plans()
-        called = [logger(callback) for callback in callbacks]
-        title = f"train {plans.config['policy']}"
-        if checkpoint is None:
-            return run(plans, None, called, title=title, progress=progress)
-        task = plans.task
-        outside = {"scenario": plans.scenario, "task": task, "data": task.data}
-        outside |= {f"models.{name}": model for name, model in task.models.items()}
-        with locked(f"{os.fspath(checkpoint)}.lock", f"checkpoint {checkpoint}"):
-            kept = Checkpoint(checkpoint, every, plans.config, outside, task.device)
-            return run(plans, kept, called, title=title, progress=progress)
+        return begin(setup.plans(), callbacks, checkpoint=checkpoint, every=every, progress=progress)
 
 
 def refuse_mistakes(given: Sequence[Mapping[str, Any]]) -> None:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from radioopt.base.problem import Problem, problem_class, solve
     from radioopt.base.rooms import families
     from radioopt.base.solution import Solution, load
+    from radioopt.base.spread import solve_chunks
     from radioopt.base.status import Status
     from radioopt.scenario import ChannelTrace, Devices, Scenario
     from radioopt.sweeps import Sweep, sweep
@@ -60,6 +61,7 @@ _HOME = {
     "load": "base.solution",
     "problem_class": "base.problem",
     "solve": "base.problem",
+    "solve_chunks": "base.spread",
     "sweep": "sweeps",
 }
 _SUBPACKAGES = ("channel", "d2d", "dtkd", "feel", "fimi", "mix2fld", "numerics", "units")
@@ -94,6 +96,7 @@ __all__ = [
     "numerics",
     "problem_class",
     "solve",
+    "solve_chunks",
     "sweep",
     "units",
 ]

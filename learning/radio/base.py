@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from learning.messages import Parcel, Wire
-from learning.options import label
+from learning.options import label, settings_of
 from radioopt.base.errors import OptionError, ProblemError
 from radioopt.base.quantity import shorten
 from radioopt.base.solution import Solution
@@ -385,7 +385,7 @@ class Radio(ABC):
 
     def settings(self) -> dict[str, Any]:
         """Return the options, for the manifest of a run."""
-        return {item.name: getattr(self, item.name) for item in fields(self)}  # type: ignore[arg-type]
+        return settings_of(self)
 
 
 def table_of(scenario: Scenario, family: str) -> dict[str, Any]:

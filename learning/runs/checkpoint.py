@@ -165,6 +165,10 @@ class Checkpoint:
         except Exception as error:  # what was written by others can be wrong in any way
             raise _unreadable(path, error) from error
 
+    def due(self, ledger: Ledger) -> bool:
+        """Say whether it is time to write the run down after the last round."""
+        return len(ledger) % self.every == 0
+
     def keep(self, place: Place, *, done: bool = False) -> None:
         """Write the run down, if it is time to.
 
@@ -183,7 +187,7 @@ class Checkpoint:
             If the file cannot be written; an earlier one is then as it was.
         """
         devices, state, banks, ledger = place
-        if len(ledger) % self.every and not done:
+        if not (done or self.due(ledger)):
             return
         for number, entry in enumerate(ledger.entries[len(self._entries) :], start=len(self._entries) + 1):
             self._entries.append(json.dumps(self._history.tree(entry, f"the account of round {number}")))
@@ -256,6 +260,10 @@ def _read(path: Path) -> tuple[dict[str, Any], bytes, bytes]:
             raise ValueError("no settings in it")
         if not (isinstance(read["entries"], list) and isinstance(read["now"], dict)):
             raise ValueError("no rounds in it")
+    except IsADirectoryError:
+        raise IsADirectoryError(
+            f"checkpoint {path}: is a folder: name a file in it, as {path / 'run.npz'}"
+        ) from None
     except OSError as error:
         if error.filename is not None:
             raise

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from learning.options import real
-from learning.radio.base import Plan, Sent
+from learning.radio.base import Floats, Plan, Sent
 from radioopt.base.errors import OptionError
 
 if TYPE_CHECKING:
@@ -60,6 +60,8 @@ class Entry:
         More numbers of plan, scheme and judge, a column each.
     judged : bool, default True
         Whether the judge evaluated after the round.
+    measured : mapping of str to ndarray, optional
+        What was measured of each device on real nodes, shapes (K,), a column each in the table of devices.
     """
 
     plan: Plan
@@ -72,6 +74,7 @@ class Entry:
     change: float = math.nan
     figures: Mapping[str, float] = field(default_factory=dict)
     judged: bool = True
+    measured: Mapping[str, Floats] = field(default_factory=dict)
 
     @property
     def energy_j(self) -> float:
@@ -255,9 +258,9 @@ class Ledger:
             ``arrived`` (devices), ``uplink_bits`` (from each device), ``downlink_bits`` (to each device),
             ``compute_energy_j``, ``upload_energy_j``, ``energy_j`` (of this round), ``train_loss`` (over the batches,
             before their steps), ``test_loss``, ``test_accuracy``, and what plan and scheme add: with FEEL's slots
-            ``learning_efficiency`` [1/s]. Per device: ``batchsize``, ``arrived``, ``took_part``
-            where not all do, and the times and energies of
-            :class:`~learning.radio.base.Sent`.
+            ``learning_efficiency`` [1/s]. Per device: ``batchsize``, ``arrived``, ``took_part`` where not all do, and
+            the times and energies of :class:`~learning.radio.base.Sent`; of real nodes also what was measured, and
+            what is believed of them.
 
         Raises
         ------
@@ -330,6 +333,9 @@ class Ledger:
             name: column([getattr(entry.sent, name) for entry in self.entries])
             for name in (*PER_DEVICE, *more)
         }
+        unknown = np.full(count, math.nan)
+        for name in dict.fromkeys(name for entry in self.entries for name in entry.measured):
+            columns[name] = column([entry.measured.get(name, unknown) for entry in self.entries])
         return pd.DataFrame(columns, index=index)
 
     def to_csv(self, per: str = "round") -> str:

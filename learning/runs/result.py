@@ -111,8 +111,9 @@ class TrainingResult:
         }
 
     def tables(self) -> dict[str, pd.DataFrame]:
-        """Return tables to keep beside that of the rounds: what each preparation did."""
-        return {f"prepared-{i}.csv": done.to_frame() for i, done in enumerate(self.prepared, start=1)}
+        """Return tables to keep beside that of the rounds: what each preparation did, and what failed on nodes."""
+        prepared = {f"prepared-{i}.csv": done.to_frame() for i, done in enumerate(self.prepared, start=1)}
+        return prepared | self.crew.tables()
 
     def to_frame(self) -> pd.DataFrame:
         """Tabulate the rounds; see :meth:`learning.Ledger.to_frame`."""

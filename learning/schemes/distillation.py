@@ -72,6 +72,7 @@ class Distilled(LocalTraining[OutputT]):
 
     radio: ClassVar[str] = "fading"
     judge: ClassVar[str] = "reference"
+    blank: ClassVar[tuple[str, ...]] = ("outputs",)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -378,6 +378,8 @@ class Individual(LocalTraining[AloneState]):
             samples += float(cohort.sizes.sum())
             loss += float((cohort.sizes * notes["loss"]).sum())
             moved, size = moved + float(notes["moved"].sum()), size + float(notes["size"].sum())
+        if not size:  # nobody answered
+            return replace(state, train_loss=math.nan, moved=math.nan)
         return replace(state, train_loss=loss / samples, moved=math.sqrt(moved / size))
 
     def combine(self, state: AloneState, sums: Sums, round: int) -> tuple[AloneState, None]:

@@ -21,9 +21,9 @@ from learning.runs.ledger import HARDWARE
 from learning.runs.manifest import PER_RUN
 from learning.runs.result import TrainingResult
 from learning.training import refuse_mistakes, train
-from radioopt.base.carried import Carried
-from radioopt.base.errors import OptionError, require
+from radioopt.base.errors import OptionError
 from radioopt.base.quantity import shorten
+from radioopt.base.spread import check_backend, spread
 from radioopt.scenario import Scenario
 from radioopt.scenario.trace import read_trace
 
@@ -189,6 +189,8 @@ def compare(
     policies: Sequence[Any] | Mapping[str, Mapping[str, Any]] | None = None,
     seeds: int | Sequence[int] = 10,
     jobs: int = 1,
+    backend: str = "loky",
+    scheduler: str | None = None,
     checkpoints: str | os.PathLike[str] | None = None,
     every: int = EVERY,
     progress: bool = True,
@@ -212,6 +214,11 @@ def compare(
         Seeds, or how many (0, 1, ...); at least one. All policies run on each of them.
     jobs : int, default 1
         Processes that share the runs, by joblib; -1 takes all cores.
+    backend : {"loky", "threading", "dask"}, default "loky"
+        Whether processes, threads or the workers of a dask cluster share the runs. The numbers are the same.
+    scheduler : str, optional
+        Address of the cluster's scheduler, as "tcp://10.0.0.1:8786". Its workers have the same radioopt installed, and
+        `checkpoints` is a folder that all of them see.
     checkpoints : path-like, optional
         Folder of a file per run, from which a comparison that was interrupted goes on, and one that is done with more
         seeds, or more policies after those that it has: what is missing is trained. See :func:`learning.train`.
@@ -261,6 +268,7 @@ def compare(
     real("seconds", seconds)
     if jobs != -1:
         whole("jobs", jobs)
+    check_backend(backend, scheduler)
     if isinstance(policies, str) or not isinstance(policies, (Mapping, Sequence)):
         raise OptionError(f"policies: expected a list or a mapping, got {shorten(policies)}")
     chosen = list(range(whole("seeds", seeds))) if not isinstance(seeds, Sequence) else list(seeds)
@@ -310,11 +318,13 @@ def compare(
     curves: dict[tuple[str, int], pd.DataFrame] = {}
     configs: dict[str, dict[str, Any]] = {}
     with progress_bar("compare policies", len(work), enabled=progress) as report:
-        results = _results(scenario, work, jobs)
-        for done, ((name, seed), result) in enumerate(zip(keys, results, strict=True), start=1):
-            rows.append({"policy": name, "seed": seed} | _measured(result, target_accuracy))
-            curves[name, seed] = result.to_frame()
-            configs.setdefault(name, {k: v for k, v in result.config.items() if k not in PER_RUN})
+        results = _results(scenario, work, jobs, backend, scheduler)
+        for done, ((name, seed), (measured, curve, config)) in enumerate(
+            zip(keys, results, strict=True), start=1
+        ):
+            rows.append({"policy": name, "seed": seed} | measured)
+            curves[name, seed] = curve
+            configs.setdefault(name, {k: v for k, v in config.items() if k not in PER_RUN})
             report(done, f"{name}, seed {seed}")
     import pandas as pd
 
@@ -348,20 +358,28 @@ def positive_interval(values: np.ndarray, confidence: float) -> tuple[float, flo
     return mean, low, high
 
 
-def _results(scenario: Scenario, work: Sequence[Mapping[str, Any]], jobs: int) -> Iterator[TrainingResult]:
+#: what a comparison keeps of a run: numbers, rounds, settings
+Kept = tuple[dict[str, Any], Any, dict[str, Any]]
+
+
+def _results(
+    scenario: Scenario, work: Sequence[Mapping[str, Any]], jobs: int, backend: str, scheduler: str | None
+) -> Iterator[Kept]:
     """Train with each set of options, in order, here or in other processes."""
-    if jobs == 1:
-        yield from (train(scenario, **options) for options in work)
-        return
-    joblib = require("joblib", "learning")
-    calls = (joblib.delayed(Carried(train))(scenario, **options) for options in work)
+    calls = ((scenario, options) for options in work)
     try:
-        yield from joblib.Parallel(n_jobs=jobs, return_as="generator")(calls)
+        yield from spread(_trained, calls, jobs=jobs, backend=backend, scheduler=scheduler)
     except pickle.PicklingError as error:
         reason = str(error.__cause__ or error).strip('"\n').splitlines()[-1]
         raise OptionError(
             f"jobs: an option cannot be sent to other processes ({reason}): take jobs=1"
         ) from error
+
+
+def _trained(scenario: Scenario, options: Mapping[str, Any]) -> Kept:
+    """Train, and keep what a comparison needs, which is less to send than all of a run."""
+    result = train(scenario, **options)
+    return _measured(result, options["target_accuracy"]), result.to_frame(), result.config
 
 
 def _measured(result: TrainingResult, target_accuracy: float) -> dict[str, Any]:

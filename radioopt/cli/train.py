@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +45,10 @@ FREE = (
     "csv",
     "run",
     "log",
+    "engine",
+    "nodes",
+    "round_deadline",
+    "clock",
 )
 #: arguments that end a run: a finished or interrupted one goes on with others
 ENDS = ("rounds", "seconds", "joules", "target_accuracy", "target", "epsilon")
@@ -105,7 +109,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"prepare the data before the first round: {listed('PREPARATIONS')}; may be repeated",
     )
     spent = parser.add_argument_group("what it costs and who judges")
-    spent.add_argument("--radio", help=f"{listed('RADIOS')} (default: the scheme's)")
+    spent.add_argument(
+        "--radio",
+        help=f"{listed('RADIOS')} (default: the scheme's, or the one that the scenario has a table for)",
+    )
     spent.add_argument(
         "--policy",
         default="optimal",
@@ -153,6 +160,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="devices trained together (default: what fits the cache)",
     )
+    where.add_argument(
+        "--engine",
+        default="process",
+        choices=("process", "flower"),
+        help="devices in this process, or on simulated Flower nodes (default: process)",
+    )
+    where.add_argument(
+        "--nodes",
+        type=int,
+        metavar="N",
+        help="of --engine flower: simulated nodes (default: one for each device)",
+    )
+    where.add_argument(
+        "--round-deadline",
+        type=float,
+        metavar="S",
+        help="of --engine flower: seconds on the wall that a round waits for its nodes (default: 120)",
+    )
+    where.add_argument(
+        "--clock",
+        choices=("simulated", "wall"),
+        help="of --engine flower: whose seconds count, and are planned with (default: simulated)",
+    )
     where.add_argument("--name", help="folder of the run under --folder (default: from settings and time)")
     where.add_argument("--folder", default="runs", help="where runs are saved (default: runs)")
     where.add_argument(
@@ -198,6 +228,10 @@ def run(args: argparse.Namespace) -> int:
     for flag in ("seeds", "jobs", "every"):
         if getattr(args, flag) < 1:
             raise OptionError(f"--{flag}: expected at least 1, got {getattr(args, flag)}")
+    given_to = {"nodes": args.nodes, "deadline_s": args.round_deadline, "clock": args.clock}
+    remote = {name: value for name, value in given_to.items() if value is not None}
+    if remote and args.engine != "flower":
+        raise OptionError("--nodes, --round-deadline, --clock: of --engine flower only: leave out")
     if args.resume is not None:
         scenario = take_up(args, parser)
     elif args.scenario is None:
@@ -213,9 +247,11 @@ def run(args: argparse.Namespace) -> int:
         raise OptionError(
             "several schemes, policies or seeds are compared by --target-accuracy within --seconds: give both"
         )
+    if compared and args.engine != "process":
+        raise OptionError("--engine: carries a single run: leave out where several are compared")
     if compared and args.log:
         raise OptionError("--log: writes the rounds of a single run: leave out where several are compared")
-    given = scheme_options(args, schemes)
+    given = scheme_options(args, schemes, scenario)
     options: dict[str, Any] = {name: getattr(args, name) for name in HANDED}
     options |= {name: getattr(args, name) for name in ENDS if name != "target"}
     options |= {
@@ -261,7 +297,8 @@ def run(args: argparse.Namespace) -> int:
                 )
             else:
                 (scheme,), (policy,) = schemes, policies
-                result = learning.train(
+                train = learning.flower.simulate if args.engine == "flower" else learning.train
+                result = train(
                     scenario,
                     scheme=scheme,
                     policy=policy,
@@ -272,6 +309,7 @@ def run(args: argparse.Namespace) -> int:
                         name if ":" in name or name == "print" else f"{name}:{folder / name}"
                         for name in args.log
                     ],
+                    **remote,
                     **given[scheme],
                     **options,
                 )
@@ -316,7 +354,20 @@ def take_up(args: argparse.Namespace, parser: argparse.ArgumentParser) -> Scenar
         if name in ENDS and value != parser.get_default(name)
     }
     kept = runs.told_settings(path, further=bool(further))
-    free = ("resume", "jobs", "every", "json", "csv", "run", "log", *ENDS)
+    free = (
+        "resume",
+        "jobs",
+        "every",
+        "json",
+        "csv",
+        "run",
+        "log",
+        "engine",
+        "nodes",
+        "round_deadline",
+        "clock",
+        *ENDS,
+    )
     own = sorted(
         f"--{name.replace('_', '-')}"
         for name, value in vars(args).items()
@@ -346,11 +397,36 @@ def names(flag: str, text: str) -> list[str]:
     return found
 
 
-def scheme_options(args: argparse.Namespace, schemes: Sequence[str]) -> dict[str, dict[str, Any]]:
+def meant(flag: str, known: Collection[str]) -> str:
+    """Say how an option is given that has another name here, or that is one of a scheme, radio or judge; or nothing."""
+    import importlib
+    import inspect
+
+    try:
+        catalog, setup = (
+            importlib.import_module("learning.catalog"),
+            importlib.import_module("learning.setup"),
+        )
+    except ImportError:
+        return ""
+    name = flag.lstrip("-").replace("-", "_")
+    name = setup.ALIASES.get(name, name)
+    if "devices.count" in name:
+        return "--set devices.count=..."
+    if (own := f"--{name.replace('_', '-')}") in known:
+        return own
+    tables = (catalog.SCHEMES, catalog.RADIOS, catalog.JUDGES)
+    taken = (name in inspect.signature(kind).parameters for table in tables for kind in table.values())
+    return f"--option {name}=..." if any(taken) else ""
+
+
+def scheme_options(
+    args: argparse.Namespace, schemes: Sequence[str], scenario: Scenario
+) -> dict[str, dict[str, Any]]:
     """Return the options of each scheme, its radio and its judge, which one of them has to know."""
     from radioopt.base.errors import OptionError
 
-    takes = {scheme: taken(args, scheme) for scheme in schemes}
+    takes = {scheme: taken(args, scheme, scenario) for scheme in schemes}
     given = settings("--option", args.option, "NAME=VALUE, such as learning_rate=0.1")
     if args.learning_rate is not None:
         given = {"learning_rate": args.learning_rate, **given}
@@ -373,7 +449,7 @@ def scheme_options(args: argparse.Namespace, schemes: Sequence[str]) -> dict[str
     return made
 
 
-def taken(args: argparse.Namespace, scheme: str) -> dict[str, dict[str, Any]]:
+def taken(args: argparse.Namespace, scheme: str, scenario: Scenario | None) -> dict[str, dict[str, Any]]:
     """Return the options with their defaults of a scheme, and of the radio and the judge that go with it."""
     import inspect
 
@@ -382,8 +458,14 @@ def taken(args: argparse.Namespace, scheme: str) -> dict[str, dict[str, Any]]:
     catalog, options = require("learning.catalog", "learning"), require("learning.options", "learning")
     kinds = {f"scheme {scheme}": options.choose("scheme", scheme, catalog.SCHEMES)}
     made = kinds[f"scheme {scheme}"]
-    for role, table in (("radio", catalog.RADIOS), ("judge", catalog.JUDGES)):
-        name = getattr(args, role) or getattr(made, role)
+    radio = made.radio
+    if scenario is not None:
+        radio = require("learning.setup", "learning").default_radio(made, scenario)
+    for role, table, default in (
+        ("radio", catalog.RADIOS, radio),
+        ("judge", catalog.JUDGES, made.judge),
+    ):
+        name = getattr(args, role) or default
         kinds[f"{role} {name}"] = options.choose(role, name, table)
     kinds |= {f"preparation {name}": catalog.PREPARATIONS[name] for name in made.needs}
     return {
@@ -398,8 +480,9 @@ def taken(args: argparse.Namespace, scheme: str) -> dict[str, dict[str, Any]]:
 
 def show_options(args: argparse.Namespace) -> None:
     """Print the options of the schemes that are asked for, with what they are by default."""
+    scenario = None if args.scenario is None else read_scenario(args)
     for scheme in names("scheme", args.scheme):
-        for role, known in taken(args, scheme).items():
+        for role, known in taken(args, scheme, scenario).items():
             print(f"{role}: {described(known)}")
 
 

@@ -58,6 +58,8 @@ _GIVEN_BY = {
 }
 _RATES = ("uplink_rate_bps", "downlink_rate_bps")
 _FORMER_PATH = {"line_of_sight", "shadowing_db"}  # what described a path until its gain is given
+#: settings of "feel" that say how long computing takes
+_COMPUTING = ("cycles_per_sample", "update_cycles", "seconds_per_sample", "base_time_s", "update_time_s")
 _FADING = "cell.fading"  # among what was drawn, beside the families: the coefficient of each link
 
 
@@ -455,6 +457,54 @@ class Devices(Record):
         self._check_broadcasts("with_local_samples.local_samples", samples.shape, shape)
         given = self.to_dict() | {"local_samples": np.broadcast_to(samples, shape)}
         return self._made(self.scenario, self._drawn, given, measured=self._measured)
+
+    def slower(self, *, compute: ArrayLike = 1.0, upload: ArrayLike = 1.0) -> Devices:
+        """Return the same devices with longer times than the scenario says, as measurements tell.
+
+        Parameters
+        ----------
+        compute : array_like of float64, shape (..., K), default 1
+            What compute times of "feel" are multiplied by, > 0: cycles or seconds a sample, an update, and to begin.
+        upload : array_like of float64, shape (..., K), default 1
+            What uplink rates are divided by, > 0.
+
+        Returns
+        -------
+        Devices
+            Whose problems know these times.
+
+        Raises
+        ------
+        ProblemError
+            If a factor is not positive, or the shape is not that of these devices.
+
+        Examples
+        --------
+        >>> from radioopt import Scenario
+        >>> devices = Scenario.load("feel-cpu").draw(seed=1)
+        >>> slower = devices.slower(compute=[3.0] + [1.0] * 11)
+        >>> ratio = slower.problem("feel").seconds_per_sample / devices.problem("feel").seconds_per_sample
+        >>> ratio[:2]
+        array([3., 1.])
+        """
+        shape = (*self.batch_shape, self.sizes["device"])
+        factors = {}
+        for name, given in (("compute", compute), ("upload", upload)):
+            factor = check("Devices.slower", name, given, positive)
+            self._check_broadcasts(f"slower.{name}", factor.shape, shape)
+            factors[name] = np.broadcast_to(factor, shape)
+        drawn = {
+            family: {
+                name: value * factors["compute"] if name in _COMPUTING else value
+                for name, value in values.items()
+            }
+            if family == "feel"
+            else values
+            for family, values in self._drawn.items()
+        }
+        rates = self.to_dict()
+        rates["uplink_rate_bps"] = self.uplink_rate_bps / factors["upload"]
+        return self._made(self.scenario, drawn, rates, measured=(*self._measured, "uplink_rate_bps"))
 
     def follow(self, trace: ChannelTrace, time_s: ArrayLike) -> Devices:
         """Return the same devices with the rates or gains that a trace has at a time.

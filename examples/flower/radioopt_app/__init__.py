@@ -1,0 +1,1 @@
+"""Federated training with certified allocations, as a Flower app."""

@@ -1,0 +1,105 @@
+"""Work spread over threads, processes or a cluster gives what it gives here."""
+
+import numpy as np
+import pytest
+
+from radioopt import OptionError, Scenario, solve_chunks
+from radioopt.base.spread import spread
+
+try:
+    import distributed
+except ImportError:
+    distributed = None
+
+needs_dask = pytest.mark.skipif(distributed is None, reason="needs dask: pip install 'radioopt[dask]'")
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """A scheduler and two workers in this process, on 127.0.0.1."""
+    with distributed.LocalCluster(
+        n_workers=2,
+        threads_per_worker=1,
+        processes=False,
+        protocol="tcp",
+        host="127.0.0.1",
+        dashboard_address=None,
+    ) as made:
+        yield made.scheduler_address
+
+
+@pytest.fixture(scope="module")
+def problem():
+    return Scenario.load("feel-cpu").draw(seed=3, size=11).problem("feel")
+
+
+def same(chunks, whole):
+    objective = np.concatenate([solution.objective for solution in chunks])
+    np.testing.assert_array_equal(objective, whole.objective)
+    batchsize = np.concatenate([solution.batchsize for solution in chunks])
+    np.testing.assert_array_equal(batchsize, whole.batchsize)
+
+
+@pytest.mark.parametrize(("jobs", "backend"), [(1, "loky"), (2, "threading")])
+def test_chunks_give_what_the_batch_gives(problem, jobs, backend):
+    chunks = list(solve_chunks(problem, 4, jobs=jobs, backend=backend))
+    assert [len(solution.objective) for solution in chunks] == [4, 4, 3]
+    same(chunks, problem.solve())
+
+
+@needs_dask
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # of dask's own
+def test_a_cluster_gives_what_the_batch_gives(problem, cluster):
+    same(list(solve_chunks(problem, 4, backend="dask", scheduler=cluster)), problem.solve())
+
+
+@needs_dask
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_a_comparison_on_a_cluster_gives_what_it_gives_here(cluster):
+    import learning
+
+    options = {
+        "target_accuracy": 0.3,
+        "seconds": 5e3,
+        "policies": ["optimal", "full"],
+        "seeds": 2,
+        "data": "digits@300+100",
+    }
+    here = learning.compare("feel-cpu", **options)
+    there = learning.compare("feel-cpu", **options, backend="dask", scheduler=cluster)
+    assert here.runs.equals(there.runs)
+    for key, curve in here.curves.items():
+        assert curve.equals(there.curves[key])
+
+
+@needs_dask
+@pytest.mark.filterwarnings("ignore")
+def test_a_fault_on_a_worker_is_that_of_the_call(cluster):
+    with pytest.raises(ZeroDivisionError):
+        list(spread(divmod, [(1, 1), (1, 0)], backend="dask", scheduler=cluster))
+
+
+@pytest.mark.parametrize(
+    ("given", "complaint"),
+    [
+        (
+            {"backend": "multiprocessing"},
+            "forks processes, which hang once Numba's threads have run: take loky",
+        ),
+        ({"backend": "ray"}, "unknown backend 'ray', choose from loky, threading, dask"),
+        ({"backend": "dask"}, "scheduler: the address of a dask scheduler"),
+        ({"scheduler": "tcp://127.0.0.1:1"}, "scheduler: .*and only with it"),
+    ],
+)
+def test_other_backends_are_refused(problem, given, complaint):
+    with pytest.raises(OptionError, match=complaint):
+        list(solve_chunks(problem, 4, **given))
+
+
+def test_there_has_to_be_a_batch_and_a_size(problem):
+    with pytest.raises(OptionError, match="expected a batch of problems, got a single one: call solve"):
+        list(solve_chunks(problem[0], 4))
+    with pytest.raises(OptionError, match="size: expected at least 1, got 0"):
+        list(solve_chunks(problem, 0))
