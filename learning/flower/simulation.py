@@ -25,13 +25,15 @@ from radioopt.scenario import Scenario
 
 #: seconds that a round waits for answers unless told otherwise: a node may have to start a process and import torch
 DEADLINE_S = 120.0
+#: the same in a simulation, whose first round starts all processes on one machine
+SIMULATED_S = 600.0
 
 
 def simulate(
     scenario: Scenario | str | os.PathLike[str],
     *,
     nodes: int | None = None,
-    deadline_s: float = DEADLINE_S,
+    deadline_s: float = SIMULATED_S,
     min_arrived: int = 1,
     clock: str = "simulated",
     cpus: float = 1.0,
@@ -45,7 +47,7 @@ def simulate(
         The cell and its devices.
     nodes : int, optional
         Simulated nodes >= 1, among which the devices are dealt out; by default one for each device.
-    deadline_s : float, default 120
+    deadline_s : float, default 600
         Seconds > 0 on the wall that a round waits for the nodes.
     min_arrived : int, default 1
         Devices >= 1 that have to answer; with fewer the round changes nothing.

@@ -176,7 +176,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--round-deadline",
         type=float,
         metavar="S",
-        help="of --engine flower: seconds on the wall that a round waits for its nodes (default: 120)",
+        help="of --engine flower: seconds on the wall that a round waits for its nodes (default: 600)",
     )
     where.add_argument(
         "--clock",
