@@ -34,6 +34,9 @@ class _Plan:
     def told(self) -> Mapping[str, int]:
         return self.words
 
+    def takes_part(self) -> None:
+        """Return None: all devices of a node take part."""
+
 
 @dataclass(frozen=True, eq=False)
 class _Sent:

@@ -19,6 +19,7 @@ def test_a_family_is_made_ready(capsys, monkeypatch):
 def test_large_batches_are_made_ready_for_forked_processes_too(family, monkeypatch):
     kernels = forks.forkable(lambda: "all threads", lambda: "one thread")
     monkeypatch.setattr(compile, "_call", lambda problem, method, **options: kernels)
+    monkeypatch.setattr(compile, "_gradient", lambda problem: kernels)
     called = {name: call() for name, call in compile._calls(family)}
     assert {of for name, of in called.items() if "a batch for all threads" in name} == {"all threads"}
     assert {of for name, of in called.items() if "in a forked process" in name} == {"one thread"}

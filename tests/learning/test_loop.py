@@ -497,13 +497,17 @@ def test_what_is_refused_says_what_was_meant(options, message):
 
 
 @pytest.mark.parametrize(
-    ("scenario", "scheme", "other"),
+    ("scenario", "options", "other"),
     [
-        ("fimi", "feel", "add it, or choose radio fdma$"),
-        ("mix2fld", "feel", "or choose a scheme with local steps, as fedavg, and radio fading$"),
-        ("feel-cpu", "simkd", "add it$"),
+        ("fimi", {"scheme": "feel", "radio": "tdma"}, "add it, or choose radio fdma$"),
+        (
+            "mix2fld",
+            {"scheme": "feel", "radio": "tdma"},
+            "or choose a scheme with local steps, as fedavg, and radio fading$",
+        ),
+        ("feel-cpu", {"scheme": "simkd"}, "add it$"),
     ],
 )
-def test_a_radio_without_its_table_names_what_would_run(scenario, scheme, other):
+def test_a_radio_without_its_table_names_what_would_run(scenario, options, other):
     with pytest.raises(ProblemError, match=other):
-        train(scenario, scheme=scheme, rounds=1, progress=False)
+        train(scenario, **options, rounds=1, progress=False)
