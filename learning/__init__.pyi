@@ -13,6 +13,7 @@ from learning.catalog import POLICIES as POLICIES
 from learning.catalog import PREPARATIONS as PREPARATIONS
 from learning.catalog import RADIOS as RADIOS
 from learning.catalog import SCHEMES as SCHEMES
+from learning.catalog import SELECTIONS as SELECTIONS
 from learning.crew import Crew as Crew
 from learning.crew import Order as Order
 from learning.crew import Turn as Turn

@@ -165,6 +165,16 @@ POLICIES = Names(
     }
 )
 
+#: who takes part in a round
+SELECTIONS = Names(
+    {
+        "uniform": "learning.radio.sampling:uniform",
+        "channel": "learning.radio.sampling:by_channel",
+        "data": "learning.radio.sampling:by_data",
+        "oort": "learning.radio.sampling:oort",
+    }
+)
+
 GENERATORS = Names(
     {
         "diffusion": "learning.generators.diffusion:Diffusion",

@@ -86,7 +86,11 @@ class Crew:
         What devices keep between rounds, by architecture.
     watch : callable or None
         Called with each cohort and its state right after the local training.
+    losses : ndarray, shape (K,)
+        Mean losses of the last round in which not everybody took part; NaN for those who did not.
     """
+
+    losses: np.ndarray[Any, np.dtype[np.float64]]
 
     def __init__(
         self,
@@ -123,11 +127,14 @@ class Crew:
             What they send, a row each.
         """
         kept: dict[str, list[tuple[IntArray, Rows]]] = {kind: [] for kind in self.banks}
-        for cohort in self._chunks:
+        part = turn.plan.takes_part()
+        for cohort in self._chunks if part is None else self._those(part):
             bank = self.banks[cohort.architecture]
             own, message = self.scheme.local(bank.of(cohort.devices), cohort, turn.order(cohort))
             if self.watch is not None:
                 self.watch(cohort, own)
+            if part is not None and "loss" in message.notes:
+                self.losses[cohort.devices] = message.notes["loss"].detach().cpu().numpy()
             keeps = np.ones(len(cohort), np.bool_)
             if self.scheme.replaces:  # the answer is all that they will have: no need to keep anything
                 keeps = ~turn.sent.received[cohort.devices]
@@ -144,6 +151,14 @@ class Crew:
             if self.scheme.replaces:
                 bank = bank.drop(bank.devices[turn.sent.received[bank.devices]])
             self.banks[kind] = bank.put_all(groups)
+
+    def _those(self, part: np.ndarray[Any, np.dtype[np.bool_]]) -> Iterator[Cohort]:
+        """Go through those who take part, and begin to note their losses."""
+        self.losses = np.full(len(part), np.nan)
+        for cohort in self._chunks:
+            some = cohort.devices[part[cohort.devices]]
+            if some.size:
+                yield self.task.cohort(some)
 
     def hear(self, answer: Message, received: np.ndarray[Any, np.dtype[np.bool_]]) -> None:
         """Bring the server's answer to those who receive it.

@@ -12,9 +12,11 @@ import numpy as np
 
 from learning.crew import Crew, Turn
 from learning.judges import Judge, Watcher
+from learning.options import label
 from learning.prepare.base import Preparation, Prepared
 from learning.progress import progress_bar
 from learning.radio.base import Plan, Planner, Radio
+from learning.radio.sampling import Candidates, Places, SampledPlan, Sampling, for_all
 from learning.runs.checkpoint import EVERY, Checkpoint, Place
 from learning.runs.ledger import LEARNT, Entry, Ledger, Spent
 from learning.runs.limits import Limits
@@ -24,7 +26,7 @@ from learning.runs.result import TrainingResult
 from learning.schemes.base import Scheme
 from learning.streams import Streams
 from learning.task import State, Task
-from radioopt.base.errors import OptionError
+from radioopt.base.errors import OptionError, ProblemError
 from radioopt.base.quantity import shorten
 from radioopt.numerics.dispatch import compiled
 from radioopt.scenario import ChannelTrace, Devices, Scenario
@@ -48,7 +50,7 @@ class Plans:
     scheme, radio, judge
         What is done, with what it is sent, who judges.
     planner : callable
-        From the task that is trained to what plans the rounds.
+        From the task that is trained, and those who take part (None for everybody), to what plans the rounds.
     limits : Limits
         When the run ends.
     streams : Streams
@@ -59,6 +61,8 @@ class Plans:
         Devices of a chunk.
     trace : ChannelTrace or None
         Rates or gains over time.
+    sampling : Sampling or None
+        Who takes part in a round; None for everybody.
     crew : callable, default Crew
         From scheme, task and `at_once` to the devices: in this process, or elsewhere.
     """
@@ -69,12 +73,13 @@ class Plans:
     scheme: Scheme[Any]
     radio: Radio
     judge: Judge
-    planner: Callable[[Task], Planner]
+    planner: Callable[[Task, Places | None], Planner]
     limits: Limits
     streams: Streams
     config: dict[str, Any]
     at_once: int | None
     trace: ChannelTrace | None = None
+    sampling: Sampling | None = None
     crew: Callable[[Scheme[Any], Task, int | None], Crew] = Crew
 
     def after(self, devices: Devices, seconds: float) -> Devices | None:
@@ -190,15 +195,20 @@ def _rounds(
         def prepare() -> tuple[Task, list[Prepared]]:
             task, done = plans.task, []
             for step in plans.before:
-                done.append(step(task, devices, radio))
-                task = done[-1].task
+                made = step(task, devices, radio)
+                if not isinstance(made, Prepared):
+                    raise ProblemError(
+                        f"preparation {label(step)}: expected a learning.Prepared with the task, got {shorten(made)}"
+                    )
+                done.append(made)
+                task = made.task
             return task, done
 
         task = plans.task
         prepared: list[Prepared] = []
         if plans.before:
             task, prepared = prepare() if kept is None else kept.prepared(prepare)
-        planner = plans.planner(task)
+        planner = plans.planner(task, None)
         crew, state = plans.crew(scheme, task, plans.at_once), scheme.begin(task)
         ledger = _begun(judge(task, state, crew), prepared)
         if kept is not None:
@@ -210,7 +220,7 @@ def _rounds(
                 )
         reason = None
         while (stopped := reason or limits.reached(ledger)) is None:
-            turn = _turn(plans, planner, devices, state, ledger)
+            turn = _turn(plans, planner, devices, state, ledger, task)
             if isinstance(turn, str):
                 stopped = turn
                 break
@@ -220,6 +230,8 @@ def _rounds(
             judged = turn.round % judge.judge_every == 0
             crew.watch = watcher = judge.watcher(task) if judged else None
             state = scheme.round(state, crew, turn)
+            if plans.sampling is not None:
+                turn = turn._replace(plan=turn.plan.learnt(crew.losses))
             found = judge(task, state, crew, watcher) if judged else {}
             realised = turn.plan.realised(found)
             entry = ledger.record(
@@ -250,16 +262,39 @@ def _rounds(
     return TrainingResult(ledger, state, crew, judge, stopped, plans.config, prepared)
 
 
-def _turn(plans: Plans, planner: Planner, devices: Devices, state: State, ledger: Ledger) -> Turn | str:
+def _turn(
+    plans: Plans, planner: Planner, devices: Devices, state: State, ledger: Ledger, task: Task
+) -> Turn | str:
     """Plan the next round and ask the radio what becomes of it; or name what ends the run before it."""
     round, at = len(ledger) + 1, plans.streams.at
     there = plans.after(devices, ledger.seconds)
     if there is None:
         return "trace"
-    plan = planner(there.fade(at("channel", round)), at("policy", round))
+    now, some = there.fade(at("channel", round)), None
+    if plans.sampling is not None:
+        some = plans.sampling.choose(
+            _candidates(plans.sampling, now, ledger, task), at("participants", round)
+        )
+        planner = plans.planner(task, some)
+    plan = planner(now if some is None else now[some], at("policy", round))
     payload = plan.prices.payload(plans.scheme.sends(state, plan))
     sent = plans.radio.transmit(payload, plan, at("link", round))
+    if some is not None:
+        plan, sent = for_all(plan, sent, now, some)
     return plans.limits.exceeded(ledger, sent) or Turn(round, plan, sent)
+
+
+def _candidates(sampling: Sampling, devices: Devices, ledger: Ledger, task: Task) -> Candidates:
+    """Collect what a selection knows: of each device its last round in which it took part."""
+    count = len(task.parts)
+    losses, seconds, last = np.full(count, np.nan), np.full(count, np.nan), np.zeros(count, np.int64)
+    for number, entry in enumerate(ledger.entries, start=1):
+        plan, sent = entry.plan, entry.sent
+        if isinstance(plan, SampledPlan) and plan.losses is not None:
+            losses[plan.chosen] = plan.losses[plan.chosen]
+            seconds[plan.chosen] = (sent.compute_time_s + sent.upload_time_s)[plan.chosen]
+            last[plan.chosen] = number
+    return Candidates(devices, sampling.count(count), len(ledger) + 1, task.sizes, losses, seconds, last)
 
 
 def _columns(

@@ -21,7 +21,7 @@ from learning.catalog import (
     RADIOS,
     SCHEMES,
 )
-from radioopt.base.errors import OptionError
+from radioopt.base.errors import OptionError, ProblemError
 from radioopt.base.quantity import shorten
 
 T = TypeVar("T")
@@ -33,6 +33,8 @@ def choose(option: str, given: Any, table: Mapping[str, T], alternative: str = "
         return table[given]
     also = f", or {alternative}" if alternative else ""
     near = suggestion(given, table) if isinstance(given, str) else ""
+    if isinstance(given, type) and label(given) in table:
+        near = f"; this is the class: give its name, {label(given)!r}, or make one, {given.__name__}(...)"
     raise OptionError(f"unknown {option} {shorten(given)}, choose from {', '.join(table)}{also}{near}")
 
 
@@ -57,11 +59,18 @@ def whole(option: str, given: Any, *, low: int = 1) -> int:
 
 
 def keywords(what: str, text: str, kind: Callable[..., Any]) -> dict[str, Any]:
-    """Read the options of a constructor out of text, ``NAME=VALUE,...``; values are JSON, or else text."""
+    """Read the options of a constructor out of text, ``NAME=VALUE,...``; values are JSON, or else text.
+
+    A value may itself be ``NAME:OPTION=VALUE,...``: what the constructor does not know belongs to that.
+    """
     known = inspect.signature(kind).parameters
     made: dict[str, Any] = {}
+    last = ""
     for part in filter(None, text.split(",")):
         key, equals, value = (item.strip() for item in part.partition("="))
+        if equals and key not in known and ":" in str(made.get(last)):
+            made[last] += f",{part}"
+            continue
         if key not in known or not equals:
             raise OptionError(
                 f"{what} takes {', '.join(known) or 'nothing'}, as NAME=VALUE; got {part!r}{suggestion(key, known)}"
@@ -70,6 +79,7 @@ def keywords(what: str, text: str, kind: Callable[..., Any]) -> dict[str, Any]:
             made[key] = json.loads(value)
         except ValueError:
             made[key] = value
+        last = key
     return made
 
 
@@ -98,6 +108,16 @@ def described(given: Any) -> Any:
         named = {item.name: described(getattr(given, item.name)) for item in dataclasses.fields(given)}
         return {"name": label(given), **named}
     return label(given)
+
+
+def settings_of(given: Any) -> dict[str, Any]:
+    """Return the options of a scheme, radio or preparation by name; one of a class that is no dataclass is refused."""
+    if not dataclasses.is_dataclass(given):
+        name = type(given).__name__
+        raise ProblemError(
+            f"{name}: expected a dataclass of its options: write @dataclass(frozen=True) above class {name}"
+        )
+    return {item.name: getattr(given, item.name) for item in dataclasses.fields(given)}
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:

@@ -25,7 +25,8 @@ from learning.messages import Wire
 from learning.models import build as models
 from learning.options import choose, described, keywords, label, real, suggestion, whole
 from learning.prepare.base import Preparation
-from learning.radio.base import Allocation, Planner, Radio
+from learning.radio.base import Allocation, Planner, Radio, Work
+from learning.radio.sampling import Places, Sampling, only
 from learning.runs.limits import Limits
 from learning.schemes.base import Scheme
 from learning.streams import Streams
@@ -71,6 +72,8 @@ class Setup:
     trace: Any = None
     device: str | torch.device = "cpu"
     devices_at_once: int | None = None
+    participants: Any = None
+    selection: Any = "uniform"
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def plans(self, *, timed: bool = True) -> Plans:
@@ -97,7 +100,7 @@ class Setup:
         )
         streams = Streams(whole("seed", self.seed, low=0))
         before = self._before()
-        scheme, radio, judge, needed = self._parts(before)
+        scheme, radio, judge, needed = self._parts(before, scenario)
         before = (*before, *needed)
         at_once = None if self.devices_at_once is None else whole("devices_at_once", self.devices_at_once)
         device = _device(self.device)
@@ -129,20 +132,22 @@ class Setup:
         if timed and (times := self._times(task)) is not None:
             scenario = radio.timed(scenario, times, scheme.work(task))
 
-        policy = self._policy()
+        policy, sampling = self._policy(), self._sampling(scheme, radio, task)
 
-        def planner(prepared: Task) -> Planner:
+        def planner(prepared: Task, some: Places | None) -> Planner:
             work = replace(scheme.work(prepared), own=task.sizes)
+            work = work if some is None else only(work, some)
             return radio.planner(policy, work, scheme.wire(prepared), bits)
 
         if timed:
-            planner(task)  # what cannot be planned is refused before anything is prepared or trained
-        _refuse_table(scenario, radio, self.radio or scheme.radio, scheme.wire(task))
+            planner(task, None)  # what cannot be planned is refused before anything is prepared or trained
+        given = self.radio or default_radio(scheme, scenario)
+        _refuse_table(scenario, radio, given, scheme, task)
         trace = self._trace(scenario, radio, scheme.wire(task), streams)
         config = {
             "scenario": scenario.to_dict(),
             "scheme": _told(self.scheme, scheme),
-            "radio": _told(self.radio or scheme.radio, radio),
+            "radio": _told(given, radio),
             "policy": label(self.policy if self.allocator is None else self.allocator),
             "judge": _told(self.judge or scheme.judge, judge),
             "data": data.name,
@@ -164,9 +169,40 @@ class Setup:
             "device": str(device),
             "fingerprints": task.fingerprints(),
         }
+        if sampling is not None:
+            config |= sampling.settings()
         return Plans(
-            scenario, task, before, scheme, radio, judge, planner, limits, streams, config, at_once, trace
+            scenario,
+            task,
+            before,
+            scheme,
+            radio,
+            judge,
+            planner,
+            limits,
+            streams,
+            config,
+            at_once,
+            trace,
+            sampling,
         )
+
+    def _sampling(self, scheme: Scheme[Any], radio: Radio, task: Task) -> Sampling | None:
+        """Return who takes part in a round, or refuse where all must."""
+        if self.participants is None:
+            if self.selection != "uniform":
+                raise OptionError("selection: belongs to participants: say how many take part")
+            return None
+        sampling = Sampling(self.participants, self.selection)
+        sampling.count(len(task.parts))
+        if radio.needs_all:
+            raise OptionError(
+                f"participants: {type(radio).__name__} plans for all devices together: leave participants out"
+            )
+        work = scheme.work(task)
+        if work.steps is not None and not work.samples.any():
+            raise OptionError("participants: no device trains in this scheme: leave participants out")
+        return sampling
 
     def _policy(self) -> Any:
         """Return the policy, or the function that allots instead."""
@@ -181,7 +217,7 @@ class Setup:
         return Allocation(self.allocator)
 
     def _parts(
-        self, before: Sequence[Preparation]
+        self, before: Sequence[Preparation], scenario: Scenario
     ) -> tuple[Scheme[Any], Radio, Judge, tuple[Preparation, ...]]:
         """Make scheme, radio, judge, and the preparations that the scheme needs, each with its own of the options."""
         kinds: list[Any] = []
@@ -192,7 +228,7 @@ class Setup:
         )
         kinds.append(scheme)
         for option, given, table, base, alternative in (
-            ("radio", self.radio or scheme.radio, RADIOS, Radio, "a Radio"),
+            ("radio", self.radio or default_radio(scheme, scenario), RADIOS, Radio, "a Radio"),
             ("judge", self.judge or scheme.judge, JUDGES, Judge, "a Judge"),
         ):
             kinds.append(given if isinstance(given, base) else choose(option, given, table, alternative))
@@ -305,16 +341,44 @@ def _refuse_targets(limits: Limits, task: Task, judge: Judge) -> None:
         raise OptionError(f"target: {private} is measured with private=True only, --option private=true")
 
 
-def _refuse_table(scenario: Scenario, radio: Radio, given: Any, wire: Wire) -> None:
-    """Refuse a scenario without the table that the radio plans with."""
+def default_radio(scheme: Scheme[Any] | type[Scheme[Any]], scenario: Scenario) -> str:
+    """Name the radio of a run that names none: the scheme's own.
+
+    A scheme that leaves it open takes the usual one, or where the scenario has no table for that, the one that plans
+    with a table that it has.
+    """
+    if scheme.radio != Scheme.radio or RADIOS[scheme.radio].table in scenario.problems:
+        return scheme.radio
+    planned = [name for name in RADIOS if RADIOS[name].table in scenario.problems]
+    return planned[0] if len(planned) == 1 else scheme.radio
+
+
+def _refuse_table(scenario: Scenario, radio: Radio, given: Any, scheme: Scheme[Any], task: Task) -> None:
+    """Refuse a scenario without the table that the radio plans with; say which radio and scheme it is one for."""
     if not radio.table or radio.table in scenario.problems:
         return
+    work, wire = scheme.work(task), scheme.wire(task)
     others = [name for name in RADIOS if name != "silent" and RADIOS[name].table in scenario.problems]
-    other = f", or choose radio {' or '.join(others)}" if others and wire.numbers != (0, 0) else ""
+    if wire.numbers == (0, 0) or scheme.needs:  # nothing else would do
+        others, fit = [], []
+    else:
+        fit = [name for name in others if _plans(RADIOS[name](), work, wire)]
+    other = f", or choose radio {' or '.join(fit)}" if fit else ""
+    if others and not fit:
+        other = f", or choose a scheme with local steps, as fedavg, and radio {' or '.join(others)}"
     raise ProblemError(
         f"radio {label(given)!r} plans with a table [{radio.table}], and scenario {scenario.name!r} has none: "
         f"add it{other}"
     )
+
+
+def _plans(radio: Radio, work: Work, wire: Wire) -> bool:
+    """Whether a radio can plan this work at all."""
+    try:
+        radio.planner("optimal", work, wire, None)
+    except (OptionError, ProblemError):
+        return False
+    return True
 
 
 def _preparation(given: Any) -> Preparation:

@@ -101,7 +101,7 @@ class Task:
         if len(self.models) > 1:
             raise ProblemError(
                 f"model: this scheme trains one architecture, and devices have {', '.join(self.models)}: give one, or "
-                "take a scheme for several"
+                "take a scheme for several: individual, fd, stu, kd or simkd"
             )
         found: nn.Module = next(iter(self.models.values()))
         return found

@@ -51,6 +51,8 @@ def train(
     trace: ChannelTrace | str | os.PathLike[str] | None = None,
     device: str | torch.device = "cpu",
     devices_at_once: int | None = None,
+    participants: Any = None,
+    selection: Any = "uniform",
     checkpoint: str | os.PathLike[str] | None = None,
     every: int = EVERY,
     callbacks: Sequence[Callback | str] | Callback | str = (),
@@ -66,9 +68,10 @@ def train(
     scheme : str or Scheme, default "feel"
         A key of ``SCHEMES`` or an object.
     radio : str or Radio, optional
-        A key of ``RADIOS`` or an object: "tdma", "fading" or "silent"; by default the scheme's own. A radio plans the
-        rounds and says who arrived, after how many seconds and joules; :class:`~learning.Tdma` can have a deadline,
-        stragglers and losses.
+        A key of ``RADIOS`` or an object, as "tdma", "fading", "fdma" or "silent"; by default the scheme's own, or if
+        that is the usual "tdma" and the scenario has no table ``[feel]``, the one that it has a table for. A radio
+        plans the rounds and says who arrived, after how many seconds and joules; :class:`~learning.Tdma` can have a
+        deadline, stragglers and losses.
     policy : str or callable, default "optimal"
         How the radio plans the rounds. For "feel" one of "optimal", "online", "full", "random" and "entire",
         or a function ``(problem, rng) -> batch sizes``, or batch sizes and slots, as ``problem.judge(...)``; see
@@ -135,6 +138,14 @@ def train(
     devices_at_once : int, optional
         Devices >= 1 that train together. By default as many as fit the cache of a core; it changes speed and memory
         and, but for rounding, nothing else.
+    participants : int, float or callable, optional
+        Who takes part in a round: so many devices, or this share of them, at least one; or a function
+        ``(candidates, rng)`` of :class:`~learning.radio.sampling.Candidates` that returns their numbers. The
+        allocation is solved for those who take part; the others spend and train nothing, and get the server's last
+        answer when they are chosen next. By default all devices.
+    selection : str or callable, default "uniform"
+        Who is chosen of them: a key of ``SELECTIONS``, "uniform", "channel" (the best uplinks of the round), "data"
+        (with probabilities as their samples) or "oort" (largest utility of loss and time); or such a function.
     checkpoint : path-like, optional
         A file that keeps the run, written whole while it goes on. If it exists, the run goes on from there and
         gives every number, bit for bit, that it would have given unbroken; see
@@ -207,6 +218,8 @@ def train(
         trace=trace,
         device=device,
         devices_at_once=devices_at_once,
+        participants=participants,
+        selection=selection,
         options=options,
     )
     several(callbacks)

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from radioopt.base.spread import solve_chunks
     from radioopt.base.status import Status
     from radioopt.scenario import ChannelTrace, Devices, Scenario
+    from radioopt.sweeps import Sweep, sweep
 
 _HOME = {
     "Certificate": "base.certify",
@@ -54,12 +55,14 @@ _HOME = {
     "SolveOptions": "base.options",
     "SolveWarning": "base.errors",
     "Status": "base.status",
+    "Sweep": "sweeps",
     "certify": "base.certify",
     "families": "base.rooms",
     "load": "base.solution",
     "problem_class": "base.problem",
     "solve": "base.problem",
     "solve_chunks": "base.spread",
+    "sweep": "sweeps",
 }
 _SUBPACKAGES = ("channel", "d2d", "dtkd", "feel", "fimi", "mix2fld", "numerics", "units")
 
@@ -80,6 +83,7 @@ __all__ = [
     "SolveOptions",
     "SolveWarning",
     "Status",
+    "Sweep",
     "certify",
     "channel",
     "d2d",
@@ -93,6 +97,7 @@ __all__ = [
     "problem_class",
     "solve",
     "solve_chunks",
+    "sweep",
     "units",
 ]
 

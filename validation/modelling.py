@@ -15,6 +15,12 @@ from radioopt.base.quantity import Array
 from validation.reference import Answer, room
 
 LANGUAGES = {"cvxpy": "cvxpy_model", "pyomo": "pyomo_model", "casadi": "ipopt_model"}
+#: why a family has no model at all
+WITHOUT = {
+    "d2d-clusters": "what clusters become is no mixed-integer program",
+    "d2d-sparse": "there is one in pyomo of the same problem by matrices, problem.dense()",
+    "mix2fld": "its plans are finitely many and all tried",
+}
 
 
 class Outcome(NamedTuple):
@@ -127,6 +133,10 @@ def model(problem: Problem[Any], language: str = "cvxpy") -> Model:
     """
     if language not in LANGUAGES:
         raise OptionError(f"model: unknown language {language!r}, choose from {', '.join(LANGUAGES)}")
+    if not isinstance(problem, Problem):
+        raise OptionError(
+            f"model: expected a problem, got a {type(problem).__name__}: a solution has one, .problem"
+        )
     home = importlib.import_module(str(room(problem.family).__package__))
     if problem.batch_shape:
         raise OptionError(
@@ -134,9 +144,8 @@ def model(problem: Problem[Any], language: str = "cvxpy") -> Model:
         )
     known = [name for name, module in LANGUAGES.items() if hasattr(home, module)]
     if language not in known:
-        instead = (
-            f"there is one in {', '.join(known)}" if known else "its plans are finitely many and all tried"
-        )
+        without = WITHOUT.get(problem.family, "no generic solver knows it")
+        instead = f"there is one in {', '.join(known)}" if known else without
         raise OptionError(f"model: {problem.family} has no model in {language}: {instead}")
     written: Model = importlib.import_module(f"{home.__name__}.{LANGUAGES[language]}").model(problem)
     return written

@@ -16,6 +16,7 @@ from learning.local.globals import fresh_torch, torch_threads
 from learning.loop import Plans, begin
 from learning.options import choose, real, whole
 from learning.radio.measured import Measured
+from learning.radio.sampling import Places
 from learning.runs.result import TrainingResult
 from learning.setup import RUNNING, SETTINGS, Setup
 from learning.task import Task
@@ -177,8 +178,8 @@ def serve(
     wall = choose("clock", clock, {"simulated": False, "wall": True})
     learners: list[Measured] = []
 
-    def planner(task: Task) -> Measured:
-        learners[:] = [Measured(plans.planner(task), len(task.parts))]
+    def planner(task: Task, some: Places | None) -> Measured:
+        learners[:] = [Measured(plans.planner(task, some), len(task.parts))]
         return learners[0]
 
     nodes = _gathered(mail, count, patience_s, poll_s)

@@ -45,6 +45,10 @@ def told(setup: Setup, plans: Plans) -> str:
             f"before: {', '.join(map(label, plans.before))}: what devices exchange before the first round is not "
             "carried by Flower: take a scheme without, and leave before out"
         )
+    if plans.sampling is not None:
+        raise OptionError(
+            "participants: over Flower everybody takes part in every round: leave participants out"
+        )
     scheme = label(plans.scheme)
     if scheme not in SCHEMES or type(plans.scheme) is not SCHEMES[scheme]:
         raise OptionError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
@@ -118,6 +118,49 @@ class Layer(torch.nn.Module):
         dtype, device = kind_of(tensors)
         values = [_to_torch(value, dtype, device) for value in self._values(shown, answered)]
         return (*values, torch.from_numpy(np.array(answered)).to(device))
+
+
+class Once(torch.autograd.Function):
+    """Torch operations whose first derivatives are an optimum's, and whose second ones mean nothing."""
+
+    @staticmethod
+    def forward(ctx: Any, function: Callable[..., Sequence[torch.Tensor]], *tensors: torch.Tensor) -> Any:
+        """Evaluate, and keep the graph."""
+        inputs = [value.detach().requires_grad_(value.requires_grad) for value in tensors]
+        with torch.enable_grad():
+            outputs = function(*inputs)
+        ctx.inputs, ctx.outputs = inputs, outputs
+        ctx.save_for_backward(*tensors)
+        ctx.set_materialize_grads(False)
+        found = tuple(value.detach() for value in outputs)
+        ctx.mark_non_differentiable(*(value for value in found if not value.is_floating_point()))
+        return found
+
+    @staticmethod
+    def backward(ctx: Any, *cotangents: torch.Tensor | None) -> Any:  # type: ignore[override]
+        """Go back through the graph."""
+        given = [g for g in cotangents if g is not None]
+        ends = [value for value, g in zip(ctx.outputs, cotangents, strict=True) if g is not None]
+        # the fields go along so that whoever differentiates twice is told
+        return None, *_OnceBack.apply(ctx.inputs, ends, *given, *ctx.saved_tensors)
+
+
+class _OnceBack(torch.autograd.Function):
+    """The way back, which has no derivative."""
+
+    @staticmethod
+    def forward(ctx: Any, inputs: Any, ends: Any, *given: torch.Tensor) -> Any:
+        """Return a gradient for every input."""
+        wanted = [value for value in inputs if value.requires_grad]
+        found = iter(
+            torch.autograd.grad(ends, wanted, given[: len(ends)], retain_graph=True, materialize_grads=True)
+        )
+        return tuple(next(found) if value.requires_grad else None for value in inputs)
+
+    @staticmethod
+    def backward(ctx: Any, *cotangents: torch.Tensor) -> Any:  # type: ignore[override]
+        """Refuse."""
+        raise NotImplementedError(_TWICE)
 
 
 # -- autograd -------------------------------------------------------------------------------------------------

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
-from learning.layers.base import Infeasible, Layer, kind_of, to_numpy
+from learning.layers.base import Infeasible, Layer, Once, kind_of, to_numpy
 from learning.layers.entropic import relax
+from learning.layers.tensors import solve_batchsizes
 from radioopt.base.errors import OptionError
 from radioopt.base.options import SolveOptions
 from radioopt.base.problem import Problem
@@ -96,6 +98,51 @@ class BatchsizeLayer(Layer):
     def __init__(self, *, integer: bool = False, infeasible: Infeasible = "nan", **fixed: Any) -> None:
         super().__init__(infeasible, fixed)
         self.integer = integer
+
+    def forward(self, **fields: Any) -> BatchsizeAllocation:
+        """Solve for these fields, tensors or numbers, and those fixed before; see :meth:`Layer.forward`."""
+        found = self._where_they_lie(fields) if _on_gpu(fields) else None
+        return BatchsizeAllocation(*super().forward(**fields)) if found is None else found
+
+    def _where_they_lie(self, fields: Mapping[str, Any]) -> BatchsizeAllocation | None:
+        """Solve by torch operations where the tensors are; None for what the solver on the CPU has to see."""
+        quantities, given = self.problem_type.quantities, self.fixed | dict(fields)
+        downlink = given.pop("downlink", "tdma")
+        known = given.keys() <= quantities.keys() and downlink in ("tdma", "broadcast")
+        if self.integer or not known or torch._C._are_functorch_transforms_active():
+            return None
+        dtype, device = kind_of([value for value in fields.values() if isinstance(value, torch.Tensor)])
+        values = {}
+        for name, declared in quantities.items():
+            value = given.get(name, declared.default)
+            if not isinstance(value, (torch.Tensor, np.ndarray, float, int)):
+                return None
+            own = torch.as_tensor(value, dtype=torch.float64, device=device)
+            if not bool(((declared.domain.low <= own) & (own <= declared.domain.high)).all()):
+                return None
+            values[name] = own if declared.axes and own.ndim else own[..., None]
+        try:
+            *batch, devices = torch.broadcast_shapes(*(value.shape for value in values.values()))
+        except RuntimeError:
+            return None
+        if bool(values.pop("total_batchsize").isfinite().any()):
+            return None
+        low, high, base = (values[name] for name in ("min_batchsize", "max_batchsize", "base_time_s"))
+        if bool((low > high).any() | (base + values["seconds_per_sample"] * low < 0).any()):
+            return None
+
+        def solve(*tensors: torch.Tensor) -> list[torch.Tensor]:
+            named = {
+                name: value.expand(*batch, devices if quantities[name].axes else 1)
+                for name, value in zip(values, tensors, strict=True)
+            }
+            found = solve_batchsizes(named, broadcast=downlink == "broadcast")
+            return [found[name] for name in (*self.results, "answered")]
+
+        found = BatchsizeAllocation._make(Once.apply(solve, *values.values()))
+        if self.infeasible == "error" and not bool(found.answered.all()):
+            return None
+        return BatchsizeAllocation._make([*(value.to(dtype) for value in found[:-1]), found.answered])
 
     def _solve(self, problem: Problem[Any]) -> tuple[Solution, Any]:
         shown, smooth = super()._solve(problem)
@@ -219,3 +266,8 @@ class DistillationLayer(Layer):
         dtype, device = kind_of([*tensors.values()])
         answered = torch.from_numpy(np.array(~problem.is_beyond)).to(device)
         return DistillationAllocation._make([*(part.to(device, dtype) for part in found), answered])
+
+
+def _on_gpu(fields: Mapping[str, Any]) -> bool:
+    """Tell whether a tensor lies on a GPU with float64."""
+    return any(isinstance(value, torch.Tensor) and value.device.type == "cuda" for value in fields.values())

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -71,6 +73,19 @@ class _Held:
         self._inside = int(self._outer() is not None)
 
 
+def _clear_before_forks() -> None:
+    """Let MKL give back, before every fork, what it keeps per thread.
+
+    A forked process that inherits what ended threads have left looks for its own part in it, often for ever.
+    """
+    try:
+        library = ctypes.CDLL(str(Path(torch.__file__).with_name("lib") / "libtorch_cpu.so"))
+        os.register_at_fork(before=library.mkl_serv_free_buffers)
+    except (OSError, AttributeError):  # no MKL in this torch, or no fork
+        return
+
+
+_clear_before_forks()
 _THREADS = _Held(torch.get_num_threads, torch.set_num_threads, threaded=True)
 _KIND = _Held(torch.get_default_dtype, torch.set_default_dtype)
 

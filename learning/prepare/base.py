@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from learning.options import settings_of
 from learning.radio.base import Radio
 from learning.task import Task
 from radioopt.scenario import Devices
@@ -82,4 +83,4 @@ class Preparation(ABC):
 
     def settings(self) -> dict[str, Any]:
         """Return the options, for the manifest of a run."""
-        return {item.name: getattr(self, item.name) for item in fields(self)}  # type: ignore[arg-type]
+        return settings_of(self)

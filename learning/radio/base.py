@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from learning.messages import Parcel, Wire
-from learning.options import label
+from learning.options import label, settings_of
 from radioopt.base.errors import OptionError, ProblemError
 from radioopt.base.quantity import shorten
 from radioopt.base.solution import Solution
@@ -158,6 +158,14 @@ class Plan:
         """Return what devices are told beside their batch size; nothing unless overridden."""
         return {}
 
+    def takes_part(self) -> NDArray[np.bool_] | None:
+        """Return who takes part, shape (K,); None for everybody."""
+        return None
+
+    def learnt(self, losses: Floats) -> Plan:
+        """Return the plan with the losses of the round, shape (K,), where the next ones need them."""
+        return self
+
 
 #: from devices with this round's channel, and random numbers for policies that draw, to the plan of the round
 Planner = Callable[[Devices, np.random.Generator], Plan]
@@ -279,6 +287,8 @@ class Radio(ABC):
 
     #: table of the scenario that it plans with; empty for none
     table: ClassVar[str] = ""
+    #: whether its plans are for all devices together, so that nobody can sit out
+    needs_all: ClassVar[bool] = False
 
     @abstractmethod
     def planner(self, policy: Any, work: Work, wire: Wire, bits_per_parameter: float | None) -> Planner:
@@ -375,7 +385,7 @@ class Radio(ABC):
 
     def settings(self) -> dict[str, Any]:
         """Return the options, for the manifest of a run."""
-        return {item.name: getattr(self, item.name) for item in fields(self)}  # type: ignore[arg-type]
+        return settings_of(self)
 
 
 def table_of(scenario: Scenario, family: str) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from learning.local.globals import same_threads
 from learning.messages import Wire
 from learning.options import choose, label
 from learning.radio.base import (
+    Allocation,
     Batchsizes,
     Delivery,
     Floats,
@@ -262,6 +263,10 @@ class Fdma(Radio):
 
     def planner(self, policy: Any, work: Work, wire: Wire, bits_per_parameter: float | None) -> Planner:
         """Plan frequency, bandwidth and power; see :meth:`Radio.planner`."""
+        if isinstance(policy, Allocation):
+            raise OptionError(
+                "allocator: radio fdma takes a function as its policy: policy=(problem, rng) -> SynthesisSolution"
+            )
         return SynthesisPlanner(policy, work, wire, bits_per_parameter)
 
     def transmit(self, payload: Payload, plan: Any, rng: np.random.Generator) -> Sent:

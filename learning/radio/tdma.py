@@ -167,9 +167,11 @@ class BatchPlanner:
         batchsize = np.asarray(given if slots is None else slots.pop("batchsize"))
         whole = batchsize.shape == problem.max_batchsize.shape and (batchsize == np.rint(batchsize)).all()
         if not (whole and (batchsize >= 1).all() and (batchsize <= problem.max_batchsize).all()):
+            role = "allocator" if isinstance(self.policy, Allocation) else "policy"
+            whole = "; problem.solve(integer=True) gives whole ones" if isinstance(given, Solution) else ""
             raise ProblemError(
-                f"policy {told(self.policy)}: expected {problem.max_batchsize.size} whole numbers from 1 to "
-                f"{problem.max_batchsize.min():g} ... {problem.max_batchsize.max():g}, got {shorten(batchsize)}"
+                f"{role} {told(self.policy)}: expected {problem.max_batchsize.size} whole batch sizes from 1 to "
+                f"{problem.max_batchsize.min():g} ... {problem.max_batchsize.max():g}, got {shorten(batchsize)}{whole}"
             )
         posed = fixed(problem, batchsize)
         solution = posed.solve() if slots is None else posed.judge(batchsize=batchsize, **slots)

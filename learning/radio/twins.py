@@ -11,6 +11,7 @@ import numpy as np
 from learning.messages import Wire
 from learning.options import choose, label
 from learning.radio.base import (
+    Allocation,
     Delivery,
     Floats,
     Payload,
@@ -156,6 +157,7 @@ class Twins(Radio):
     waiting: bool = True
 
     table: ClassVar[str] = "dtkd"
+    needs_all: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if not isinstance(self.waiting, bool):
@@ -163,6 +165,10 @@ class Twins(Radio):
 
     def planner(self, policy: Any, work: Work, wire: Wire, bits_per_parameter: float | None) -> Planner:
         """Solve DT-KD's problem with the models that users have; see :meth:`Radio.planner`."""
+        if isinstance(policy, Allocation):
+            raise OptionError(
+                "allocator: radio twins takes a function as its policy: policy=(problem, rng) -> (models, places)"
+            )
         if bits_per_parameter is not None:
             raise OptionError(
                 "bits_per_parameter: radio twins takes sizes from the scenario's catalogue: change them there, "

@@ -260,6 +260,10 @@ def _read(path: Path) -> tuple[dict[str, Any], bytes, bytes]:
             raise ValueError("no settings in it")
         if not (isinstance(read["entries"], list) and isinstance(read["now"], dict)):
             raise ValueError("no rounds in it")
+    except IsADirectoryError:
+        raise IsADirectoryError(
+            f"checkpoint {path}: is a folder: name a file in it, as {path / 'run.npz'}"
+        ) from None
     except OSError as error:
         if error.filename is not None:
             raise

@@ -258,8 +258,9 @@ class Ledger:
             ``arrived`` (devices), ``uplink_bits`` (from each device), ``downlink_bits`` (to each device),
             ``compute_energy_j``, ``upload_energy_j``, ``energy_j`` (of this round), ``train_loss`` (over the batches,
             before their steps), ``test_loss``, ``test_accuracy``, and what plan and scheme add: with FEEL's slots
-            ``learning_efficiency`` [1/s]. Per device: ``batchsize``, ``arrived`` and the times and energies of
-            :class:`~learning.radio.base.Sent`; of real nodes also what was measured, and what is believed of them.
+            ``learning_efficiency`` [1/s]. Per device: ``batchsize``, ``arrived``, ``took_part`` where not all do, and
+            the times and energies of :class:`~learning.radio.base.Sent`; of real nodes also what was measured, and
+            what is believed of them.
 
         Raises
         ------
@@ -323,6 +324,10 @@ class Ledger:
             "batchsize": column([entry.plan.batchsize for entry in self.entries]),
             "arrived": column([entry.sent.arrived for entry in self.entries]),
         }
+        took_part = [entry.plan.takes_part() for entry in self.entries]
+        if any(part is not None for part in took_part):
+            everybody = np.ones(count, np.bool_)
+            columns["took_part"] = column([everybody if part is None else part for part in took_part])
         more = self.entries[0].sent.columns if self.entries else ()
         columns |= {
             name: column([getattr(entry.sent, name) for entry in self.entries])

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from learning.options import real, whole
+from learning.options import real, suggestion, whole
 from learning.radio.base import Sent
 from learning.runs.ledger import HARDWARE, LOWER, Ledger
 from radioopt.base.errors import OptionError, ProblemError
@@ -62,7 +62,8 @@ class Limits:
         """Refuse targets that are no numbers of the rounds, where these are known before the first of them."""
         for name in self.targets:
             if columns is not None and name not in columns:
-                raise OptionError(f"target: rounds have no {name!r}, choose from {', '.join(columns)}")
+                near = suggestion(name, [*columns, "private_accuracy"])
+                raise OptionError(f"target: rounds have no {name!r}, choose from {', '.join(columns)}{near}")
 
     def reached(self, ledger: Ledger) -> str | None:
         """Name the reason to end after the rounds done, if there is one."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import fields
 from typing import Any, ClassVar, Generic, TypeVar
 
 import torch
@@ -14,6 +13,7 @@ from torch import Tensor
 from learning.crew import Crew, Order, Turn
 from learning.messages import Message, Wire
 from learning.models.weights import Rows, Sums, distance, stack
+from learning.options import settings_of
 from learning.radio.base import Plan, Work
 from learning.task import Cohort, State, Task
 from radioopt.base.errors import ProblemError
@@ -347,4 +347,4 @@ class Scheme(ABC, Generic[StateT]):
 
     def settings(self) -> dict[str, Any]:
         """Return the scheme's options, for the manifest of a run."""
-        return {item.name: getattr(self, item.name) for item in fields(self)}  # type: ignore[arg-type]
+        return settings_of(self)

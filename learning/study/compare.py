@@ -75,7 +75,8 @@ class Comparison:
         pandas.DataFrame
             Per policy: ``runs``; ``reached``, how many of them reached the target; ``seconds`` with
             ``seconds_low`` and ``seconds_high``; ``ratio`` with ``ratio_low`` and ``ratio_high``;
-            ``lower_bound``, whether seconds and ratio are only bounds from below; ``rounds``, ``energy_j``.
+            ``lower_bound``, whether seconds and ratio are only bounds from below; ``rounds`` with ``rounds_low`` and
+            ``rounds_high``, ``energy_j`` with ``energy_low_j`` and ``energy_high_j``.
 
         Raises
         ------
@@ -90,7 +91,8 @@ class Comparison:
         least the budget, so its policy's numbers are marked as lower bounds, and intervals are NaN, as they
         would claim to know the missing times. Where the first policy itself did not always reach the target,
         ratios bound nothing and are NaN. ``rounds`` and ``energy_j`` [J] are means over the runs that reached
-        the target.
+        the target; their intervals are Student's too, and NaN unless all runs did. Where one of these two would reach
+        below 0 it is one-sided: from 0 to the limit that the mean stays under with the same confidence.
         """
         import pandas as pd
 
@@ -104,11 +106,16 @@ class Comparison:
             mine = self.runs[self.runs["policy"] == policy]
             exact = bool(known[policy])
             mean, low, high = t_interval(times[policy].to_numpy(), confidence)
+            rounds, energy = (
+                positive_interval(mine[name].dropna().to_numpy(), confidence)
+                for name in ("rounds_to_target", "energy_to_target_j")
+            )
             with np.errstate(divide="ignore", invalid="ignore"):  # a target met before the first round: 0 s
                 logs = np.log(times[policy].to_numpy()) - np.log(times[first].to_numpy())
                 ratio, ratio_low, ratio_high = (math.exp(x) for x in t_interval(logs, confidence))
             if not exact:
                 low = high = ratio_low = ratio_high = math.nan
+                rounds, energy = ((one[0], math.nan, math.nan) for one in (rounds, energy))
             if not known[first]:
                 ratio = ratio_low = ratio_high = math.nan
             rows.append(
@@ -123,8 +130,8 @@ class Comparison:
                     "ratio_low": ratio_low,
                     "ratio_high": ratio_high,
                     "lower_bound": not exact,
-                    "rounds": mine["rounds_to_target"].mean(),
-                    "energy_j": mine["energy_to_target_j"].mean(),
+                    **dict(zip(("rounds", "rounds_low", "rounds_high"), rounds, strict=True)),
+                    **dict(zip(("energy_j", "energy_low_j", "energy_high_j"), energy, strict=True)),
                 }
             )
         return pd.DataFrame(rows).set_index("policy")
@@ -157,7 +164,7 @@ class Comparison:
         lines = [
             f"simulated seconds to accuracy {config['targets']['test_accuracy']:g}, at most {config['seconds']:g}; "
             "95% t-intervals",
-            f"{'policy':<12}{'reached':>9}{'seconds':>22}{f'ratio to {first}':>24}{'rounds':>9}{'kJ':>9}",
+            f"{'policy':<12}{'reached':>9}{'seconds':>22}{f'ratio to {first}':>24}{'rounds':>16}{'kJ':>16}",
         ]
         for policy, row in self.table().iterrows():
             sign = ">= " if row.lower_bound else ""
@@ -165,11 +172,10 @@ class Comparison:
             ratio = f"{sign}{row.ratio:.3g}" if math.isfinite(row.ratio) else "-"
             if math.isfinite(row.ratio_low) and policy != first:
                 ratio += f" [{row.ratio_low:.3g}, {row.ratio_high:.3g}]"
-            rounds, energy = (
-                f"{x:.4g}" if math.isfinite(x) else "-" for x in (row.rounds, row.energy_j / 1e3)
-            )
+            rounds = with_interval(row.rounds, row.rounds_low, row.rounds_high)
+            energy = with_interval(*(x / 1e3 for x in (row.energy_j, row.energy_low_j, row.energy_high_j)))
             reached = f"{row.reached} of {row.runs}"
-            lines.append(f"{policy!s:<12}{reached:>9}{seconds:>22}{ratio:>24}{rounds:>9}{energy:>9}")
+            lines.append(f"{policy!s:<12}{reached:>9}{seconds:>22}{ratio:>24}{rounds:>16}{energy:>16}")
         if (self.runs["reached"] & self.runs["energy_to_target_j"].isna()).any():
             lines.append(f"energy unknown (give {HARDWARE})")
         return "\n".join(lines)
@@ -339,6 +345,19 @@ def t_interval(values: np.ndarray, confidence: float) -> tuple[float, float, flo
     return mean, mean - half, mean + half
 
 
+def positive_interval(values: np.ndarray, confidence: float) -> tuple[float, float, float]:
+    """Return the mean of what is at least 0 with Student's interval, one-sided where that would reach below 0.
+
+    NaN where there are no values, and NaN limits where a single one says nothing of the spread.
+    """
+    if not len(values):
+        return math.nan, math.nan, math.nan
+    mean, low, high = t_interval(values, confidence)
+    if low < 0:
+        return mean, 0.0, max(mean, t_interval(values, 2 * confidence - 1)[2])
+    return mean, low, high
+
+
 #: what a comparison keeps of a run: numbers, rounds, settings
 Kept = tuple[dict[str, Any], Any, dict[str, Any]]
 
@@ -378,6 +397,15 @@ def _measured(result: TrainingResult, target_accuracy: float) -> dict[str, Any]:
         "final_accuracy": ledger.accuracy,
         "stopped": result.stopped,
     }
+
+
+def with_interval(mean: float, low: float, high: float) -> str:
+    """Write a mean of what is at least 0: with the half width of its interval, or both ends where it is one-sided."""
+    if not math.isfinite(mean):
+        return "-"
+    if low == 0 and high > mean:
+        return f"{mean:.4g} [0, {high:.4g}]"
+    return with_width(mean, mean - low)
 
 
 def with_width(mean: float, half: float) -> str:

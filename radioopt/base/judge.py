@@ -97,7 +97,7 @@ class Limit:
         if self.choices:
             return f"{self.name}: expected {self.choices}{where}"
         if np.isnan(got):
-            return f"{self.name}: expected {self.of}a number{where}, got nan"
+            return f"{self.name}: expected {self.of and 'a sum that is '}a number{where}, got nan"
         word = ("more than" if self.open else "at least") if below else "at most"
         by, share = abs(got - end), ""
         if end:

@@ -285,6 +285,11 @@ class Problem(Record, Generic[SolutionT]):
         """
         from radioopt.base.judge import judge
 
+        if not isinstance(options, SolveOptions):
+            raise OptionError(
+                f"{type(self).__name__}.judge: options: expected SolveOptions(...), got {shorten(options)}; decisions "
+                f"are given by name: {', '.join(f'{name}=...' for name in self.solution_class().decisions)}"
+            )
         solution: SolutionT = judge(self, options, decisions)
         return self._said(solution, options) if throw else solution
 

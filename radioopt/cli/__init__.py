@@ -10,7 +10,7 @@ import os
 import re
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from radioopt import __version__
@@ -19,15 +19,17 @@ from radioopt.cli import (
     compare,
     compile,
     demo,
+    fit,
     generate,
     methods,
     scenario,
     solve,
+    sweep,
     train,
     validate,
 )
 
-COMMANDS = (solve, validate, bench, train, compare, generate, methods, scenario, compile, demo)
+COMMANDS = (solve, sweep, validate, bench, train, compare, generate, fit, methods, scenario, compile, demo)
 
 EPILOG = """exit codes:
   0  done; every answer is proven optimal, every check passed
@@ -40,6 +42,9 @@ EPILOG = """exit codes:
 class Parser(argparse.ArgumentParser):
     """A parser that takes options by their whole names, and names the nearest one to what it does not know."""
 
+    #: what else an option that is not known may mean to a command, in words; given the option and those that are known
+    meant: Callable[[str, Collection[str]], str] | None = None
+
     def __init__(self, **options: Any) -> None:
         super().__init__(**{**options, "allow_abbrev": False})
 
@@ -48,7 +53,9 @@ class Parser(argparse.ArgumentParser):
         found, left = super().parse_known_args(args, namespace)
         flags = [given.partition("=")[0] for given in left if given.startswith("-")]
         if flags:
-            near = difflib.get_close_matches(flags[0], self._option_string_actions, n=1)
+            known = self._option_string_actions
+            near = [self.meant(flags[0], known)] if self.meant is not None else []
+            near = list(filter(None, near)) or difflib.get_close_matches(flags[0], known, n=1)
             self.error(f"unknown option {flags[0]}" + (f"; did you mean {near[0]}?" if near else ""))
         return found, left
 
@@ -72,6 +79,7 @@ def parser() -> argparse.ArgumentParser:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         module.add_arguments(command)
+        command.meant = getattr(module, "meant", None)
         command.set_defaults(run=module.run)
     return top
 

@@ -100,7 +100,7 @@ def print_table(frame: pd.DataFrame, title: str = "", *, index: bool = True) -> 
         texts = [str(column.header), *map(str, column.cells)]
         whole = max(map(len, texts))
         words = max((len(word) for text in texts for word in text.split()), default=0)
-        column.no_wrap, column.overflow = whole <= PROSE, "fold"
+        column.no_wrap, column.overflow = whole <= max(words, PROSE), "fold"
         room += 3 + min(whole, max(words, PROSE))
     target = console()
     target.width = max(target.width, room)

@@ -42,7 +42,10 @@ def run(args: argparse.Namespace) -> int:
     from radioopt.scenario.scenario import shipped
 
     if args.name is not None and args.keys is not None:
-        raise OptionError(f"scenario: give a name or --keys, as in: radioopt scenario --keys {args.name}")
+        tables = " ".join(Scenario.load(args.name).families) if args.name in Scenario.examples() else ""
+        raise OptionError(
+            f"scenario: give a name or --keys, as in: radioopt scenario --keys {tables}".rstrip()
+        )
     if args.name is not None:
         if not output.wants_table(args):
             raise OptionError("scenario: a scenario is printed as TOML: leave --json and --csv out")
@@ -79,7 +82,8 @@ def add_scenario_arguments(
         action="append",
         default=[],
         metavar="KEY=VALUE",
-        help="change a key of the scenario, e.g. bandwidth_hz=5e6 or feel.max_batchsize=64; may be repeated",
+        help="change a key of the scenario, e.g. bandwidth_hz=5e6 or feel.max_batchsize=64, or those of a FILE.toml; "
+        "may be repeated",
     )
     parser.add_argument(
         "--devices",
@@ -150,6 +154,9 @@ def settings(
 
     found: dict[str, Any] = {}
     for item in given:
+        if flag == "--set" and item.endswith(".toml") and "=" not in item:
+            found |= keys_of(item)
+            continue
         key, equals, text = (part.strip() for part in item.partition("="))
         if not (key and equals and text):
             raise OptionError(f"{flag} {item}: expected {form}")
@@ -166,4 +173,24 @@ def settings(
                 expected = 'a number, true, "text", [a, list] or { a = table }'
                 raise OptionError(f"{flag} {key}: expected {expected}, got {text}") from None
             found[key] = text
+    return found
+
+
+def keys_of(path: str) -> dict[str, Any]:
+    """Read the keys of a TOML file, those of a table with its name before a dot."""
+    import tomllib
+
+    from radioopt.base.errors import OptionError
+
+    try:
+        tables = tomllib.loads(Path(path).expanduser().read_text("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise OptionError(f"--set {path}: not TOML: {error}") from None
+    found: dict[str, Any] = {}
+    for name, value in tables.items():
+        found |= (
+            {f"{name}.{key}": each for key, each in value.items()}
+            if isinstance(value, dict)
+            else {name: value}
+        )
     return found

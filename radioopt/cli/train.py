@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -109,7 +109,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"prepare the data before the first round: {listed('PREPARATIONS')}; may be repeated",
     )
     spent = parser.add_argument_group("what it costs and who judges")
-    spent.add_argument("--radio", help=f"{listed('RADIOS')} (default: the scheme's)")
+    spent.add_argument(
+        "--radio",
+        help=f"{listed('RADIOS')} (default: the scheme's, or the one that the scenario has a table for)",
+    )
     spent.add_argument(
         "--policy",
         default="optimal",
@@ -127,6 +130,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     spent.add_argument(
         "--judge", help=f"whose models are evaluated: {listed('JUDGES')} (default: the scheme's)"
+    )
+    spent.add_argument(
+        "--participants", metavar="N", help="devices that take part in a round, or their share (default: all)"
+    )
+    spent.add_argument(
+        "--selection", default="uniform", help=f"who takes part: {listed('SELECTIONS')} (default: uniform)"
     )
     stop = parser.add_argument_group("when it stops: at the first of these")
     stop.add_argument("--rounds", type=int, help="most rounds (default: 200 without --seconds and --joules)")
@@ -242,7 +251,7 @@ def run(args: argparse.Namespace) -> int:
         raise OptionError("--engine: carries a single run: leave out where several are compared")
     if compared and args.log:
         raise OptionError("--log: writes the rounds of a single run: leave out where several are compared")
-    given = scheme_options(args, schemes)
+    given = scheme_options(args, schemes, scenario)
     options: dict[str, Any] = {name: getattr(args, name) for name in HANDED}
     options |= {name: getattr(args, name) for name in ENDS if name != "target"}
     options |= {
@@ -250,6 +259,8 @@ def run(args: argparse.Namespace) -> int:
         "target": settings("--target", args.target, "COLUMN=VALUE, such as private_accuracy=0.9") or None,
         "before": args.before,
         "public": number("--public", args.public),
+        "participants": number("--participants", args.participants),
+        "selection": args.selection,
         "bits_per_parameter": number("--bits-per-parameter", args.bits_per_parameter, "dtype"),
     }
 
@@ -386,11 +397,36 @@ def names(flag: str, text: str) -> list[str]:
     return found
 
 
-def scheme_options(args: argparse.Namespace, schemes: Sequence[str]) -> dict[str, dict[str, Any]]:
+def meant(flag: str, known: Collection[str]) -> str:
+    """Say how an option is given that has another name here, or that is one of a scheme, radio or judge; or nothing."""
+    import importlib
+    import inspect
+
+    try:
+        catalog, setup = (
+            importlib.import_module("learning.catalog"),
+            importlib.import_module("learning.setup"),
+        )
+    except ImportError:
+        return ""
+    name = flag.lstrip("-").replace("-", "_")
+    name = setup.ALIASES.get(name, name)
+    if "devices.count" in name:
+        return "--set devices.count=..."
+    if (own := f"--{name.replace('_', '-')}") in known:
+        return own
+    tables = (catalog.SCHEMES, catalog.RADIOS, catalog.JUDGES)
+    taken = (name in inspect.signature(kind).parameters for table in tables for kind in table.values())
+    return f"--option {name}=..." if any(taken) else ""
+
+
+def scheme_options(
+    args: argparse.Namespace, schemes: Sequence[str], scenario: Scenario
+) -> dict[str, dict[str, Any]]:
     """Return the options of each scheme, its radio and its judge, which one of them has to know."""
     from radioopt.base.errors import OptionError
 
-    takes = {scheme: taken(args, scheme) for scheme in schemes}
+    takes = {scheme: taken(args, scheme, scenario) for scheme in schemes}
     given = settings("--option", args.option, "NAME=VALUE, such as learning_rate=0.1")
     if args.learning_rate is not None:
         given = {"learning_rate": args.learning_rate, **given}
@@ -413,7 +449,7 @@ def scheme_options(args: argparse.Namespace, schemes: Sequence[str]) -> dict[str
     return made
 
 
-def taken(args: argparse.Namespace, scheme: str) -> dict[str, dict[str, Any]]:
+def taken(args: argparse.Namespace, scheme: str, scenario: Scenario | None) -> dict[str, dict[str, Any]]:
     """Return the options with their defaults of a scheme, and of the radio and the judge that go with it."""
     import inspect
 
@@ -422,8 +458,14 @@ def taken(args: argparse.Namespace, scheme: str) -> dict[str, dict[str, Any]]:
     catalog, options = require("learning.catalog", "learning"), require("learning.options", "learning")
     kinds = {f"scheme {scheme}": options.choose("scheme", scheme, catalog.SCHEMES)}
     made = kinds[f"scheme {scheme}"]
-    for role, table in (("radio", catalog.RADIOS), ("judge", catalog.JUDGES)):
-        name = getattr(args, role) or getattr(made, role)
+    radio = made.radio
+    if scenario is not None:
+        radio = require("learning.setup", "learning").default_radio(made, scenario)
+    for role, table, default in (
+        ("radio", catalog.RADIOS, radio),
+        ("judge", catalog.JUDGES, made.judge),
+    ):
+        name = getattr(args, role) or default
         kinds[f"{role} {name}"] = options.choose(role, name, table)
     kinds |= {f"preparation {name}": catalog.PREPARATIONS[name] for name in made.needs}
     return {
@@ -438,8 +480,9 @@ def taken(args: argparse.Namespace, scheme: str) -> dict[str, dict[str, Any]]:
 
 def show_options(args: argparse.Namespace) -> None:
     """Print the options of the schemes that are asked for, with what they are by default."""
+    scenario = None if args.scenario is None else read_scenario(args)
     for scheme in names("scheme", args.scheme):
-        for role, known in taken(args, scheme).items():
+        for role, known in taken(args, scheme, scenario).items():
             print(f"{role}: {described(known)}")
 
 

@@ -44,7 +44,8 @@ class BatchsizeSensitivity(Sensitivity):
         With respect to the slope of the compute time above ``min_batchsize``, and to the time there: in the
         GPU scenario the slope and the flat time, for thresholds from 1 to the largest batch.
     max_batchsize, min_batchsize : ndarray, shape (..., K)
-        With respect to the limits of the batch; zero where a limit does not bind.
+        With respect to the limits of the batch; zero where a limit does not bind. Of two equal limits the one that
+        the device pushes against binds.
     payload_bits : float or ndarray (...)
         With respect to the gradient size.
     total_batchsize : float or ndarray (...)
@@ -154,8 +155,8 @@ def sensitivity(solution: BatchsizeSolution) -> BatchsizeSensitivity:
             "update_time_s": -f * pi_update * update / x,
             "slope_above_limit": -f * pi * slope * (batch - low) / x,
             "time_at_limit": -f * pi * (base + slope * low) / x,
-            "max_batchsize": np.where((batch >= high) & (low < high), np.maximum(pressure, 0.0) * high, 0.0),
-            "min_batchsize": np.where((batch <= low) & (low < high), np.minimum(pressure, 0.0) * low, 0.0),
+            "max_batchsize": np.where(batch >= high, np.maximum(pressure, 0.0) * high, 0.0),
+            "min_batchsize": np.where(batch <= low, np.minimum(pressure, 0.0) * low, 0.0),
             "max_round_latency_s": np.where(nu > 0, nu * deadline / (2 * theta * latency), 0.0),
             "total_batchsize": np.where(np.isfinite(fixed), 0.5 - gamma * total / (2 * theta * latency), 0.0),
         }

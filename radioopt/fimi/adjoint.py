@@ -4,7 +4,7 @@ With D samples, s and t the compute and upload times, :math:`s + t = T`, :math:`
 learning and :math:`\varpi` of bandwidth, and the symbols of :mod:`radioopt.fimi.certificate`, each device satisfies
 
     samples    :math:`3 A D^2/s^2 = \nu\beta D^{-\beta-1}` inside its limits, else :math:`D = D^{lo}, D^{hi}` or
-               :math:`D = F s`, the fastest CPU
+               :math:`D = F s`, the fastest CPU; :math:`D = D^{loc} + D^{gen}` where the synthetic ones are fixed
     time       :math:`-C'(s) = -U'(t)`; at the fastest CPU and a limit of the samples instead :math:`D = F s`
     power      :math:`\varpi = k t h(u)` below :math:`P^{max}`, there :math:`t = \kappa (e^u - 1)/u`
 
@@ -34,6 +34,7 @@ FIELDS = (
     "max_transmit_power_w",
     "channel_gain",
     "max_synthetic_samples",
+    "fixed_synthetic_samples",
     "noise_psd_w_per_hz",
     "bandwidth_hz",
     "payload_bits",
@@ -88,6 +89,8 @@ def linearise(solution: SynthesisSolution) -> Linearised:
     wants = worth - marginal - np.where(fastest, np.maximum(speed, 0.0), 0.0) / p.F  # a sample more
     high, low = p.high * (1 - 1e-9) <= D, p.low * (1 + 1e-9) >= D
     high, low = high & ~(low & (wants <= 0)), low & ~(high & (wants > 0))
+    fixed = np.isfinite(problem.fixed_synthetic_samples)
+    high, low = high & ~fixed, low | fixed
     edge = high | low
     corner, fast = edge & fastest, ~edge & fastest
     learns = nu > 0
@@ -98,7 +101,8 @@ def linearise(solution: SynthesisSolution) -> Linearised:
     slope_beta = (1 - p.beta * L) / p.beta
 
     def cases(corner_: Any, fast_: Any, other: Any) -> Array:
-        return np.where(corner, corner_, np.where(fast, rho * fast_, rho * other))
+        found: Array = np.where(corner, corner_, np.where(fast, rho * fast_, rho * other))
+        return found
 
     epochs, cycles, S = each(problem.local_epochs), problem.cycles_per_sample, each(problem.payload_bits)
     inner = ~edge & ~fast
@@ -113,6 +117,7 @@ def linearise(solution: SynthesisSolution) -> Linearised:
             "curve_beta": -1.0 * inner * slope_beta,
             "local_samples": -1.0 * edge / D,
             "max_synthetic_samples": -1.0 * high / D,
+            "fixed_synthetic_samples": -1.0 * fixed / D,
         },
         {
             "ln_D": cases(s, -(1 + cube) * (p.beta + 1), 3.0),
@@ -195,7 +200,14 @@ def linearise(solution: SynthesisSolution) -> Linearised:
     }
     of_upload = {"ln_k": upload, "ln_a": upload, "ln_u": q * upload}
     results: dict[str, Any] = {
-        "synthetic_samples": (DEVICE, {"ln_D": np.where(low, 0.0, D), "local_samples": -1.0 * ~low}),
+        "synthetic_samples": (
+            DEVICE,
+            {
+                "ln_D": np.where(low, 0.0, D),
+                "local_samples": -1.0 * ~low,
+                "fixed_synthetic_samples": 1.0 * fixed,
+            },
+        ),
         "cpu_frequency_hz": (
             DEVICE,
             {

@@ -193,6 +193,38 @@ class CurveFit:
             found.append(f"the curve is zero at {zero:.4g} samples: do not use it far beyond {largest:.4g}")
         return tuple(found)
 
+    def scenario_keys(self, scale: float = 1.0) -> dict[str, float]:
+        r"""Return the curve as keys of a scenario.
+
+        Parameters
+        ----------
+        scale : float, default 1
+            Samples of the scenario that a measured one stands for, s > 0: alpha is then :math:`\alpha s^\beta`.
+
+        Returns
+        -------
+        dict of str to float
+            ``fimi.curve_alpha``, ``fimi.curve_beta`` and ``fimi.curve_gamma``, for :meth:`radioopt.Scenario.replace`.
+
+        Raises
+        ------
+        ProblemError
+            If `scale` is not positive.
+
+        Examples
+        --------
+        >>> fit = LearningCurve.fit([100.0, 200.0, 400.0], [0.4, 0.2, 0.1])
+        >>> {name: round(value, 6) for name, value in fit.scenario_keys(scale=10).items()}
+        {'fimi.curve_alpha': 400.0, 'fimi.curve_beta': 1.0, 'fimi.curve_gamma': 0.0}
+        """
+        factor = float(check("CurveFit.scenario_keys", "scale", scale, positive))
+        alpha, beta, gamma = self._parameters
+        return {
+            "fimi.curve_alpha": alpha * factor**beta,
+            "fimi.curve_beta": beta,
+            "fimi.curve_gamma": gamma,
+        }
+
     def __str__(self) -> str:
         """Parameters, residuals and warnings, a line each."""
         (alpha, beta, gamma), table = self._parameters, self.table

@@ -53,6 +53,11 @@ def changed(config: Mapping[str, Any], changes: Mapping[str, Any]) -> Config:
     return config
 
 
+def full_key(key: str, config: Mapping[str, Any]) -> str:
+    """Return ``table.key`` of a key of this configuration, which may be bare where only one table has it."""
+    return ".".join(_path(key, config))
+
+
 def models(config: Mapping[str, Any]) -> dict[str, list[type[Table]]]:
     """Tables of a configuration: the ones that every scenario has, and what each family given may be."""
     found = {

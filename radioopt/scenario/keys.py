@@ -99,7 +99,7 @@ def commented(text: str) -> str:
     known = scenario_keys("cell", "radio", "devices", *(name for name in config if has_hook(name)))
     lines, table = [], ""
     for line in text.splitlines():
-        heading = re.match(r"\[([\w.]+)\]", line)
+        heading = re.match(r"\[([\w.-]+)\]", line)
         table = heading.group(1) if heading else table
         key = re.match(r"(\w+)\s*=", line)
         name = f"{table}.{key.group(1)}" if key else ""
@@ -186,8 +186,8 @@ def _text(value: Any) -> str:
 
 
 def _meanings(kind: type) -> dict[str, str]:
-    """Read what the docstring of a table says of its keys: the first sentence on each."""
-    text = inspect.getdoc(kind) or ""
+    """Read what the docstrings of a table and its bases say of its keys: the first sentence on each."""
+    text = "\n\n".join(inspect.cleandoc(vars(base).get("__doc__") or "") for base in reversed(kind.__mro__))
     found: dict[str, str] = {}
     for names, words in re.findall(r"^([\w, ]+) : .*\n((?:    .*\n?)+)", text, re.MULTILINE):
         sentence = " ".join(words.split())

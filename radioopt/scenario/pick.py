@@ -41,9 +41,16 @@ def positions_of(which: Any, count: int, names: Sequence[str]) -> Array:
     given = which if isinstance(which, slice) else np.asarray([which] if isinstance(which, str) else which)
     if not isinstance(given, slice) and given.dtype.kind in "UO":
         unknown = [name for name in given.ravel().tolist() if name not in names]
+        if unknown and not len(names):
+            raise ProblemError(
+                f"Devices.pick: no device {unknown[0]!r}: these devices have no names; take positions 0 ... {count - 1}"
+                ", or give devices.names in the scenario"
+            )
         if unknown:
             raise ProblemError(f"Devices.pick: no device {unknown[0]!r}{suggestion(unknown[0], names)}")
         given = np.array([names.index(name) for name in given.ravel().tolist()])
+    elif not isinstance(given, slice) and not given.size:
+        given = given.astype(np.int64)
     try:
         positions = np.atleast_1d(np.arange(count)[given])
     except IndexError as error:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from radioopt.base.errors import ProblemError, suggestion
-from radioopt.base.quantity import Array
+from radioopt.base.quantity import Array, shorten
 from radioopt.channel import distances_m, lognormal_shadowing_db, uniform_in_disc
 from radioopt.channel.draws import check_draw
 from radioopt.scenario.columns import configured, per_device
@@ -111,6 +111,11 @@ class Scenario:
         5000000.0
         """
         folder = Path()
+        if not isinstance(path, (str, os.PathLike)):
+            raise ProblemError(
+                f"Scenario.load: expected the name of a shipped scenario or the path of a TOML file, "
+                f"got {shorten(path)}"
+            )
         if isinstance(path, str) and re.fullmatch(r"[\w-]+", path):
             source, data = f"{path}.toml", shipped(path).encode()
         else:
@@ -366,6 +371,9 @@ def shipped(name: str) -> str:
     """Return the text of a scenario that comes with radioopt; another name is refused."""
     examples = Scenario.examples()
     if name not in examples:
+        if Path(name).suffix or Path(name).name != name:
+            what = "is your own already" if Path(name).is_file() else "is no file"
+            raise ProblemError(f"{name} {what}; scenarios that come with radioopt: {', '.join(examples)}")
         hint = suggestion(name, examples)
         raise ProblemError(
             f"no scenario {name!r} comes with radioopt{hint}{'.' * (not hint.endswith('?'))} "

@@ -12,6 +12,7 @@ from validation.fimi import zoo as fimi
 OPTIONS = [
     *(("feel", option) for option in feel.OPTIONS),
     ("fimi", "all"),
+    ("fimi", "fixed"),
     *(("dtkd", option) for option in dtkd.OPTIONS),
 ]
 
@@ -20,8 +21,16 @@ def drawn(family, option, count=12):
     if family == "feel":
         return feel.with_option(option, 5, count=count)
     if family == "fimi":
-        return fimi.random_batch(np.random.default_rng(5), count, 4)
+        problem = fimi.random_batch(np.random.default_rng(5), count, 4)
+        return problem if option == "all" else with_fixed_samples(problem)
     return dtkd.with_option(option, 5, count=count)
+
+
+def with_fixed_samples(problem):
+    """The same with synthetic samples given in all but the last two instances."""
+    samples = problem.local_samples * np.random.default_rng(6).uniform(0.1, 1, problem.local_samples.shape)
+    samples[-2:] = np.inf
+    return problem.replace(fixed_synthetic_samples=samples)
 
 
 @pytest.fixture(params=OPTIONS, ids="-".join, scope="module")

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 import radioopt
-from radioopt import ProblemError, Scenario, SolveError, SolveWarning, Status
+from radioopt import OptionError, ProblemError, Scenario, SolveError, SolveWarning, Status
 from radioopt.base.errors import ArgumentError
 
 FAMILIES = ("feel", "fimi", "dtkd", "d2d", "mix2fld")
@@ -153,3 +153,16 @@ def test_a_judged_solution_is_kept_shown_and_drawn(tmp_path, solved):
     assert "by 'given'" in repr(judged)
     assert len(judged.to_frame()) == judged.sizes["device"]
     assert judged.summary()["method"] == "given"
+
+
+def test_a_solution_is_not_taken_for_options():
+    problem = posed("feel")
+    with pytest.raises(
+        OptionError, match=r"judge: options: .* decisions are given by name: batchsize=\.\.\., uplink"
+    ):
+        problem.judge(problem.solve())
+
+
+def test_a_sum_of_what_is_no_number():
+    with pytest.raises(SolveError, match=r"uplink_slot_s: expected a sum that is a number, got nan"):
+        posed("feel").judge(batchsize=1, uplink_slot_s=np.nan, downlink_slot_s=1e-4)

@@ -66,7 +66,7 @@ def test_an_infeasible_problem_gives_the_reason(capsys, tmp_path):
 
 
 def test_a_reason_is_not_told_twice_and_a_warning_without_its_line(capsys, monkeypatch):
-    assert main(["solve", "feel-cpu", "--set", "payload_bits=1e300"]) == 1
+    assert main(["solve", "feel-cpu", "--set", "cycles_per_sample=1e200"]) == 1
     assert capsys.readouterr().out.count("check the units") == 1
     monkeypatch.setattr("warnings.filters", [("always", None, UserWarning, None, 0)])
     assert main(["solve", "fimi", "--set", "curve_beta=1e9"]) == 0
@@ -188,3 +188,28 @@ def test_feasible_draws_are_tabulated_beside_infeasible_ones(capsys):
     assert "round_latency_s" in out
     assert "INFEASIBLE" in out
     assert "first without a feasible point: draw" in out
+
+
+@pytest.mark.parametrize(
+    ("flag", "meant"),
+    [
+        ("--lr", "--learning-rate"),
+        ("--epochs", "--option epochs=..."),
+        ("--batch-size", "--option batchsize=..."),
+        ("--loss-probability", "--option loss_probability=..."),
+        ("--num-clients", "--set devices.count=..."),
+        ("--sceme", "--scheme"),
+    ],
+)
+def test_an_option_of_training_that_is_written_otherwise_here(capsys, flag, meant):
+    with pytest.raises(SystemExit):
+        main(["train", "feel-cpu", flag, "2"])
+    assert f"unknown option {flag}; did you mean {meant}?" in capsys.readouterr().err
+
+
+def test_a_path_is_not_taken_for_a_shipped_scenario(capsys, tmp_path):
+    gone = tmp_path / "mine.toml"
+    assert f"{gone} is no file; scenarios that come with radioopt: " in refused(capsys, "scenario", str(gone))
+    gone.write_text("")
+    assert f"{gone} is your own already" in refused(capsys, "scenario", str(gone))
+    assert refused(capsys, "scenario", "feel-cpu", "--keys").endswith("radioopt scenario --keys feel\n")

@@ -125,3 +125,16 @@ def test_the_kernel_is_the_equations(option):
         np.testing.assert_allclose(
             by_kernel[name] * scale, value * scale, rtol=1e-10, atol=1e-12, err_msg=name
         )
+
+
+def test_equal_limits_are_worth_what_their_slope_says():
+    for size in (5.0, 90.0):  # fewer, and more, than the device would take
+        solution = tiny(min_batchsize=[size, 1.0], max_batchsize=[size, 100.0]).solve()
+        slopes, worth = solution.vjp({"objective": 1.0}), solution.sensitivity()
+        pushed, other = ("max_batchsize", "min_batchsize")[:: 1 if size == 5.0 else -1]
+        assert slopes[pushed][0] != 0 == slopes[other][0]
+        for name in (pushed, other):
+            np.testing.assert_allclose(getattr(worth, name)[0], slopes[name][0] * size / solution.objective)
+        moved = {pushed: [size * (1.0 + 1e-6 * np.sign(slopes[pushed][0])), 100.0 if size == 5.0 else 1.0]}
+        change = solution.problem.replace(**moved).solve().objective - solution.objective
+        assert change == pytest.approx(abs(slopes[pushed][0]) * size * 1e-6, rel=1e-4)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from radioopt import Status
 from radioopt.fimi.adjoint import FIELDS
 from validation.fimi import zoo
 from validation.fimi.kkt import RESULTS, kkt
@@ -19,6 +20,34 @@ def test_agrees_with_sixty_digits():
     for solution in steady(3)[:5]:
         error, where = disagreement(solution, kkt(solution, FIELDS), FIELDS, RESULTS)
         assert error < 1e-10, where
+
+
+def test_agrees_with_sixty_digits_where_samples_are_fixed():
+    compared, full, fastest = 0, False, False
+    for solution in fixed(np.random.default_rng(0), 40).solve(throw=False):
+        if solution.status != Status.OPTIMAL or solution.at_kink or compared == 6:
+            continue
+        error, where = disagreement(solution, kkt(solution, FIELDS), FIELDS, RESULTS)
+        assert error < 1e-10, where
+        problem, compared = solution.problem, compared + 1
+        full |= bool((solution.transmit_power_w >= problem.max_transmit_power_w * (1 - 1e-9)).any())
+        fastest |= bool((solution.cpu_frequency_hz >= problem.max_cpu_frequency_hz * (1 - 1e-9)).any())
+        np.testing.assert_array_equal(
+            solution.vjp({"synthetic_samples": np.eye(3)})["fixed_synthetic_samples"], np.eye(3)
+        )
+        slopes = solution.vjp({"energy_j": [1.0, 2.0, 3.0]})
+        np.testing.assert_array_equal(slopes["local_samples"], slopes["fixed_synthetic_samples"])
+        for name in ("max_global_error", "num_rounds", "curve_alpha", "curve_beta", "max_synthetic_samples"):
+            assert not slopes[name].any(), name
+    assert compared == 6
+    assert full
+    assert fastest
+
+
+def fixed(rng, count):
+    """Instances whose synthetic samples are given."""
+    problem = zoo.random_batch(rng, count, 3)
+    return problem.replace(fixed_synthetic_samples=problem.local_samples * rng.uniform(0.1, 1, (count, 3)))
 
 
 @pytest.mark.exhaustive

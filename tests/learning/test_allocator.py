@@ -158,3 +158,24 @@ def test_carried_registers_where_it_is_called():
         assert "nothing" in carried()
     finally:
         del BatchsizeProblem.methods["nothing"]
+
+
+def test_batches_that_are_not_whole_are_those_of_the_allocator():
+    with pytest.raises(
+        ProblemError, match=r"allocator .*expected 12 whole batch sizes .*solve\(integer=True\)"
+    ):
+        train("feel-cpu", allocator=lambda devices, rng: devices.problem("feel").solve(), **OPTIONS)
+
+
+@pytest.mark.parametrize(
+    ("scenario", "options"),
+    [("dtkd", {"scheme": "stu"}), ("fimi", {"scheme": "fedavg", "radio": "fdma"})],
+)
+def test_radios_whose_policy_is_the_function(scenario, options):
+    def never(devices, rng):
+        raise AssertionError("called with something that is no devices")
+
+    with pytest.raises(
+        OptionError, match=r"allocator: radio (twins|fdma) takes a function as its policy: policy="
+    ):
+        train(scenario, allocator=never, **options, **OPTIONS)

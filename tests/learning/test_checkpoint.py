@@ -470,7 +470,7 @@ def test_where_a_checkpoint_cannot_be(cell, tmp_path):
         train(cell, rounds=1, checkpoint=tmp_path / "nowhere" / "c.npz")
     with pytest.raises(OptionError, match=r"every: expected a whole number >= 1, got 0"):
         train(cell, rounds=1, checkpoint=tmp_path / "c.npz", every=0)
-    with pytest.raises(IsADirectoryError):
+    with pytest.raises(IsADirectoryError, match=r"is a folder: name a file in it"):
         train(cell, rounds=1, checkpoint=tmp_path)
 
 

@@ -15,7 +15,7 @@ from scipy import stats
 from learning import Comparison, begin_run, compare, compare_runs, run_folder, save_run, train
 from learning.runs.folder import manifest_of
 from learning.schemes.fedsgd import FedSgd
-from learning.study.compare import t_interval, with_width
+from learning.study.compare import positive_interval, t_interval, with_interval, with_width
 from radioopt import OptionError, ProblemError
 
 TARGET, BUDGET = 0.7, 2500.0
@@ -113,6 +113,38 @@ def test_a_reference_that_never_reached_the_target_gives_no_ratio():
     assert table["ratio"].isna().all()
     assert table["lower_bound"].tolist() == [True, False]
     assert "optimal" in str(made({"optimal": [None, None], "full": [20.0, 30.0]}))
+
+
+def test_rounds_and_energy_have_intervals_as_seconds_have(comparison):
+    table = comparison.table()
+    for policy in comparison.policies:
+        mine, row = comparison.runs[comparison.runs["policy"] == policy], table.loc[policy]
+        assert mine["reached"].all()
+        for name, ends in (
+            ("rounds", ["rounds_low", "rounds_high"]),
+            ("energy", ["energy_low_j", "energy_high_j"]),
+        ):
+            values = mine["rounds_to_target" if name == "rounds" else "energy_to_target_j"]
+            low, high = stats.t.interval(0.95, len(values) - 1, values.mean(), stats.sem(values))
+            if low >= 0:
+                assert row[ends].tolist() == pytest.approx([low, high])
+            else:
+                assert row[ends[0]] == 0.0
+
+
+def test_an_interval_that_would_reach_below_zero_is_one_sided():
+    values = np.array([1.0, 2.0, 9.0])
+    assert stats.t.interval(0.95, 2, 4.0, stats.sem(values))[0] < 0
+    mean, low, high = positive_interval(values, 0.95)
+    assert (mean, low) == (4.0, 0.0)
+    assert high == pytest.approx(4.0 + stats.t.ppf(0.95, 2) * stats.sem(values))
+    assert with_interval(mean, low, high) == f"4 [0, {high:.4g}]"
+    assert np.isnan(positive_interval(np.empty(0), 0.95)).all()
+
+
+def test_intervals_of_rounds_and_energy_are_unknown_unless_all_runs_reached_the_target():
+    online = made({"optimal": [10.0, 20.0], "online": [50.0, None]}).table().loc["online"]
+    assert online[["rounds_low", "rounds_high", "energy_low_j", "energy_high_j"]].isna().all()
 
 
 def test_a_single_seed_has_no_interval():

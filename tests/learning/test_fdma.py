@@ -121,3 +121,13 @@ def test_a_device_without_samples_is_told():
     planner = SynthesisPlanner("optimal", Work(np.array([0] + [5] * 7)), Wire({"weights": 1}, {"weights": 1}))
     with pytest.raises(ProblemError, match="radio fdma: device 0 holds no samples"):
         planner(devices, np.random.default_rng(0))
+
+
+def test_a_run_that_names_no_radio_takes_the_one_that_the_scenario_has_a_table_for():
+    by_name = train(CELL, rounds=1, **QUICK)
+    options = {name: value for name, value in QUICK.items() if name != "radio"}
+    unnamed = train(CELL, rounds=1, **options)
+    assert unnamed.config["radio"] == {"name": "fdma"}
+    assert unnamed.ledger.to_csv() == by_name.ledger.to_csv()
+    with pytest.raises(ProblemError, match=r"radio 'twins' plans with a table \[dtkd\]"):
+        train(CELL, rounds=1, **options | {"scheme": "simkd", "model": None})

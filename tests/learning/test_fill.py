@@ -266,6 +266,15 @@ def test_mistakes_are_told(options, more, message):
         train(CELL, before=[Fill(**options)], rounds=1, **QUICK, **more)
 
 
+def test_a_generator_may_be_named_with_several_options_within_those_of_filling():
+    step = "fill:generator=diffusion:steps=20,width=16,public=200,classes=own"
+    result = train(CELL, rounds=1, **QUICK | {"before": step})
+    told = result.config["before"][0]
+    assert (told["generator"], told["public"], told["classes"]) == ("diffusion:steps=20,width=16", 200, "own")
+    with pytest.raises(OptionError, match=r"generator diffusion takes .*got 'widht=16'; did you mean width"):
+        train(CELL, rounds=1, **QUICK | {"before": step.replace("width", "widht")})
+
+
 def test_too_few_public_samples_to_share_are_told():
     with pytest.raises(ProblemError, match=r"ShareUnlabelled.public: expected at least \d+ public samples"):
         train(CELL, before=[ShareUnlabelled(public=10)], public=10, rounds=1, **QUICK)

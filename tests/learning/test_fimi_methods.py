@@ -38,6 +38,8 @@ METHODS = {
     "public": {"scheme": "central", "public": 200},
     "own samples repeated": {"before": [RepeatOwn()]},
     "FIMI": {"before": [Fill(**REAL)]},
+    "FIMI, diffusion": {"before": [Fill(generator="diffusion:steps=150,width=32", public=200)]},
+    "GAN, w/o DM": {"before": [Fill(generator="gan:steps=100", public=200)]},
     "w/o BA": {"before": [Fill(amounts="equal-bandwidth", **REAL)], "policy": "equal-bandwidth"},
     "w/o OA": {"before": [Fill(classes="own", **REAL)]},
 }
@@ -57,9 +59,36 @@ def test_resources_are_those_of_the_samples_that_devices_train_on():
         for method in METHODS
     }
     assert energy["SST"] == energy["TFL"] < energy["FIMI"] < energy["w/o BA"]
-    for method in ("SEMI", "HDC", "own samples repeated", "w/o OA"):
+    for method in ("SEMI", "HDC", "own samples repeated", "FIMI, diffusion", "GAN, w/o DM", "w/o OA"):
         assert energy[method] == energy["FIMI"], method
     assert energy["CLSD"] == energy["public"] == 0.0
+
+
+def test_methods_that_fill_differ_in_the_samples_alone():
+    """The same amounts; HDC and w/o OA of other classes, a GAN of the same classes, nobody a private sample."""
+    held = {
+        method: train(CELL, rounds=1, **QUICK | METHODS[method]).task
+        for method in ("FIMI", "FIMI, diffusion", "GAN, w/o DM", "HDC", "w/o OA")
+    }
+    labels = {
+        method: [np.sort(task.data.train_y[part[40:]]) for part in task.parts]
+        for method, task in held.items()
+    }
+    for method, given in labels.items():
+        assert [len(one) for one in given] == [len(one) for one in labels["FIMI"]], method
+    for method in ("FIMI, diffusion", "GAN, w/o DM"):
+        for one, other in zip(labels[method], labels["FIMI"], strict=True):
+            np.testing.assert_array_equal(one, other)
+    assert all(np.unique(one).size <= 1 for one in labels["HDC"])
+    for part, given in zip(held["w/o OA"].parts, labels["w/o OA"], strict=True):
+        assert set(given) <= set(held["w/o OA"].data.train_y[part[:40]])
+    made = {
+        method: np.concatenate([task.data.train_x[part[40:]] for part in task.parts])
+        for method, task in held.items()
+    }
+    assert np.abs(made["GAN, w/o DM"] - made["FIMI, diffusion"]).max() > 0.1
+    own = {sample.tobytes() for part in held["FIMI"].parts for sample in held["FIMI"].data.train_x[part[:40]]}
+    assert not own & {sample.tobytes() for method in made for sample in made[method]}
 
 
 # -- SST ----------------------------------------------------------------------------------------------------

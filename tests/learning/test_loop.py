@@ -386,13 +386,19 @@ def test_nothing_is_printed_where_there_is_no_terminal(cell, capfd):
         ({"learningrate": 1}, r"unknown option learningrate; did you mean learning_rate"),
         ({"chekpoint": "x"}, r"unknown option chekpoint; did you mean checkpoint\?"),
         ({"num_clients": 5}, r"did you mean scenario.replace\(\{'devices.count': ...\}\)\?"),
-        ({"radio": "smoke"}, r"unknown radio 'smoke', choose from tdma, fading, silent, or a Radio"),
-        ({"radio": Tdma}, r"unknown radio <class .*Tdma'>, choose from tdma, fading, silent, or a Radio"),
+        (
+            {"radio": "smoke"},
+            r"unknown radio 'smoke', choose from tdma, fading, fdma, silent, twins, or a Radio",
+        ),
+        (
+            {"radio": Tdma},
+            r"unknown radio <class .*Tdma'>, choose from tdma, fading, fdma, silent, twins, or a Radio",
+        ),
         ({"radio": Tdma(), "scheme": "individual"}, r"radio tdma: .* this scheme sends none: take silent"),
         ({"radio": Silent(), "scheme": "fedavg"}, r"radio silent: cannot send what this scheme sends"),
         (
             {"judge": "jury"},
-            r"unknown judge 'jury', choose from global, own, average, reference, linear, or a Judge",
+            r"unknown judge 'jury', choose from global, own, average, reference, linear, gradients, users, or a Judge",
         ),
         ({"scheme": FedSgd(), "learning_rate": 0.1}, r"learning_rate: set it on the scheme that is given"),
         ({"radio": Tdma(), "slowdown": 0.1}, r"slowdown: set it on the radio that is given as an object"),
@@ -410,7 +416,7 @@ def test_nothing_is_printed_where_there_is_no_terminal(cell, capfd):
         ({"before": 3}, r"before: expected preparations, got 3"),
         (
             {"before": ["share-pub"]},
-            r"unknown preparation 'share-pub', choose from share-public, or a learning.Prep.*did you mean",
+            r"unknown preparation 'share-pub', choose from share-public, .*teach, or a learning.Prep.*did you mean",
         ),
         (
             {"before": ["share-public:sahre=1"]},
@@ -469,3 +475,35 @@ def test_an_empty_ledger_is_the_initial_model():
         ledger.to_frame("hour")
     with pytest.raises(OptionError, match="target_accuracy: expected a number > 0 and <= 1"):
         ledger.rounds_to(1.1)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            {"scheme": FedAvg},
+            r"this is the class: give its name, 'fedavg', or make one, FedAvg\(\.\.\.\)",
+        ),
+        ({"target": {"privat_accuracy": 0.5}}, "did you mean private_accuracy"),
+        (
+            {"scheme": "fedavg", "model": ["mlp:4", "mlp:8"] * 6},
+            "for several: individual, fd, stu, kd or simkd",
+        ),
+    ],
+)
+def test_what_is_refused_says_what_was_meant(options, message):
+    with pytest.raises((OptionError, ProblemError), match=message):
+        train("feel-cpu", rounds=1, progress=False, **options)
+
+
+@pytest.mark.parametrize(
+    ("scenario", "scheme", "other"),
+    [
+        ("fimi", "feel", "add it, or choose radio fdma$"),
+        ("mix2fld", "feel", "or choose a scheme with local steps, as fedavg, and radio fading$"),
+        ("feel-cpu", "simkd", "add it$"),
+    ],
+)
+def test_a_radio_without_its_table_names_what_would_run(scenario, scheme, other):
+    with pytest.raises(ProblemError, match=other):
+        train(scenario, scheme=scheme, rounds=1, progress=False)

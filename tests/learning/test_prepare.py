@@ -222,3 +222,16 @@ def test_what_cannot_be_prepared_is_refused(cell, options, error, message):
 def test_wrong_numbers_of_sharing_are_refused(option, message):
     with pytest.raises(OptionError, match=message):
         SharePublic(**option)
+
+
+def test_preparations_that_return_something_else_or_are_no_dataclass(cell):
+    class Bare(Preparation):
+        def __call__(self, task, devices, radio):
+            return None
+
+    with pytest.raises(ProblemError, match=r"Bare: expected a dataclass of its options: write @dataclass"):
+        train(cell, before=[Bare()], rounds=1, progress=False)
+    with pytest.raises(
+        ProblemError, match=r"preparation .*Bare: expected a learning.Prepared with the task, got None"
+    ):
+        train(cell, before=[dataclass(frozen=True)(Bare)()], rounds=1, progress=False)

@@ -1,6 +1,9 @@
 """Threads, forked and other processes, torch's modes: the numbers of a run alone, and torch as it was."""
 
 import multiprocessing
+import os
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -222,3 +225,40 @@ def test_what_cannot_go_to_other_processes_is_refused(cell):
             callbacks=[lambda *_: lock and None],
             **OPTIONS,
         )
+
+
+AFTER_THREADS = """
+import os, signal, threading, time, torch, learning.local.globals
+net, x = torch.nn.Linear(64, 32), torch.rand(360, 64)
+torch.set_num_threads(1)
+def work():
+    for _ in range(3):
+        net(x).sum().backward()
+work()
+hung = 0
+for _ in range(40):
+    threads = [threading.Thread(target=work) for _ in range(2)]
+    [thread.start() for thread in threads]
+    [thread.join() for thread in threads]
+    child = os.fork()
+    if child == 0:
+        work()
+        os._exit(0)
+    until = time.monotonic() + 20
+    while time.monotonic() < until and not (done := os.waitpid(child, os.WNOHANG)[0]):
+        time.sleep(0.002)
+    if not done:
+        os.kill(child, signal.SIGKILL)
+        hung += 1
+        break
+print(hung)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_forks_after_training_in_threads_do_not_hang():
+    """MKL's buffers of threads that have ended made one forked process in ten look for its own for ever."""
+    done = subprocess.run(
+        [sys.executable, "-c", AFTER_THREADS], capture_output=True, text=True, timeout=120, check=True
+    )
+    assert done.stdout.strip() == "0"

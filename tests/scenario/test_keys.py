@@ -12,7 +12,7 @@ from radioopt.cli import main
 from radioopt.scenario.keys import commented, scenario_keys
 from radioopt.scenario.scenario import shipped
 
-TABLES = ("cell", "radio", "devices", "feel", "fimi", "dtkd", "d2d", "mix2fld")
+TABLES = ("cell", "radio", "devices", "feel", "fimi", "dtkd", "d2d", "d2d-clusters", "d2d-sparse", "mix2fld")
 
 
 @pytest.mark.parametrize("name", Scenario.examples())
@@ -91,3 +91,8 @@ def test_a_catalogue_in_a_file_beside_the_scenario(tmp_path):
     (tmp_path / "sub" / "models.csv").unlink()
     with pytest.raises((ProblemError, OSError), match=r"models\.csv"):
         Scenario.load(file)
+
+
+def test_keys_are_printed_in_one_piece(capsys):
+    main(["scenario", "--keys", "devices"])
+    assert "devices.energy_coefficient " in capsys.readouterr().out

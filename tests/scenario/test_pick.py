@@ -122,3 +122,18 @@ def test_tables_of_several_draws_and_shadowed_cells():
     again = scenario.replace(devices=drawn.to_frame()).draw()
     np.testing.assert_allclose(again.channel_gain, drawn.channel_gain, rtol=1e-13)
     assert isinstance(drawn.to_frame(), pd.DataFrame)
+
+
+def test_names_of_devices_without_any_and_a_choice_of_none(devices):
+    nameless = Scenario.load("feel-cpu").draw(seed=1)
+    with pytest.raises(
+        ProblemError, match=r"no device 'a': these devices have no names; take positions 0 ... 11"
+    ):
+        nameless[["a"]]
+    with pytest.raises(ProblemError, match=r"expected at least one device and none twice, got \[\]"):
+        devices[[]]
+
+
+def test_devices_are_not_taken_for_a_scenario(devices):
+    with pytest.raises(ProblemError, match=r"Scenario.load: expected the name .* got Devices: 12"):
+        Scenario.load(devices)

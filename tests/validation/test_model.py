@@ -5,7 +5,6 @@ import pytest
 
 import validation
 from radioopt import OptionError, Scenario, SolveOptions
-from radioopt.d2d.certificate import useful
 
 #: as exact as generic solvers are
 ABOUT = SolveOptions(feasibility_tol=1e-7, gap_tol=1e-6)
@@ -91,7 +90,7 @@ def test_a_pyomo_model_is_changed_in_place():
 @pytest.mark.reference
 def test_a_graphs_model_has_its_links():
     pytest.importorskip("pyscipopt")
-    problem = next(p for p in _graphs() if p.sizes["device"] <= 4 and useful(p).any())
+    problem = next(p for p in _graphs() if p.sizes["device"] <= 4 and p.useful_pairs().any())
     written = validation.model(problem, "pyomo")
     best = problem.solve("enumerate")
     assert problem.judge(ABOUT, **written.solve()).objective == pytest.approx(best.objective, rel=1e-6)
@@ -133,3 +132,22 @@ def test_expressions_name_the_decisions():
         assert continuous <= set(written.variables)
         assert len(written.constraints) == len(written.model.constraints)
         assert written.scaling
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("d2d-sparse", r"there is one in pyomo of the same problem by matrices, problem\.dense\(\)"),
+        ("d2d-clusters", "what clusters become is no mixed-integer program"),
+        ("mix2fld", "its plans are finitely many and all tried"),
+    ],
+)
+def test_why_a_family_has_no_model(name, why):
+    with pytest.raises(OptionError, match=f"{name} has no model in pyomo: {why}"):
+        validation.model(devices(name, 4).problem(name), "pyomo")
+
+
+def test_a_solution_is_not_taken_for_a_problem():
+    solution = devices("feel-cpu", 3).problem("feel").solve()
+    with pytest.raises(OptionError, match=r"expected a problem, got a BatchsizeSolution: .*\.problem"):
+        validation.model(solution, "cvxpy")

@@ -82,7 +82,8 @@ class Scaling:
         """Return the one action of every user; raise ``NoAnswerError`` where it is free."""
         if (self.allowed.sum(-1) != 1).any():
             raise NoAnswerError(
-                "this model takes given models and places (Problem 3): ask pyomo-scip-reduced"
+                "this model takes given models and places (Problem 3): fix them, problem.fix(model=..., "
+                "trains_locally=...), or take a model that chooses, in pyomo"
             )
         return self.allowed.argmax(-1)
 

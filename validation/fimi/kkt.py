@@ -48,6 +48,7 @@ def kkt(solution: SynthesisSolution, fields: tuple[str, ...]) -> Kkt:
         solution.transmit_power_w,
     )
     held = problem.local_samples
+    fixed = np.isfinite(problem.fixed_synthetic_samples)
     at_high = (held + problem.max_synthetic_samples) * (1 - 1e-10) <= D0
     at_low = ~at_high & (held * (1 + 1e-10) >= D0)
     fastest = f0 >= problem.max_cpu_frequency_hz * (1 - 1e-10)
@@ -81,7 +82,9 @@ def kkt(solution: SynthesisSolution, fields: tuple[str, ...]) -> Kkt:
         for i in range(count):
             work, eps = tau * given["cycles_per_sample"][i], given["energy_coefficient"][i]
             per_bit, in_b, in_P = rate(given, i, b[i], P[i])
-            if at_low[i]:
+            if fixed[i]:
+                left.append(D[i] - given["local_samples"][i] - given["fixed_synthetic_samples"][i])
+            elif at_low[i]:
                 left.append(D[i] - given["local_samples"][i])
             elif at_high[i]:
                 left.append(D[i] - given["local_samples"][i] - given["max_synthetic_samples"][i])

@@ -43,6 +43,23 @@ class Settings(Table):
     ``kinds`` of data have centres that are normal numbers times ``spread`` in ``dimensions``. Each device has
     ``clusters_per_device`` of the kinds, drawn without replacement, with ``points_per_cluster``: its centroid is off
     the centre by a normal number, its covariance that of as many points as twice the dimensions, of variance 1.
+
+    Attributes
+    ----------
+    kinds : int
+        Kinds of data that there are.
+    clusters_per_device : int
+        Kinds that a device holds.
+    dimensions : int
+        Dimensions of the common subspace.
+    trust_probability : float
+        Probability that a transmitter trusts a receiver with a cluster.
+    max_cluster_outage : float
+        Largest outage probability between devices of a group of reliable ones.
+    spread : float
+        Standard deviation of the centres of kinds, where that of a kind's data is 1.
+    min_link_m : float
+        Least length of a link.
     """
 
     kinds: Annotated[int, Number(at_least(1), whole=True)]

@@ -24,6 +24,13 @@ class Settings(DenseSettings):
 
     Links longer than ``max_link_m`` may not be used. Clusters are the cells of a grid, as large as all pairs within one
     are sure to be reliable, the weakest transmitter's too.
+
+    Attributes
+    ----------
+    candidates : int
+        Nearest neighbours that a device may receive from.
+    max_link_m : float
+        Greatest length of a link.
     """
 
     candidates: Annotated[int, Number(at_least(1), whole=True)] = 64

@@ -118,6 +118,7 @@ def test_a_run_that_was_kept_goes_on_with_what_devices_had(cell, over, Loopback,
     ("options", "complaint"),
     [
         ({"before": "share-public", "public": 50}, "before: share-public: what devices exchange"),
+        ({"participants": 3}, "participants: over Flower everybody takes part"),
         (
             {"scheme": "fedavg", "optimiser": Sgd()},
             "scheme fedavg: optimiser: nodes are told settings as text",

@@ -194,7 +194,7 @@ def test_scales_are_of_order_one(name):
     assert 1e-3 < best.objective / scale.energy < 1e3
     back = scale.decisions(
         problem,
-        best.samples / problem.local_samples,
+        best.samples / problem.settled().local_samples,
         best.cpu_frequency_hz / problem.max_cpu_frequency_hz,
         best.bandwidth_hz / scale.band,
         best.transmit_power_w / problem.max_transmit_power_w,

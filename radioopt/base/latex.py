@@ -1,0 +1,129 @@
+"""Tables in LaTeX with booktabs: columns grouped under headings, everything escaped."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import re
+from collections.abc import Sequence
+
+_ESCAPES = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    "µ": r"\textmu{}",
+    "±": r"$\pm$",
+    **{mark: f"\\{mark}" for mark in "&%$#_{}"},
+}
+
+
+def escaped(text: object) -> str:
+    r"""Return text that LaTeX prints as it is.
+
+    Examples
+    --------
+    >>> print(escaped("50 % of max_batchsize"))
+    50 \% of max\_batchsize
+    """
+    return "".join(_ESCAPES.get(mark, mark) for mark in str(text))
+
+
+def mean_with_interval(mean: float, half: float) -> str:
+    r"""Write a mean with the half width of its interval in LaTeX: two digits of the width, else four of the mean.
+
+    Parameters
+    ----------
+    mean : float
+        NaN where there is none: a dash.
+    half : float
+        At least 0; NaN where the spread is unknown.
+
+    Returns
+    -------
+    str
+        In mathematical mode.
+
+    Examples
+    --------
+    >>> print(mean_with_interval(12.3456, 0.4321), mean_with_interval(2.5e-7, 3e-9), mean_with_interval(17, 0.0))
+    $12.35 \pm 0.43$ $(2.500 \pm 0.030) \times 10^{-7}$ $17$
+    """
+    if not math.isfinite(mean):
+        return "--"
+    size = math.floor(math.log10(abs(mean))) if mean else 0
+    power = 0 if -3 <= size <= 4 else size
+    mean, half = mean / 10.0**power, half / 10.0**power
+    if not math.isfinite(half) or half == 0:
+        text = f"{mean:.4g}"
+    else:
+        places = min(max(1 - math.floor(math.log10(half)), 0), 6)
+        text = rf"{mean:.{places}f} \pm {half:.{places}f}"
+        text = f"({text})" if power else text
+    return f"${text}" + (rf" \times 10^{{{power}}}$" if power else "$")
+
+
+def latex_table(
+    headings: Sequence[Sequence[str]],
+    rows: Sequence[Sequence[str]],
+    *,
+    notes: Sequence[str] = (),
+    caption: str | None = None,
+    label: str | None = None,
+) -> str:
+    r"""Write a table for LaTeX, which needs ``\usepackage{booktabs}``.
+
+    Parameters
+    ----------
+    headings : sequence of sequence of str
+        Lines of headings, the finest last, as plain text, which is escaped; equal neighbours of a line above the last
+        stand once over their columns, and "" over nothing.
+    rows : sequence of sequence of str
+        Cells as LaTeX, the first column to the left, the others to the right.
+    notes : sequence of str, optional
+        Plain text, in comments above the table.
+    caption, label : str, optional
+        With either of them the tabular stands in a table of its own. A caption is plain text.
+
+    Returns
+    -------
+    str
+        LaTeX, ending with a new line.
+
+    Examples
+    --------
+    >>> print(latex_table([["", "feel", "feel"], ["W [MHz]", "a", "b"]], [["1", "2", "3"]]), end="")
+    \begin{tabular}{lrr}
+    \toprule
+     & \multicolumn{2}{c}{feel} \\
+    \cmidrule(lr){2-3}
+    W [MHz] & a & b \\
+    \midrule
+    1 & 2 & 3 \\
+    \bottomrule
+    \end{tabular}
+    """
+    lines = ["% " + re.sub(r"\s+", " ", note) for note in notes]
+    floats = caption is not None or label is not None
+    if floats:
+        lines += [r"\begin{table}", r"\centering"]
+        lines += [rf"\caption{{{escaped(caption)}}}"] * (caption is not None)
+        lines += [rf"\label{{{label}}}"] * (label is not None)
+    lines += [rf"\begin{{tabular}}{{l{'r' * (len(headings[-1]) - 1)}}}", r"\toprule"]
+    for heading in headings[:-1]:
+        cells, rules, at = [], [], 1
+        for text, group in itertools.groupby(heading):
+            width = len(list(group))
+            if not text:
+                cells += [""] * width
+            else:
+                cells.append(rf"\multicolumn{{{width}}}{{c}}{{{escaped(text)}}}")
+                rules.append(rf"\cmidrule(lr){{{at}-{at + width - 1}}}")
+            at += width
+        lines += [" & ".join(cells) + r" \\", " ".join(rules)]
+    lines += [" & ".join(map(escaped, headings[-1])) + r" \\", r"\midrule"]
+    lines += [" & ".join(row) + r" \\" for row in rows]
+    lines += [r"\bottomrule", r"\end{tabular}"] + [r"\end{table}"] * floats
+    return "\n".join(lines) + "\n"
