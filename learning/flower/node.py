@@ -34,6 +34,9 @@ class _Plan:
     def told(self) -> Mapping[str, int]:
         return self.words
 
+    def takes_part(self) -> None:
+        return None
+
 
 @dataclass(frozen=True, eq=False)
 class _Sent:
