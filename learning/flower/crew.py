@@ -119,6 +119,10 @@ class RemoteCrew(Crew):
 
     def train(self, turn: Turn) -> Iterator[tuple[Cohort, Message]]:
         """Let all devices train whose nodes can be reached; see :meth:`Crew.train`."""
+        if turn.plan.takes_part() is not None:
+            raise OptionError(
+                "radio: over Flower every device takes part in every round: take a radio without sampling"
+            )
         began = time.perf_counter()
         self._learn_forms(turn)
         before = len(self.faults)
