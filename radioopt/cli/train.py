@@ -108,7 +108,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME[:OPTION=VALUE,...]",
         help=f"prepare the data before the first round: {listed('PREPARATIONS')}; may be repeated",
     )
-    spent = parser.add_argument_group("what it costs and who judges")
+    spent = parser.add_argument_group("what it costs")
     spent.add_argument(
         "--radio",
         help=f"{listed('RADIOS')} (default: the scheme's, or the one that the scenario has a table for)",
@@ -128,13 +128,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     spent.add_argument(
         "--compute", default="modelled", help="compute times: modelled by the scenario, or measured here"
     )
-    spent.add_argument(
+    who = parser.add_argument_group("who takes part and who judges")
+    who.add_argument(
         "--judge", help=f"whose models are evaluated: {listed('JUDGES')} (default: the scheme's)"
     )
-    spent.add_argument(
+    who.add_argument(
         "--participants", metavar="N", help="devices that take part in a round, or their share (default: all)"
     )
-    spent.add_argument(
+    who.add_argument(
         "--selection", default="uniform", help=f"who takes part: {listed('SELECTIONS')} (default: uniform)"
     )
     stop = parser.add_argument_group("when it stops: at the first of these")
@@ -152,7 +153,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     stop.add_argument(
         "--epsilon", type=float, metavar="E", help="when a round changes less than this, relatively"
     )
-    where = parser.add_argument_group("where it is done and kept")
+    where = parser.add_argument_group("where it is done")
     where.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 or auto (default: cpu)")
     where.add_argument(
         "--devices-at-once",
@@ -183,18 +184,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=("simulated", "wall"),
         help="of --engine flower: whose seconds count, and are planned with (default: simulated)",
     )
-    where.add_argument("--name", help="folder of the run under --folder (default: from settings and time)")
-    where.add_argument("--folder", default="runs", help="where runs are saved (default: runs)")
-    where.add_argument(
+    where.add_argument("--jobs", type=int, default=1, metavar="N", help="processes for a comparison")
+    kept = parser.add_argument_group("where it is kept")
+    kept.add_argument("--name", help="folder of the run under --folder (default: from settings and time)")
+    kept.add_argument("--folder", default="runs", help="where runs are saved (default: runs)")
+    kept.add_argument(
         "--resume",
         metavar="RUN",
         help="go on with an unfinished run, with its own settings; or with a finished one (no comparison) "
         "for more --rounds, --seconds or --joules, or another target",
     )
-    where.add_argument(
+    kept.add_argument(
         "--every", type=int, default=10, metavar="N", help="rounds between checkpoints (default: 10)"
     )
-    where.add_argument(
+    kept.add_argument(
         "--log",
         action="append",
         default=[],
@@ -202,7 +205,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"write every round elsewhere too: {listed('LOGGERS')} (default folder: in that of the run); may be "
         "repeated",
     )
-    where.add_argument("--jobs", type=int, default=1, metavar="N", help="processes for a comparison")
     output.add_format_arguments(parser)
     parser.set_defaults(parser=parser)
 

@@ -125,6 +125,9 @@ class Plan:
     def told(self):
         return {}
 
+    def takes_part(self):
+        return None
+
 
 class Sent:
     arrived = received = np.ones(4, bool)

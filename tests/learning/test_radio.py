@@ -119,7 +119,7 @@ def test_a_deadline_binds_every_policy():
 
 @pytest.mark.parametrize("batch", [[1, 1, 1], [0, 1, 1, 1], [1.5, 1, 1, 1], [6, 1, 1, 1], [np.nan, 1, 1, 1]])
 def test_a_policy_of_ones_own_must_return_whole_batches_that_are_held(batch):
-    with pytest.raises(ProblemError, match=r"expected 4 whole numbers from 1 to 5 \.\.\. 128, got array"):
+    with pytest.raises(ProblemError, match=r"expected 4 whole batch sizes from 1 to 5 \.\.\. 128, got array"):
         BatchPlanner(lambda *_: np.array(batch, float), HELD)(devices(), rng())
 
 

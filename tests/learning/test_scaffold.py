@@ -38,6 +38,9 @@ class Plan:
     def told(self):
         return {}
 
+    def takes_part(self):
+        return None
+
 
 class Sent:
     def __init__(self, arrived, received):
