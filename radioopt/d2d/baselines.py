@@ -8,7 +8,7 @@ import numpy as np
 
 from radioopt.base.options import SolveOptions
 from radioopt.base.quantity import Array
-from radioopt.d2d.certificate import instances, repair
+from radioopt.d2d.links import instances, repair
 from radioopt.d2d.problem import GraphProblem
 from radioopt.d2d.solution import GraphSolution
 from radioopt.d2d.solver import at_least

@@ -10,7 +10,6 @@ is no bound, the gap is infinite, and the certificate says why.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +19,7 @@ from numpy.typing import ArrayLike
 from radioopt.base.certify import Certificate
 from radioopt.base.options import DEFAULT_OPTIONS, SolveOptions
 from radioopt.base.quantity import Array
+from radioopt.d2d.links import instances, legal
 
 if TYPE_CHECKING:
     from radioopt.d2d.graph import Graph
@@ -261,12 +261,6 @@ def evaluate(
     )
 
 
-def instances(problem: Graph) -> Iterator[tuple[tuple[int, ...], Any]]:
-    """Go through the single instances of a problem, each with its index; of a single one that is ()."""
-    for index in np.ndindex(problem.batch_shape):
-        yield index, problem[index] if problem.batch_shape else problem
-
-
 def best_of_all(problem: Graph, most_graphs: int = MOST_GRAPHS) -> float:
     """Objective of the best of all graphs of a single instance. It is kept.
 
@@ -305,40 +299,3 @@ def keeps_digits(problem: GraphProblem) -> bool:
     worth = own + problem.cluster_weight * (own + problem.budget_penalty * over)
     total = problem.class_counts.sum() + points
     return bool(np.isfinite(total) and np.isfinite(problem.sizes["device"] * worth))
-
-
-def repair(problem: Graph, *, source: ArrayLike) -> dict[str, Array]:
-    """Make a graph legal.
-
-    Parameters
-    ----------
-    problem : GraphProblem or SparseGraphProblem
-        The question.
-    source : array_like, shape (..., N)
-        A nearly feasible point, a generic solver's for instance.
-
-    Returns
-    -------
-    dict of str to ndarray
-        Rounded, without links that do not exist, are not allowed, or lead into a cluster with a budget of 0 from
-        outside.
-    """
-    shape = (*problem.batch_shape, problem.sizes["device"])
-    chosen, _ = legal(problem, np.broadcast_to(np.round(np.asarray(source, np.float64)), shape))
-    for index, one in instances(problem):
-        graph = chosen[index]
-        outside = one.clusters[graph] != one.clusters
-        chosen[index] = np.where(outside & (one.budgets <= 0), -1, graph)
-    return {"source": chosen}
-
-
-def legal(problem: Graph, source: Array) -> tuple[Array, Array]:
-    """Replace what is no link, or not allowed, by -1; tell which graphs had none of these."""
-    count = source.shape[-1]
-    receiver = np.arange(count)
-    known = (source >= 0) & (source < count) & (source == np.round(source)) & (source != receiver)
-    chosen = np.where(known, source, -1).astype(np.int64)
-    for index, one in instances(problem):
-        graph = chosen[index]
-        chosen[index] = np.where((graph >= 0) & one.permits(np.maximum(graph, 0)), graph, -1)
-    return chosen, ((chosen == source) | (source == -1)).all(-1)

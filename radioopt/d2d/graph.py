@@ -177,6 +177,6 @@ class Graph(Record):
 
     def repair(self, **decisions: Any) -> dict[str, Array]:
         """Drop what is no link, and the links into clusters that may not have any; see the certificate module."""
-        from radioopt.d2d.certificate import repair
+        from radioopt.d2d.links import repair
 
         return repair(self, **decisions)

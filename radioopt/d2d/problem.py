@@ -232,7 +232,8 @@ class GraphProblem(Graph, Problem["GraphSolution"], family="d2d", sense="max"): 
         GraphProblem
             The same budgets hold anew.
         """
-        from radioopt.d2d.certificate import exchange, instances
+        from radioopt.d2d.certificate import exchange
+        from radioopt.d2d.links import instances
 
         source = np.asarray(source)
         used = source[..., None] == np.arange(source.shape[-1])

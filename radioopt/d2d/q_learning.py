@@ -11,8 +11,8 @@ from radioopt.base.errors import OptionError, ProblemError, require
 from radioopt.base.options import SolveOptions
 from radioopt.base.quantity import Array
 from radioopt.d2d import kernel_learning
-from radioopt.d2d.certificate import instances
 from radioopt.d2d.game import Game
+from radioopt.d2d.links import instances
 from radioopt.d2d.problem import GraphProblem
 from radioopt.d2d.solution import GraphSolution
 from radioopt.d2d.solver import at_least

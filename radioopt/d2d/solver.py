@@ -8,9 +8,10 @@ from radioopt.base.errors import OptionError
 from radioopt.base.options import SolveOptions
 from radioopt.base.quantity import Array
 from radioopt.d2d import kernel_search
-from radioopt.d2d.certificate import instances, keeps_digits
+from radioopt.d2d.certificate import keeps_digits
 from radioopt.d2d.game import Game
 from radioopt.d2d.graph import Graph
+from radioopt.d2d.links import instances
 from radioopt.d2d.problem import GraphProblem
 from radioopt.d2d.solution import GraphSolution
 

@@ -131,18 +131,12 @@ def test_numbered_by_place_the_graph_is_as_good(monkeypatch):
 
 
 @pytest.mark.slow
-def test_a_hundred_thousand_devices_take_ten_times_as_long_as_ten_thousand():
-    import time
-
-    seconds = []
-    many(5_000, 32).solve()
-    for devices in (10_000, 100_000):
-        problem = many(devices, 32)
-        began = time.process_time()
-        problem.solve()
-        seconds.append(time.process_time() - began)
-    assert seconds[1] <= 13 * seconds[0]
-    assert seconds[1] <= 30
+def test_a_hundred_thousand_devices_are_solved_and_judged():
+    problem = many(100_000, 32)
+    found, nearest = problem.solve(), problem.solve("closest")
+    assert found.verify().residual <= 0
+    assert found.objective == pytest.approx(found.verify().objective, rel=1e-12)
+    assert found.objective > nearest.objective
 
 
 def test_whole_points_of_many():

@@ -8,7 +8,6 @@ bound, the gap is infinite, and the certificate says why.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +18,7 @@ from radioopt.base.certify import Certificate
 from radioopt.base.options import DEFAULT_OPTIONS, SolveOptions
 from radioopt.base.quantity import Array
 from radioopt.d2d.clusters.moments import Clusters, Divergences, merge, resample
+from radioopt.d2d.links import instances, legal
 
 if TYPE_CHECKING:
     from radioopt.d2d.clusters.problem import ClusterGraphProblem
@@ -107,12 +107,6 @@ class Rewards:
     cluster: Array
     inter_cluster_points: Array
     objective: Array
-
-
-def instances(problem: ClusterGraphProblem) -> Iterator[tuple[tuple[int, ...], ClusterGraphProblem]]:
-    """Go through the single instances of a problem, each with its index; of a single one that is ()."""
-    for index in np.ndindex(problem.batch_shape):
-        yield index, problem[index] if problem.batch_shape else problem
 
 
 @np.errstate(all="ignore")
@@ -398,38 +392,3 @@ def best_of_all(problem: ClusterGraphProblem, most_graphs: int) -> tuple[float, 
             best, graph = float(values.max()), graphs[values.argmax()]
     problem.__dict__["_best_of_all"] = best, graph, count
     return best, graph, count
-
-
-def repair(problem: ClusterGraphProblem, *, source: ArrayLike) -> dict[str, Array]:
-    """Make a graph legal.
-
-    Parameters
-    ----------
-    problem : ClusterGraphProblem
-        The question.
-    source : array_like, shape (..., N)
-        A nearly feasible point.
-
-    Returns
-    -------
-    dict of str to ndarray
-        Rounded, without links that do not exist, are not allowed, or lead into a cluster with a budget of 0 from
-        outside.
-    """
-    shape = (*problem.batch_shape, problem.sizes["device"])
-    chosen, _ = legal(problem, np.broadcast_to(np.round(np.asarray(source, np.float64)), shape))
-    for index, one in instances(problem):
-        graph = chosen[index]
-        outside = one.clusters[graph] != one.clusters
-        chosen[index] = np.where(outside & (one.budgets <= 0), -1, graph)
-    return {"source": chosen}
-
-
-def legal(problem: ClusterGraphProblem, source: Array) -> tuple[Array, Array]:
-    """Replace what is no link, or not allowed, by -1; tell which graphs had none of these."""
-    count = source.shape[-1]
-    known = (source >= 0) & (source < count) & (source == np.round(source)) & (source != np.arange(count))
-    chosen = np.where(known, source, -1).astype(np.int64)
-    allowed = np.take_along_axis(problem.allowed, np.maximum(chosen, 0)[..., None], -1)[..., 0]
-    chosen = np.where(allowed, chosen, -1)
-    return chosen, ((chosen == source) | (source == -1)).all(-1)

@@ -238,6 +238,21 @@ class ClusterGraphProblem(Problem["ClusterGraphSolution"], family="d2d-clusters"
         agreement = self.cluster_weight * self.sizes["device"]
         return self.diversity_weight + self.outage_weight + agreement
 
+    def permits(self, source: Array) -> Array:
+        """Tell which links of graphs of a single instance may be used.
+
+        Parameters
+        ----------
+        source : ndarray of int, shape (..., N)
+            Transmitters, all of them >= 0.
+
+        Returns
+        -------
+        ndarray of bool, shape (..., N)
+            What ``allowed`` says of them.
+        """
+        return np.asarray(self.allowed[np.arange(source.shape[-1]), source])
+
     def after(self, source: Any) -> ClusterGraphProblem:
         """Return the problem of the next edge: clusters after an exchange, and its pairs no longer allowed.
 
@@ -251,7 +266,8 @@ class ClusterGraphProblem(Problem["ClusterGraphSolution"], family="d2d-clusters"
         ClusterGraphProblem
             The same budgets hold anew. Clusters that are empty keep their moments.
         """
-        from radioopt.d2d.clusters.certificate import exchange, instances
+        from radioopt.d2d.clusters.certificate import exchange
+        from radioopt.d2d.links import instances
 
         source = np.asarray(source)
         used = source[..., None] == np.arange(source.shape[-1])
@@ -277,6 +293,6 @@ class ClusterGraphProblem(Problem["ClusterGraphSolution"], family="d2d-clusters"
 
     def repair(self, **decisions: Any) -> dict[str, Array]:
         """Drop what is no link, and the links into clusters that may not have any; see the certificate module."""
-        from radioopt.d2d.clusters.certificate import repair
+        from radioopt.d2d.links import repair
 
         return repair(self, **decisions)

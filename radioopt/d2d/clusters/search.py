@@ -15,13 +15,13 @@ from radioopt.d2d.clusters.certificate import (
     gains,
     loads,
     pairs_of,
-    repair,
     settle,
     transfers,
     worth,
 )
 from radioopt.d2d.clusters.moments import Clusters, Divergences
 from radioopt.d2d.clusters.problem import ClusterGraphProblem
+from radioopt.d2d.links import repair
 
 #: what counts as better, relative to the scale of the problem
 BETTER = 1e-10

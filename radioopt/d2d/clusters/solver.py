@@ -9,10 +9,11 @@ from radioopt.base.options import SolveOptions
 from radioopt.base.quantity import Array
 from radioopt.d2d import kernel_learning
 from radioopt.d2d.baselines import drawn, preferred
-from radioopt.d2d.clusters.certificate import best_of_all, instances, legal_links, repair, rewards
+from radioopt.d2d.clusters.certificate import best_of_all, legal_links, rewards
 from radioopt.d2d.clusters.problem import ClusterGraphProblem
 from radioopt.d2d.clusters.search import climb
 from radioopt.d2d.clusters.solution import ClusterGraphSolution
+from radioopt.d2d.links import instances, repair
 from radioopt.d2d.solver import at_least
 
 #: devices from which on only the links of least outage are tried, and how many those are

@@ -251,7 +251,8 @@ class SparseGraphProblem(Graph, Problem["GraphSolution"], family="d2d-sparse", s
         SparseGraphProblem
             The same budgets hold anew.
         """
-        from radioopt.d2d.certificate import exchange, instances
+        from radioopt.d2d.certificate import exchange
+        from radioopt.d2d.links import instances
 
         source, counts, allowed = np.asarray(source), np.empty_like(self.class_counts), self.allowed.copy()
         for index, one in instances(self):

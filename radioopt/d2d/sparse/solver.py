@@ -10,8 +10,8 @@ from radioopt.base.errors import OptionError
 from radioopt.base.options import SolveOptions
 from radioopt.base.quantity import Array
 from radioopt.d2d.baselines import drawn, legal_graph, preferred
-from radioopt.d2d.certificate import instances
 from radioopt.d2d.game import Game
+from radioopt.d2d.links import instances
 from radioopt.d2d.solution import GraphSolution
 from radioopt.d2d.solver import MAX_GRAPHS, at_least, climb, room
 from radioopt.d2d.sparse.problem import MOST_DENSE, SparseGraphProblem
