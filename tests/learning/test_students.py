@@ -2,7 +2,6 @@
 
 import copy
 import math
-import time
 
 import numpy as np
 import pytest
@@ -37,6 +36,7 @@ from learning.prepare.students import Teach, outputs
 from learning.runs.checkpoint import Checkpoint
 from learning.task import TEACHER
 from radioopt import OptionError, ProblemError, Scenario
+from validation.reproduce.dtkd_engines import plain_loop
 
 SMALL = {"data": "digits@300+100", "teacher_rounds": 20, "progress": False}
 WIDTHS = (8, 16, 32, 64)
@@ -237,32 +237,6 @@ def job(scheme, model=dense, users=5, kind=torch.float64, shape=(1, 4, 4), class
     return task
 
 
-def plain_loop(scheme, task, rounds, devices=None):
-    """One user after the other, by torch's own optimiser."""
-    found = []
-    for device in range(len(task.parts)) if devices is None else devices:
-        cohort = task.cohort(np.array([device]))
-        own = copy.deepcopy(scheme.module(cohort.model)).train()
-        own.load_state_dict({name: value[0] for name, value in scheme.join(cohort).items()})
-        steps = torch.optim.SGD(own.parameters(), scheme.learning_rate, 0.9, 0.0, 7.5e-4, nesterov=True)
-        for number in range(1, rounds + 1):
-            steps.param_groups[0]["lr"] = scheme.rate(number)
-            drawn = cycling(cohort.parts, scheme.batchsize, 1, cohort.rngs("training", number))
-            for rows in drawn.index[:, 0]:
-                steps.zero_grad()
-                outputs_, labels = own(task.samples[0][rows]), task.samples[1][rows]
-                if isinstance(scheme, Kd):
-                    loss = kd_loss(outputs_, task.teacher.logits[rows], labels, 4.0)
-                elif isinstance(scheme, SimKd):
-                    loss = simkd_loss(outputs_, task.teacher.features[rows])
-                else:
-                    loss = nn.functional.cross_entropy(outputs_, labels)
-                loss.backward()
-                steps.step()
-        found.append(own.state_dict())
-    return {name: torch.stack([one[name] for one in found]) for name in found[0]}
-
-
 SCHEMES = {
     "stu": Stu(batchsize=6, schedule="milestones:0.2,1"),
     "kd": Kd(batchsize=6, schedule="milestones:0.2,1"),
@@ -292,37 +266,6 @@ def test_convolutions_at_once_are_a_plain_loop(model):
     rows, _ = scheme.local(scheme.join(task.cohort()), task.cohort(), Order(1, task.sizes, {}))
     for key, value in plain_loop(scheme, task, 1).items():
         torch.testing.assert_close(rows[key], value, rtol=1e-9, atol=1e-9, msg=key)
-
-
-@pytest.mark.slow
-def test_twenty_users_of_four_networks_train_three_times_as_fast_at_once():
-    """CPU time of an epoch, the best of three; one after the other is the plain loop above."""
-    torch.set_num_threads(1)
-    scheme, rng = Kd(), np.random.default_rng(0)
-    parts = tuple(np.sort(part) for part in np.split(rng.permutation(28_000), 20))
-    x, y = rng.normal(size=(28_000, 1, 8, 8)).astype(np.float32), rng.integers(0, 10, 28_000)
-    networks = {f"dense:{width}": dense((1, 8, 8), 10, width) for width in WIDTHS}
-    uses = tuple(f"dense:{WIDTHS[user % 4]}" for user in range(20))
-    task = scheme.equip(Task(Dataset(x, y, x[:9], y[:9], 10), parts, networks, Streams(0), uses))
-    values = task.initial_values(TEACHER)
-    given = outputs(task.models[TEACHER], values, task.samples[0], wanted=False, maps=False)
-    task = task.replace(teacher=Teacher(values, *given))
-    cohorts = [task.cohort(np.flatnonzero(np.array(uses) == name)) for name in networks]
-
-    def at_once():
-        for cohort in cohorts:
-            scheme.local(scheme.join(cohort), cohort, Order(1, cohort.sizes, {}))
-
-    def one_by_one():
-        for cohort in cohorts:
-            plain_loop(scheme, task, 1, cohort.devices)
-
-    taken = {at_once: [], one_by_one: []}
-    for way in [at_once, one_by_one] * 3:
-        begun = time.process_time()
-        way()
-        taken[way].append(time.process_time() - begun)
-    assert min(taken[one_by_one]) > 3 * min(taken[at_once])
 
 
 def test_perceptrons_need_no_graph():
