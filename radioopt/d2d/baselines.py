@@ -1,65 +1,71 @@
-"""The paper's baselines: no exchange, the closest, the most trusted, and a random transmitter."""
+"""The paper's baselines: no exchange, the closest, the most trusted, and a random transmitter.
+
+They look at links alone, so the same ones serve matrices, lists of links, and data without labels.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from radioopt.base.options import SolveOptions
+from radioopt.base.problem import Problem
 from radioopt.base.quantity import Array
-from radioopt.d2d.links import instances, repair
+from radioopt.d2d.exchanged import Exchanged
+from radioopt.d2d.links import Links, instances, repair
 from radioopt.d2d.problem import GraphProblem
-from radioopt.d2d.solution import GraphSolution
 from radioopt.d2d.solver import at_least
 
+#: a choice of transmitters: from the place of an instance in its batch and its links
+Choice = Callable[[tuple[int, ...], Links], Array]
 
-@GraphProblem.method("closest", exact=False)
-def closest(problem: GraphProblem, options: SolveOptions) -> GraphSolution:
-    """Paper's baseline: every device receives from the one of least outage.
+
+def closest(problem: Any, options: SolveOptions) -> Exchanged:
+    """Paper's baseline: every device receives over the link of least outage.
 
     Parameters
     ----------
-    problem : GraphProblem
+    problem : GraphProblem, SparseGraphProblem or ClusterGraphProblem
         One instance or a batch.
     options : SolveOptions
         Tolerances.
 
     Returns
     -------
-    GraphSolution
+    Exchanged
         Without links that are forbidden by a budget of 0.
     """
-    return _by(problem, "closest", -problem.outage_probability, options)
+    return _chosen(problem, "closest", lambda _, links: preferred(links, -links.outage), options)
 
 
-@GraphProblem.method("most-trusted", exact=False)
-def most_trusted(problem: GraphProblem, options: SolveOptions) -> GraphSolution:
-    """Paper's baseline: every device receives from the one that trusts it with most classes, then of least outage.
+def most_trusted(problem: Any, options: SolveOptions) -> Exchanged:
+    """Paper's baseline: every device receives from the one that shares most with it, then over the least outage.
 
     Parameters
     ----------
-    problem : GraphProblem
+    problem : GraphProblem, SparseGraphProblem or ClusterGraphProblem
         One instance or a batch.
     options : SolveOptions
         Tolerances.
 
     Returns
     -------
-    GraphSolution
-        Without links that are forbidden by a budget of 0.
+    Exchanged
+        Without links that are forbidden by a budget of 0. What is shared are classes, or clusters of a transmitter.
     """
-    trusted = np.swapaxes(problem.trust.sum(-1), -1, -2)  # receiver, transmitter
-    return _by(problem, "most-trusted", trusted - 0.5 * problem.outage_probability, options)
+    return _chosen(
+        problem, "most-trusted", lambda _, links: preferred(links, links.shared - 0.5 * links.outage), options
+    )
 
 
-@GraphProblem.method("uniform", exact=False)
-def uniform(problem: GraphProblem, options: SolveOptions, *, seed: int = 0) -> GraphSolution:
-    """Paper's baseline: every device receives from one drawn uniformly.
+def uniform(problem: Any, options: SolveOptions, *, seed: int = 0) -> Exchanged:
+    """Paper's baseline: every device receives over a link drawn uniformly.
 
     Parameters
     ----------
-    problem : GraphProblem
+    problem : GraphProblem, SparseGraphProblem or ClusterGraphProblem
         One instance or a batch.
     options : SolveOptions
         Tolerances.
@@ -68,7 +74,7 @@ def uniform(problem: GraphProblem, options: SolveOptions, *, seed: int = 0) -> G
 
     Returns
     -------
-    GraphSolution
+    Exchanged
         Without links that are forbidden by a budget of 0.
 
     Raises
@@ -77,78 +83,73 @@ def uniform(problem: GraphProblem, options: SolveOptions, *, seed: int = 0) -> G
         If the seed is negative.
     """
     at_least("uniform", seed=(seed, 0))
-    devices = problem.sizes["device"]
-    random = np.random.default_rng(seed).random((*problem.batch_shape, devices))
-    source = np.empty(random.shape, np.int64)
-    for index, one in instances(problem):
-        receiver, transmitter = np.nonzero(one.allowed & ~np.eye(devices, dtype=np.bool_))
-        source[index] = drawn(receiver, transmitter, random[index])
-    return legal_graph(problem, "uniform", source, options)
+    random = np.random.default_rng(seed).random((*problem.batch_shape, problem.sizes["device"]))
+    return _chosen(problem, "uniform", lambda index, links: drawn(links, random[index]), options)
 
 
-@GraphProblem.method("none", exact=False)
-def none(problem: GraphProblem, options: SolveOptions) -> GraphSolution:
+def none(problem: Any, options: SolveOptions) -> Exchanged:
     """Paper's baseline: nobody shares anything.
 
     Parameters
     ----------
-    problem : GraphProblem
+    problem : GraphProblem, SparseGraphProblem or ClusterGraphProblem
         One instance or a batch.
     options : SolveOptions
         Tolerances.
 
     Returns
     -------
-    GraphSolution
+    Exchanged
         Without links.
     """
     source = np.full((*problem.batch_shape, problem.sizes["device"]), -1)
-    return GraphSolution.judged(problem, "none", source, np.zeros(problem.batch_shape), options)
+    found: Exchanged = problem.solution_class().judged(
+        problem, "none", source, np.zeros(problem.batch_shape), options
+    )
+    return found
 
 
-def _by(problem: GraphProblem, method: str, preference: Array, options: SolveOptions) -> GraphSolution:
-    """Give every device the allowed transmitter that it prefers most, whatever that moves."""
-    legal = problem.allowed & ~np.eye(problem.sizes["device"], dtype=np.bool_)
-    source = np.where(legal.any(-1), np.where(legal, preference, -np.inf).argmax(-1), -1)
-    return legal_graph(problem, method, source, options)
+def register(kind: type[Problem[Any]]) -> None:
+    """Give a kind of problem these methods; a single instance of it says by ``usable_links`` which links there are."""
+    for name, method in {
+        "closest": closest,
+        "most-trusted": most_trusted,
+        "uniform": uniform,
+        "none": none,
+    }.items():
+        kind.method(name, exact=False)(method)
 
 
-def legal_graph(problem: Any, method: str, source: Array, options: SolveOptions) -> GraphSolution:
-    """Judge a graph without its links that are forbidden by a budget of 0."""
+def _chosen(problem: Any, method: str, choose: Choice, options: SolveOptions) -> Exchanged:
+    """Let every device choose among its links, whatever that moves."""
+    source = np.empty((*problem.batch_shape, problem.sizes["device"]), np.int64)
+    for index, one in instances(problem):
+        source[index] = choose(index, one.usable_links())
     source = repair(problem, source=source)["source"]
-    return GraphSolution.judged(problem, method, source, np.ones(problem.batch_shape), options)
+    found: Exchanged = problem.solution_class().judged(
+        problem, method, source, np.ones(problem.batch_shape), options
+    )
+    return found
 
 
-def preferred(receiver: Array, transmitter: Array, wish: Array, devices: int) -> Array:
-    """Choose for each receiver the first of its links that are preferred most.
-
-    Parameters
-    ----------
-    receiver, transmitter : ndarray of int, shape (E,)
-        The links, in the order of their receivers.
-    wish : ndarray, shape (E,)
-        How much each is preferred.
-    devices : int
-        N.
-
-    Returns
-    -------
-    ndarray of int, shape (N,)
-        Transmitter of every device, -1 where it has no link.
-    """
-    best, source = np.full(devices, -np.inf), np.full(devices, -1)
+def preferred(links: Links, wish: Array) -> Array:
+    """Choose for each receiver the first of its links that are preferred most, wish (E,); shape (N,)."""
+    best, source = np.full(links.devices, -np.inf), np.full(links.devices, -1)
     if len(wish):
-        some, first = np.unique(receiver, return_index=True)
+        some, first = np.unique(links.receiver, return_index=True)
         best[some] = np.maximum.reduceat(wish, first)
-        at = np.flatnonzero(wish == best[receiver])[::-1]
-        source[receiver[at]] = transmitter[at]  # the first is written last
+        at = np.flatnonzero(wish == best[links.receiver])[::-1]
+        source[links.receiver[at]] = links.transmitter[at]  # the first is written last
     return source
 
 
-def drawn(receiver: Array, transmitter: Array, random: Array) -> Array:
+def drawn(links: Links, random: Array) -> Array:
     """Choose for each receiver the link that is a share ``random`` (N,) in [0, 1) of the way through its links."""
-    sizes = np.bincount(receiver, minlength=len(random))
+    sizes = np.bincount(links.receiver, minlength=len(random))
     at = np.cumsum(sizes) - sizes + np.minimum((random * sizes).astype(np.int64), np.maximum(sizes - 1, 0))
     source = np.full(len(random), -1)
-    source[sizes > 0] = transmitter[at[sizes > 0]]
+    source[sizes > 0] = links.transmitter[at[sizes > 0]]
     return source
+
+
+register(GraphProblem)

@@ -3,12 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from radioopt.base.quantity import Array
+
+
+class Links(NamedTuple):
+    """The links of a single instance that may be used, in the order of their receivers."""
+
+    devices: int
+    receiver: Array
+    transmitter: Array
+    outage: Array
+    #: classes, or clusters of the transmitter, that it shares
+    shared: Array
+
+
+def of_matrices(problem: Any) -> Links:
+    """List the links of a problem that has matrices of them."""
+    devices = problem.sizes["device"]
+    receiver, transmitter = np.nonzero(problem.allowed & ~np.eye(devices, dtype=np.bool_))
+    outage = problem.outage_probability[receiver, transmitter]
+    return Links(devices, receiver, transmitter, outage, problem.trust[transmitter, receiver].sum(-1))
 
 
 def instances(problem: Any) -> Iterator[tuple[tuple[int, ...], Any]]:

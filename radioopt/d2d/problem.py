@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from radioopt.base.problem import Problem
 from radioopt.base.quantity import Array, Quantity, fraction, quantity
 from radioopt.d2d.graph import Graph
+from radioopt.d2d.links import Links, of_matrices
 
 if TYPE_CHECKING:
     from radioopt.d2d.solution import GraphSolution  # noqa: F401 (named as the base's type argument)
@@ -197,6 +198,16 @@ class GraphProblem(Graph, Problem["GraphSolution"], family="d2d", sense="max"): 
         j = np.where(there, source, 0)
         outage = np.where(there, self.outage_probability[receiver, j], 0.0)
         return outage, self.trust[j, receiver] & there[..., None]
+
+    def usable_links(self) -> Links:
+        """List the links of a single instance that may be used.
+
+        Returns
+        -------
+        Links
+            With their outage and how much is shared over each.
+        """
+        return of_matrices(self)
 
     def permits(self, source: Array) -> Array:
         """Tell which links of graphs may be used."""

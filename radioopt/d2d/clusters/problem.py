@@ -25,6 +25,7 @@ from radioopt.base.quantity import (
     refuse,
     unrestricted,
 )
+from radioopt.d2d.links import Links, of_matrices
 
 if TYPE_CHECKING:
     from radioopt.base.certify import Certificate
@@ -237,6 +238,16 @@ class ClusterGraphProblem(Problem["ClusterGraphSolution"], family="d2d-clusters"
         """Worth of a growth of 1, of a sure outage and of an agreement of 1, shape (...): what is nothing to a gap."""
         agreement = self.cluster_weight * self.sizes["device"]
         return self.diversity_weight + self.outage_weight + agreement
+
+    def usable_links(self) -> Links:
+        """List the links of a single instance that may be used.
+
+        Returns
+        -------
+        Links
+            With their outage and how much is shared over each.
+        """
+        return of_matrices(self)
 
     def permits(self, source: Array) -> Array:
         """Tell which links of graphs of a single instance may be used.

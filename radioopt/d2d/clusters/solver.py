@@ -7,8 +7,7 @@ import numpy as np
 from radioopt.base.errors import OptionError
 from radioopt.base.options import SolveOptions
 from radioopt.base.quantity import Array
-from radioopt.d2d import kernel_learning
-from radioopt.d2d.baselines import drawn, preferred
+from radioopt.d2d import baselines, kernel_learning
 from radioopt.d2d.clusters.certificate import best_of_all, legal_links, rewards
 from radioopt.d2d.clusters.problem import ClusterGraphProblem
 from radioopt.d2d.clusters.search import climb
@@ -199,113 +198,7 @@ def _learn(
     return legal_graph
 
 
-@ClusterGraphProblem.method("closest", exact=False)
-def closest(problem: ClusterGraphProblem, options: SolveOptions) -> ClusterGraphSolution:
-    """Paper's baseline: every device receives from the one of least outage.
-
-    Parameters
-    ----------
-    problem : ClusterGraphProblem
-        One instance or a batch.
-    options : SolveOptions
-        Tolerances.
-
-    Returns
-    -------
-    ClusterGraphSolution
-        Without links that are forbidden by a budget of 0.
-    """
-    return _by(problem, "closest", -problem.outage_probability, options)
-
-
-@ClusterGraphProblem.method("most-trusted", exact=False)
-def most_trusted(problem: ClusterGraphProblem, options: SolveOptions) -> ClusterGraphSolution:
-    """Paper's baseline: every device receives from the one that trusts it with most clusters, then of least outage.
-
-    Parameters
-    ----------
-    problem : ClusterGraphProblem
-        One instance or a batch.
-    options : SolveOptions
-        Tolerances.
-
-    Returns
-    -------
-    ClusterGraphSolution
-        Without links that are forbidden by a budget of 0.
-    """
-    trusted = np.swapaxes(problem.trust.sum(-1), -1, -2)  # receiver, transmitter
-    return _by(problem, "most-trusted", trusted - 0.5 * problem.outage_probability, options)
-
-
-@ClusterGraphProblem.method("uniform", exact=False)
-def uniform(problem: ClusterGraphProblem, options: SolveOptions, *, seed: int = 0) -> ClusterGraphSolution:
-    """Paper's baseline: every device receives from one drawn uniformly.
-
-    Parameters
-    ----------
-    problem : ClusterGraphProblem
-        One instance or a batch.
-    options : SolveOptions
-        Tolerances.
-    seed : int, default 0
-        Source of randomness.
-
-    Returns
-    -------
-    ClusterGraphSolution
-        Without links that are forbidden by a budget of 0.
-
-    Raises
-    ------
-    OptionError
-        If the seed is negative.
-    """
-    at_least("uniform", seed=(seed, 0))
-    random = np.random.default_rng(seed).random((*problem.batch_shape, problem.sizes["device"]))
-    return _by(problem, "uniform", None, options, random)
-
-
-@ClusterGraphProblem.method("none", exact=False)
-def none(problem: ClusterGraphProblem, options: SolveOptions) -> ClusterGraphSolution:
-    """Paper's baseline: nobody shares anything.
-
-    Parameters
-    ----------
-    problem : ClusterGraphProblem
-        One instance or a batch.
-    options : SolveOptions
-        Tolerances.
-
-    Returns
-    -------
-    ClusterGraphSolution
-        Without links.
-    """
-    source, count, _ = _room(problem)
-    return ClusterGraphSolution.judged(problem, "none", source, count, options)
-
-
-def _by(
-    problem: ClusterGraphProblem,
-    method: str,
-    preference: Array | None,
-    options: SolveOptions,
-    random: Array | None = None,
-) -> ClusterGraphSolution:
-    """Give every device the allowed transmitter that it prefers most, or one at random."""
-    source, count, _ = _room(problem)
-    for index, one in instances(problem):
-        devices = one.sizes["device"]
-        receiver, transmitter = np.nonzero(one.allowed & ~np.eye(devices, dtype=np.bool_))
-        if preference is not None:
-            source[index] = preferred(
-                receiver, transmitter, preference[index][receiver, transmitter], devices
-            )
-        elif random is not None:
-            source[index] = drawn(receiver, transmitter, random[index])
-    source = repair(problem, source=source)["source"]
-    return ClusterGraphSolution.judged(problem, method, source, count + 1, options)
+baselines.register(ClusterGraphProblem)
 
 
 def _room(problem: ClusterGraphProblem) -> tuple[Array, Array, Array]:

@@ -13,6 +13,7 @@ from radioopt.base.errors import ProblemError
 from radioopt.base.problem import Problem
 from radioopt.base.quantity import Array, Quantity, fraction, nonnegative, quantity, refuse
 from radioopt.d2d.graph import Graph
+from radioopt.d2d.links import Links
 
 if TYPE_CHECKING:
     from radioopt.d2d.problem import GraphProblem
@@ -166,6 +167,26 @@ class SparseGraphProblem(Graph, Problem["GraphSolution"], family="d2d-sparse", s
                 f"{type(self).__name__}: the link from {source[index]} to {index[-1]} is not listed"
             )
         return np.where(listed, self.outage_probability[link], 0.0), self.trust[link] & listed[..., None]
+
+    def usable_links(self) -> Links:
+        """List the links of a single instance that may be used.
+
+        Returns
+        -------
+        Links
+            With their outage and how much is shared over each.
+        """
+        order, keys = self.rows
+        legal = self.allowed[order]
+        receiver, transmitter = np.divmod(keys[legal], self.sizes["device"])
+        link = order[legal]
+        return Links(
+            self.sizes["device"],
+            receiver,
+            transmitter,
+            self.outage_probability[link],
+            self.trust[link].sum(-1),
+        )
 
     def permits(self, source: Array) -> Array:
         """Tell which links of graphs may be used."""

@@ -9,7 +9,7 @@ import numpy as np
 from radioopt.base.errors import OptionError
 from radioopt.base.options import SolveOptions
 from radioopt.base.quantity import Array
-from radioopt.d2d.baselines import drawn, legal_graph, preferred
+from radioopt.d2d import baselines
 from radioopt.d2d.game import Game
 from radioopt.d2d.links import instances
 from radioopt.d2d.solution import GraphSolution
@@ -135,110 +135,7 @@ def q_learning(
     )  # fmt: skip
 
 
-@SparseGraphProblem.method("closest", exact=False)
-def closest(problem: SparseGraphProblem, options: SolveOptions) -> GraphSolution:
-    """Paper's baseline: every device receives over the link of least outage.
-
-    Parameters
-    ----------
-    problem : SparseGraphProblem
-        One instance or a batch.
-    options : SolveOptions
-        Tolerances.
-
-    Returns
-    -------
-    GraphSolution
-        Without links that are forbidden by a budget of 0.
-    """
-    return _by(problem, "closest", -problem.outage_probability, options)
-
-
-@SparseGraphProblem.method("most-trusted", exact=False)
-def most_trusted(problem: SparseGraphProblem, options: SolveOptions) -> GraphSolution:
-    """Paper's baseline: every device receives from the one that trusts it with most classes, then of least outage.
-
-    Parameters
-    ----------
-    problem : SparseGraphProblem
-        One instance or a batch.
-    options : SolveOptions
-        Tolerances.
-
-    Returns
-    -------
-    GraphSolution
-        Without links that are forbidden by a budget of 0.
-    """
-    preference = problem.trust.sum(-1) - 0.5 * problem.outage_probability
-    return _by(problem, "most-trusted", preference, options)
-
-
-@SparseGraphProblem.method("uniform", exact=False)
-def uniform(problem: SparseGraphProblem, options: SolveOptions, *, seed: int = 0) -> GraphSolution:
-    """Paper's baseline: every device receives over a link drawn uniformly.
-
-    Parameters
-    ----------
-    problem : SparseGraphProblem
-        One instance or a batch.
-    options : SolveOptions
-        Tolerances.
-    seed : int, default 0
-        Source of randomness.
-
-    Returns
-    -------
-    GraphSolution
-        Without links that are forbidden by a budget of 0.
-
-    Raises
-    ------
-    OptionError
-        If the seed is negative.
-    """
-    at_least("uniform", seed=(seed, 0))
-    random = np.random.default_rng(seed).random((*problem.batch_shape, problem.sizes["device"]))
-    source = np.empty(random.shape, np.int64)
-    for index, one in instances(problem):
-        source[index] = drawn(*_legal_links(one)[1:], random[index])
-    return legal_graph(problem, "uniform", source, options)
-
-
-@SparseGraphProblem.method("none", exact=False)
-def none(problem: SparseGraphProblem, options: SolveOptions) -> GraphSolution:
-    """Paper's baseline: nobody shares anything.
-
-    Parameters
-    ----------
-    problem : SparseGraphProblem
-        One instance or a batch.
-    options : SolveOptions
-        Tolerances.
-
-    Returns
-    -------
-    GraphSolution
-        Without links.
-    """
-    source, count, _ = room(problem)
-    return GraphSolution.judged(problem, "none", source, count, options)
-
-
-def _by(problem: SparseGraphProblem, method: str, preference: Array, options: SolveOptions) -> GraphSolution:
-    """Give every device the allowed link that it prefers most, whatever that moves."""
-    source = np.empty((*problem.batch_shape, problem.sizes["device"]), np.int64)
-    for index, one in instances(problem):
-        legal, receiver, transmitter = _legal_links(one)
-        source[index] = preferred(receiver, transmitter, preference[index][legal], one.sizes["device"])
-    return legal_graph(problem, method, source, options)
-
-
-def _legal_links(problem: SparseGraphProblem) -> tuple[Array, Array, Array]:
-    """Positions of the links that may be used, by receiver, with their devices."""
-    order, keys = problem.rows
-    legal = problem.allowed[order]
-    return order[legal], *np.divmod(keys[legal], problem.sizes["device"])
+baselines.register(SparseGraphProblem)
 
 
 def _as_dense(
