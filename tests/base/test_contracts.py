@@ -166,7 +166,7 @@ def test_another_familys_import_is_noticed(monkeypatch):
 
 #: floors of the training layer, from the ground up: an import goes down only, or stays in the room
 FLOORS = (
-    ("catalog", "progress", "streams", "layers"),
+    ("catalog", "progress", "streams", "measures", "layers"),
     ("options",),
     ("data", "models"),
     ("local",),

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from learning import JUDGES, Global, Reference, judges, train
+from learning import JUDGES, Global, Reference, measures, train
 from radioopt import OptionError, Scenario
 
 SMALL = {"data": "digits@300+100", "seed": 3, "partition": "shards"}
@@ -37,17 +37,17 @@ def test_measures_are_their_formulas_in_numpy():
         "top5": (rank < 5).mean(),
         "brier": (off**2).sum(1).mean(),
     }
-    assert {name: measure(*given) for name, measure in judges.MEASURES.items()} == pytest.approx(
+    assert {name: measure(*given) for name, measure in measures.MEASURES.items()} == pytest.approx(
         expected, rel=1e-12
     )
-    assert judges.top5(given[0][:, :3], given[1] % 3) == 1.0  # fewer classes than five
+    assert measures.top5(given[0][:, :3], given[1] % 3) == 1.0  # fewer classes than five
 
 
 def test_more_measures_are_columns(cell):
     result = train(cell, rounds=2, measures="top5, brier", **SMALL)
     frame = result.to_frame()
     for name in ("accuracy", "loss", "top5", "brier"):
-        value = judges.MEASURES[name](*outputs_of(result))
+        value = measures.MEASURES[name](*outputs_of(result))
         assert frame[f"test_{name}"].iloc[-1] == pytest.approx(value, rel=1e-6)
         assert frame[f"test_{name}"].notna().all()  # of the initial model too
 
@@ -60,7 +60,7 @@ def test_private_accuracy_is_on_the_test_samples_with_a_device_s_own_labels(cell
             own = np.flatnonzero(np.isin(result.task.data.test_y, np.unique(result.task.data.train_y[part])))
             assert 0 < own.size < 100
             chosen = None if scheme == "feel" else device
-            found.append(judges.accuracy(*outputs_of(result, chosen, own)))
+            found.append(measures.accuracy(*outputs_of(result, chosen, own)))
         frame = result.to_frame()["private_accuracy"]
         assert frame.iloc[-1] == pytest.approx(np.mean(found), rel=1e-12)
         assert frame.notna().all()
@@ -71,8 +71,8 @@ def test_own_is_the_mean_over_the_devices_and_average_the_mean_model(cell):
     own, average = (
         train(cell, scheme="individual", rounds=2, judge=judge, **SMALL) for judge in ("own", "average")
     )
-    alone = [judges.accuracy(*outputs_of(own, device)) for device in every(own)]
-    losses = [judges.loss(*outputs_of(own, device)) for device in every(own)]
+    alone = [measures.accuracy(*outputs_of(own, device)) for device in every(own)]
+    losses = [measures.loss(*outputs_of(own, device)) for device in every(own)]
     last, middle = own.to_frame().iloc[-1], average.to_frame().iloc[-1]
     assert last["test_accuracy"] == middle["own_accuracy"] == pytest.approx(np.mean(alone), rel=1e-12)
     assert last["test_loss"] == pytest.approx(np.mean(losses), rel=1e-6)
@@ -80,7 +80,7 @@ def test_own_is_the_mean_over_the_devices_and_average_the_mean_model(cell):
     for name, value in average.weights().items():
         expected = sum(float(w) * own.weights(k)[name].double() for k, w in enumerate(shares))
         torch.testing.assert_close(value.double(), expected, rtol=1e-5, atol=1e-6)
-    assert last["average_accuracy"] == middle["test_accuracy"] == judges.accuracy(*outputs_of(average))
+    assert last["average_accuracy"] == middle["test_accuracy"] == measures.accuracy(*outputs_of(average))
 
 
 def test_own_and_average_of_models_that_are_all_the_same_is_the_global_one(cell):
@@ -98,7 +98,7 @@ def test_the_reference_judge_looks_before_the_download_unless_told_not_to():
     options = {"policy": "paper", "rounds": 2, **FD, **SMALL}
     result = train(where, reference=4, **options)
     last = result.to_frame().iloc[-1]
-    accuracy = [judges.accuracy(*outputs_of(result, device)) for device in every(result)]  # FD sends no model
+    accuracy = [measures.accuracy(*outputs_of(result, device)) for device in every(result)]  # FD sends no model
     assert last["test_accuracy"] == last["local_accuracy"] == accuracy[4]
     assert last["mean_local_accuracy"] == pytest.approx(np.mean(accuracy), rel=1e-12)
     assert last["std_local_accuracy"] == pytest.approx(np.std(accuracy), rel=1e-12)

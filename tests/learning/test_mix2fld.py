@@ -150,7 +150,7 @@ def test_the_model_of_a_run_is_the_one_that_was_evaluated():
         result = train(name, max_slots=100)  # too few for weights to go up
         model = result.model()
         x, y = result.task.test
-        assert learning.judges.accuracy(model(x), y) == result.ledger.accuracy
+        assert learning.measures.accuracy(model(x), y) == result.ledger.accuracy
 
 
 def test_the_noise_of_dropout_is_another_in_every_round_on_every_device_and_at_the_server(monkeypatch):
@@ -197,7 +197,7 @@ def test_the_reference_is_drawn_or_given():
     x, y = result.task.test
     assert result.judge.device(result.task) == 7
     assert same(result.weights(), result.weights(7))
-    assert result.ledger.accuracy == learning.judges.accuracy(result.model(7)(x), y)
+    assert result.ledger.accuracy == learning.measures.accuracy(result.model(7)(x), y)
     with pytest.raises(OptionError, match="reference: expected a device from 0 to 9, got 10"):
         train("fl", reference=10)
 
@@ -210,11 +210,11 @@ def test_accuracies_before_the_download_are_those_of_the_trained_models():
     played.round([1] * 4)
     x, y = task.test
     found = judge(task, played.state, played.crew, watcher)
-    own = [learning.judges.accuracy(task.outputs(played.trained[d], x), y) for d in range(4)]
+    own = [learning.measures.accuracy(task.outputs(played.trained[d], x), y) for d in range(4)]
     assert found["local_accuracy"] == own[2]
     assert found["mean_local_accuracy"] == pytest.approx(np.mean(own), rel=1e-12)
     assert found["std_local_accuracy"] == pytest.approx(np.std(own), rel=1e-12)
-    assert found["test_accuracy"] == learning.judges.accuracy(task.outputs(played.state.parameters, x), y)
+    assert found["test_accuracy"] == learning.measures.accuracy(task.outputs(played.state.parameters, x), y)
 
 
 def test_an_interrupted_run_goes_on_bit_for_bit(tmp_path):

@@ -6,8 +6,9 @@ import torch
 from sklearn.linear_model import LogisticRegression
 
 import learning
-from learning.judges import features, mae, r2, rmse, squared
+from learning.judges import features
 from learning.local.losses import squared_error
+from learning.measures import mae, r2, rmse, squared
 from radioopt import OptionError, ProblemError
 
 
