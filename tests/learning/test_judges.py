@@ -98,7 +98,9 @@ def test_the_reference_judge_looks_before_the_download_unless_told_not_to():
     options = {"policy": "paper", "rounds": 2, **FD, **SMALL}
     result = train(where, reference=4, **options)
     last = result.to_frame().iloc[-1]
-    accuracy = [measures.accuracy(*outputs_of(result, device)) for device in every(result)]  # FD sends no model
+    accuracy = [
+        measures.accuracy(*outputs_of(result, device)) for device in every(result)
+    ]  # FD sends no model
     assert last["test_accuracy"] == last["local_accuracy"] == accuracy[4]
     assert last["mean_local_accuracy"] == pytest.approx(np.mean(accuracy), rel=1e-12)
     assert last["std_local_accuracy"] == pytest.approx(np.std(accuracy), rel=1e-12)
