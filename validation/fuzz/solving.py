@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import tempfile
-import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from radioopt import RadioOptError, Solution, SolveError, SolveOptions, Status, load
-from radioopt.base.errors import InputWarning
 from radioopt.base.problem import Problem
 from radioopt.base.solution import ROUNDING
 from validation.fuzz import draw
@@ -171,11 +169,3 @@ def compare(problem: Problem[Any], solution: Solution, method: str) -> None:
         if beaten.any() and not whole:
             i = int(np.argmax(beaten))
             raise DeniedError(f"instance {i}: {method} OPTIMAL with {mine[i]!r}, {other} has {theirs[i]!r}")
-
-
-def quietly(function: Any, *arguments: Any) -> Any:
-    """Call with every warning an error."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        warnings.simplefilter("ignore", InputWarning)
-        return function(*arguments)
