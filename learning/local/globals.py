@@ -5,8 +5,9 @@ from __future__ import annotations
 import ctypes
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -73,19 +74,40 @@ class _Held:
         self._inside = int(self._outer() is not None)
 
 
-def _clear_before_forks() -> None:
-    """Let MKL give back, before every fork, what it keeps per thread.
+def _let_threads_end(patience: float = 1.0) -> None:
+    """Wait until no thread is about to end, for at most so many seconds.
 
-    A forked process that inherits what ended threads have left looks for its own part in it, often for ever.
+    A thread that Python has joined still runs for a moment, and gives MKL's locks back only then. It is not one of
+    Python's any longer, and not asleep, as those of pools are.
+    """
+    tasks = Path("/proc/self/task")
+    alive = {str(thread.native_id) for thread in threading.enumerate()}
+    until = time.monotonic() + patience
+    while time.monotonic() < until:
+        for task in tasks.iterdir() if tasks.exists() else ():
+            with suppress(OSError):  # it has ended meanwhile
+                state = (task / "stat").read_text().rpartition(")")[2].split()[0]
+                if task.name not in alive and state != "S":
+                    break
+        else:
+            return
+        time.sleep(0.0002)
+
+
+def _make_forks_safe() -> None:
+    """Let MKL give back, before every fork, what it keeps per thread, when no thread is in the midst of that.
+
+    A forked process that inherits a lock of an ending thread, or what ended ones have left, waits in MKL for ever.
     """
     try:
         library = ctypes.CDLL(str(Path(torch.__file__).with_name("lib") / "libtorch_cpu.so"))
         os.register_at_fork(before=library.mkl_serv_free_buffers)
+        os.register_at_fork(before=_let_threads_end)  # the last registered is the first to run
     except (OSError, AttributeError):  # no MKL in this torch, or no fork
         return
 
 
-_clear_before_forks()
+_make_forks_safe()
 _THREADS = _Held(torch.get_num_threads, torch.set_num_threads, threaded=True)
 _KIND = _Held(torch.get_default_dtype, torch.set_default_dtype)
 

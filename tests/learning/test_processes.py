@@ -257,7 +257,7 @@ print(hung)
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_forks_after_training_in_threads_do_not_hang():
-    """MKL's buffers of threads that have ended made one forked process in ten look for its own for ever."""
+    """MKL's buffers of ended threads, and its locks of ending ones, made forked processes wait for ever."""
     done = subprocess.run(
         [sys.executable, "-c", AFTER_THREADS], capture_output=True, text=True, timeout=120, check=True
     )
