@@ -44,6 +44,7 @@ class Clusters:
         return np.asarray(np.where(self.live, np.trace(self.covariances, axis1=-2, axis2=-1), 0.0).sum(-1))
 
 
+@np.errstate(all="ignore")
 def merge(own: Clusters, batches: Clusters, joins: Array) -> Clusters:
     """Mix batches into clusters: exact moments of the mixtures.
 
@@ -82,6 +83,7 @@ def merge(own: Clusters, batches: Clusters, joins: Array) -> Clusters:
     )
 
 
+@np.errstate(all="ignore")
 def resample(own: Clusters, batches: Clusters, joins: Array, seeds: list[list[int]]) -> Clusters:
     """Draw points of all Gaussians and sort them into clusters anew, by K-means from the centroids.
 
@@ -158,13 +160,17 @@ class Divergences:
         "nearest" or "assignment".
     """
 
+    @np.errstate(all="ignore")
     def __init__(self, clusters: Clusters, added: float, matching: str) -> None:
         size = clusters.centroids.shape[-1]
         self.live: Array = clusters.live
         self.mean: Array = clusters.centroids
         self.spread: Array = clusters.covariances + added * np.eye(size)
-        self.inverse: Array = np.linalg.inv(self.spread)
-        self.log_volume: Array = np.linalg.slogdet(self.spread)[1]
+        sign, self.log_volume = np.linalg.slogdet(self.spread)
+        singular = (sign == 0)[..., None, None]  # beyond the digits: what is added is lost beside the largest
+        self.inverse: Array = np.where(
+            singular, np.nan, np.linalg.inv(np.where(singular, np.eye(size), self.spread))
+        )
         self.matching, self.size = matching, size
 
     def followed_by(self, other: Divergences) -> Divergences:
@@ -175,6 +181,7 @@ class Divergences:
             setattr(both, name, np.concatenate([getattr(self, name), getattr(other, name)]))
         return both
 
+    @np.errstate(all="ignore")
     def between(self, a: Array, b: Array) -> Array:
         """Sum of divergences of the clusters of devices ``a`` from their matches among those of devices ``b``.
 
