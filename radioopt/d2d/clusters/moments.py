@@ -105,6 +105,9 @@ def resample(own: Clusters, batches: Clusters, joins: Array, seeds: list[list[in
         means = np.concatenate([own.centroids[r], batches.centroids[r]])
         spreads = np.concatenate([own.covariances[r], batches.covariances[r]])
         rng, total = np.random.default_rng(seeds[r]), weights.sum()
+        if not (np.isfinite(total) and np.isfinite(means).all() and np.isfinite(spreads).all()):
+            found.counts[r], found.centroids[r], found.covariances[r] = np.inf, np.nan, np.nan
+            continue  # beyond the digits
         size = min(MOST_POINTS, max(len(weights), round(total)))
         shares = np.floor(np.append(0.0, np.cumsum(weights) / total) * size + 0.5).astype(np.int64)
         normal = rng.standard_normal((len(weights), MOST_POINTS, means.shape[-1]))
@@ -128,8 +131,9 @@ def resample(own: Clusters, batches: Clusters, joins: Array, seeds: list[list[in
 
 def _root(covariance: Array) -> Array:
     """Matrix that turns normal numbers into ones of this covariance."""
-    values, vectors = np.linalg.eigh(covariance)
-    return np.asarray(vectors * np.sqrt(np.maximum(values, 0.0)))
+    unit = 1e150 if abs(covariance).max() > 1e150 else 1.0  # LAPACK squares
+    values, vectors = np.linalg.eigh(covariance / unit)
+    return np.asarray(vectors * np.sqrt(np.maximum(values, 0.0)) * np.sqrt(unit))
 
 
 def _sort(points: Array, centres: Array, live: Array) -> Array:
