@@ -54,10 +54,10 @@ def main(family: str) -> int:
         answers += _solved(_drawn(family, seed))
     for seed in range(SOME[0]):
         answers += _solved(_drawn(family, seed, most=SOME[1]))
-    for seed in range(MANY[0]):
-        one = _drawn(family, seed, batch=True)
-        answers += _solved(one and one[np.arange(MANY[1]) % len(one)])
-    if not family.startswith("d2d"):  # whose links are as many as the square of its devices
+    if family != "d2d":  # which solves instances one by one, and has links as the square of devices
+        for seed in range(MANY[0]):
+            one = _drawn(family, seed, batch=True)
+            answers += _solved(one and one[np.arange(MANY[1]) % len(one)])
         for seed in range(CROWDS[0]):
             answers += _solved(_drawn(family, seed, most=CROWDS[1], batch=False), all_methods=False)
     left = [
