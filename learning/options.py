@@ -22,7 +22,7 @@ from learning.catalog import (
     SCHEMES,
 )
 from radioopt.base.errors import OptionError, ProblemError
-from radioopt.base.options import LARGEST, MOST
+from radioopt.base.options import MOST, is_finite
 from radioopt.base.quantity import shorten
 
 T = TypeVar("T")
@@ -42,9 +42,9 @@ def choose(option: str, given: Any, table: Mapping[str, T], alternative: str = "
 def real(option: str, given: Any, *, low: float = 0.0, high: float = math.inf, closed: bool = False) -> float:
     """Check a finite number strictly between two limits; `closed` includes the upper one."""
     number = isinstance(given, numbers.Real) and not isinstance(given, bool)
-    if number and low < given <= LARGEST and (given < high or (closed and given == high)):
+    if number and low < given and is_finite(given) and (given < high or (closed and given == high)):
         return float(given)
-    if number and LARGEST < given < math.inf:
+    if number and low < given < math.inf and not is_finite(given):
         raise OptionError(f"{option}: expected a number within float64, got {shorten(given)}")
     expected = (
         f"a number > {low:.6g}"

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import math
 import numbers
-import sys
 from dataclasses import dataclass
 
 from radioopt.base.errors import OptionError
 from radioopt.base.quantity import shorten
 
-#: the largest count, and the largest number that is not one
-MOST, LARGEST = 2**63 - 1, sys.float_info.max
+#: the largest count
+MOST = 2**63 - 1
+
+
+def is_finite(number: numbers.Real) -> bool:
+    """Tell whether a number is one that float64 holds, neither infinite nor NaN."""
+    try:
+        return math.isfinite(number)
+    except OverflowError:
+        return False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +61,7 @@ class SolveOptions:
         for name in ("gap_tol", "feasibility_tol"):
             value = getattr(self, name)
             number = isinstance(value, numbers.Real) and not isinstance(value, bool)
-            if not (number and 0 <= value <= LARGEST):
+            if not (number and is_finite(value) and value >= 0):
                 raise OptionError(f"SolveOptions.{name}: expected a finite number >= 0, got {shorten(value)}")
         limit = self.max_iterations
         whole = isinstance(limit, numbers.Integral) and not isinstance(limit, bool)

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 
 from radioopt.base.errors import OptionError, ProblemError
 from radioopt.base.naming import named
-from radioopt.base.options import DEFAULT_OPTIONS, LARGEST, MOST, SolveOptions
+from radioopt.base.options import DEFAULT_OPTIONS, MOST, SolveOptions, is_finite
 from radioopt.base.quantity import Array, look_at, shorten
 from radioopt.base.record import Record
 from radioopt.base.rooms import room
@@ -69,14 +69,14 @@ class Method:
                     raise OptionError(
                         f"method {self.name!r}: option {name}: expected {expected}, got {shorten(value)}"
                     )
-                if (
-                    kind in (int, float)
-                    and name != "seed"
-                    and abs(value) > (MOST if kind is int else LARGEST)
-                ):
+                limit = ""
+                if kind is float and isinstance(value, numbers.Rational) and not is_finite(value):
+                    limit = "within float64"
+                elif kind is int and name != "seed" and abs(value) > MOST:
+                    limit = "below 2**63"
+                if limit:
                     raise OptionError(
-                        f"method {self.name!r}: option {name}: expected {expected} "
-                        f"{'below 2**63' if kind is int else 'within float64'}, got {shorten(value)}"
+                        f"method {self.name!r}: option {name}: expected {expected} {limit}, got {shorten(value)}"
                     )
                 return kind(value)
         return value
