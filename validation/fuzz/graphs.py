@@ -43,7 +43,7 @@ def trial(seed: int) -> str:
     rng = np.random.default_rng([seed, 7])
     family = str(rng.choice(["d2d-clusters", "d2d-sparse"]))
     try:
-        problem: Any = problem_class(family)(**fields(family, rng), strict=None)
+        problem: Any = problem_class(family)(**fields(family, rng))
         method = str(rng.choice(list(problem.methods)))
         options = SolveOptions(
             gap_tol=float(rng.choice([1e-9, 1e-6, 0.0])), max_iterations=int(rng.choice([500, 20, 1]))
@@ -69,7 +69,10 @@ def fields(family: str, rng: np.random.Generator) -> dict[str, Any]:
         return np.where(rng.random(shape) < 0.1, 0.0, 10.0 ** np.clip(exponent, -320.0, 308.2))
 
     of = _clusters if family == "d2d-clusters" else _links
-    given = of(rng, devices, numbers) | {"budgeted": str(rng.choice(["requested", "received"]))}
+    given = of(rng, devices, numbers) | {
+        "budgeted": str(rng.choice(["requested", "received"])),
+        "strict": None,
+    }
     ordinary = {"diversity_weight": 1.0, "outage_weight": 0.3, "cluster_weight": 0.5, "budget_penalty": 1.0}
     given |= {name: numbers(scale) for name, scale in ordinary.items() if rng.random() < 0.3}
     if rng.random() < 0.5:
