@@ -345,7 +345,7 @@ def test_more_averagings_bring_devices_nearer_and_cost_more(near_by):
 def test_a_straggler_goes_on_with_its_own_model(near_by):
     options = EQUAL | {"rounds": 1}
     late = train(
-        near_by, scheme="decentralised", graph="complete", lossy=False, loss_probability=0.3, **options
+        near_by, scheme="decentralised", graph="complete", lossy=False, loss_probability=0.2, **options
     )
     heard = late.ledger.to_frame("device")["heard"].to_numpy()
     assert 0 < (heard == 0).sum() < 6
