@@ -51,9 +51,7 @@ def solve_syntheses(
         ``price_bandwidth_j_per_hz`` (...); NaN without a proven optimum. ``answered`` (...) says which have one.
     """
     batch, devices = fields["local_samples"].shape[:-1], fields["local_samples"].shape[-1]
-    flat = {
-        name: value.reshape(math.prod(batch), value.shape[-1]) for name, value in fields.items()
-    }
+    flat = {name: value.reshape(math.prod(batch), value.shape[-1]) for name, value in fields.items()}
     with torch.no_grad():
         p = Canonical.of(flat)
         log_nu, log_varpi = _prices(p)
@@ -193,7 +191,9 @@ def _newton(
         size = torch.maximum(step_nu.abs(), step_varpi.abs())
         over = (2 / size).clamp(max=1.0)
         sound = (j22 < 0) & (alone | (determinant > 1e-12 * (j11 * j22).abs())) & (size < torch.inf)
-        met = (best < 1e-13) | ((best < 1e-9) & ((merit > 0.5 * best) & (passed > 0) & ~better | (stalled > 0)))
+        met = (best < 1e-13) | (
+            (best < 1e-9) & ((merit > 0.5 * best) & (passed > 0) & ~better | (stalled > 0))
+        )
         over_ = ~met & (~(sound & (merit < torch.inf)) | (stalled >= 4) | (passed == MOST_PASSES - 1))
         done = (met | over_ | beyond)[:, 0]
         for whole, value in zip(found, (best_nu, best_varpi), strict=True):
@@ -308,7 +308,8 @@ def _differentiable(
     residuals = [
         torch.where(edge, log_D - limit, torch.where(fast, log_D - p.F.log() - s.log(), wish)),
         torch.where(corner, D / p.F + t - p.T, time),
-        log_t + torch.where(full, p.power.log() - log_m(u) - (p.k * p.a).log(), log_h(u) + p.k.log() - low_varpi),
+        log_t
+        + torch.where(full, p.power.log() - log_m(u) - (p.k * p.a).log(), log_h(u) + p.k.log() - low_varpi),
     ]
     learned = D**-p.beta / p.Y
     budgets = [torch.where(learns, add(learned) - 1, 0.0), add(p.a / (t * u)) / p.B - 1]
@@ -331,7 +332,8 @@ def _differentiable(
         joint = [[-1.0 * learns * p.beta * learned, zero, zero], [zero, -b / p.B, -b / p.B]]
         solved = [[_finite(x) for x in row] for row in invert(blocks)]
         moved = [
-            [-sum(x * right[j] for x, right in zip(row, rights, strict=True)) for j in (0, 1)] for row in solved
+            [-sum(x * right[j] for x, right in zip(row, rights, strict=True)) for j in (0, 1)]
+            for row in solved
         ]
         system = [
             [add(sum(c * of[j] for c, of in zip(row, moved, strict=True))) for j in (0, 1)] for row in joint

@@ -227,30 +227,30 @@ def answer(p: Canonical, log_nu: Tensor, log_varpi: Tensor) -> Answer:
     high = torch.where(inside & (middle.G > 0), 0.0, high)
     low = torch.where(inside & (middle.G <= 0), 0.0, low)
     x = torch.minimum(torch.maximum(torch.zeros_like(low), low), high)
-    x = torch.where(x == 0, torch.where(high > 0, x + 0.5 * high.clamp(max=1.0), 0.5 * low.clamp(min=-1.0)), x)
-    settled = at_edge | at_kink
+    x = torch.where(
+        x == 0, torch.where(high > 0, x + 0.5 * high.clamp(max=1.0), 0.5 * low.clamp(min=-1.0)), x
+    )
+    stops = settled = at_edge | at_kink
     x = torch.where(at_edge, x_edge, torch.where(at_kink, x_kink, x))
 
     def split(x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """ln u, branch, t and s of a coordinate."""
+        """Find ln u, branch, t and s of a coordinate."""
         z, full = (z_c - x.abs()).clamp(LEAST_Z, MOST_Z), x <= 0
         u = z.exp()
         log_t = torch.where(full, log_kappa + log_m(u), log_varpi - log_k - log_h(u))
         t = torch.minimum(log_t.exp(), longest)
         return z, full, t, torch.maximum(p.T - t, shortest)
 
-    last = torch.zeros_like(settled)
     for _ in range(120):
         point = at(*split(x), beyond)
         low, high = torch.where(point.G < 0, x, low), torch.where(point.G < 0, high, x)
         step = -point.G / point.slope
-        trial = x + step
-        trial = torch.where((low < trial) & (trial < high), trial, (low + high) / 2)
-        close = (step.abs() <= 1e-8) & (trial == x + step)
-        moves = ~(settled | last) & (trial != x) & (high - low > 1e-15)
-        x = torch.where(moves, trial, x)
-        last = last | close  # the step taken squares the error
-        if not (moves & ~last).any():
+        last = step.abs() <= 1e-10  # the step taken squares the error
+        trial = torch.where(last, torch.minimum(torch.maximum(x + step, low), high), x + step)
+        trial = torch.where(last | (low < trial) & (trial < high), trial, (low + high) / 2)
+        x = torch.where(settled, x, trial)
+        settled = settled | last | ~(high - low > 1e-15)
+        if settled.all():
             break
     z, full, t, s = split(x)
     z = torch.where(at_edge, z_edge, torch.where(at_kink, z_kink, z))
@@ -273,11 +273,11 @@ def answer(p: Canonical, log_nu: Tensor, log_varpi: Tensor) -> Answer:
         b=b,
         power=torch.where(full, p.power, torch.minimum(needed, p.power)),
         full=full,
-        z_nu=torch.where(settled, 0.0, z_nu),
-        z_varpi=torch.where(settled, torch.where(full, 0.0, 1 / point.mu), z_varpi),
+        z_nu=torch.where(stops, 0.0, z_nu),
+        z_varpi=torch.where(stops, torch.where(full, 0.0, 1 / point.mu), z_varpi),
         tau=torch.where(full, point.q, -point.mu),
-        d_s=torch.where(settled, 0.0, point.d_s),
-        d_nu=torch.where(settled, 0.0, point.d_nu),
+        d_s=torch.where(stops, 0.0, point.d_s),
+        d_nu=torch.where(stops, 0.0, point.d_nu),
     )
 
 
@@ -329,26 +329,26 @@ def _balance(
 
 
 def _corner(z: Tensor) -> tuple[Tensor, Tensor]:
-    """ln h + ln m, where both branches meet, with its slope."""
+    """Evaluate ln h + ln m, where both branches meet, with its slope."""
     (h, of_h), (m, of_m) = _free(z), _power(z)
     return h + m, of_h + of_m
 
 
 def _free(z: Tensor) -> tuple[Tensor, Tensor]:
-    """ln h with its slope."""
+    """Evaluate ln h, with its slope."""
     u = z.exp()
     value = log_h(u)
     return value, (2 * z + u - value).exp()
 
 
 def _power(z: Tensor) -> tuple[Tensor, Tensor]:
-    """ln m with its slope."""
+    """Evaluate ln m, with its slope."""
     u = z.exp()
     return log_m(u), log_h(u).exp() / u.expm1()
 
 
 def _guess(function: _Function, target: Tensor) -> Tensor:
-    """U within about a fourth."""
+    """Return u within about a fourth."""
     if function is _power:
         return (2 * target.clamp(max=600.0).expm1()).log1p() + 0.5 * target
     h = target.clamp(max=3.0).exp()
@@ -361,7 +361,7 @@ def _guess(function: _Function, target: Tensor) -> Tensor:
 
 
 def _root_of(function: _Function, target: Tensor) -> Tensor:
-    """Ln u at which an increasing function has a value."""
+    """Find ln u at which an increasing function has a value."""
     z = _guess(function, target).log().clamp(LEAST_Z, MOST_Z)
     for _ in range(20):
         value, slope = function(z)
