@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, Literal
 
+import numpy as np
 import torch
 
 from learning.layers.base import Infeasible, Layer, Once, kind_of
@@ -70,7 +71,7 @@ class TensorLayer(Layer):
             value = given.get(name, declared.default)
             try:
                 if not isinstance(value, torch.Tensor):
-                    value = as_numbers(type(self).__name__, name, value)
+                    value = np.array(as_numbers(type(self).__name__, name, value))  # a copy of our own
                 own = torch.as_tensor(value, dtype=torch.float64, device=device)
             except (TypeError, ValueError):
                 return None

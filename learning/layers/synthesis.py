@@ -297,9 +297,6 @@ def _differentiable(
     def cases(of_corner: Any, of_fast: Any, other: Any) -> Tensor:
         return torch.where(corner, of_corner, torch.where(fast, of_fast, other))
 
-    def where(condition: Tensor, yes: Any, no: Any) -> Tensor:
-        return torch.where(condition, torch.as_tensor(yes, dtype=t.dtype), torch.as_tensor(no, dtype=t.dtype))
-
     log_t, log_D, log_u = t.log(), D.log(), u.log()
     limit = torch.where(high, p.high, p.low).log()
     wish = (p.beta + 3) * log_D - low_nu + (3 * p.A / p.beta).log() - 2 * s.log()
