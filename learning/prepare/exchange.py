@@ -18,6 +18,7 @@ from learning.prepare.subspace import IntArray, Subspace, distributed_pca, kmean
 from learning.radio.base import Radio
 from learning.task import Task
 from radioopt.base.errors import ProblemError
+from radioopt.base.quantity import shorten
 from radioopt.d2d import ClusterGraphProblem, GraphProblem, cluster_message_bits, label_message_bits
 from radioopt.d2d.scenario import link_snr
 from radioopt.scenario import Devices
@@ -37,12 +38,9 @@ class _Exchange(Preparation):
     def _check(self) -> None:
         """Refuse options that are out of range."""
         given: Any = self
-        choose(
-            "method",
-            given.method,
-            {name: name for name in self._problem().methods},
-            "a method of the problem",
-        )
+        if not callable(given.method):
+            known = {name: name for name in self._problem().methods}
+            choose("method", given.method, known, "a function (problem) -> solution")
         whole("edges", given.edges)
         real("bits_per_number", given.bits_per_number)
         real("amplifier_efficiency", given.amplifier_efficiency, high=1.0, closed=True)
@@ -74,6 +72,19 @@ class _Exchange(Preparation):
             amplifier_efficiency=given.amplifier_efficiency,
             circuit_power_w=given.circuit_power_w,
         )
+
+    def _solve(self, problem: Any) -> Any:
+        """Find a graph."""
+        method: Any = self.method  # type: ignore[attr-defined]
+        if not callable(method):
+            return problem.solve(method)
+        solution = method(problem)
+        if not isinstance(solution, problem.solution_class()):
+            raise ProblemError(
+                f"{type(self).__name__}: method: expected a function that returns a solution of the problem, as "
+                f"problem.judge(source=...) is one; got {shorten(solution)}"
+            )
+        return solution
 
     def _trials(self, solution: Any) -> float:
         """Links that each device tries to find the graph: each once, one a step, or none."""
@@ -127,8 +138,9 @@ class Exchange(_Exchange):
 
     Parameters
     ----------
-    method : str, default "local-search"
-        How the graph is found: any method of the problem, the baselines too.
+    method : str or callable, default "local-search"
+        How the graph is found: any method of the problem, the baselines too; or a function from the problem to a
+        solution of it.
     edges : int, default 1
         Graphs, one after the other: transmitters that a device receives from at most.
     bits_per_number : float, default 8
@@ -173,7 +185,7 @@ class Exchange(_Exchange):
     (True, True)
     """
 
-    method: str = "local-search"
+    method: Any = "local-search"
     edges: int = 1
     bits_per_number: float = 8.0
     targets: str = "quantiles"
@@ -199,7 +211,7 @@ class Exchange(_Exchange):
             kinds = kind_of(parts)
             counts = np.stack([np.bincount(own, minlength=classes) for own in kinds])
             problem = problem.replace(class_counts=counts, strict=None)
-            solution = problem.solve(self.method)
+            solution = self._solve(problem)
             parts, moves = move(parts, kinds, solution, rng)
             total.add(links, solution.source, moves)
             total.talked(links, label_message_bits(classes), self._trials(solution))
@@ -231,8 +243,9 @@ class ExchangeClusters(_Exchange):
 
     Parameters
     ----------
-    method : str, default "local-search"
-        How the graph is found: any method of the problem, the baselines too.
+    method : str or callable, default "local-search"
+        How the graph is found: any method of the problem, the baselines too; or a function from the problem to a
+        solution of it.
     edges : int, default 2
         Graphs, one after the other; devices sort their samples anew before each.
     components : int, default 8
@@ -262,7 +275,7 @@ class ExchangeClusters(_Exchange):
     S. Wagle et al., Algorithm 2.
     """
 
-    method: str = "local-search"
+    method: Any = "local-search"
     edges: int = 2
     components: int = 8
     bits_per_number: float = 8.0
@@ -296,7 +309,7 @@ class ExchangeClusters(_Exchange):
             problem = problem.replace(
                 counts=counts, centroids=centroids, covariances=covariances, strict=None
             )
-            solution = problem.solve(self.method)
+            solution = self._solve(problem)
             parts, moves = move(parts, kinds, solution, rng)
             total.add(links, solution.source, moves)
             bits = cluster_message_bits(centroids.shape[-1], groups)
