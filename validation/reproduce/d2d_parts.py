@@ -207,8 +207,9 @@ def scenario_of(cell: Cell, setting: Setting) -> Scenario:
     found["devices"] = other["devices"] | found["devices"] | {"count": count, "cpu_frequency_hz": 1e9}
     share = setting.devices / count
     found["d2d"] |= {
-        "threshold": setting.threshold * share, "num_classes": setting.groups, "min_classes": labels_of(cell, setting) + 1.0,
-        "classes_per_device": min(3, setting.groups), "budget_per_device": setting.threshold * share,
+        "threshold": setting.threshold * share, "budget_per_device": setting.threshold * share,
+        "num_classes": setting.groups, "classes_per_device": min(3, setting.groups),
+        "min_classes": labels_of(cell, setting) + 1.0,
     } | REWARDS.get(cell.method, {})  # fmt: skip
     clusters |= {"threshold": 0.4 * setting.threshold, "requested_points": 2.0 * setting.threshold}
     clusters |= {"budget_per_device": 2.0 * setting.threshold}
