@@ -22,7 +22,9 @@ REWARDS = {
     "local-search, Jensen-Shannon": {"metric": "jensen-shannon"},
     "local-search, change": {"score": "change"},
 }
-GRAPHS = (NONE, *RULES, PAPERS, OURS)
+#: GCN as the paper has it, and one that sees what links would move
+NETWORKS = ("gcn", "gcn-pairs")
+GRAPHS = (NONE, *RULES, *NETWORKS, PAPERS, OURS)
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,8 @@ class Setting:
     ----------
     data : str
         As for :func:`learning.train`, or "diabetes".
+    samples : int
+        Training samples of all devices.
     threshold : float
         Samples of a class that a device wants, and keeps.
     targets : tuple of float
@@ -56,6 +60,7 @@ class Setting:
     """
 
     data: str
+    samples: int
     threshold: float
     targets: tuple[float, ...]
     rounds: int = 30
@@ -70,15 +75,15 @@ class Setting:
 
 
 SETTINGS = {
-    ("digits", False): Setting("digits", 50.0, (0.7, 0.8)),
-    ("fashion-mnist", False): Setting("fashion-mnist@4000+2000", 100.0, (0.55, 0.6), rate=0.1),
-    ("diabetes", False): Setting("diabetes", 8.0, (0.4, 0.5), groups=5, rate=0.02),
-    ("digits", True): Setting("digits", 50.0, (0.7, 0.8), rounds=200, encoder_rounds=200),
+    ("digits", False): Setting("digits", 1437, 50.0, (0.7, 0.8)),
+    ("fashion-mnist", False): Setting("fashion-mnist@4000+2000", 4000, 100.0, (0.55, 0.6), rate=0.1),
+    ("diabetes", False): Setting("diabetes", 342, 8.0, (0.4, 0.5), groups=5, rate=0.02),
+    ("digits", True): Setting("digits", 1437, 50.0, (0.7, 0.8), rounds=200, encoder_rounds=200),
     ("fashion-mnist", True): Setting(
-        "fashion-mnist", 2000.0, (0.7, 0.8), rounds=200, model="cnn", encoder="cnn", rate=0.05,
+        "fashion-mnist", 60_000, 2000.0, (0.7, 0.8), rounds=200, model="cnn", encoder="cnn", rate=0.05,
         encoder_rounds=200,
     ),
-    ("diabetes", True): Setting("diabetes", 8.0, (0.4, 0.5), rounds=200, groups=5, rate=0.02),
+    ("diabetes", True): Setting("diabetes", 342, 8.0, (0.4, 0.5), rounds=200, groups=5, rate=0.02),
 }  # fmt: skip
 
 
@@ -205,16 +210,20 @@ def scenario_of(cell: Cell, setting: Setting) -> Scenario:
     found["feel"] = other["feel"]
     found["radio"] = other["radio"] | found["radio"]
     found["devices"] = other["devices"] | found["devices"] | {"count": count, "cpu_frequency_hz": 1e9}
-    share = setting.devices / count
+    share, labels = setting.devices / count, labels_of(cell, setting)
+    each = setting.samples / count  # what networks are trained on has as many samples
     found["d2d"] |= {
         "threshold": setting.threshold * share, "budget_per_device": setting.threshold * share,
-        "num_classes": setting.groups, "classes_per_device": min(3, setting.groups),
-        "min_classes": labels_of(cell, setting) + 1.0,
+        "num_classes": setting.groups, "classes_per_device": min(labels, setting.groups),
+        "points_per_class": {"uniform": [0.5 * each / labels, 1.5 * each / labels]}, "min_classes": labels + 1.0,
     } | REWARDS.get(cell.method, {})  # fmt: skip
     clusters |= {"threshold": 0.4 * setting.threshold, "requested_points": 2.0 * setting.threshold}
     clusters |= {"budget_per_device": 2.0 * setting.threshold}
+    clusters |= {"dimensions": int(cell.at) if cell.part == "components" else 8}
     if cell.part == "clusters":
-        clusters |= {"clusters_per_device": int(cell.at)}
+        clusters |= {"clusters_per_device": int(cell.at), "kinds": max(6, int(cell.at))}
+    mean = each / clusters["clusters_per_device"]
+    clusters |= {"points_per_cluster": {"uniform": [0.5 * mean, 1.5 * mean]}}
     found["d2d-clusters"] = clusters
     return Scenario.from_dict(found)
 

@@ -7,6 +7,7 @@ Fashion-MNIST and USPS; scikit-learn's diabetes for the houses of California. ::
 
     none                    no exchange
     closest, most-trusted, uniform, gcn    the paper's baselines
+    gcn-pairs               GCN that sees what links would move
     q-learning              the paper's method
     local-search            the default here, with the paper's distance; or with another distance or score
 
@@ -22,6 +23,7 @@ takes days::
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import math
 from collections.abc import Callable
@@ -37,17 +39,17 @@ import learning
 from learning.data.partition import partition
 from learning.judges import features
 from learning.options import choose
-from learning.prepare.exchange import SILENT
+from learning.prepare.exchange import LEARNT, SILENT
 from learning.prepare.propagate import by_spreading, some_of_every_class
 from learning.streams import Streams
-from radioopt import d2d
+from radioopt import Scenario, d2d
 from radioopt.base.files import write_whole
 from radioopt.base.options import DEFAULT_OPTIONS
 from radioopt.d2d.certificate import distance
 from radioopt.d2d.scenario import link_snr
 from radioopt.scenario import Devices
 from validation.reproduce import d2d_claims, d2d_parts
-from validation.reproduce.d2d_parts import NONE, PARTS, REWARDS, SETTINGS, Cell, Setting, cells
+from validation.reproduce.d2d_parts import NETWORKS, NONE, PARTS, REWARDS, SETTINGS, Cell, Setting, cells
 from validation.reproduce.kept_runs import folder_of, refuse_below_one, run_stages
 
 #: seed of the first run
@@ -85,9 +87,20 @@ def method_of(cell: Cell, setting: Setting, seed: int) -> Callable[[Any], Any]:
     """Return how graphs are found in a run."""
     if cell.part == "levels":
         return lambda problem: dynamic(problem, int(cell.at), seed)
+    if cell.method in NETWORKS:
+        scenario = d2d_parts.scenario_of(cell, setting).to_dict()
+        family = "d2d-clusters" if d2d_parts.options_of(cell, setting)["scheme"] == "contrastive" else "d2d"
+        return network_of(family, cell.method == NETWORKS[1], json.dumps(scenario, sort_keys=True))
     name = "local-search" if cell.method in REWARDS else cell.method
     more = {"seed": seed} if name in ("uniform", "q-learning") else {}
     return lambda problem: problem.solve(name, **more)
+
+
+@functools.lru_cache(maxsize=16)
+def network_of(family: str, pairs: bool, scenario: str) -> learning.GraphNetwork:
+    """Train a network for a scenario, that is given as JSON, once a process."""
+    cell = Scenario.from_dict(json.loads(scenario))
+    return learning.GraphNetwork.fit(cell, family=family, pairs=pairs, seed=FIRST, progress=False)
 
 
 def dynamic(problem: d2d.GraphProblem, levels: int, seed: int) -> Any:
@@ -181,7 +194,9 @@ def _account(result: Any, devices: Devices, found: list[Any], unlabelled: bool) 
     for solution in found:
         if solution.method in SILENT:
             continue
-        trials = float(solution.iterations) if solution.method == "q-learning" else len(snr) - 1.0
+        trials = {"q-learning": float(solution.iterations), **dict.fromkeys(LEARNT, 1.0)}.get(
+            solution.method, len(snr) - 1.0
+        )
         bits = (
             d2d.cluster_message_bits(*solution.problem.centroids.shape[:0:-1][:2])
             if unlabelled
