@@ -104,6 +104,7 @@ from learning.runs.read import compare_runs as compare_runs
 from learning.runs.read import read_runs as read_runs
 from learning.runs.result import TrainingResult as TrainingResult
 from learning.schemes.base import Scheme as Scheme
+from learning.schemes.contrastive import Contrastive as Contrastive
 from learning.schemes.distillation import Fd as Fd
 from learning.schemes.distillation import Fld as Fld
 from learning.schemes.fedavg import FedAvg as FedAvg

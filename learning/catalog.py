@@ -74,6 +74,7 @@ SCHEMES = Names(
         "sst": "learning.schemes.server:ServerSide",
         "central": "learning.schemes.server:Central",
         "individual": "learning.schemes.fedavg:Individual",
+        "contrastive": "learning.schemes.contrastive:Contrastive",
         "fl": "learning.schemes.fedavg:Fl",
         "fd": "learning.schemes.distillation:Fd",
         "fld": "learning.schemes.distillation:Fld",

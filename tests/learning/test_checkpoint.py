@@ -52,6 +52,7 @@ ALL = KILLED | {
     "sst": {"scheme": "sst", "public": 50},
     "central": {"scheme": "central", "public": 50},
     "individual": {"scheme": "individual"},
+    "contrastive": {"scheme": "contrastive", "model": "mlp:8"},
     "fl": {"scheme": "fl", **DISTILLED},
     "fd": {"scheme": "fd", **DISTILLED},
     "fld": {"scheme": "fld", **DISTILLED, **SEEDED},

@@ -30,6 +30,7 @@ OPTIONS = {
     "sst": {"batchsize": 4},
     "central": {"batchsize": 2},
     "individual": {"batchsize": 5, "epochs": 2},
+    "contrastive": {"batchsize": 4, "epochs": 2},
     "fl": FEW,
     "fd": FEW,
     "fld": SEEDED,

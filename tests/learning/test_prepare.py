@@ -23,6 +23,7 @@ SCHEMES = {
     "sst": {},
     "central": {"radio": "silent"},
     "individual": {"radio": "silent"},
+    "contrastive": {},
     "fl": DISTILLED,
     "fd": DISTILLED,
     "fld": DISTILLED | SEEDED,
