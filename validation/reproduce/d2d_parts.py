@@ -69,7 +69,7 @@ class Setting:
     model: str = "mlp"
     rate: float = 0.2
     groups: int = 10
-    encoder: str = "mlp:32"
+    encoder: str = "mlp:12"
     encoder_rate: float = 0.05
     encoder_rounds: int = 20
 
