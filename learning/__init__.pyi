@@ -82,6 +82,10 @@ from learning.radio.base import Prices as Prices
 from learning.radio.base import Radio as Radio
 from learning.radio.base import Sent as Sent
 from learning.radio.base import Work as Work
+from learning.radio.d2d import D2d as D2d
+from learning.radio.d2d import D2dPlan as D2dPlan
+from learning.radio.d2d import D2dSent as D2dSent
+from learning.radio.d2d import D2dServer as D2dServer
 from learning.radio.fading import Fading as Fading
 from learning.radio.fading import FadingPlan as FadingPlan
 from learning.radio.fdma import Fdma as Fdma
@@ -114,6 +118,8 @@ from learning.schemes.fedavg import Individual as Individual
 from learning.schemes.fedsgd import FedSgd as FedSgd
 from learning.schemes.mix2fld import Mix2Fld as Mix2Fld
 from learning.schemes.mix2fld import MixFld as MixFld
+from learning.schemes.peers import Decentralised as Decentralised
+from learning.schemes.peers import SemiDecentralised as SemiDecentralised
 from learning.schemes.scaffold import Scaffold as Scaffold
 from learning.schemes.semi import Semi as Semi
 from learning.schemes.server import Central as Central

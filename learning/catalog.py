@@ -75,6 +75,8 @@ SCHEMES = Names(
         "central": "learning.schemes.server:Central",
         "individual": "learning.schemes.fedavg:Individual",
         "contrastive": "learning.schemes.contrastive:Contrastive",
+        "decentralised": "learning.schemes.peers:Decentralised",
+        "semi-decentralised": "learning.schemes.peers:SemiDecentralised",
         "fl": "learning.schemes.fedavg:Fl",
         "fd": "learning.schemes.distillation:Fd",
         "fld": "learning.schemes.distillation:Fld",
@@ -140,6 +142,8 @@ RADIOS = Names(
         "fdma": "learning.radio.fdma:Fdma",
         "silent": "learning.radio.silent:Silent",
         "twins": "learning.radio.twins:Twins",
+        "d2d": "learning.radio.d2d:D2d",
+        "d2d-server": "learning.radio.d2d:D2dServer",
     }
 )
 

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from learning.options import choose, real, whole
 from learning.prepare.base import Preparation, Prepared
-from learning.prepare.costs import Links, upload
+from learning.prepare.costs import upload
 from learning.prepare.graph_network import GraphNetwork
 from learning.prepare.subspace import IntArray, Subspace, distributed_pca, kmeans, moments, target_groups
 from learning.radio.base import Radio
+from learning.radio.links import Links
 from learning.streams import Streams
 from learning.task import Task
 from radioopt.base.errors import ProblemError

@@ -53,6 +53,8 @@ ALL = KILLED | {
     "central": {"scheme": "central", "public": 50},
     "individual": {"scheme": "individual"},
     "contrastive": {"scheme": "contrastive", "model": "mlp:8"},
+    "decentralised": {"scheme": "decentralised", "graph": "random:2", "max_outage": 1.0},
+    "semi-decentralised": {"scheme": "semi-decentralised", "server_every": 3, "graph": "ring", "clusters": 1},
     "fl": {"scheme": "fl", **DISTILLED},
     "fd": {"scheme": "fd", **DISTILLED},
     "fld": {"scheme": "fld", **DISTILLED, **SEEDED},

@@ -24,6 +24,8 @@ SCHEMES = {
     "central": {"radio": "silent"},
     "individual": {"radio": "silent"},
     "contrastive": {},
+    "decentralised": {"graph": "nearest:2"},
+    "semi-decentralised": {"server_every": 2, "graph": "nearest:2", "clusters": 2},
     "fl": DISTILLED,
     "fd": DISTILLED,
     "fld": DISTILLED | SEEDED,
