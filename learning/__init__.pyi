@@ -68,6 +68,7 @@ from learning.prepare.fill import Fill as Fill
 from learning.prepare.fill import RepeatOwn as RepeatOwn
 from learning.prepare.fill import ShareUnlabelled as ShareUnlabelled
 from learning.prepare.fill import fill_plan as fill_plan
+from learning.prepare.graph_network import GraphNetwork as GraphNetwork
 from learning.prepare.propagate import PropagateLabels as PropagateLabels
 from learning.prepare.share import SharePublic as SharePublic
 from learning.prepare.students import ChooseStudents as ChooseStudents
