@@ -10,6 +10,7 @@ from typing import Any
 
 from learning.flower import grid
 from learning.flower.crew import RemoteCrew
+from learning.flower.node import answer
 from learning.flower.post import POLL_S, Mail, Post
 from learning.flower.told import told
 from learning.local.globals import fresh_torch, torch_threads
@@ -109,7 +110,7 @@ def simulate(
         warnings.simplefilter("ignore")
         flower.run_simulation(
             server_app=app,
-            client_app=grid.client_app(),
+            client_app=grid.client_app(answer),
             num_supernodes=count,
             backend_config={"client_resources": {"num_cpus": cpus, "num_gpus": 0.0}},
         )

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from learning import train
-from learning.flower.letters import Sealed, seal
+from learning.flower.letters import Sealed
+from learning.flower.sealing import seal
 from learning.flower.post import POLL_S, Post
 from radioopt import OptionError
 
@@ -28,7 +29,7 @@ def changed(letter, name="1.weight", compartment="values/0", **numbers):
 
 
 def nan(letter):
-    from learning.flower.letters import unseal
+    from learning.flower.sealing import unseal
 
     def make(sealed):
         value = unseal(sealed).clone()

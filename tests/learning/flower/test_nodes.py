@@ -11,6 +11,7 @@ from radioopt import OptionError, Scenario
 
 FEW = {"iterations": 5, "max_slots": 114, "policy": "paper"}
 SEEDED = FEW | {"server_iterations": 5, "seed_samples": 4}
+TAUGHT = {"teacher_rounds": 5, "teacher_rate": 0.5}
 OPTIONS = {
     "feel": {"optimiser": "sgd:momentum=0.5"},
     "fedavg": {"batchsize": 20},
@@ -25,6 +26,9 @@ OPTIONS = {
     "fld": SEEDED,
     "mixfld": SEEDED,
     "mix2fld": SEEDED,
+    "stu": {},
+    "kd": TAUGHT,
+    "simkd": TAUGHT,
 }
 SHORT = {"data": "digits@300+100", "rounds": 3, "seed": 4}
 
@@ -47,7 +51,7 @@ def columns(result, per="round"):
 @pytest.mark.parametrize("name", OPTIONS)
 @pytest.mark.parametrize("count", [1, 4])
 def test_nodes_give_the_same_as_one_process(cell, over, Loopback, name, count):
-    where = Scenario.load("mix2fld") if SCHEMES[name].radio == "fading" else cell
+    where = {"fading": "mix2fld", "twins": "dtkd"}.get(SCHEMES[name].radio, cell)
     options = SHORT | OPTIONS[name]
     here = train(where, scheme=name, **options)
     there = over(where, Loopback(count), count, scheme=name, **options)
@@ -117,7 +121,7 @@ def test_a_run_that_was_kept_goes_on_with_what_devices_had(cell, over, Loopback,
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
-        ({"before": "share-public", "public": 50}, "before: share-public: what devices exchange"),
+        ({"before": "share-public", "public": 50}, "before: share-public: it changes who holds which samples"),
         ({"participants": 3}, "participants: over Flower everybody takes part"),
         (
             {"scheme": "fedavg", "optimiser": Sgd()},
@@ -133,14 +137,6 @@ def test_a_run_that_was_kept_goes_on_with_what_devices_had(cell, over, Loopback,
 def test_what_nodes_cannot_be_told_is_refused(cell, over, Loopback, options, complaint):
     with pytest.raises(OptionError, match=complaint):
         over(cell, Loopback(2), 2, **SHORT | options)
-
-
-@pytest.mark.parametrize("name", [name for name in SCHEMES if name not in OPTIONS])
-def test_schemes_that_prepare_their_data_are_refused_with_the_reason(over, Loopback, name):
-    with pytest.raises(
-        OptionError, match=r"before: choose-students.* is not carried by Flower: take a scheme without"
-    ):
-        over(Scenario.load("dtkd"), Loopback(2), 2, **SHORT | {"scheme": name})
 
 
 def test_a_scheme_of_ones_own_is_refused(cell, over, Loopback):
