@@ -27,7 +27,9 @@ openssl req -new -key server.key -subj /O=radioopt/CN=localhost -out server.csr
 openssl x509 -req -in server.csr -CA ca.crt -CAkey ca.key -CAcreateserial -out server.pem -days 30 -sha256 \
   -extfile san.ext
 """
-ALTERNATIVES = "subjectAltName=DNS:localhost,IP:127.0.0.1\nbasicConstraints=CA:FALSE\nextendedKeyUsage=serverAuth\n"
+ALTERNATIVES = (
+    "subjectAltName=DNS:localhost,IP:127.0.0.1\nbasicConstraints=CA:FALSE\nextendedKeyUsage=serverAuth\n"
+)
 
 
 class Deployment:
@@ -109,7 +111,13 @@ class Deployment:
 
     def node(self, name: str, key: Path | None, *more: str) -> subprocess.Popen[bytes]:
         """Start a SuperNode; `more` options of Flower come last."""
-        command = ["flower-supernode", "--root-certificates", "ca.crt", "--superlink", f"127.0.0.1:{self.port}"]
+        command = [
+            "flower-supernode",
+            "--root-certificates",
+            "ca.crt",
+            "--superlink",
+            f"127.0.0.1:{self.port}",
+        ]
         command += ["--host", "127.0.0.1", "--port", str(free_port()), "--max-retries", "30"]
         command += [] if key is None else ["--auth-supernode-private-key", str(key)]
         return self._start(name, *command, *more)

@@ -1,9 +1,9 @@
 """Training carried by Flower: the loop and the schemes as in one process, the devices on nodes.
 
 The server plans each round, sends every node its devices' rows of the plan and the scheme's last answer, and closes the
-round at a deadline with whoever has answered. Only `grid` and `app` import Flower; the rest is plain Python, so that
-everything but the transport is tested without it. What Flower starts on a node for every message imports neither torch nor
-NumPy of ours: it passes letters on to a trainer that stays.
+round at a deadline with whoever has answered. Only `grid` imports Flower; the rest is plain Python, so that everything
+but the transport is tested without it. What Flower starts on a node for every message imports no torch: it passes it
+on to a trainer that stays.
 """
 
 from __future__ import annotations

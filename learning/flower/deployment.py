@@ -31,7 +31,9 @@ CONFIG: dict[str, Any] = {
 }
 
 
-def deploy(mail: Mail, config: Mapping[str, Any], *, poll_s: float = POLL_S, patience_s: float = 600.0) -> Path:
+def deploy(
+    mail: Mail, config: Mapping[str, Any], *, poll_s: float = POLL_S, patience_s: float = 600.0
+) -> Path:
     """Train with the nodes that are connected, and save the run.
 
     Parameters

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from learning.crew import Crew, Turn
-from learning.flower.letters import Letter, Memory
+from learning.flower.letters import Letter, Memory, Sealed
 from learning.flower.prepared import restored
 from learning.flower.sealing import seal_all, unseal_all
 from learning.flower.told import made

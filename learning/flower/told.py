@@ -39,8 +39,8 @@ def told(setup: Setup, plans: Plans) -> str:
     Raises
     ------
     OptionError
-        If a setting is no name and no number, so that nodes could not be told it, or samples change hands before the first
-        round.
+        If a setting is no name and no number, so that nodes could not be told it, or samples change hands before
+        the first round.
     """
     if others := [step for step in plans.before if not isinstance(step, CARRIED)]:
         raise OptionError(

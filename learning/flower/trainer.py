@@ -1,9 +1,9 @@
 """A trainer that stays: beside each SuperNode one process with torch, data and models, for letter after letter.
 
-Flower starts a process for every message. Here that process imports neither torch nor learning's other rooms: it passes
-the letter to the trainer of its node over a local socket, and its answer back. The first letter starts the trainer, which
-ends with the SuperNode. What devices keep goes to and fro with each letter and stays in Flower's ``context.state``, so
-that nothing is lost with a trainer: the next letter starts another one.
+Flower starts a process for every message. Here that process imports no torch: it passes the letter to the trainer of
+its node over a local socket, and its answer back. The first letter starts the trainer, which ends with the SuperNode.
+What devices keep goes to and fro with each letter and stays in Flower's ``context.state``, so that nothing is lost with
+a trainer: the next letter starts another one.
 """
 
 from __future__ import annotations

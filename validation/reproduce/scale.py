@@ -74,7 +74,9 @@ def engines(counts: dict[int, int]) -> None:
     """Print the table of both engines."""
     from learning.flower import simulate
 
-    print("| nodes | in process [s] | Flower's simulation [s] | of it ours [s] | first round [s] | ratio | load |")
+    print(
+        "| nodes | in process [s] | Flower's simulation [s] | of it ours [s] | first round [s] | ratio | load |"
+    )
     print("|---|---|---|---|---|---|---|")
     for count, rounds in counts.items():
         options: dict[str, Any] = {"scheme": "fedavg", "rounds": rounds, "progress": False}
@@ -112,7 +114,9 @@ def deployment(rounds: int) -> None:
     later = frame[1:]
     assert (frame["answered"] == 12).all()
     print(f"first round {frame['round_s'].iloc[0]:.1f} s; then {later['round_s'].median():.1f} s (median of")
-    print(f"{len(later)}, {later['round_s'].min():.1f} to {later['round_s'].max():.1f}), of which ours ", end="")
+    print(
+        f"{len(later)}, {later['round_s'].min():.1f} to {later['round_s'].max():.1f}), of which ours ", end=""
+    )
     print(f"{later['server_s'].median():.3f} s; load {os.getloadavg()[0]:.1f}")
 
 
@@ -145,7 +149,9 @@ def million(count: int) -> None:
     row = _bytes(Letter({"round": 1, "devices": [0], **row_of(plan, np.array([0]))}))
     weights = _bytes(Letter({}, {"values": seal_all(plans.task.initial_values())}))
     print(f"a device's row of the plan: {row:,} bytes, of {count:,} devices {row * count / 1e9:.2f} GB")
-    print(f"the weights of mlp: {weights:,} bytes each way, of {count:,} devices {weights * count / 1e9:.1f} GB")
+    print(
+        f"the weights of mlp: {weights:,} bytes each way, of {count:,} devices {weights * count / 1e9:.1f} GB"
+    )
 
 
 def timed(what: str, do: Callable[[], Any]) -> Any:

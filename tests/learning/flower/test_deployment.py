@@ -99,9 +99,7 @@ def test_three_nodes_with_keys_give_the_same_and_strangers_are_refused(deploymen
     other = ["openssl", "req", "-new", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "other.key"]
     other += ["-subj", "/O=other", "-days", "1", "-out", "other.crt"]
     subprocess.run(other, cwd=deployment.folder, check=True, capture_output=True)
-    deceived = deployment.node(
-        "deceived", keys[0], "--root-certificates", "other.crt", "--max-retries", "2"
-    )
+    deceived = deployment.node("deceived", keys[0], "--root-certificates", "other.crt", "--max-retries", "2")
     for process, reason in ((stranger, "2004"), (nameless, "2001"), (deceived, "CERTIFICATE_VERIFY_FAILED")):
         assert process.wait(300) != 0
         assert reason in deployment.logs()
@@ -130,7 +128,9 @@ def test_a_node_is_killed_in_mid_round_then_the_server_and_the_run_goes_on(deplo
     before = trainers()
     node = [deployment.node(f"node{i}", deployment.registered(f"node{i}")) for i in range(2)][1]
     deployment.run("kept", options, nodes=2, deadline_s=DEADLINE_S)
-    deployment.until(lambda: log.exists() and log.read_text().count("Receiving: train") == 2, 400, "no round 2")
+    deployment.until(
+        lambda: log.exists() and log.read_text().count("Receiving: train") == 2, 400, "no round 2"
+    )
     killed(node)
     killing = time.monotonic()
     deployment.until(lambda: len(trainers() - before) <= 1, 60, "the trainer of a node that is gone stays")

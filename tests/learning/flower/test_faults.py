@@ -9,8 +9,8 @@ import torch
 
 from learning import train
 from learning.flower.letters import Sealed
-from learning.flower.sealing import seal
 from learning.flower.post import POLL_S, Post
+from learning.flower.sealing import seal
 from radioopt import OptionError
 
 SHORT = {"data": "digits@300+100", "rounds": 3, "seed": 4, "scheme": "fedavg", "batchsize": 20}

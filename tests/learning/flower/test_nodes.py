@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from learning import SCHEMES, FedAvg, Sgd, shards, softmax, train
-from radioopt import OptionError, Scenario
+from radioopt import OptionError
 
 FEW = {"iterations": 5, "max_slots": 114, "policy": "paper"}
 SEEDED = FEW | {"server_iterations": 5, "seed_samples": 4}
@@ -118,10 +118,33 @@ def test_a_run_that_was_kept_goes_on_with_what_devices_had(cell, over, Loopback,
         torch.testing.assert_close(one, other, rtol=0, atol=1e-6)
 
 
+@pytest.mark.parametrize("scheme", ["fedavg", "scaffold"])
+def test_a_run_that_is_kept_each_round_costs_no_letter_more(cell, over, Loopback, tmp_path, scheme):
+    mail = Loopback(3)
+    over(cell, mail, 3, checkpoint=tmp_path / "run.npz", every=1, **SHORT | {"scheme": scheme})
+    assert [(letter.numbers["round"], letter.numbers["show"]) for _, letter in mail.letters] == [
+        (round, scheme == "scaffold") for round in (1, 2, 3) for _ in range(3)
+    ]
+
+
+def test_a_teacher_is_told_with_every_letter_and_of_a_nodes_own_samples_alone(over, Loopback):
+    mail = Loopback(2)
+    result = over("dtkd", mail, 2, **SHORT | TAUGHT | {"scheme": "kd"})
+    held = [sum(result.task.sizes[letter.numbers["devices"]]) for _, letter in mail.letters]
+    said = [letter.arrays["teacher"]["logits"].shape for _, letter in mail.letters if letter.numbers["round"]]
+    assert said[:2] == [(held[0], 10), (held[1], 10)]
+    assert len(said) == 2 * SHORT["rounds"]
+    uses = [name for _, letter in mail.letters[:2] for name in letter.numbers["uses"]]
+    assert tuple(uses) == result.task.uses
+
+
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
-        ({"before": "share-public", "public": 50}, "before: share-public: it changes who holds which samples"),
+        (
+            {"before": "share-public", "public": 50},
+            "before: share-public: it changes who holds which samples",
+        ),
         ({"participants": 3}, "participants: over Flower everybody takes part"),
         (
             {"scheme": "fedavg", "optimiser": Sgd()},
