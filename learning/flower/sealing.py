@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Mapping
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -44,9 +46,20 @@ def seal(value: Tensor) -> Sealed:
         raise ProblemError(
             f"flower: numbers of type {value.dtype} cannot be sent: take a model of float32 or float64"
         ) from error
+    kind = str(array.dtype)
+    return Sealed(kind, tuple(array.shape), _header(kind, tuple(array.shape)) + array.tobytes())
+
+
+@lru_cache(maxsize=1024)
+def _header(kind: str, shape: tuple[int, ...]) -> bytes:
+    """Return how the bytes of an array begin, in NumPy's ``.npy`` format."""
+    dtype = np.dtype(kind)
+    if dtype.hasobject:
+        raise ValueError(f"{kind} is no type of numbers")
     file = io.BytesIO()
-    np.save(file, array, allow_pickle=False)
-    return Sealed(str(array.dtype), tuple(array.shape), file.getvalue())
+    about = {"descr": dtype.str, "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, about)
+    return file.getvalue()
 
 
 def unseal(sealed: Sealed) -> Tensor:
@@ -67,10 +80,19 @@ def unseal(sealed: Sealed) -> Tensor:
     ValueError
         If they are no array, or another one than the sender says.
     """
-    array = np.load(io.BytesIO(sealed.data), allow_pickle=False)
-    if not isinstance(array, np.ndarray) or (str(array.dtype), array.shape) != (sealed.dtype, sealed.shape):
+    kind, shape = sealed.dtype, tuple(sealed.shape)
+    header = _header(kind, shape)
+    if sealed.data.startswith(header) and len(sealed.data) == len(header) + _bytes(kind, shape):
+        array = np.frombuffer(sealed.data, kind, offset=len(header)).reshape(shape).copy()
+    else:  # it may be one all the same, written in another way
+        array = np.load(io.BytesIO(sealed.data), allow_pickle=False)
+    if not isinstance(array, np.ndarray) or (str(array.dtype), array.shape) != (kind, shape):
         raise ValueError("its bytes are another array than it says")
     return torch.from_numpy(array)
+
+
+def _bytes(kind: str, shape: tuple[int, ...]) -> int:
+    return math.prod(shape) * np.dtype(kind).itemsize
 
 
 def seal_all(rows: Rows) -> dict[str, Sealed]:

@@ -50,7 +50,7 @@ def random_digits(count: int) -> learning.Dataset:
     rng = np.random.default_rng(0)
     x = rng.standard_normal((count * SAMPLES, 1, 8, 8), dtype=np.float32)
     y = rng.integers(10, size=count * SAMPLES)
-    return learning.Dataset("random", x, y, x[:1000], y[:1000])
+    return learning.Dataset(x, y, x[:1000], y[:1000], 10)
 
 
 class Watch:
@@ -74,6 +74,9 @@ def engines(counts: dict[int, int]) -> None:
     """Print the table of both engines."""
     from learning.flower import simulate
 
+    os.environ.setdefault(
+        "RAY_worker_niceness", "0"
+    )  # as this process: Ray's actors give way to all others by default
     print(
         "| nodes | in process [s] | Flower's simulation [s] | of it ours [s] | first round [s] | ratio | load |"
     )
