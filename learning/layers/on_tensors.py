@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from torch.autograd import forward_ad
 
 from learning.layers.base import Infeasible, Layer, Once, kind_of
 from radioopt.base.errors import OptionError
@@ -62,9 +63,10 @@ class TensorLayer(Layer):
         quantities, given = self.problem_type.quantities, self.fixed | dict(fields)
         settings = self._settings(given)
         known = settings is not None and given.keys() <= quantities.keys()
-        if self.integer or not known or torch._C._are_functorch_transforms_active():
-            return None
         tensors = [value for value in fields.values() if isinstance(value, torch.Tensor)]
+        forward = any(forward_ad.unpack_dual(value).tangent is not None for value in tensors)
+        if self.integer or not known or forward or torch._C._are_functorch_transforms_active():
+            return None
         dtype, device = kind_of([value if value.is_floating_point() else value.double() for value in tensors])
         values = {}
         for name, declared in quantities.items():
@@ -83,9 +85,7 @@ class TensorLayer(Layer):
         except RuntimeError:
             return None
         named = {n: v.expand(*batch, devices if quantities[n].axes else 1) for n, v in values.items()}
-        if not devices or not self._fits(named):
-            return None
-        if not math.prod(batch):
+        if not devices or not math.prod(batch) or not self._fits(named):
             return None
 
         def solve(*tensors: torch.Tensor) -> list[torch.Tensor]:

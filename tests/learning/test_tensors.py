@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from torch.autograd import forward_ad
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from learning.layers import BatchsizeLayer, SynthesisLayer
@@ -326,6 +327,9 @@ def test_what_only_the_solver_on_the_cpu_does_goes_there():
         BatchsizeLayer(infeasible="error", max_round_latency_s=1e-3, solver="tensors")(
             uplink_rate_bps=rates, **{n: v for n, v in fields.items() if n != "max_round_latency_s"}
         )
+    with forward_ad.dual_level():
+        pushed = layer(uplink_rate_bps=forward_ad.make_dual(rates, rates), **fields).objective
+        assert (forward_ad.unpack_dual(pushed).tangent > 0).all()
     whole = BatchsizeLayer(integer=True, solver="tensors")(uplink_rate_bps=rates, **fields).batchsize
     assert (whole == whole.round()).all()
     problem, fields = fields_of("fimi", "fixed", 3)

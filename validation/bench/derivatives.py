@@ -126,10 +126,11 @@ def error_against_digits(
     def error(i: int, gradients: Mapping[str, Array]) -> float:
         if i:
             return math.nan
-        worst = 0.0
+        sizes = {name: float(np.abs(known).max()) for name, known in exact().items()}
+        worst, most = 0.0, max(sizes.values())
         for name, known in exact().items():
             ours = np.reshape(gradients[name], (-1, known.size))[0] * getattr(draw()[0], name)
-            worst = max(worst, float(np.abs(ours - known).max() / np.abs(known).max()))
+            worst = max(worst, float(np.abs(ours - known).max()) / max(sizes[name], 1e-6 * most))
         return worst
 
     return error

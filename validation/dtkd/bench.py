@@ -153,6 +153,8 @@ def _first_bounds() -> Callable[[], object]:
 def _goals(count: int, sizes: tuple[int, ...], crowds: tuple[int, ...]) -> tuple[Goal, ...]:
     given = f"{count:,} x K=4, choices given"
     versus = (given, "cvxpy reused", "parameters + solve")
+    gradients = f"{count:,} x K=20, choices given, gradients"
+    both, versus_slopes = (gradients, EXACT, derivatives.BOTH), (gradients, "differences", derivatives.BOTH)
     goals = [
         Goal(
             "CVXPY reused, Problem 3 in a batch, kernel",
@@ -170,6 +172,8 @@ def _goals(count: int, sizes: tuple[int, ...], crowds: tuple[int, ...]) -> tuple
             40_000,
             also=((given, EXACT, "solve"),),
         ),
+        Goal("differences of radioopt's own solver, one thread", both, versus_slopes, 20, 100),
+        derivatives.backward_goal(gradients, gradients, EXACT),
     ]
     for users in sizes:
         batch = f"{count:,} x K={users}"

@@ -51,8 +51,8 @@ NOTES = (
     "The payload is taken as 1/K, so that at every size some devices end at a limit and some between. "
     "Other payloads change the number of passes by one or two.",
     "Gradients are those of the sum of the batches: in all fields by radioopt, in uplink rates and seconds per sample "
-    "by cvxpylayers, whose forward and backward pass hold the numbers computed from the problem, too. diffcp is in dense "
-    "mode and asked for 1e-10: by default it is far less accurate. Its instances are solved one by one, on one thread.",
+    "by cvxpylayers, whose time holds the numbers computed from the problem, too. diffcp is in dense mode and asked "
+    "for 1e-10: by default it is far less accurate. It takes instances one by one, on one thread.",
     "A streaming pass reads three arrays (uplink rate, downlink rate, seconds per sample) or all seven that the "
     "problem stores, on as many threads as the solve it is compared with.",
 )
