@@ -17,6 +17,7 @@ import pandas as pd
 from radioopt.base.errors import MissingExtraError, OptionError, suggestion
 from radioopt.base.files import write_whole
 from radioopt.base.latex import escaped, latex_table, mean_with_interval
+from radioopt.base.pictures import drawn
 from radioopt.base.prefixes import prefixed
 from radioopt.base.problem import Problem, problem_class
 from radioopt.base.status import Status
@@ -226,7 +227,7 @@ class Sweep:
         quantity : str, default "objective"
             A column of the tidy table.
         **options
-            As of :func:`radioopt.sweeps.plot.plot_sweep`: ``x``, ``by``, ``band``, ``width``, ``ax``.
+            As of :func:`radioopt.sweeps.plot.plot_sweep`: ``x``, ``by``, ``band``, and how it looks.
 
         Returns
         -------
@@ -435,13 +436,3 @@ class Sweep:
             told = ", ".join(f"{n} {status}" for status, n in own.items())
             lines.append(f"  {question.name}: {told}")
         return "\n".join(lines)
-
-
-def drawn(figure: Figure, kind: str) -> bytes:
-    """Return a figure as a file, with TrueType fonts in PDF."""
-    import matplotlib
-
-    buffer = io.BytesIO()
-    with matplotlib.rc_context({"pdf.fonttype": 42, "ps.fonttype": 42}):
-        figure.savefig(buffer, format=kind, dpi=300)
-    return buffer.getvalue()
