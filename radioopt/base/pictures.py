@@ -6,7 +6,7 @@ import io
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,7 +82,9 @@ def canvas(
     title: str = "",
     least: float = 1.6,
     height: float | None = None,
+    columns: int | None = None,
     ratios: Sequence[float] | None = None,
+    layout: Literal["constrained"] | None = "constrained",
     **shared: Any,
 ) -> Iterator[tuple[Figure, list[Axes]]]:
     """Make a figure with panels, or take axes; what is drawn inside has the style of all pictures.
@@ -99,8 +101,12 @@ def canvas(
         Panels stand side by side while each is that wide [inch], and below each other otherwise.
     height : float, optional
         Of a row of panels [inch]; by default three quarters of a panel's width, at most 2.6, or 2.0 below others.
+    columns : int, optional
+        How many stand side by side, however narrow.
     ratios : sequence of float, optional
         Of the widths of panels that stand in one row.
+    layout : {"constrained"}, optional
+        None leaves the places of the panels to the caller.
     **shared
         ``sharex`` and ``sharey`` of matplotlib's ``subplots``.
 
@@ -127,12 +133,14 @@ def canvas(
         raise OptionError(f"title: expected True, False or a text, got {wanted!r}")
     with matplotlib.rc_context(STYLE):
         if ax is None:
-            inches = _inches(look.get("width"), panels)
-            rows = next(r for r in range(1, panels + 1) if r == panels or inches / -(-panels // r) >= least)
+            inches = inches_of(look.get("width"), panels)
+            if columns is None:
+                columns = max(1, min(panels, int(inches / least)))
+            rows = -(-panels // columns)
             columns = -(-panels // rows)
             tallest = 2.6 if rows == 1 else 2.0
             each = min(0.75 * inches / columns, tallest) if height is None else height
-            figure: Figure = figure_class(figsize=(inches, each * rows + 0.35), layout="constrained")
+            figure: Figure = figure_class(figsize=(inches, each * rows + 0.35), layout=layout)
             grid: Any = {"width_ratios": ratios} if rows == 1 and ratios is not None else {}
             made = figure.subplots(rows, columns, squeeze=False, **grid, **shared).ravel().tolist()
             axes, spare = made[:panels], made[panels:]
@@ -151,7 +159,8 @@ def canvas(
         yield figure, axes
 
 
-def _inches(width: Any, panels: int) -> float:
+def inches_of(width: float | str | None, panels: int) -> float:
+    """Return the width of a figure in inches: as given, or a column for one panel and a page for several."""
     if width is None:
         width = "column" if panels == 1 else "page"
     if isinstance(width, str):

@@ -113,9 +113,10 @@ def _panel(
     if holes:
         panel.plot([], [], "o", color="0.2", mfc="white", linestyle="", label="some draws have no answer")
     if not along.numeric:
-        words = [str(value) for value in along.shown]
-        tight = sum(map(len, words)) * 0.06 > panel.bbox.width / panel.figure.dpi
-        panel.set_xticks(places, words, **({"rotation": 20, "ha": "right"} if tight else {}))
+        names = [str(value) for value in along.shown]
+        tight = sum(map(len, names)) * 0.06 > panel.bbox.width / panel.figure.dpi
+        slanted: Any = {"rotation": 20, "ha": "right"} if tight else {}
+        panel.set_xticks(places, names, **slanted)
     elif _by_ratios(along):
         pictures.logarithmic(panel.xaxis)
     panel.set_ylabel(with_unit(sweep.name_of(quantity, problem), unit))
