@@ -230,6 +230,35 @@ class RunComparison:
             rows[name] = row
         return pd.DataFrame.from_dict(rows, orient="index").rename_axis("run")
 
+    def to_latex(
+        self, targets: Sequence[float] | None = None, *, caption: str | None = None, label: str | None = None
+    ) -> str:
+        r"""Write the numbers of :meth:`table` for LaTeX, which needs ``\usepackage{booktabs}``.
+
+        Parameters
+        ----------
+        targets : sequence of float, optional
+            As of :meth:`table`.
+        caption, label : str, optional
+            With either of them the tabular stands in a table of its own.
+
+        Returns
+        -------
+        str
+            LaTeX, without the columns that count runs where each variant is one.
+        """
+        from radioopt.base.latex import latex_of
+
+        frame, units, names = self.table(targets), {}, {}
+        for name in map(str, frame):
+            what = "energy_j" if name.startswith("energy_j") else name.partition("_")[0]
+            word, units[name] = {"seconds": ("time", "s"), "energy_j": ("energy", "J")}.get(what, (what, "1"))
+            names[name] = word + name[len(what) :]
+            if (frame["runs"] == 1).all() and what in ("runs", "reached"):
+                frame = frame.drop(columns=name)
+        units = {names[name]: unit for name, unit in units.items()}
+        return latex_of(frame.rename(columns=names), units, caption=caption, label=label)
+
     def settings(self) -> pd.DataFrame:
         """Tabulate the settings in which the variants differ, a column per variant.
 

@@ -23,8 +23,10 @@ from learning.runs.result import TrainingResult
 from learning.study.intervals import positive_interval, t_interval, with_interval, with_width
 from learning.training import refuse_mistakes, train
 from radioopt.base.errors import OptionError
+from radioopt.base.latex import latex_of
 from radioopt.base.quantity import shorten
 from radioopt.base.spread import check_backend, spread
+from radioopt.base.tables import table_text
 from radioopt.scenario import Scenario
 from radioopt.scenario.trace import read_trace
 
@@ -199,6 +201,49 @@ class Comparison:
             rows[policy] |= dict(zip(("final", "final_low", "final_high"), final, strict=True))
         return pd.DataFrame.from_dict(rows, orient="index").rename_axis("policy")
 
+    def words(self) -> pd.DataFrame:
+        """Return the table as people read it: means with their intervals, as texts."""
+        import pandas as pd
+
+        rows = {}
+        for policy, row in self.table().iterrows():
+            joules = with_interval(*(x / 1e3 for x in (row.energy_j, row.energy_low_j, row.energy_high_j)))
+            if self.target is None:
+                told = {
+                    "rounds": f"{row.rounds:.5g}",
+                    "final": with_width(row.final, row.final - row.final_low),
+                    "seconds": with_interval(row.seconds, row.seconds_low, row.seconds_high),
+                }
+            else:
+                sign = ">= " * bool(row.lower_bound)
+                ratio = f"{sign}{row.ratio:.3g}" if math.isfinite(row.ratio) else "-"
+                if math.isfinite(row.ratio_low) and policy != self.policies[0]:
+                    ratio += f" [{row.ratio_low:.3g}, {row.ratio_high:.3g}]"
+                told = {
+                    "reached": f"{row.reached} of {row.runs}",
+                    "seconds": sign + with_width(row.seconds, row.seconds - row.seconds_low),
+                    f"ratio to {self.policies[0]}": ratio,
+                    "rounds": with_interval(row.rounds, row.rounds_low, row.rounds_high),
+                }
+            rows[policy] = told | {"kJ": joules}
+        return pd.DataFrame.from_dict(rows, orient="index").rename_axis("policy")
+
+    def to_latex(self, *, caption: str | None = None, label: str | None = None) -> str:
+        r"""Write the table for LaTeX, which needs ``\usepackage{booktabs}``.
+
+        Parameters
+        ----------
+        caption, label : str, optional
+            With either of them the tabular stands in a table of its own.
+
+        Returns
+        -------
+        str
+            LaTeX: means with their 95 % intervals.
+        """
+        names = {"seconds": "time [s]", "kJ": "energy [kJ]", "final": "final accuracy"}
+        return latex_of(self.words().rename(columns=names), notes=[self.head()], caption=caption, label=label)
+
     def to_frame(self) -> pd.DataFrame:
         """Return the runs, one row each."""
         return self.runs
@@ -222,37 +267,19 @@ class Comparison:
 
         return plot_comparison(self, x, **options)
 
-    def __str__(self) -> str:
-        config, first = self.config, self.policies[0]
+    def head(self) -> str:
+        """Say what the table is about."""
         if self.target is None:
-            lines = [f"{len(config['seeds'])} seeds, whole runs; means with 95% t-intervals"]
-            lines.append(f"{'policy':<12}{'rounds':>9}{'final':>20}{'seconds':>22}{'kJ':>18}")
-            for policy, row in self.table().iterrows():
-                final = with_width(row.final, row.final - row.final_low)
-                seconds = with_interval(row.seconds, row.seconds_low, row.seconds_high)
-                joules = with_interval(
-                    *(x / 1e3 for x in (row.energy_j, row.energy_low_j, row.energy_high_j))
-                )
-                lines.append(f"{policy!s:<12}{row.rounds:>9.5g}{final:>20}{seconds:>22}{joules:>18}")
-            return "\n".join(lines)
-        lines = [
-            f"simulated seconds to accuracy {config['targets']['test_accuracy']:g}, at most {config['seconds']:g}; "
-            "95% t-intervals",
-            f"{'policy':<12}{'reached':>9}{'seconds':>22}{f'ratio to {first}':>24}{'rounds':>16}{'kJ':>16}",
-        ]
-        for policy, row in self.table().iterrows():
-            sign = ">= " if row.lower_bound else ""
-            seconds = sign + with_width(row.seconds, row.seconds - row.seconds_low)
-            ratio = f"{sign}{row.ratio:.3g}" if math.isfinite(row.ratio) else "-"
-            if math.isfinite(row.ratio_low) and policy != first:
-                ratio += f" [{row.ratio_low:.3g}, {row.ratio_high:.3g}]"
-            rounds = with_interval(row.rounds, row.rounds_low, row.rounds_high)
-            energy = with_interval(*(x / 1e3 for x in (row.energy_j, row.energy_low_j, row.energy_high_j)))
-            reached = f"{row.reached} of {row.runs}"
-            lines.append(f"{policy!s:<12}{reached:>9}{seconds:>22}{ratio:>24}{rounds:>16}{energy:>16}")
-        if (self.runs["reached"] & self.runs["energy_to_target_j"].isna()).any():
-            lines.append(f"energy unknown (give {HARDWARE})")
-        return "\n".join(lines)
+            return f"{len(self.config['seeds'])} seeds, whole runs; means with 95% t-intervals"
+        return f"simulated seconds to accuracy {self.target:g}, at most {self.config['seconds']:g}; 95% t-intervals"
+
+    def __str__(self) -> str:
+        return "\n".join([self.head(), table_text(self.words()), *self.notes()])
+
+    def notes(self) -> list[str]:
+        """Say what to know beside the numbers."""
+        unknown = (self.runs["reached"] & self.runs["energy_to_target_j"].isna()).any()
+        return [f"energy unknown (give {HARDWARE})"] if unknown else []
 
 
 def compare(

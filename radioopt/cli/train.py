@@ -513,18 +513,19 @@ def show(result: Any, compared: bool, args: argparse.Namespace) -> None:
         output.print_csv(frame)
     elif args.json:
         output.print_json({"config": result.config, "rows": output.records(frame)})
+    elif compared:
+        output.print_table(result.words(), result.head())
+        for note in result.notes():
+            print(note)
     else:
-        if not compared:
-            columns = ["seconds", "round_latency_s", "energy_j", "batchsize", "train_loss", "test_accuracy"]
-            columns = list(dict.fromkeys([*columns, *result.config["targets"]]))
-            unknown = frame.columns[
-                frame.iloc[1:].isna().all() & (len(frame) > 1)
-            ]  # energy, without its coefficient
-            shown = frame[[name for name in columns if name in frame and name not in unknown]]
-            steps = max(1, len(shown) // 10)
-            output.print_table(
-                shown.iloc[::steps] if (len(shown) - 1) % steps == 0 else thinned(shown, steps)
-            )
+        columns = ["seconds", "round_latency_s", "energy_j", "batchsize", "train_loss", "test_accuracy"]
+        columns = list(dict.fromkeys([*columns, *result.config["targets"]]))
+        unknown = frame.columns[
+            frame.iloc[1:].isna().all() & (len(frame) > 1)
+        ]  # energy, without its coefficient
+        shown = frame[[name for name in columns if name in frame and name not in unknown]]
+        steps = max(1, len(shown) // 10)
+        output.print_table(shown.iloc[::steps] if (len(shown) - 1) % steps == 0 else thinned(shown, steps))
         print(result)
 
 

@@ -1,6 +1,7 @@
 """Every picture of an allocation at a column's width: nothing collides, is cut off, or differs in colour alone."""
 
 import io
+import itertools
 
 import numpy as np
 import pytest
@@ -60,7 +61,7 @@ def test_a_picture_fits_a_column(name):
             low, high = sorted(axis.get_view_interval())
             ticks = [tick.label1 for tick in axis.get_major_ticks() if low <= tick.get_loc() <= high]
             boxes = [text.get_window_extent() for text in shown(ticks)]
-            assert not any(one.overlaps(two) for one, two in zip(boxes, boxes[1:], strict=False)), axis
+            assert not any(one.overlaps(two) for one, two in itertools.pairwise(boxes)), axis
         for text in shown([axes.xaxis.label, axes.yaxis.label, axes.title]) if axes.axison else []:
             box = text.get_window_extent()
             assert (box.x0 >= -2, box.x1 <= whole.x1 + 2, box.y0 >= -2, box.y1 <= whole.y1 + 2) == (
