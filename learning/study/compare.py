@@ -477,10 +477,11 @@ def _results(
 def _trained(scenario: Scenario, options: Mapping[str, Any], target: float | None) -> Kept:
     """Train, and keep what a comparison needs, which is less to send than all of a run."""
     result = train(scenario, **options)
-    return _measured(result, target), result.to_frame(), result.config
+    return measured(result, target), result.to_frame(), result.config
 
 
-def _measured(result: TrainingResult, target_accuracy: float | None) -> dict[str, Any]:
+def measured(result: TrainingResult, target_accuracy: float | None) -> dict[str, Any]:
+    """Return the numbers that are kept of a run."""
     ledger = result.ledger
     rounds = None if target_accuracy is None else ledger.rounds_to(target_accuracy)
     curve = result.to_frame()

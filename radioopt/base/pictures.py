@@ -259,7 +259,7 @@ def logarithmic(axis: Any) -> None:
     low, high = sorted(axis.get_view_interval())
     if low > 0 and math.log10(high / low) < 1.2:
         axis.set_major_locator(ticker.LogLocator(subs=(1.0, 2.0, 5.0)))
-    if low >= 0.1 and high <= 1e4:
+    if low >= 1e-3 and high <= 2e4:
         axis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:g}"))
 
 

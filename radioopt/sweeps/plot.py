@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from radioopt.sweeps.result import Sweep
 
+#: values along a logarithmic axis that are all written there
+MOST_TICKS = 5
 #: bands: the columns of the summary at their ends, and words for them
 BANDS = {
     "quantiles": ("q05", "q95", "nine in ten draws"),
@@ -65,7 +67,7 @@ def plot_sweep(
     if band not in BANDS:
         raise OptionError(f"band: expected one of {', '.join(BANDS)}, got {band!r}")
     panels, (along, apart) = sweep.having(quantity), sweep.roles(x, by)
-    table = sweep.summary(quantity)
+    table = sweep.counts(quantity)
     with canvas(len(panels), look, title=repr(sweep).partition("\n")[0], least=2.2) as (figure, axes):
         for panel, problem in zip(axes, panels, strict=True):
             _panel(panel, sweep, quantity, problem, along, apart, table, band)
@@ -111,7 +113,9 @@ def _panel(
             holes = True
     panel.fill_between([], [], [], color="0.45", alpha=0.3, linewidth=0, label=words)
     if holes:
-        panel.plot([], [], "o", color="0.2", mfc="white", linestyle="", label="some draws have no answer")
+        panel.plot(
+            [], [], "o", color="0.2", mfc="white", linestyle="", label=f"some {sweep.trials} have no answer"
+        )
     if not along.numeric:
         names = [str(value) for value in along.shown]
         tight = sum(map(len, names)) * 0.06 > panel.bbox.width / panel.figure.dpi
@@ -119,6 +123,9 @@ def _panel(
         panel.set_xticks(places, names, **slanted)
     elif _by_ratios(along):
         pictures.logarithmic(panel.xaxis)
+        if len(places) <= MOST_TICKS:
+            panel.set_xticks(places, [f"{value:.3g}" for value in places])
+            panel.minorticks_off()
     panel.set_ylabel(with_unit(sweep.name_of(quantity, problem), unit))
     panel.grid(axis="y")
 

@@ -287,6 +287,7 @@ def test_units_take_the_prefix_that_fits(unit, largest, expected):
         ("a=1:100:3:log", [1, 10, 100]),
         ("a=true,false", [True, False]),
         ("a=block,ergodic", ["block", "ergodic"]),
+        ("a=iid,dirichlet:0.3,digits@300+100", ["iid", "dirichlet:0.3", "digits@300+100"]),
         ("a={ uniform = [1.0, 2.0] }, 3", [{"uniform": [1.0, 2.0]}, 3]),
     ],
 )
