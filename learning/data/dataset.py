@@ -131,7 +131,7 @@ class Dataset:
         --------
         >>> data = Dataset.split(np.arange(20.0)[:, None], ["cat", "dog"] * 10)
         >>> data.test_y.tolist(), data.class_names
-        ([0, 0, 1, 1], ('cat', 'dog'))
+        ([1, 0, 0, 1], ('cat', 'dog'))
         """
         real("test_fraction", test_fraction, high=1.0)
         x, rng = array_of("Dataset.split: x", x), np.random.default_rng(whole("seed", seed, low=0))
