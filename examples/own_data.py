@@ -1,4 +1,4 @@
-"""Data of one's own in four forms: arrays with names of classes, a CSV file, a folder of images, a data set of torch."""
+"""Data of one's own in four forms: arrays with words for labels, a CSV file, a folder of images, a data set of torch."""
 
 import tempfile
 from pathlib import Path
@@ -12,7 +12,7 @@ from sklearn.datasets import load_digits
 import learning
 
 x, y = load_digits(return_X_y=True)  # 8 x 8 pixels, 0 to 16
-words = np.array("zero one two three four five six seven eight nine".split())[y]
+words = np.array(["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"])[y]
 folder = Path(tempfile.mkdtemp())
 pd.DataFrame(x).assign(label=words).to_csv(folder / "digits.csv", index=False)
 for i, (row, word) in enumerate(zip(x, words, strict=True)):
