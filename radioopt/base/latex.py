@@ -200,12 +200,18 @@ def latex_of(
             numbers = values.to_numpy(float)
             known = np.abs(numbers[np.isfinite(numbers)])
             factor, unit = prefixed(unit or "1", float(known.max()) if known.size else math.nan)
-            cells.append([mean_with_interval(value * factor, 0.0) for value in numbers])
+            cells.append([_number(value * factor) for value in numbers])
         else:
             cells.append([escaped(value) for value in values])
         headings.append(f"{words} [{unit}]" if unit not in ("", "1") else words)
     rows = list(zip(*cells, strict=True))
     return latex_table([headings], rows, notes=notes, caption=caption, label=label)
+
+
+def _number(value: float) -> str:
+    if math.isinf(value):
+        return r"$\infty$" if value > 0 else r"$-\infty$"
+    return mean_with_interval(value, 0.0)
 
 
 def words_and_unit(name: str) -> tuple[str, str]:

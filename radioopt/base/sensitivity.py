@@ -174,12 +174,12 @@ class Sensitivity(Record):
         OptionError
             If this is a batch: index it.
         """
-        from radioopt.base.latex import latex_of
+        from radioopt.base.latex import latex_of, words_and_unit
 
         if axes is not None:
             return super().to_latex(axes, caption=caption, label=label)
         frame = self.table().drop(columns="says")
-        frame.index = frame.index.str.replace("_", " ")
+        frame.index = frame.index.map(lambda name: words_and_unit(name)[0])
         frame = frame.rename(columns={"elasticity": "elasticity [%/%]", "price_unit": "unit of the price"})
         return latex_of(frame, caption=caption, label=label)
 

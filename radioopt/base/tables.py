@@ -18,7 +18,7 @@ def number_text(value: Any, digits: int = 5) -> str:
     ('1234.6', '-', 'OPTIMAL')
     """
     if isinstance(value, float):
-        return "-" if math.isnan(value) else f"{value:.{digits}g}"
+        return "-" if math.isnan(value) else f"{value + 0.0:.{digits}g}"
     return str(value)
 
 

@@ -35,8 +35,9 @@ def test_sensitivities_in_latex(solution):
     lines = solution.sensitivity().to_latex().splitlines()
     assert lines[2] == r"parameter & value & unit & elasticity [\%/\%] & price & unit of the price \\"
     change = solution.sensitivity().table()["elasticity"].iloc[0]
-    assert lines[4].startswith(rf"payload bits & $2.58 \times 10^{{8}}$ & bit & ${change:.4g}$")
+    assert lines[4].startswith(rf"payload & $2.58 \times 10^{{8}}$ & bit & ${change:.4g}$")
     assert lines[4].endswith(r"1/s per bit \\")
+    assert r"max round latency & $\infty$ & s & $0$ & $0$ & 1/s per s \\" in lines
 
 
 @pytest.mark.parametrize("family", ["fimi", "dtkd", "d2d", "mix2fld"])
