@@ -173,6 +173,8 @@ class Setup:
         }
         if sampling is not None:
             config |= sampling.settings()
+        if data.class_names is not None:
+            config["class_names"] = list(data.class_names)
         return Plans(
             scenario,
             task,

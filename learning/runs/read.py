@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
@@ -23,6 +23,8 @@ from radioopt.base.errors import OptionError, ProblemError
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
+
+    from radioopt.base.pictures import Look
 
 #: accuracies that are targets by themselves, where no others are asked for
 LEVELS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.98, 0.99)
@@ -228,6 +230,35 @@ class RunComparison:
             rows[name] = row
         return pd.DataFrame.from_dict(rows, orient="index").rename_axis("run")
 
+    def to_latex(
+        self, targets: Sequence[float] | None = None, *, caption: str | None = None, label: str | None = None
+    ) -> str:
+        r"""Write the numbers of :meth:`table` for LaTeX, which needs ``\usepackage{booktabs}``.
+
+        Parameters
+        ----------
+        targets : sequence of float, optional
+            As of :meth:`table`.
+        caption, label : str, optional
+            With either of them the tabular stands in a table of its own.
+
+        Returns
+        -------
+        str
+            LaTeX, without the columns that count runs where each variant is one.
+        """
+        from radioopt.base.latex import latex_of
+
+        frame, units, names = self.table(targets), {}, {}
+        for name in map(str, frame):
+            what = "energy_j" if name.startswith("energy_j") else name.partition("_")[0]
+            word, units[name] = {"seconds": ("time", "s"), "energy_j": ("energy", "J")}.get(what, (what, "1"))
+            names[name] = word + name[len(what) :]
+            if (frame["runs"] == 1).all() and what in ("runs", "reached"):
+                frame = frame.drop(columns=name)
+        units = {names[name]: unit for name, unit in units.items()}
+        return latex_of(frame.rename(columns=names), units, caption=caption, label=label)
+
     def settings(self) -> pd.DataFrame:
         """Tabulate the settings in which the variants differ, a column per variant.
 
@@ -279,11 +310,11 @@ class RunComparison:
         listed = " and ".join(name.replace("_", " ") for name in differ)
         return [f"not paired: with the same seed {listed} are not the same in all runs"] if differ else []
 
-    def plot(self, targets: Sequence[float] | None = None) -> Figure:
+    def plot(self, targets: Sequence[float] | None = None, **look: Unpack[Look]) -> Figure:
         """Draw accuracy over seconds and over joules; see :func:`learning.runs.plots.plot_runs`."""
         from learning.runs.plots import plot_runs
 
-        return plot_runs(self, self.targets() if targets is None else targets)
+        return plot_runs(self, self.targets() if targets is None else targets, **look)
 
 
 def compare_runs(paths: Sequence[str | os.PathLike[str]]) -> RunComparison:

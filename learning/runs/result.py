@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from torch import Tensor, nn
 
@@ -20,6 +20,8 @@ from learning.task import State, Task
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
+
+    from radioopt.base.pictures import Look
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,11 +121,12 @@ class TrainingResult:
         """Tabulate the rounds; see :meth:`learning.Ledger.to_frame`."""
         return self.ledger.to_frame()
 
-    def plot(self) -> Figure:
+    def plot(self, **look: Unpack[Look]) -> Figure:
         """Draw accuracy and loss over simulated time; see :func:`learning.runs.plots.plot_training`."""
         from learning.runs.plots import plot_training
 
-        return plot_training(self.to_frame(), self.config, str(self.ledger.energy_text).partition(" (")[0])
+        energy = str(self.ledger.energy_text).partition(" (")[0]
+        return plot_training(self.to_frame(), self.config, energy, **look)
 
     def __repr__(self) -> str:
         config, ledger = self.config, self.ledger
