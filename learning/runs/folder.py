@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 #: the files of a run
 METRICS, CURVES, PICTURE, MANIFEST = "metrics.csv", "curves.csv", "plot.png", "manifest.json"
+#: seconds and joules by device, of a single run
+DEVICES = "devices.csv"
 #: what makes a folder without a manifest one of an unfinished run, and what it goes on from
 UNFINISHED, CHECKPOINT = "unfinished.json", "checkpoint.npz"
 #: a file that is there and locked while a process writes the run, see :func:`learning.runs.lock.locked`
@@ -58,13 +60,13 @@ class Saveable(Protocol):
 
 
 def save_run(result: Saveable, name: str, folder: str | os.PathLike[str] = "runs") -> Path:
-    """Write a run to a folder of its own: ``metrics.csv``, ``plot.png``, ``manifest.json``.
+    """Write a run to a folder of its own: ``metrics.csv``, ``devices.csv``, ``plot.png``, ``manifest.json``.
 
     Parameters
     ----------
     result : TrainingResult or Comparison
-        A run, whose metrics are a row per round; or a comparison, with a row per run, and the rounds of all runs
-        in ``curves.csv``.
+        A run, whose metrics are a row per round, and whose devices are a row each; or a comparison, with a row per
+        run, and the rounds of all runs in ``curves.csv``.
     name : str
         Name of the folder: letters, digits, ``-``, ``_`` and ``.``, not starting with a dot.
     folder : path-like, default "runs"

@@ -19,6 +19,7 @@ from learning.progress import progress_bar
 from learning.runs.checkpoint import EVERY
 from learning.runs.ledger import HARDWARE
 from learning.runs.manifest import PER_RUN
+from learning.runs.read import RunComparison, SavedRun
 from learning.runs.result import TrainingResult
 from learning.training import refuse_mistakes, train
 from radioopt.base.errors import OptionError
@@ -30,6 +31,8 @@ from radioopt.scenario.trace import read_trace
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
+
+    from radioopt.reports.page import Chapter
 
 DEFAULT_POLICIES = ("optimal", "online", "full", "random")
 
@@ -158,6 +161,19 @@ class Comparison:
         from learning.runs.plots import plot_comparison
 
         return plot_comparison(self)
+
+    def chapter(self, name: str) -> Chapter:
+        """Tell of the runs in a report; see :func:`radioopt.report`."""
+        shared = {key: value for key, value in self.config.items() if key not in ("policies", "seeds")}
+        variants = {
+            policy: [
+                SavedRun(policy, {**shared, **own, "seed": seed}, curve)
+                for (of, seed), curve in self.curves.items()
+                if of == policy
+            ]
+            for policy, own in self.config["policies"].items()
+        }
+        return RunComparison(variants).chapter(name)
 
     def __str__(self) -> str:
         config, first = self.config, self.policies[0]
