@@ -11,6 +11,7 @@ import numpy as np
 
 from learning.runs.ledger import HARDWARE
 from learning.runs.plots import COLORS, _dot, _style, _target_line
+from radioopt.base.pictures import drawn_name
 from radioopt.reports.page import (
     Cell,
     Chapter,
@@ -27,6 +28,7 @@ from radioopt.reports.page import (
     number,
     tabulated,
     worded,
+    written,
 )
 from radioopt.reports.pictures import blank, picture
 
@@ -189,10 +191,13 @@ def _lead(table: pd.DataFrame, targets: Sequence[float]) -> str:
     first, least = str(times.index[0]), float(times.iloc[0])
     joules = float(table.loc[times.index[0], f"energy_j_to_{target:g}"])
     said = f"{first} reaches accuracy {target:g} first, after {_spent(least, joules)}."
-    rest = times.iloc[1:].dropna()
+    rest = times.iloc[1:4].dropna()
     if len(rest) and least > 0:
-        others = ", ".join(f"{other} {number(time / least, 3)} times" for other, time in rest.head(3).items())
-        said += f" The others take longer: {others}."
+        others = [f"{who} takes {number(time / least, 3)} times as long" for who, time in rest.items()]
+        said += f" {', '.join(others)}."
+    spent = table[f"energy_j_to_{target:g}"]
+    if spent.notna().any() and spent.idxmin() != times.index[0] and spent.min() < joules:
+        said += f" {spent.idxmin()} takes the least energy, {amount(float(spent.min()), 'J')}."
     missing = [str(other) for other in times.index[times.isna()]]
     if missing:
         said += f" Not reached by all runs of {', '.join(missing[:4])}."
@@ -272,15 +277,17 @@ def _axis(run: SavedRun, what: str) -> Any:
 
 
 def _cut(name: str) -> str:
-    return name if len(name) <= MOST_LETTERS else f"…{name[1 - MOST_LETTERS :]}"
+    """Return the end of a run's name, never read as a formula."""
+    cut = name if len(name) <= MOST_LETTERS else f"…{name[1 - MOST_LETTERS :]}"
+    return cut.replace("$", r"\$")
 
 
 def _rounds(runs: RunComparison, names: Mapping[str, str], name: str) -> list[Part]:
     """Draw loss, seconds and joules by round, and list the rounds."""
     drawn = []
     wanted = {
-        "train_loss": "loss on what is trained with",
-        "test_loss": "loss on test samples",
+        "train_loss": "training loss",
+        "test_loss": "test loss",
         "round_latency_s": "time of a round [s]",
         "energy_j": "energy of all devices in a round [J]",
     }
@@ -395,7 +402,7 @@ def _bars(frame: pd.DataFrame, columns: Mapping[str, str], label: str, more: str
                 label=worded(column, _unit(column)),
             )
         left = left + value
-    axes.set_yticks(rows, [_cut(str(one)) for one in some.index], fontsize="small", parse_math=False)
+    axes.set_yticks(rows, [drawn_name(one) for one in some.index], fontsize="small")
     axes.invert_yaxis()
     axes.set(xlabel=label, ylabel="device")
     figure.legend(loc="outside upper center", ncols=2, frameon=False, fontsize="small")
@@ -419,5 +426,4 @@ def _flat(value: Any, name: str = "") -> dict[str, str]:
             for own, item in value.items()
             for key, text in _flat(item, f"{name}.{own}" if name else str(own)).items()
         }
-    text = "–" if value in (None, "", [], {}) else str(value)
-    return {name: text if len(text) <= 300 else f"{text[:297]}..."}
+    return {name: written(value)}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from radioopt.base.errors import ProblemError, require
-from radioopt.base.pictures import single
+from radioopt.base.pictures import drawn_name, single
 from radioopt.base.quantity import Array
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def plot_graph(solution: GraphSolution, *, position_m: Any = None) -> Figure:
                 )  # fmt: skip
                 lines = colouring
         if count <= MOST_LABELS:
-            names = {node: solution.label("device", node) for node in graph}
+            names = {node: drawn_name(solution.label("device", node)) for node in graph}
             networkx.draw_networkx_labels(graph, places, names, ax=axes, font_size=7)
         figure.colorbar(nodes, ax=axes, label="distance from the ideal distribution", shrink=0.85, pad=0.01)
         if lines:

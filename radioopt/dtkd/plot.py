@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from radioopt.base.errors import require
-from radioopt.base.pictures import drawable, shown_rows
+from radioopt.base.pictures import drawable, drawn_name, shown_rows
 from radioopt.dtkd.pricing import actions_of
 
 if TYPE_CHECKING:
@@ -58,7 +58,10 @@ def plot_allocation(solution: DistillationSolution) -> Figure:
     limited = np.isfinite(problem.max_delay_s[shown])
     if limited.any():
         delay.plot(problem.max_delay_s[shown][limited], rows[limited], "k|", markersize=11, label="deadline")
-    names = [f"{solution.label('device', user)}: {solution.model_names[user]}" for user in shown]
+    names = [
+        f"{drawn_name(solution.label('device', user))}: {drawn_name(solution.model_names[user])}"
+        for user in shown
+    ]
     names = [
         f"{name}, local" if solution.trains_locally[user] else name
         for user, name in zip(shown, names, strict=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from radioopt.base.errors import ProblemError, require
-from radioopt.base.pictures import drawable, shown_rows
+from radioopt.base.pictures import drawable, drawn_name, shown_rows
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -64,7 +64,7 @@ def plot_round(solution: BatchsizeSolution) -> Figure:
         xlabel="time in the round [s]",
         ylabel="device",
         yticks=rows,
-        yticklabels=[solution.label("device", k) for k in shown],
+        yticklabels=[drawn_name(solution.label("device", k)) for k in shown],
     )
     timeline.set_xlim(0, float(solution.round_latency_s) * 1.005)
     timeline.invert_yaxis()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from radioopt.base.errors import ProblemError, require
-from radioopt.base.pictures import drawable, shown_rows
+from radioopt.base.pictures import drawable, drawn_name, shown_rows
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -78,7 +78,9 @@ def plot_round(solution: SynthesisSolution) -> Figure:
     )
     band.barh(rows, solution.bandwidth_hz[shown] / 1e6, color=COLOURS["upload"], height=0.75)
     band.set_xlabel("bandwidth [MHz]")
-    times.set(ylabel="device", yticks=rows, yticklabels=[solution.label("device", k) for k in shown])
+    times.set(
+        ylabel="device", yticks=rows, yticklabels=[drawn_name(solution.label("device", k)) for k in shown]
+    )
     times.invert_yaxis()
     figure.suptitle(
         f"{float(solution.objective):.5g} J per round with {float(solution.synthetic_samples.sum()):.6g} synthetic "

@@ -36,6 +36,7 @@ from radioopt.reports.page import (
     number,
     tabulated,
     worded,
+    written,
 )
 from radioopt.reports.pictures import picture
 
@@ -56,8 +57,8 @@ _UNITS = {
     "_w": "W",
     "_m": "m",
 }
-#: numbers of a summary that stand elsewhere or say nothing to a reader
-_DULL = ("objective", "bound", "gap", "iterations", "nodes", "mean_objective")
+#: beginnings of the names of a summary's numbers that stand elsewhere or say nothing to a reader
+_DULL = ("objective", "bound", "gap", "iterations", "nodes", "mean_objective", "price_", "share_")
 #: units of numbers whose sum over the devices means something
 _ADDED = ("samples", "J")
 #: devices up to which a picture with a mark for each, and its links, is drawn
@@ -176,9 +177,9 @@ def _dearest(worth: pd.DataFrame) -> str:
 
 def _facts(solution: Solution, answered: bool) -> list[Fact]:
     """Choose the numbers that stand out."""
-    devices = Fact("devices", number(solution.sizes["device"]))
     if not answered:
-        return [devices]
+        return []
+    devices = Fact("devices", number(solution.sizes["device"]))
     unit, bound = solution.objective_unit, float(solution.bound)
     gap = number(max(0.0, float(solution.gap)), 2) if math.isfinite(bound) else "unknown"
     note = f"bound {amount(bound, unit, 6)}" if math.isfinite(bound) else "there is no bound"
@@ -392,11 +393,6 @@ def _settings(scenario: Scenario) -> Table:
         if not isinstance(keys, dict):
             continue
         for key, value in keys.items():
-            text = str(value)
-            rows.append(
-                [
-                    Cell(f"{table}.{key}", f"{table}.{key}"),
-                    Cell(text if len(text) <= 300 else f"{text[:297]}...", text[:300]),
-                ]
-            )
+            text = written(value)
+            rows.append([Cell(f"{table}.{key}", f"{table}.{key}"), Cell(text, text)])
     return Table([Column("key"), Column("value", prose=True)], rows)

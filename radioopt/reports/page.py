@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 from collections.abc import Mapping, Sequence
@@ -304,6 +305,20 @@ def _raised(power: str) -> str:
     """Write a power of ten above the line."""
     sign = "⁻" if power.startswith("−") else ""
     return sign + power.lstrip("+−0").translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
+
+
+def written(value: Any) -> str:
+    """Write a setting: text as it is, anything else as JSON, cut where it is long.
+
+    Examples
+    --------
+    >>> written("iid"), written({"uniform": [20.0, 23.0]}), written(False), written(None)
+    ('iid', '{"uniform": [20.0, 23.0]}', 'false', '–')
+    """
+    if value is None or value in ("", [], {}):
+        return NOTHING
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= 300 else f"{text[:297]}..."
 
 
 def tabulated(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import re
+import warnings
 from typing import TYPE_CHECKING, Any
 
 from radioopt.base.errors import require
@@ -49,7 +50,9 @@ def picture(figure: Figure, caption: str, name: str, *, paper: bool = False) -> 
     matplotlib = require("matplotlib", "plot")
     width = round(float(figure.get_size_inches()[0]) * PIXELS)
     buffer = io.BytesIO()
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "radioopt"}):
+    settings = {"svg.fonttype": "none", "svg.hashsalt": "radioopt"}
+    with matplotlib.rc_context(settings), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # the reader's browser has others
         figure.savefig(buffer, format="svg", metadata=_METADATA)
     drawn = buffer.getvalue()
     if len(drawn) > MOST_BYTES:

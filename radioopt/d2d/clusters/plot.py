@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from radioopt.base.errors import require
-from radioopt.base.pictures import single
+from radioopt.base.pictures import drawn_name, single
 from radioopt.base.quantity import Array
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def plot_clusters(solution: ClusterGraphSolution) -> Figure:
     most = max((edge["points"] for *_, edge in graph.edges(data=True)), default=1.0) or 1.0
     networkx.draw_networkx(
         graph, places, ax=links, node_color=colours, node_size=160, font_size=7, arrowsize=9,
-        labels={i: solution.label("device", i) for i in graph},
+        labels={i: drawn_name(solution.label("device", i)) for i in graph},
         width=[0.6 + 2.0 * edge["points"] / most for *_, edge in graph.edges(data=True)],
     )  # fmt: skip
     links.set(title="who sends to whom", aspect="equal")
