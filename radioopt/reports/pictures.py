@@ -52,7 +52,9 @@ def picture(figure: Figure, caption: str, name: str, *, paper: bool = False) -> 
     buffer = io.BytesIO()
     settings = {"svg.fonttype": "none", "svg.hashsalt": "radioopt"}
     with matplotlib.rc_context(settings), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # the reader's browser has others
+        warnings.filterwarnings(
+            "ignore", message="Glyph .* missing from font"
+        )  # the reader's browser has others
         figure.savefig(buffer, format="svg", metadata=_METADATA)
     drawn = buffer.getvalue()
     if len(drawn) > MOST_BYTES:
