@@ -16,7 +16,7 @@ import numpy as np
 
 from learning.options import real
 from learning.runs.folder import CURVES, DEVICES, MANIFEST, METRICS, is_unfinished
-from learning.runs.ledger import HARDWARE
+from learning.runs.ledger import HARDWARE, PER_DEVICE
 from learning.runs.manifest import PER_RUN
 from radioopt.base.errors import OptionError, ProblemError
 
@@ -164,7 +164,11 @@ def _devices(path: Path) -> pd.DataFrame | None:
     import pandas as pd
 
     try:
-        return pd.read_csv(path, index_col="device")
+        frame = pd.read_csv(path, index_col="device")
+        missing = [name for name in ("batchsize", *PER_DEVICE) if name not in frame]
+        if missing:
+            raise ValueError(f"no column {missing[0]}")
+        return frame
     except FileNotFoundError:
         return None
     except (ValueError, pd.errors.ParserError) as error:

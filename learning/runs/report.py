@@ -101,14 +101,18 @@ def runs_chapter(runs: RunComparison, name: str) -> Chapter:
     sections.append(Section("Devices", _devices(runs, names, name)))
     sections.append(Section("Settings" if single else "Settings of the first", [_settings(config)]))
     facts = _run_facts(runs.runs[0], metric) if single else _facts(table, targets)
-    title = (
-        f"{config['scheme']['name']}, policy {config['policy']}, {config['data']}"
-        if single
-        else "Training runs compared"
-    )
+    title = _title(config) if single else "Training runs compared"
     lead = _run_lead(runs.runs[0], metric, targets) if single else _lead(table, targets)
     first = [Pictures(_curves(runs, names, name, metric, targets))]
     return Chapter(title, lead, facts=facts, first=first, sections=sections)
+
+
+def _title(config: Mapping[str, Any]) -> str:
+    """Name a run by what it did, as far as its settings say: those of other versions may be others."""
+    scheme = config.get("scheme")
+    named = scheme.get("name") if isinstance(scheme, Mapping) else scheme
+    policy = config.get("policy")
+    return ", ".join(map(str, filter(None, [named, policy and f"policy {policy}", config["data"]])))
 
 
 def _short(names: list[str]) -> list[str]:
@@ -229,9 +233,8 @@ def _summary(table: pd.DataFrame) -> Table:
         units[column] = Unit({"seconds": "s", "energy_j": "J"}.get(base, "1"))
     shown = shown.rename(columns=lambda c: c.replace("energy_j", "energy"))
     units = {c.replace("energy_j", "energy"): unit for c, unit in units.items()}
-    return tabulated(
-        shown, units, note="Means over the runs of a kind; a dash where not all of them reached it."
-    )
+    many = "Means over the runs of a kind. " if "runs" in shown else ""
+    return tabulated(shown, units, note=f"{many}A dash: the target was not reached, or not by all of them.")
 
 
 def _curves(
@@ -256,8 +259,8 @@ def _curves(
                 color, _, line = _style(i)
                 shown = _cut(names[variant]) + (f" ({len(own)} runs)" if len(own) > 1 else "")
                 axes.plot(
-                    x, y, color=color, linestyle=line, linewidth=1.5 if len(own) == 1 else 0.9,
-                    alpha=1.0 if len(own) == 1 else 0.55, marker=_dot(x), label=None if k else shown,
+                    x, y, color=color, linestyle=line, linewidth=1.5 if len(own) == 1 else 1.1,
+                    alpha=1.0 if len(own) == 1 else 0.7, marker=_dot(x), label=None if k else shown,
                 )  # fmt: skip
         axes.set_xlim(0.0, None)
         if metric == "test_accuracy":
@@ -301,7 +304,7 @@ def _rounds(runs: RunComparison, names: Mapping[str, str], name: str) -> list[Pa
                 color, _, line = _style(i)
                 axes.plot(
                     known.index, known, color=color, linestyle=line, linewidth=1.2, marker=_dot(known),
-                    alpha=1.0 if len(own) == 1 else 0.55, label=None if k else _cut(names[variant]),
+                    alpha=1.0 if len(own) == 1 else 0.7, label=None if k else _cut(names[variant]),
                 )  # fmt: skip
         axes.set(xlabel="round", ylabel=label)
         axes.grid(alpha=0.3)
@@ -352,8 +355,8 @@ def _devices(runs: RunComparison, names: Mapping[str, str], name: str) -> list[P
     for i, (label, run) in enumerate(listed):
         frame = run.devices
         assert frame is not None
-        who = (run.config.get("scenario") or {}).get("devices", {}).get("names")
-        if who is not None and len(who) == len(frame):
+        who = _names(run.config)
+        if len(who) == len(frame):
             frame = frame.set_axis([str(one) for one in who], axis=0).rename_axis("device")
         times = _bars(frame, PHASES, "mean time in a round [s]", "; waiting is left out", f"{name}t{i}")
         drawn = [times]
@@ -382,6 +385,13 @@ def _devices(runs: RunComparison, names: Mapping[str, str], name: str) -> list[P
             )
         )
     return parts
+
+
+def _names(config: Mapping[str, Any]) -> list[Any]:
+    """Return the names of the devices, if the scenario gives some."""
+    scenario = config.get("scenario")
+    devices = scenario.get("devices") if isinstance(scenario, Mapping) else None
+    return (devices.get("names") or []) if isinstance(devices, Mapping) else []
 
 
 def _bars(frame: pd.DataFrame, columns: Mapping[str, str], label: str, more: str, name: str) -> Picture:

@@ -370,8 +370,8 @@ def tabulated(
             columns.append(Column(headed(str(name or "")), numeric=values.dtype.kind in "iuf"))
             cells.append([_cell(value) for value in values.tolist()])
     for name in frame.columns:
-        values, told = frame[name], units.get(name, Unit())
-        column, made = _column(str(name), values.tolist(), values.dtype.kind, told)
+        own, told = frame[name], units.get(name, Unit())
+        column, made = _column(str(name), own.tolist(), own.dtype.kind, told)
         columns.append(column)
         cells.append(made)
     return Table(columns, list(zip(*cells, strict=True)), caption, note)

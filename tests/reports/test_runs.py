@@ -53,6 +53,11 @@ def test_unknown_energy_and_devices_are_said_so(run):
     assert section(made, "Devices").parts[-1].text.startswith("The run has no table of devices")
 
 
+def test_a_run_of_another_version_is_told_of_as_far_as_it_says(run):
+    other = run("runs/a", devices=False, more={"scheme": "feel", "policy": None, "scenario": "cell.toml"})
+    assert runs_chapter(RunComparison({"runs/a": [other]}), "f1").title == "feel, digits"
+
+
 def test_seeds_are_one_kind_of_run(tmp_path, run):
     runs = RunComparison({"a": [run("a", seed=0), run("a", seed=1)], "b": [run("b", 2.0, seed=0)]})
     page = ro.report(tmp_path / "page.html", runs).read_text("utf-8")
