@@ -47,19 +47,21 @@ def picture(figure: Figure, caption: str, name: str, *, paper: bool = False) -> 
     MissingExtraError
         If matplotlib is not installed.
     """
-    matplotlib = require("matplotlib", "plot")
     width = round(float(figure.get_size_inches()[0]) * PIXELS)
-    buffer = io.BytesIO()
-    settings = {"svg.fonttype": "none", "svg.hashsalt": "radioopt"}
-    with matplotlib.rc_context(settings), warnings.catch_warnings():
-        warnings.filterwarnings(
-            "ignore", message="Glyph .* missing from font"
-        )  # the reader's browser has others
-        figure.savefig(buffer, format="svg", metadata=_METADATA)
-    drawn = buffer.getvalue()
+    drawn = _svg(figure)
     if len(drawn) > MOST_BYTES:
         return Picture(pixels(_png(figure)), caption, width, paper=True)
     return Picture(_inline(drawn.decode(), name), caption, width, paper)
+
+
+def _svg(figure: Figure) -> bytes:
+    matplotlib, buffer = require("matplotlib", "plot"), io.BytesIO()
+    settings = {"svg.fonttype": "none", "svg.hashsalt": "radioopt"}
+    with matplotlib.rc_context(settings), warnings.catch_warnings():
+        # letters that this machine's fonts lack are text all the same, and the reader's browser may have them
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        figure.savefig(buffer, format="svg", metadata=_METADATA)
+    return buffer.getvalue()
 
 
 def pixels(png: bytes) -> str:

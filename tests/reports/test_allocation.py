@@ -24,7 +24,7 @@ def titles(made):
 
 
 @pytest.mark.parametrize("name", [name for name in ro.Scenario.examples() if name != "d2d-sparse"])
-def test_every_shipped_scenario_has_a_report(name):
+def test_every_shipped_scenario_has_a_report(name, undrawn):
     scenario, solution = solution_of(name)
     told = chapter(solution, "f1", scenario=scenario)
     page = render(name, [told], "foot")
@@ -48,7 +48,7 @@ def test_the_same_solution_is_the_same_page(tmp_path):
     assert pages[0] == pages[1]
 
 
-def test_a_graph_of_thousands_is_not_drawn():
+def test_a_graph_of_thousands_is_not_drawn(undrawn):
     scenario, solution = solution_of("d2d-sparse", {"devices.count": 500})
     first = chapter(solution, "f1", scenario=scenario).sections[0].parts[0]
     assert first.text.startswith("Not drawn: a picture of 500 devices")
@@ -103,7 +103,7 @@ def test_names_of_devices_are_shown_as_they_are_and_drawn(name, tmp_path):
     assert ">$x$" in re.sub(r"<table.*?</table>", "", page, flags=re.DOTALL)  # in the picture, and no formula
 
 
-def test_a_cross_check_is_shown_with_its_verdict():
+def test_a_cross_check_is_shown_with_its_verdict(undrawn):
     _, solution = solution_of("feel-gpu")
     rows = {
         "kind": ["method", "reference"],
@@ -127,7 +127,7 @@ def test_a_cross_check_is_shown_with_its_verdict():
     assert said("Not asked: no time.") == "Not asked: no time."
 
 
-def test_given_decisions_have_a_report_without_prices():
+def test_given_decisions_have_a_report_without_prices(undrawn):
     _, best = solution_of("feel-cpu")
     even = best.problem.judge(batchsize=20, uplink_slot_s=0.01 / 12, downlink_slot_s=0.01 / 12)
     told = chapter(even, "f1")

@@ -13,7 +13,7 @@ def section(made, title):
     return next(one for one in made.sections if one.title == title)
 
 
-def test_one_run_leads_with_what_it_reached_and_took(run):
+def test_one_run_leads_with_what_it_reached_and_took(run, undrawn):
     made = runs_chapter(RunComparison({"runs/a": [run("runs/a")]}), "f1")
     assert made.lead == (
         "Accuracy 0.9 after 20 rounds, which took 200 s simulated and 100 J. "
@@ -27,7 +27,7 @@ def test_one_run_leads_with_what_it_reached_and_took(run):
     assert [column.head for column in table.columns][-1] == "energy [J]"
 
 
-def test_several_runs_lead_with_who_is_first_and_by_how_much(run):
+def test_several_runs_lead_with_who_is_first_and_by_how_much(run, undrawn):
     runs = RunComparison({"x/slow": [run("x/slow", 1.0)], "x/fast": [run("x/fast", 2.0)]}).aiming([0.5])
     made = runs_chapter(runs, "f1")
     assert (
@@ -38,14 +38,14 @@ def test_several_runs_lead_with_who_is_first_and_by_how_much(run):
     assert section(made, "Settings that differ").parts[0].rows[0][0].text == "speed"
 
 
-def test_who_never_reaches_a_target_is_named(run):
+def test_who_never_reaches_a_target_is_named(run, undrawn):
     runs = RunComparison({"a": [run("a", 2.0)], "b": [run("b", 0.5)]}).aiming([0.9])
     assert runs_chapter(runs, "f1").lead.endswith("Not reached by all runs of b.")
     never = RunComparison({"a": [run("a", 0.2)], "b": [run("b", 0.1)]}).aiming([0.9])
     assert runs_chapter(never, "f1").lead.startswith("a ends at the highest accuracy")
 
 
-def test_unknown_energy_and_devices_are_said_so(run):
+def test_unknown_energy_and_devices_are_said_so(run, undrawn):
     older = run("runs/a", joules=False, devices=False)
     made = runs_chapter(RunComparison({"runs/a": [older]}), "f1")
     assert "J" not in made.lead
@@ -53,7 +53,7 @@ def test_unknown_energy_and_devices_are_said_so(run):
     assert section(made, "Devices").parts[-1].text.startswith("The run has no table of devices")
 
 
-def test_a_run_of_another_version_is_told_of_as_far_as_it_says(run):
+def test_a_run_of_another_version_is_told_of_as_far_as_it_says(run, undrawn):
     other = run("runs/a", devices=False, more={"scheme": "feel", "policy": None, "scenario": "cell.toml"})
     assert runs_chapter(RunComparison({"runs/a": [other]}), "f1").title == "feel, digits"
 
@@ -85,7 +85,7 @@ def test_a_run_by_device_is_kept_and_adds_up_to_its_rounds(tmp_path):
         learning.compare_runs([tmp_path / "a"])
 
 
-def test_a_comparison_has_a_report(tmp_path):
+def test_a_comparison_has_a_report(tmp_path, undrawn):
     cell, until = (
         ro.Scenario.load("feel-cpu", {"devices.count": 3}),
         {"target_accuracy": 0.3, "seconds": 300.0},
