@@ -357,7 +357,11 @@ class Ledger:
         counted = by.agg(rounds=("batchsize", "size"), arrived=("arrived", "sum")).reindex(
             every, fill_value=0
         )
-        joules = frame.groupby(level="device")[energies].agg(lambda spent: spent.sum(skipna=False))
+        joules = (
+            frame.groupby(level="device")[energies]
+            .sum()
+            .where(frame[energies].notna().groupby(level="device").all())
+        )
         return counted.astype(int).join(by[["batchsize", *times]].mean()).join(joules)
 
     def to_csv(self, per: str = "round") -> str:

@@ -226,9 +226,9 @@ def _summary(table: pd.DataFrame) -> Table:
     """Show all numbers of the comparison."""
     shown = table.copy()
     if (shown["runs"] == 1).all():
-        shown = shown.drop(columns=[c for c in shown if c == "runs" or c.startswith("reached_")])
-    units = {}
-    for column in shown:
+        shown = shown.drop(columns=[c for c in map(str, shown) if c == "runs" or c.startswith("reached_")])
+    units: dict[str, Unit] = {}
+    for column in map(str, shown):
         base = column.partition("_to_")[0]
         units[column] = Unit({"seconds": "s", "energy_j": "J"}.get(base, "1"))
     shown = shown.rename(columns=lambda c: c.replace("energy_j", "energy"))
@@ -260,7 +260,7 @@ def _curves(
                 shown = _cut(names[variant]) + (f" ({len(own)} runs)" if len(own) > 1 else "")
                 axes.plot(
                     x, y, color=color, linestyle=line, linewidth=1.5 if len(own) == 1 else 1.1,
-                    alpha=1.0 if len(own) == 1 else 0.7, marker=_dot(x), label=None if k else shown,
+                    alpha=1.0 if len(own) == 1 else 0.7, marker=_dot(x.tolist()), label=None if k else shown,
                 )  # fmt: skip
         axes.set_xlim(0.0, None)
         if metric == "test_accuracy":
@@ -319,7 +319,7 @@ def _rounds(runs: RunComparison, names: Mapping[str, str], name: str) -> list[Pa
         parts.append(
             tabulated(
                 curve,
-                {column: Unit(_unit(column), ABOUT.get(column, "")) for column in curve},
+                {column: Unit(_unit(column), ABOUT.get(column, "")) for column in map(str, curve)},
                 caption=f"{label}: round 0 is before the first one",
                 most=MOST_ROUNDS,
                 evenly=True,
@@ -370,7 +370,7 @@ def _devices(runs: RunComparison, names: Mapping[str, str], name: str) -> list[P
         parts.append(
             tabulated(
                 shown,
-                {column: Unit(_unit(column)) for column in shown},
+                {column: Unit(_unit(column)) for column in map(str, shown)},
                 caption="batch and times are means over the rounds that the device took part in, energies are totals",
                 rest="devices.csv in the run's folder has all",
             )

@@ -195,11 +195,11 @@ def _facts(solution: Solution, answered: bool) -> list[Fact]:
         ):
             unit = _unit(name, solution.quantities)
             found.append(Fact(worded(name, unit), amount(float(value), unit)))
-    for name, column in solution.to_frame().items():
-        unit = _unit(str(name), solution.quantities)
+    for key, column in solution.to_frame().items():
+        unit = _unit(str(key), solution.quantities)
         total = float(column.sum()) if column.dtype.kind == "f" else math.nan
         if unit in _ADDED and math.isfinite(total) and not math.isclose(total, float(solution.objective)):
-            label = worded(str(name), unit)
+            label = worded(str(key), unit)
             found.append(Fact(label, amount(total, unit), "all devices"))
     return [found[0], found[1], devices, *found[2:]][:_MOST_FACTS]
 
