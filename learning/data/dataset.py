@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from learning.data.arrays import MAX_CLASSES, array_of, features_of, labels_of
 from learning.options import real, whole
 from radioopt.base.errors import OptionError, ProblemError, require
+from radioopt.base.quantity import shorten
 
 #: samples that are standardised at a time
 CHUNK = 4096
@@ -62,7 +63,7 @@ class Dataset:
             not isinstance(self.num_classes, (int, np.integer)) or not 2 <= self.num_classes <= MAX_CLASSES
         ):
             raise ProblemError(
-                f"Dataset.num_classes: expected a whole number from 2 to {MAX_CLASSES}, got {self.num_classes!r}"
+                f"Dataset.num_classes: expected a whole number from 2 to {MAX_CLASSES}, got {shorten(self.num_classes)}"
             )
         for part in ("train", "test"):
             x = features_of(f"Dataset.{part}_x", getattr(self, f"{part}_x"))

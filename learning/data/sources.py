@@ -36,7 +36,7 @@ OTHERS = "a Dataset, one of torch, arrays (x, y), or a function"
 TEST_FRACTION = 0.2
 
 _SPEC = re.compile(
-    r"(?P<name>[^:@]+)(:(?P<folder>.+?))?(@(?P<train>\d+)\+(?P<test>\d+))?(?P<standard>@standard)?"
+    r"(?P<name>[^:@]+)(:(?P<folder>.+?))?(@(?P<train>\d{1,18})\+(?P<test>\d{1,18}))?(?P<standard>@standard)?"
 )
 
 

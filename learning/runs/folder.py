@@ -275,7 +275,7 @@ def told_settings(path: str | os.PathLike[str], *, further: bool = False) -> dic
         settings = json.loads(file.read_bytes())
         if not isinstance(settings, dict):
             raise ValueError("no settings in it")
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise OptionError(f"{file} is damaged ({error}): remove {path} and start again") from error
     return settings
 

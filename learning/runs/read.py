@@ -102,7 +102,7 @@ def read_runs(path: str | os.PathLike[str]) -> list[SavedRun]:
         policies, seeds = config.get("policies"), config.get("seeds")
         if not isinstance(policies, dict | None) or "data" not in config:
             raise ValueError("no settings in it")
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise ProblemError(f"{path / MANIFEST}: not the manifest of a run, or damaged ({error})") from error
     if policies is None:
         curve = _table(path / METRICS, ["round"])

@@ -197,12 +197,12 @@ def read_values(flag: str, text: str) -> tuple[str, list[Any]]:
         return key, steps.tolist()
     try:
         (values,) = tomllib.loads(f"value = [{given}]").values()
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         values = []
         for part in given.split(","):
             try:
                 values += tomllib.loads(f"value = [{part}]")["value"]
-            except tomllib.TOMLDecodeError:
+            except (ValueError, RecursionError):
                 values.append(part.strip())
         if not all(re.fullmatch(r"[A-Za-z_][\w.-]*", v) for v in values if isinstance(v, str)):
             raise OptionError(f"{flag} {key}: expected {form}, got {given}") from None
