@@ -1,4 +1,4 @@
-"""Train without a server, for 10 rounds or so many: whom devices average with, how often, stragglers, changing links."""
+"""Train without a server, for 10 rounds or more: whom devices average with, how often, stragglers, changing links."""
 
 import sys
 

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 #: the files of a run
 METRICS, CURVES, MANIFEST = "metrics.csv", "curves.csv", "manifest.json"
 PICTURES = ("plot.png", "plot.pdf")
+#: seconds and joules by device, of a single run
+DEVICES = "devices.csv"
 #: what makes a folder without a manifest one of an unfinished run, and what it goes on from
 UNFINISHED, CHECKPOINT = "unfinished.json", "checkpoint.npz"
 #: a file that is there and locked while a process writes the run, see :func:`learning.runs.lock.locked`
@@ -59,13 +61,14 @@ class Saveable(Protocol):
 
 
 def save_run(result: Saveable, name: str, folder: str | os.PathLike[str] = "runs") -> Path:
-    """Write a run to a folder of its own: ``metrics.csv``, ``manifest.json``, pictures.
+    """Write a run to a folder of its own: ``metrics.csv``, ``devices.csv``, ``manifest.json``, pictures.
 
     Parameters
     ----------
     result : TrainingResult or Comparison
-        A run, whose metrics are a row per round; or a comparison, with a row per run, the rounds of all runs in
-        ``curves.csv``, and means with intervals per round in ``rounds.csv``. ``plot.png`` and ``plot.pdf`` draw it.
+        A run, whose metrics are a row per round, and whose devices are a row each; or a comparison, with a row per
+        run, the rounds of all runs in ``curves.csv``, and means with intervals per round in ``rounds.csv``.
+        ``plot.png`` and ``plot.pdf`` draw it.
     name : str
         Name of the folder: letters, digits, ``-``, ``_`` and ``.``, not starting with a dot.
     folder : path-like, default "runs"

@@ -19,6 +19,7 @@ from learning.progress import progress_bar
 from learning.runs.checkpoint import EVERY
 from learning.runs.ledger import HARDWARE
 from learning.runs.manifest import PER_RUN
+from learning.runs.read import RunComparison, SavedRun
 from learning.runs.result import TrainingResult
 from learning.study.intervals import positive_interval, t_interval, with_interval, with_width
 from learning.training import refuse_mistakes, train
@@ -33,6 +34,8 @@ from radioopt.scenario.trace import read_trace
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
+
+    from radioopt.reports.page import Chapter
 
 DEFAULT_POLICIES = ("optimal", "online", "full", "random")
 
@@ -272,6 +275,19 @@ class Comparison:
         if self.target is None:
             return f"{len(self.config['seeds'])} seeds, whole runs; means with 95% t-intervals"
         return f"simulated seconds to accuracy {self.target:g}, at most {self.config['seconds']:g}; 95% t-intervals"
+
+    def chapter(self, name: str) -> Chapter:
+        """Tell of the runs in a report; see :func:`radioopt.report`."""
+        shared = {key: value for key, value in self.config.items() if key not in ("policies", "seeds")}
+        variants = {
+            policy: [
+                SavedRun(policy, {**shared, **own, "seed": seed}, curve)
+                for (of, seed), curve in self.curves.items()
+                if of == policy
+            ]
+            for policy, own in self.config["policies"].items()
+        }
+        return RunComparison(variants).chapter(name)
 
     def __str__(self) -> str:
         return "\n".join([self.head(), table_text(self.words()), *self.notes()])

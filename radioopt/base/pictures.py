@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 #: devices that a picture with a row for each shows at most
 MOST_ROWS = 40
+#: letters of a device's name that a picture shows at most
+MOST_LETTERS = 24
 #: widths of a paper's column and page [inch]
 WIDTHS = {"column": 3.5, "page": 7.16}
 #: of lines: tones of different lightness, none red beside green; with dashes and markers they are told apart in grey
@@ -290,3 +292,16 @@ def drawable(solution: Solution) -> None:
 def shown_rows(count: int) -> NDArray[np.int64]:
     """Choose the devices that have a row: all, or :data:`MOST_ROWS` evenly over their numbers."""
     return np.unique(np.linspace(0, count - 1, min(count, MOST_ROWS)).round().astype(np.int64))
+
+
+def drawn_name(name: object) -> str:
+    r"""Return a name as a picture shows it: cut where it is long, and never read as a formula.
+
+    Examples
+    --------
+    >>> print(drawn_name("a device at the end of a long street"), drawn_name("$x$"))
+    a device at the end of … \$x\$
+    """
+    text = str(name)
+    cut = text if len(text) <= MOST_LETTERS else f"{text[: MOST_LETTERS - 1]}…"
+    return cut.replace("$", r"\$")

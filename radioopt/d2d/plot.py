@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 
 from radioopt.base.errors import ProblemError, require
-from radioopt.base.pictures import Look, canvas, single
+from radioopt.base.pictures import Look, canvas, drawn_name, single
 from radioopt.base.quantity import Array
 
 if TYPE_CHECKING:
@@ -82,7 +82,11 @@ def plot_graph(solution: GraphSolution, *, position_m: Any = None, **look: Unpac
         f"{float(solution.transferred.sum()):.4g} points sent"
     )
     with canvas(2, look, title=title, least=3.0, height=3.6) as (figure, panels):
-        names = {node: solution.label("device", node) for node in graph} if count <= MOST_LABELS else {}
+        names = (
+            {node: drawn_name(solution.label("device", node)) for node in graph}
+            if count <= MOST_LABELS
+            else {}
+        )
         size = float(np.clip(1800 / count, 8, 110))
         for axes, when, colouring, far, colours in zip(
             panels,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 
-from radioopt.base.pictures import Look, canvas, drawable, fill, key, rows_of, shown_rows
+from radioopt.base.pictures import Look, canvas, drawable, drawn_name, fill, key, rows_of, shown_rows
 from radioopt.dtkd.pricing import actions_of
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def plot_allocation(solution: DistillationSolution, **look: Unpack[Look]) -> Fig
         server = np.where(cycles > 0, cycles / solution.server_cpu_frequency_hz, 0.0)
     parts = {"at the server": server, "on the air": solution.delay_s - server - local, "at the user": local}
     names = [
-        f"{solution.label('device', user)}: {solution.model_names[user]}"
+        f"{drawn_name(solution.label('device', user))}: {drawn_name(solution.model_names[user])}"
         + ", local" * bool(solution.trains_locally[user])
         for user in shown
     ]

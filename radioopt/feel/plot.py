@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Unpack
 import numpy as np
 
 from radioopt.base.errors import ProblemError
-from radioopt.base.pictures import Look, canvas, drawable, fill, key, line, rows_of, shown_rows
+from radioopt.base.pictures import Look, canvas, drawable, drawn_name, fill, key, line, rows_of, shown_rows
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -69,7 +69,7 @@ def plot_round(solution: BatchsizeSolution, **look: Unpack[Look]) -> Figure:
         batches.plot(problem.max_batchsize[shown], rows, "k|", markersize=5, label="limits")
         batches.plot(problem.min_batchsize[shown], rows, "k|", markersize=5)
         batches.set_xlabel("batch size\n[samples]")
-        rows_of((timeline, batches), [solution.label("device", k) for k in shown], "device")
+        rows_of((timeline, batches), [drawn_name(solution.label("device", k)) for k in shown], "device")
         key(timeline)
         key(batches)
     return figure

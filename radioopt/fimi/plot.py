@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 
 from radioopt.base.errors import ProblemError
-from radioopt.base.pictures import Look, canvas, drawable, fill, key, line, rows_of, shown_rows
+from radioopt.base.pictures import Look, canvas, drawable, drawn_name, fill, key, line, rows_of, shown_rows
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -68,7 +68,7 @@ def plot_round(solution: SynthesisSolution, **look: Unpack[Look]) -> Figure:
             panel.set_xlabel(label)
         deadline = float(solution.problem.max_round_latency_s)
         axes[0].axvline(deadline, color="black", linewidth=0.8, linestyle="--")
-        rows_of(axes, [solution.label("device", k) for k in shown], "device")
+        rows_of(axes, [drawn_name(solution.label("device", k)) for k in shown], "device")
         for panel in axes:
             key(panel)
     return figure

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Unpack
 import numpy as np
 
 from radioopt.base.errors import require
-from radioopt.base.pictures import LINES, Look, canvas, shades, single
+from radioopt.base.pictures import LINES, Look, canvas, drawn_name, shades, single
 from radioopt.base.quantity import Array
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def plot_clusters(solution: ClusterGraphSolution, **look: Unpack[Look]) -> Figur
         f"{float(solution.gain.mean()):.3g}, system agreement {float(solution.system_agreement):.3g}"
     )
     with canvas(3, look, title=title, height=2.5, least=2.2) as (figure, (before, after, links)):
-        tones, names = shades(5), {i: solution.label("device", i) for i in graph}
+        tones, names = shades(5), {i: drawn_name(solution.label("device", i)) for i in graph}
         colours = [tones[i % 5] for i in graph]
         for axes, when, (counts, centroids, covariances) in zip(
             (before, after), ("before", "after"), states, strict=True
