@@ -168,7 +168,7 @@ def settings(
         try:
             (found[key],) = tomllib.loads(f"value = {text}").values()
         except (ValueError, RecursionError):
-            words = r"[A-Za-z_][\w.:=,+-]*" if flag == "--option" else r"[A-Za-z_][\w.-]*"
+            words = r"[A-Za-z_][\w.:=,+@/-]*" if flag == "--option" else r"[A-Za-z_][\w.-]*"
             if not re.fullmatch(words, text):
                 expected = 'a number, true, "text", [a, list] or { a = table }'
                 raise OptionError(f"{flag} {key}: expected {expected}, got {text}") from None
