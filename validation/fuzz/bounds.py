@@ -60,6 +60,10 @@ def main(family: str) -> int:
             answers += _solved(one and one[np.arange(MANY[1]) % len(one)])
         for seed in range(CROWDS[0]):
             answers += _solved(_drawn(family, seed, most=CROWDS[1], batch=False), all_methods=False)
+    if family in ("feel", "fimi"):  # which stream, from 100,000 and 20,000 devices on
+        zoo = rooms.room("validation", family, "zoo")
+        for problem in zoo.random_batch(np.random.default_rng(0), 1, 120_000):
+            answers += _solved(problem, all_methods=False)
     left = [
         name
         for kernel in dispatch._kernels
@@ -74,7 +78,7 @@ def main(family: str) -> int:
 
 def _take_down(module: ModuleType) -> None:
     """Set the sizes from which on other kernels are called to what crowds here exceed."""
-    for name, size in {"PARALLEL_FROM": 100, "STREAM_FROM": 600}.items():
+    for name, size in {"PARALLEL_FROM": 100}.items():
         known = getattr(module, name, None)
         if known is not None:
             setattr(module, name, dict.fromkeys(known, size) if isinstance(known, dict) else size)
