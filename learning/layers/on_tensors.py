@@ -62,15 +62,16 @@ class TensorLayer(Layer):
         """Solve by torch operations where the tensors are; None for what the solver on the CPU has to see."""
         quantities, given = self.problem_type.quantities, self.fixed | dict(fields)
         settings = self._settings(given)
-        known = settings is not None and given.keys() <= quantities.keys()
+        if settings is None or not given.keys() <= quantities.keys():
+            return None
         tensors = [value for value in fields.values() if isinstance(value, torch.Tensor)]
         forward = any(forward_ad.unpack_dual(value).tangent is not None for value in tensors)
-        if self.integer or not known or forward or torch._C._are_functorch_transforms_active():
+        if self.integer or forward or torch._C._are_functorch_transforms_active():
             return None
         dtype, device = kind_of([value if value.is_floating_point() else value.double() for value in tensors])
         values = {}
         for name, declared in quantities.items():
-            value = given.get(name, declared.default)
+            value: Any = given.get(name, declared.default)
             try:
                 if not isinstance(value, torch.Tensor):
                     value = np.array(as_numbers(type(self).__name__, name, value))  # a copy of our own

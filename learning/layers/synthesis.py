@@ -146,7 +146,7 @@ def _prices(p: Canonical) -> tuple[Tensor, Tensor]:
             whole[hard] = part
         # the searches end within rounding of the roots; Newton's last steps polish them
         rows = hard[found[1][hard, 0].isfinite()]
-        _newton(p, *(whole.clone() for whole in found), rows, found)
+        _newton(p, found[0].clone(), found[1].clone(), rows, found)
     return found
 
 
@@ -328,20 +328,12 @@ def _differentiable(
         ]
         joint = [[-1.0 * learns * p.beta * learned, zero, zero], [zero, -b / p.B, -b / p.B]]
         solved = [[_finite(x) for x in row] for row in invert(blocks)]
-        moved = [
-            [-sum(x * right[j] for x, right in zip(row, rights, strict=True)) for j in (0, 1)]
-            for row in solved
-        ]
-        system = [
-            [add(sum(c * of[j] for c, of in zip(row, moved, strict=True))) for j in (0, 1)] for row in joint
-        ]
+        moved = [[-_dot(row, [right[j] for right in rights]) for j in (0, 1)] for row in solved]
+        system = [[add(_dot(row, [of[j] for of in moved])) for j in (0, 1)] for row in joint]
         system[0][0] = system[0][0] + 1.0 * ~learns
         back = [[_finite(x) for x in row] for row in invert(system)]
-    alone = [-sum(x * f for x, f in zip(row, residuals, strict=True)) for row in solved]
-    missed = [
-        g + add(sum(c * w for c, w in zip(row, alone, strict=True)))
-        for row, g in zip(joint, budgets, strict=True)
-    ]
+    alone = [-_dot(row, residuals) for row in solved]
+    missed = [g + add(_dot(row, alone)) for row, g in zip(joint, budgets, strict=True)]
     steps = [-(row[0] * missed[0] + row[1] * missed[1]) for row in back]
     log_D, log_t, log_u = (
         value + _slope(w + of[0] * steps[0] + of[1] * steps[1])
@@ -366,6 +358,11 @@ def _differentiable(
     }
     found = {name: value.detach() + _slope(slope) for name, (value, slope) in values.items()}
     return found | {"objective": add(found["compute_energy_j"] + found["upload_energy_j"])}
+
+
+def _dot(row: list[Tensor], column: list[Tensor]) -> Tensor:
+    """Sum of products."""
+    return row[0] * column[0] + row[1] * column[1] + row[2] * column[2]
 
 
 def _slope(value: Tensor) -> Tensor:

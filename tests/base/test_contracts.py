@@ -166,11 +166,11 @@ def test_another_familys_import_is_noticed(monkeypatch):
 
 #: floors of the training layer, from the ground up: an import goes down only, or stays in the room
 FLOORS = (
-    ("catalog", "progress", "streams", "measures", "layers"),
+    ("catalog", "progress", "streams", "measures"),
     ("options",),
     ("data", "models"),
     ("local",),
-    ("generators",),
+    ("generators", "layers"),
     ("task", "messages"),
     ("radio",),
     ("crew",),

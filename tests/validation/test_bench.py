@@ -21,6 +21,7 @@ from validation.feel import cone
 from validation.feel.bench import draw
 from validation.feel.bench import suite as feel_suite
 from validation.feel.kkt import kkt
+from validation.feel.zoo import with_option
 
 ONCE = Plan(rounds=1, sample_s=0.0, cap_s=0.0)
 
@@ -459,7 +460,7 @@ def test_draws_repeat_and_mix_limits():
 
 
 def test_gradients_are_measured_against_sixty_digits_and_by_differences():
-    batch = draw(3, 2)
+    batch = with_option("cpu", 1, count=2, devices=3)
     error = derivatives.error_against_digits(lambda: batch, kkt, "batchsize", ("uplink_rate_bps",))
     group = derivatives.group(
         "radioopt newton",

@@ -92,7 +92,8 @@ def _moved(
             moved[name][2 * (begin + j), j] *= 1 + step
             moved[name][2 * (begin + j) + 1, j] *= 1 - step
     shaped = {name: v if problem.quantities[name].axes else v[:, 0] for name, v in moved.items()}
-    return type(problem)(**shaped, **problem.settings, strict=None), places
+    make: Any = type(problem)
+    return make(**shaped, **problem.settings, strict=None), places
 
 
 def error_against_digits(
@@ -127,7 +128,7 @@ def error_against_digits(
         if i:
             return math.nan
         sizes = {name: float(np.abs(known).max()) for name, known in exact().items()}
-        worst, most = 0.0, max(sizes.values())
+        worst, most = 0.0, max(sizes.values()) or 1.0
         for name, known in exact().items():
             ours = np.reshape(gradients[name], (-1, known.size))[0] * getattr(draw()[0], name)
             worst = max(worst, float(np.abs(ours - known).max()) / max(sizes[name], 1e-6 * most))
