@@ -17,7 +17,7 @@ from learning.flower.prepared import taught
 from learning.flower.sealing import seal_all
 from learning.flower.told import digest_of_task
 from learning.messages import Message
-from learning.models.weights import Bank
+from learning.models.weights import Bank, Rows
 from learning.radio.base import Floats, Plan, Sent
 from learning.radio.measured import Measured
 from learning.schemes.base import Scheme
@@ -184,6 +184,17 @@ class RemoteCrew(Crew):
         known = received if self.scheme.replaces else received & ~stale
         super().hear(answer, known)
         self._stale = stale & ~known
+
+    def give(self, devices: IntArray, rows: Rows) -> None:
+        """Keep other weights of some devices for the next letter to their nodes; see :meth:`Crew.give`.
+
+        A node that has not answered keeps what it has.
+        """
+        if devices.size:
+            kind = self.task.uses[devices[0]]
+            self._banks = {**self._banks, kind: self._banks[kind].put(devices, rows)}
+            self._restore |= {node for node, own in self.parts.items() if np.isin(own, devices).all()}
+        self._fresh = True
 
     def sent(self, turn: Turn) -> Sent:
         """Return what became of a round: who has not answered has not arrived; see :meth:`Crew.sent`."""

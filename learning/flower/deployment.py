@@ -65,7 +65,7 @@ def deploy(
     given = CONFIG | dict(config)
     try:
         options = dict(json.loads(given["options"]))
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise OptionError(
             f'options: expected a JSON object, as {{"scheme": "fedavg"}}, got {given["options"]!r}'
         ) from error

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import functools
-import hashlib
 import io
 import itertools
 import json
@@ -30,12 +29,12 @@ import torch
 
 import learning
 from learning.models.build import build
-from learning.progress import progress_bar
 from learning.streams import Streams
 from radioopt import Scenario
-from radioopt.base.errors import OptionError, require
+from radioopt.base.errors import OptionError
 from radioopt.base.files import write_whole
 from validation.reproduce import dtkd_claims, shared_data
+from validation.reproduce.kept_runs import folder_of, run_stages
 
 PARTITIONS = {"IID": "iid", "disjoint": "disjoint-labels"}
 METHODS = ("kd", "simkd", "fl", "stu")
@@ -315,20 +314,13 @@ def run_all(
         A row per run.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    joblib = require("joblib", "learning")
     work = [(cell, seed) for seed in range(seeds) for cell in chosen]
     missing = [(c, s) for c, s in work if not (folder / f"{c.name}-seed{s}.json").exists()]
     taught = [s for s in range(seeds) if not (folder / f"teacher-seed{s}.npz").exists()]
-    first = [joblib.delayed(teach)(setting, seed, folder) for seed in taught]
-    grid = [joblib.delayed(run_kept)(c, setting, s, folder) for c, s in missing if c.size >= 0]
-    closing = [joblib.delayed(run_kept)(c, setting, s, folder) for c, s in missing if c.size < 0]
-    total, done = len(first) + len(grid) + len(closing), 0
-    with progress_bar("dtkd training", max(total, 1), enabled=progress) as bar:
-        parallel = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")
-        for calls in (first, grid, closing):
-            for _ in parallel(calls):
-                done += 1
-                bar(done, f"{done} of {total} runs")
+    first = [(teach, (setting, seed, folder)) for seed in taught]
+    grid = [(run_kept, (c, setting, s, folder)) for c, s in missing if c.size >= 0]
+    closing = [(run_kept, (c, setting, s, folder)) for c, s in missing if c.size < 0]
+    run_stages("dtkd training", [first, grid, closing], jobs, progress=progress)
     return pd.DataFrame(
         [json.loads((folder / f"{cell.name}-seed{seed}.json").read_text()) for cell, seed in work]
     )
@@ -357,8 +349,7 @@ def main() -> None:
     if not arguments.only:
         chosen += list(loops())
     kind = f"{'full' if arguments.full else 'reduced'}, {arguments.data}"
-    digest = hashlib.sha256(json.dumps(asdict(setting), sort_keys=True).encode()).hexdigest()[:8]
-    folder = Path(arguments.folder) / f"{kind.replace(', ', '-')}-{digest}"
+    folder = folder_of(arguments.folder, kind.replace(", ", "-"), setting)
     runs = run_all(chosen, setting, arguments.seeds, arguments.jobs, folder / "cells")
     text = dtkd_claims.report(runs, asdict(setting), kind)
     write_whole(folder / "runs.csv", runs.drop(columns="curve").to_csv(index=False).encode())

@@ -27,7 +27,6 @@ from __future__ import annotations
 
 import argparse
 import functools
-import hashlib
 import itertools
 import json
 import math
@@ -44,12 +43,12 @@ from torch import nn
 import learning
 from learning.generators.base import Learner
 from learning.generators.saved import make
-from learning.progress import progress_bar
 from learning.streams import Streams
 from radioopt import Scenario
-from radioopt.base.errors import OptionError, require
+from radioopt.base.errors import OptionError
 from radioopt.base.files import write_whole
 from validation.reproduce import fimi_claims, shared_data
+from validation.reproduce.kept_runs import folder_of, refuse_below_one, run_stages
 
 #: seed of the first run
 FIRST = 100
@@ -255,7 +254,6 @@ def run_all(
     """
     from validation.reproduce import fimi_training  # by its name: workers know no __main__
 
-    joblib = require("joblib", "learning")
     missing = [one for one in work if not file_of(one, folder).exists()]
     fits = sorted(
         {
@@ -267,15 +265,9 @@ def run_all(
         }
     )
     setting = fimi_training.Setting(**asdict(setting))
-    first = [joblib.delayed(fimi_training.fit_kept)(name, setting, seed, folder) for name, seed in fits]
-    then = [joblib.delayed(fimi_training.run_kept)(one, setting, folder) for one in missing]
-    total, done = len(first) + len(then), 0
-    with progress_bar("FIMI", max(total, 1), enabled=progress) as bar:
-        parallel = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")
-        for calls in (first, then):
-            for _ in parallel(calls):
-                done += 1
-                bar(done, f"{done} of {total} fits and runs")
+    first = [(fimi_training.fit_kept, (name, setting, seed, folder)) for name, seed in fits]
+    then = [(fimi_training.run_kept, (one, setting, folder)) for one in missing]
+    run_stages("FIMI", [first, then], jobs, progress=progress)
     return pd.DataFrame([json.loads(file_of(one, folder).read_text()) for one in work])
 
 
@@ -301,17 +293,14 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--methods", default=",".join(METHODS | VARIANTS), help="some, with commas between")
     parser.add_argument("--folder", default="runs/fimi-training", help="where runs are kept")
     args = parser.parse_args(arguments)
-    for flag in ("seeds", "jobs", "rounds"):
-        if (value := getattr(args, flag)) is not None and value < 1:
-            raise OptionError(f"--{flag}: expected at least 1, got {value}")
+    refuse_below_one(seeds=args.seeds, jobs=args.jobs, rounds=args.rounds)
     chosen = [name.strip() for name in args.methods.split(",")]
     if unknown := [name for name in chosen if name not in METHODS | VARIANTS]:
         raise OptionError(f"--methods: unknown {unknown[0]!r}, choose from {', '.join(METHODS | VARIANTS)}")
     setting = SETTINGS[args.data, args.full]
     if args.rounds is not None:
         setting = replace(setting, rounds=args.rounds)
-    digest = hashlib.sha256(json.dumps(asdict(setting), sort_keys=True).encode()).hexdigest()[:8]
-    folder = Path(args.folder) / f"{args.data}{'-full' * args.full}-{digest}"
+    folder = folder_of(args.folder, f"{args.data}{'-full' * args.full}", setting)
     runs = run_all(all_work(chosen, args.seeds), setting, args.jobs, folder)
     text = fimi_claims.report(runs, asdict(setting))
     write_whole(folder / "runs.csv", runs.drop(columns="accuracies").to_csv(index=False).encode())
