@@ -252,7 +252,7 @@ def of_kinds(task: Task, devices: IntArray) -> dict[str, IntArray]:
     dict of str to ndarray of int64
         Devices of each architecture.
     """
-    uses = np.array(task.uses)[devices]
+    uses = np.array([task.uses[device] for device in devices.tolist()])
     return {kind: devices[uses == kind] for kind in dict.fromkeys(uses.tolist())}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -119,7 +120,7 @@ def opened(
         one, shape = sealed[name], (count, *row)
         if one.dtype != kind or tuple(one.shape) != shape:
             return f"{what} {name}: expected {kind} of shape {shape}, got {one.dtype} of shape {tuple(one.shape)}"
-        most = int(np.prod(shape)) * getattr(torch, kind).itemsize + HEADER
+        most = math.prod(shape) * getattr(torch, kind).itemsize + HEADER
         if len(one.data) > most:
             return f"{what} {name}: {len(one.data)} bytes, which are more than the {most} of its shape"
         try:
@@ -127,7 +128,9 @@ def opened(
         except Exception as error:  # bytes of others can be wrong in any way
             return f"{what} {name}: cannot be read ({error})"
         if blank is not None and value.is_floating_point():
-            good = value.isfinite() | (value.isnan() if name in blank else torch.zeros((), dtype=torch.bool))
+            good = value.isfinite()
+            if name in blank:
+                good |= value.isnan()
             if not good.all():
                 place = tuple(int(i) for i in (~good).nonzero()[0])
                 return f"{what} {name}: {float(value[place])} at {list(place)}"

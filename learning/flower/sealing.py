@@ -83,9 +83,8 @@ def unseal(sealed: Sealed) -> Tensor:
     kind, shape = sealed.dtype, tuple(sealed.shape)
     header = _header(kind, shape)
     if sealed.data.startswith(header) and len(sealed.data) == len(header) + _bytes(kind, shape):
-        array = np.frombuffer(sealed.data, kind, offset=len(header)).reshape(shape).copy()
-    else:  # it may be one all the same, written in another way
-        array = np.load(io.BytesIO(sealed.data), allow_pickle=False)
+        return torch.from_numpy(np.frombuffer(sealed.data, kind, offset=len(header)).reshape(shape).copy())
+    array = np.load(io.BytesIO(sealed.data), allow_pickle=False)  # it may be one, written in another way
     if not isinstance(array, np.ndarray) or (str(array.dtype), array.shape) != (kind, shape):
         raise ValueError("its bytes are another array than it says")
     return torch.from_numpy(array)
