@@ -1,4 +1,4 @@
-"""Train without a server, for 10 rounds or so many: whom devices average with, how often, stragglers, changing links."""
+"""Train without a server, for ten rounds or as many as told: graphs, intervals, stragglers, changing links."""
 
 import sys
 
