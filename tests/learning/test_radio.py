@@ -95,12 +95,12 @@ def test_a_gpu_below_its_threshold_takes_the_time_of_the_threshold():
 def test_the_payload_is_the_scenarios_or_that_of_the_numbers_that_are_sent():
     cell, plan = devices(), BatchPlanner("full", HELD)(devices(), rng())
     bits = float(cell.problem("feel").payload_bits)
-    assert plan.payload == (bits, bits)
-    assert BatchPlanner("full", HELD, GRADIENTS)(cell, rng()).payload == (bits, bits)
-    assert BatchPlanner("full", HELD, GRADIENTS, 10.0)(cell, rng()).payload == (1230.0, 450.0)
+    assert plan.payload == Payload(bits, bits)
+    assert BatchPlanner("full", HELD, GRADIENTS)(cell, rng()).payload == Payload(bits, bits)
+    assert BatchPlanner("full", HELD, GRADIENTS, 10.0)(cell, rng()).payload == Payload(1230.0, 450.0)
     more = Wire({"gradient": 123, "outputs": 25, "mine": 3}, {"gradient": 45, "samples": 2})
-    assert BatchPlanner("full", HELD, more)(cell, rng()).payload == (bits + 32 * 28, bits + 32 * 2)
-    assert BatchPlanner("full", HELD, more, 10.0)(cell, rng()).payload == (1510.0, 470.0)
+    assert BatchPlanner("full", HELD, more)(cell, rng()).payload == Payload(bits + 32 * 28, bits + 32 * 2)
+    assert BatchPlanner("full", HELD, more, 10.0)(cell, rng()).payload == Payload(1510.0, 470.0)
 
 
 def test_a_total_binds_the_optimal_policy_and_leaves_the_others():
@@ -262,7 +262,7 @@ def test_up_and_down_take_their_own_time_and_the_slots_are_optimal_for_both():
     up, down = 2e8, 5e7
     wire = Wire({"gradient": 200}, {"gradient": 50})
     plan = BatchPlanner("full", HELD, wire, 1e6)(devices(), rng())
-    assert plan.payload == (up, down)
+    assert plan.payload == Payload(up, down)
     sent = Tdma().transmit(plan.payload, plan, rng())
     cell, solution = devices(), plan.solution
     np.testing.assert_allclose(
