@@ -8,7 +8,7 @@ import torch
 from torch.autograd import gradcheck, gradgradcheck
 
 from learning.layers import BatchsizeLayer, DistillationLayer, SynthesisLayer
-from radioopt import OptionError, ProblemError, SolveError
+from radioopt import OptionError, ProblemError, Scenario, SolveError
 from radioopt.dtkd.pricing import Pricing
 from validation.dtkd import zoo as dtkd
 from validation.feel import zoo as feel
@@ -96,6 +96,15 @@ def sizes_of(layer, problem, found):
 
 
 @pytest.mark.parametrize(("family", "option"), OPTIONS)
+def test_numbers_of_a_solution_are_copied_into_tensors_without_a_warning():
+    solution = Scenario.load("feel-cpu").draw(seed=1).problem("feel").solve()
+    copied = torch.tensor(solution.batchsize)
+    assert copied.tolist() == solution.batchsize.tolist()
+    copied[0] = 0.0
+    assert solution.batchsize[0] > 0
+    assert not solution.batchsize.flags.writeable
+
+
 def test_gradcheck(family, option):
     """One relative change of a field's device in all instances at once, by torch's own differences."""
     problem = drawn(family, option, 3)
