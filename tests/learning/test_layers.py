@@ -96,15 +96,6 @@ def sizes_of(layer, problem, found):
 
 
 @pytest.mark.parametrize(("family", "option"), OPTIONS)
-def test_numbers_of_a_solution_are_copied_into_tensors_without_a_warning():
-    solution = Scenario.load("feel-cpu").draw(seed=1).problem("feel").solve()
-    copied = torch.tensor(solution.batchsize)
-    assert copied.tolist() == solution.batchsize.tolist()
-    copied[0] = 0.0
-    assert solution.batchsize[0] > 0
-    assert not solution.batchsize.flags.writeable
-
-
 def test_gradcheck(family, option):
     """One relative change of a field's device in all instances at once, by torch's own differences."""
     problem = drawn(family, option, 3)
@@ -456,3 +447,12 @@ def test_a_policy_learns_through_its_allocation():
         (-value.log()).backward()
         optimiser.step()
     assert abs(log.grad) < 1e-3
+
+
+def test_numbers_of_a_solution_are_copied_into_tensors_without_a_warning():
+    solution = Scenario.load("feel-cpu").draw(seed=1).problem("feel").solve()
+    copied = torch.tensor(solution.batchsize)
+    assert copied.tolist() == solution.batchsize.tolist()
+    copied[0] = 0.0
+    assert solution.batchsize[0] > 0
+    assert not solution.batchsize.flags.writeable
