@@ -21,7 +21,7 @@ from learning.runs.ledger import HARDWARE
 from learning.runs.manifest import PER_RUN
 from learning.runs.read import RunComparison, SavedRun
 from learning.runs.result import TrainingResult
-from learning.study.intervals import positive_interval, t_interval, with_interval, with_width
+from learning.study.intervals import group_means, positive_interval, t_interval, with_interval, with_width
 from learning.training import refuse_mistakes, train
 from radioopt.base.errors import OptionError
 from radioopt.base.latex import latex_of
@@ -94,18 +94,10 @@ class Comparison:
             If the confidence is no probability.
         """
         import pandas as pd
-        from scipy.stats import t
 
         real("confidence", confidence, high=1.0)
         frame = pd.concat(self.curves, names=["policy", "seed"]).select_dtypes("number")
-        groups = frame.groupby(level=["policy", "round"], sort=False)
-        mean, count = groups.mean(), groups.count()
-        half = groups.std() * t.ppf(0.5 + confidence / 2, count - 1) / np.sqrt(count)
-        columns: dict[Any, Any] = {"runs": groups.size()}
-        for name in mean:
-            columns |= {name: mean[name], f"{name}_low": mean[name] - half[name]}
-            columns[f"{name}_high"] = mean[name] + half[name]
-        return pd.DataFrame(columns)
+        return group_means(frame.groupby(level=["policy", "round"], sort=False), confidence)
 
     def table(self, confidence: float = 0.95) -> pd.DataFrame:
         r"""Summarise each policy: time to the target, and its ratio to the first policy's.
@@ -196,12 +188,14 @@ class Comparison:
                 name: positive_interval(mine[name].to_numpy(float), confidence)
                 for name in ("rounds", "seconds", "energy_j")
             }
-            seconds, energy = numbers["seconds"], numbers["energy_j"]
             final = t_interval(mine["final_accuracy"].to_numpy(float), confidence)
             rows[policy] = {"runs": len(mine), "rounds": numbers["rounds"][0]}
-            rows[policy] |= dict(zip(("seconds", "seconds_low", "seconds_high"), seconds, strict=True))
-            rows[policy] |= dict(zip(("energy_j", "energy_low_j", "energy_high_j"), energy, strict=True))
-            rows[policy] |= dict(zip(("final", "final_low", "final_high"), final, strict=True))
+            for names, interval in (
+                ("seconds seconds_low seconds_high", numbers["seconds"]),
+                ("energy_j energy_low_j energy_high_j", numbers["energy_j"]),
+                ("final final_low final_high", final),
+            ):
+                rows[policy] |= dict(zip(names.split(), interval, strict=True))
         return pd.DataFrame.from_dict(rows, orient="index").rename_axis("policy")
 
     def words(self) -> pd.DataFrame:
@@ -413,7 +407,7 @@ def compare(
     else:
         named = [(label(policy), {"policy": policy}) for policy in policies]
     for name, own in named:
-        if own["policy"] in SCHEMES and own["policy"] not in POLICIES:
+        if own.get("policy") in SCHEMES and own["policy"] not in POLICIES:
             raise OptionError(
                 f"policies: {name} is a scheme, and no policy: give "
                 f'policies={{"{name}": {{"scheme": "{own["policy"]}", "policy": "optimal"}}}}'

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def t_interval(values: np.ndarray, confidence: float) -> tuple[float, float, float]:
@@ -54,3 +58,17 @@ def with_width(mean: float, half: float) -> str:
 def _exponent(value: float) -> int:
     """Return the power of ten of the first digit."""
     return math.floor(math.log10(value))
+
+
+def group_means(groups: Any, confidence: float) -> pd.DataFrame:
+    """Return of every column of grouped rows the mean, with ``_low`` and ``_high``, and how many ``runs`` there are."""
+    import pandas as pd
+    from scipy.stats import t
+
+    mean, count = groups.mean(), groups.count()
+    half = groups.std() * t.ppf(0.5 + confidence / 2, count - 1) / np.sqrt(count)
+    columns = {"runs": groups.size()}
+    for name in mean:
+        columns |= {name: mean[name], f"{name}_low": mean[name] - half[name]}
+        columns[f"{name}_high"] = mean[name] + half[name]
+    return pd.DataFrame(columns)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -32,6 +33,8 @@ LINES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8,
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 #: of bars: from dark to light, and hatched
 FILLS = (("#1b3a6b", ""), ("#d17a1e", "////"), ("#9fc4e4", "...."), ("#f3e7c4", "xxxx"))
+#: TrueType fonts, which publishers take, in place of matplotlib's Type 3
+SAVED: Any = {"pdf.fonttype": 42, "ps.fonttype": 42, "savefig.dpi": 300}
 STYLE: Any = {
     "font.size": 8.0,
     "axes.labelsize": 8.0,
@@ -129,7 +132,7 @@ def canvas(
     for name in set(look) - Look.__annotations__.keys():
         raise OptionError(f"plot: no option {name}{suggestion(name, Look.__annotations__)}")
     matplotlib = require("matplotlib", "plot")
-    figure_class = require("radioopt.base.figure", "plot").PaperFigure
+    figure_class = _figure_class()
     ax, wanted = look.get("ax"), look.get("title", False)
     if not isinstance(wanted, (bool, str)):
         raise OptionError(f"title: expected True, False or a text, got {wanted!r}")
@@ -159,6 +162,19 @@ def canvas(
                 raise OptionError(f"ax: expected {panels} axes, one for each panel, got {len(axes)}")
             figure = axes[0].figure
         yield figure, axes
+
+
+@functools.cache
+def _figure_class() -> type[Figure]:
+    """Return a figure that saves itself with TrueType fonts, and 300 dots per inch where nothing else is asked for."""
+    matplotlib = require("matplotlib", "plot")
+
+    class PaperFigure(require("matplotlib.figure", "plot").Figure):  # type: ignore[misc]
+        def savefig(self, fname: Any, **options: Any) -> None:
+            with matplotlib.rc_context(SAVED):
+                super().savefig(fname, **options)
+
+    return PaperFigure
 
 
 def inches_of(width: float | str | None, panels: int) -> float:

@@ -88,7 +88,18 @@ class Training:
         return _answer(problem, _decoded(problem, columns, self.joint), self.shares, options)
 
     def plot(self, **look: Unpack[Look]) -> Figure:
-        """Draw the learning curve, as :class:`radioopt.base.pictures.Look` says; needs the extra ``plot``."""
+        """Draw the learning curve; needs the extra ``plot``.
+
+        Parameters
+        ----------
+        **look
+            As of :class:`radioopt.base.pictures.Look`.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            Not shown; call ``figure.savefig(path)``.
+        """
         from radioopt.base.pictures import canvas, key
 
         styles = {"training": ("0.7", "-"), "greedy": ("black", "-"), "optimum": ("black", "--")}

@@ -143,7 +143,18 @@ class LossDecay(Fitted):
         return "\n".join([law, self.found(), *(f"note: {warning}" for warning in self.warnings())])
 
     def plot(self, **look: Unpack[Look]) -> Figure:
-        """Draw the loss lost so far against the law; see :func:`radioopt.feel.plot.plot_loss_decay`."""
+        """Draw the loss lost so far against the law; see :func:`radioopt.feel.plot.plot_loss_decay`.
+
+        Parameters
+        ----------
+        **look
+            As of :class:`radioopt.base.pictures.Look`.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            Not shown; call ``figure.savefig(path)``.
+        """
         from radioopt.feel.plot import plot_loss_decay
 
         return plot_loss_decay(self, **look)

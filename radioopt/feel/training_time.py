@@ -215,7 +215,18 @@ class TrainingTime(Fitted):
         return "\n".join(lines + [f"note: {warning}" for warning in self.warnings()])
 
     def plot(self, **look: Unpack[Look]) -> Figure:
-        """Draw the measurements and the function; see :func:`radioopt.feel.plot.plot_training_time`."""
+        """Draw the measurements and the function; see :func:`radioopt.feel.plot.plot_training_time`.
+
+        Parameters
+        ----------
+        **look
+            As of :class:`radioopt.base.pictures.Look`.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            Not shown; call ``figure.savefig(path)``.
+        """
         from radioopt.feel.plot import plot_training_time
 
         return plot_training_time(self, **look)

@@ -447,5 +447,16 @@ class Sweep:
         return found
 
     def counts(self, quantity: str) -> pd.DataFrame:
-        """Return the summary with the columns that figure and table need."""
+        """Return the summary with the columns that figure and table need.
+
+        Parameters
+        ----------
+        quantity : str
+            A column of the tidy table.
+
+        Returns
+        -------
+        pandas.DataFrame
+            As of :meth:`summary`.
+        """
         return self.summary(quantity)

@@ -578,3 +578,16 @@ def test_a_comparison_goes_on_with_more_seeds_and_policies_and_trains_what_is_mi
     known = more.runs[(more.runs["policy"] == "full") & (more.runs["seed"] < 2)].reset_index(drop=True)
     assert known.equals(first.runs)
     assert len(trained) == more.runs["rounds"].sum()
+
+
+def test_an_allocator_of_ones_own_is_compared_by_its_name(cell):
+    def halves(devices, rng):
+        solution = devices.problem("feel").solve()
+        return solution.problem.judge(**{
+            name: 0.9 * getattr(solution, name) for name in ("uplink_slot_s", "downlink_slot_s")
+        }, batchsize=solution.batchsize)  # fmt: skip
+
+    options = {"seeds": 1, "rounds": 2, "data": "digits@300+100", "model": "softmax"}
+    found = compare(cell, policies={"optimal": {}, "nine tenths": {"allocator": halves}}, **options)
+    assert found.policies == ["optimal", "nine tenths"]
+    assert found.runs["seconds"][1] > found.runs["seconds"][0]

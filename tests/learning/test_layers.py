@@ -9,7 +9,7 @@ from torch.autograd import gradcheck, gradgradcheck
 
 from learning.layers import BatchsizeLayer, DistillationLayer, SynthesisLayer
 from learning.local.globals import torch_threads
-from radioopt import OptionError, ProblemError, SolveError
+from radioopt import OptionError, ProblemError, Scenario, SolveError
 from radioopt.dtkd.pricing import Pricing
 from validation.dtkd import zoo as dtkd
 from validation.feel import zoo as feel
@@ -466,3 +466,12 @@ def test_a_policy_learns_through_its_allocation():
         (-value.log()).backward()
         optimiser.step()
     assert abs(log.grad) < 1e-3
+
+
+def test_numbers_of_a_solution_are_copied_into_tensors_without_a_warning():
+    solution = Scenario.load("feel-cpu").draw(seed=1).problem("feel").solve()
+    copied = torch.tensor(solution.batchsize)
+    assert copied.tolist() == solution.batchsize.tolist()
+    copied[0] = 0.0
+    assert solution.batchsize[0] > 0
+    assert not solution.batchsize.flags.writeable
