@@ -24,7 +24,9 @@ runs = {
 }
 print("accuracy      s      J   distance   run")
 for name, options in runs.items():
-    result = learning.train(scenario, partition="few-labels:3", rounds=rounds, seed=1, progress=False, **options)
+    result = learning.train(
+        scenario, partition="few-labels:3", rounds=rounds, seed=1, progress=False, **options
+    )
     ledger, table = result.ledger, result.to_frame()
     apart = table["consensus_distance"].iloc[-1] if "consensus_distance" in table else 0.0
     print(f"{ledger.accuracy:8.3f} {ledger.seconds:6.0f} {ledger.energy_j:6.0f} {apart:10.3f}   {name}")

@@ -269,7 +269,9 @@ def test_whole_runs_do_not_depend_on_the_chunks(cell, name):
         options |= {"public": 40}
     where, own = cell, {"batchsize": 20} if name in ("fedavg", "fedprox", "individual") else {}
     if SCHEMES[name].radio.startswith("d2d"):
-        own = {"graph": "ring"}  # over all links models agree but for rounding, and how far apart they are is noise
+        own = {
+            "graph": "ring"
+        }  # over all links models agree but for rounding, and how far apart they are is noise
     if SCHEMES[name].chooses:
         where, options["model"] = Scenario.load("dtkd"), DOUBLES
         own = {"teacher": double_mlp, "teacher_rounds": 5} if "teach" in SCHEMES[name].needs else {}
