@@ -1,4 +1,4 @@
-"""The D2D paper's figures with training: runs that go on where they were, dynamic channels, claims on numbers made up."""
+"""The D2D paper's figures with training: runs that go on where they were, dynamic channels, claims on made-up numbers."""
 
 import dataclasses
 
@@ -13,7 +13,8 @@ from validation.reproduce.d2d_parts import PARTS, REWARDS, SETTINGS, Cell, cells
 from validation.reproduce.d2d_training import dynamic, run_all
 
 TINY = dataclasses.replace(
-    SETTINGS["digits", False], data="digits@400+100", samples=400, threshold=14.0, rounds=2, encoder_rounds=2, model="softmax"
+    SETTINGS["digits", False], data="digits@400+100", samples=400, threshold=14.0, rounds=2, encoder_rounds=2,
+    model="softmax",
 )  # fmt: skip
 
 
@@ -81,9 +82,10 @@ def made_up(**finals):
     rows = []
     for method, final in finals.items():
         for seed in range(3):
+            early = final - 0.1 - 0.01 * seed * (method == "q_learning")
             rows.append(
                 dataclasses.asdict(Cell("supervised", method.replace("_", "-")))
-                | {"seed": seed, "final": final + 0.001 * seed, "at 0.2": final - 0.1 - 0.01 * seed * (method == "q_learning")}
+                | {"seed": seed, "final": final + 0.001 * seed, "at 0.2": early}
                 | {"rounds to 0.7": 10.0 - 10 * final, "points_j": 1.0, "messages_j": 0.5, "round_j": 2.0}
                 | {"paper_points_j": 48.0, "paper_round_j": 2000.0, "curve": [[0, 0.1], [2, final]]}
             )  # fmt: skip
