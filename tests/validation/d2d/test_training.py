@@ -1,4 +1,4 @@
-"""The D2D paper's figures with training: runs that go on where they were, dynamic channels, claims on made-up numbers."""
+"""The D2D figures with training: runs that go on where they were, dynamic channels, claims on made-up numbers."""
 
 import dataclasses
 
