@@ -1,7 +1,4 @@
-"""Train without a server: whom devices average with, how often, and what stragglers and changing links do to it.
-
-python examples/d2d_peers.py [rounds]
-"""
+"""Train without a server, for 10 rounds or more: whom devices average with, how often, stragglers, changing links."""
 
 import sys
 

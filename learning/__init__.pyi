@@ -133,6 +133,8 @@ from learning.study.catalogue import measure_catalogue as measure_catalogue
 from learning.study.compare import Comparison as Comparison
 from learning.study.compare import compare as compare
 from learning.study.curve import measure_curve as measure_curve
+from learning.study.sweep import TrainingSweep as TrainingSweep
+from learning.study.sweep import sweep as sweep
 from learning.task import Cohort as Cohort
 from learning.task import State as State
 from learning.task import Task as Task

@@ -97,6 +97,7 @@ DATASETS = Names(
         "cifar10": "learning.data.sources:read_cifar10",
         "cifar100": "learning.data.sources:read_cifar100",
         "images": "learning.data.sources:read_images",
+        "csv": "learning.data.sources:read_csv",
     }
 )
 

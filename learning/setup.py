@@ -98,7 +98,7 @@ class Setup:
         limits = Limits.of(
             self.rounds, self.seconds, self.joules, self.target_accuracy, self.target, self.epsilon
         )
-        streams = Streams(whole("seed", self.seed, low=0))
+        streams = Streams(whole("seed", self.seed, low=0, most=2**128 - 1))
         before = self._before()
         scheme, radio, judge, needed = self._parts(before, scenario)
         before = (*before, *needed)
@@ -173,6 +173,8 @@ class Setup:
         }
         if sampling is not None:
             config |= sampling.settings()
+        if data.class_names is not None:
+            config["class_names"] = list(data.class_names)
         return Plans(
             scenario,
             task,

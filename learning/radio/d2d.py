@@ -16,6 +16,7 @@ from learning.models.mixing import metropolis, parts_of, spectral_gap
 from learning.options import real, whole
 from learning.radio.base import (
     Allocation,
+    Delivery,
     Floats,
     Payload,
     Plan,
@@ -163,8 +164,9 @@ class D2d(Radio):
     Notes
     -----
     The scenario's table [d2d], or [d2d-clusters], says where devices are and how links are, [feel] what computing takes
-    and how large a model is. A lost message is sent and paid for all the same. A graph in several parts never agrees on
-    one model: the column ``parts`` tells, and a warning if the graph is the same in all rounds.
+    and how large a model is. Before the first round, preparations reach the base station as over :class:`Tdma`. A lost
+    message is sent and paid for all the same. A graph in several parts never agrees on one model: the column ``parts``
+    tells, and a warning if the graph is the same in all rounds.
 
     References
     ----------
@@ -319,6 +321,10 @@ class D2d(Radio):
             heard=links.sum(1).mean(0),
             across_bits=bits * float(messages.mean()),
         )
+
+    def deliver(self, bits: float, devices: Devices, rng: np.random.Generator) -> Delivery:
+        """Broadcast from the base station at the rate of the weakest device; see :meth:`Radio.deliver`."""
+        return Tdma().deliver(bits, devices, rng)
 
     def timed(self, scenario: Scenario, times: Times, work: Work) -> Scenario:
         """Put the measured training function into ``[feel]``; see :meth:`Radio.timed`."""

@@ -17,6 +17,7 @@ from learning import (
     Dataset,
     Decentralised,
     Exchange,
+    PropagateLabels,
     SemiDecentralised,
     Streams,
     Task,
@@ -425,11 +426,19 @@ def test_a_graph_in_parts_is_told(near_by):
     assert random.to_frame()["parts"][1] == 6
 
 
-def test_it_goes_on_from_data_that_were_exchanged(near_by, tmp_path):
-    options = {"scheme": "decentralised", "partition": "few-labels:2", "data": "digits@600+100", "seed": 3}
-    kept = {"before": [Exchange(edges=2)], "checkpoint": tmp_path / "c.npz", "every": 1}
+@pytest.mark.parametrize("scheme", ["decentralised", "semi-decentralised"])
+def test_it_goes_on_from_labels_that_spread_and_data_that_were_exchanged(near_by, tmp_path, scheme):
+    options = {
+        "scheme": scheme,
+        "partition": "few-labels:2",
+        "data": "digits@600+100",
+        "seed": 3,
+        "judge_every": 4,
+    }
+    before = [PropagateLabels(0.2, components=4), Exchange(edges=2)]
+    kept = {"before": before, "checkpoint": tmp_path / "c.npz", "every": 1}
     train(near_by, rounds=2, **options, **kept)
-    whole = train(near_by, rounds=4, **options, before=[Exchange(edges=2)])
+    whole = train(near_by, rounds=4, **options, before=before)
     again = train(near_by, rounds=4, **options, **kept)
     assert again.ledger.to_csv() == whole.ledger.to_csv()
     assert again.ledger.to_csv("device") == whole.ledger.to_csv("device")
