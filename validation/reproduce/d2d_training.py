@@ -174,6 +174,8 @@ def run(cell: Cell, setting: Setting, seed: int) -> dict[str, Any]:
         reached = judged.index[judged >= target]
         row[f"rounds to {target:g}"] = float(reached[0]) if len(reached) else math.nan
     row |= _account(result, scenario.draw(Streams(seed).at("channel")), kept.found, unlabelled)
+    if "decentralised" in cell.part:  # a round there is not one update of each device to a server
+        row |= {"round_j": math.nan, "paper_round_j": math.nan}
     row |= _moved(result, kept.found) | _evenness(result, data, options["partition"], seed)
     if unlabelled:
         row["silhouette"] = silhouette(result, SHOES if "fashion" in setting.data else tuple(range(10)))
