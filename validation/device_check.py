@@ -129,7 +129,7 @@ def compare_layer(device: str, family: str, option: str, count: int = 10_000) ->
             }
             start = time.perf_counter()
             found = layer(**fields)
-            sum(_relative(found, name).sum() for name in layer.results).backward()
+            torch.stack([_relative(found, name).sum() for name in layer.results]).sum().backward()
             if torch.device(place).type == "cuda":
                 torch.cuda.synchronize()
             seconds.append(time.perf_counter() - start)

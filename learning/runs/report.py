@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from learning.runs.ledger import HARDWARE
-from learning.runs.plots import COLORS, _dot, _style, _target_line
-from radioopt.base.pictures import drawn_name
+from learning.runs.plots import _target_line
+from radioopt.base.pictures import LINES, drawn_name
 from radioopt.reports.page import (
     Cell,
     Chapter,
@@ -53,6 +53,8 @@ ABOUT = {
 MOST_ROUNDS, MOST_BARS = 100, 40
 #: runs whose rounds and devices are listed, at most
 MOST_LISTED = 8
+#: colours that are seen on a light page and on a dark one
+COLORS = ("#4477aa", "#ee6677", "#ccbb44", "#66ccee", "#aa3377", "#228833", "#bbbbbb")
 #: parts of a round by device, with their colours
 PHASES = {
     "compute_time_s": COLORS[0],
@@ -256,11 +258,10 @@ def _curves(
                 judged = run.curve[metric].notna().to_numpy()
                 x = np.asarray(_axis(run, what), float)[judged]
                 y = run.curve[metric].to_numpy()[judged]
-                color, _, line = _style(i)
                 shown = _cut(names[variant]) + (f" ({len(own)} runs)" if len(own) > 1 else "")
                 axes.plot(
-                    x, y, color=color, linestyle=line, linewidth=1.5 if len(own) == 1 else 1.1,
-                    alpha=1.0 if len(own) == 1 else 0.7, marker=_dot(x.tolist()), label=None if k else shown,
+                    x, y, **_style(i, len(x)), linewidth=1.5 if len(own) == 1 else 1.1,
+                    alpha=1.0 if len(own) == 1 else 0.7, label=None if k else shown,
                 )  # fmt: skip
         axes.set_xlim(0.0, None)
         if metric == "test_accuracy":
@@ -273,6 +274,12 @@ def _curves(
             figure.legend(loc="outside upper center", ncols=columns, frameon=False, fontsize="small")
         found.append(picture(figure, "", f"{name}{what}"))
     return found
+
+
+def _style(i: int, points: int) -> dict[str, Any]:
+    """Return the look of the i-th of several lines: another dash when the colours begin again, a dot for one point."""
+    line = LINES[i // len(COLORS) % len(LINES)]
+    return {"color": COLORS[i % len(COLORS)], "linestyle": line, "marker": "." if points == 1 else ""}
 
 
 def _axis(run: SavedRun, what: str) -> Any:
@@ -301,9 +308,8 @@ def _rounds(runs: RunComparison, names: Mapping[str, str], name: str) -> list[Pa
         for i, (variant, own) in enumerate(runs.variants.items()):
             for k, run in enumerate(own):
                 known = run.curve[column].iloc[1:].dropna()
-                color, _, line = _style(i)
                 axes.plot(
-                    known.index, known, color=color, linestyle=line, linewidth=1.2, marker=_dot(known),
+                    known.index, known, **_style(i, len(known)), linewidth=1.2,
                     alpha=1.0 if len(own) == 1 else 0.7, label=None if k else _cut(names[variant]),
                 )  # fmt: skip
         axes.set(xlabel="round", ylabel=label)
