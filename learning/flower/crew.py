@@ -194,7 +194,7 @@ class RemoteCrew(Crew):
             kind = self.task.uses[devices[0]]
             self._banks = {**self._banks, kind: self._banks[kind].put(devices, rows)}
             self._restore |= {node for node, own in self.parts.items() if np.isin(own, devices).all()}
-        self._fresh = True
+        self._stale[:] = False
 
     def sent(self, turn: Turn) -> Sent:
         """Return what became of a round: who has not answered has not arrived; see :meth:`Crew.sent`."""
