@@ -22,6 +22,7 @@ from radioopt.cli import (
     fit,
     generate,
     methods,
+    reproduce,
     scenario,
     solve,
     sweep,
@@ -29,7 +30,21 @@ from radioopt.cli import (
     validate,
 )
 
-COMMANDS = (solve, sweep, validate, bench, train, compare, generate, fit, methods, scenario, compile, demo)
+COMMANDS = (
+    solve,
+    sweep,
+    validate,
+    reproduce,
+    bench,
+    train,
+    compare,
+    generate,
+    fit,
+    methods,
+    scenario,
+    compile,
+    demo,
+)
 
 EPILOG = """exit codes:
   0  done; every answer is proven optimal, every check passed

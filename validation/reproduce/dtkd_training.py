@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import functools
-import hashlib
 import io
 import itertools
 import json
@@ -30,12 +29,13 @@ import torch
 
 import learning
 from learning.models.build import build
-from learning.progress import progress_bar
 from learning.streams import Streams
 from radioopt import Scenario
-from radioopt.base.errors import OptionError, require
+from radioopt.base.errors import OptionError
 from radioopt.base.files import write_whole
 from validation.reproduce import dtkd_claims, shared_data
+from validation.reproduce.campaign import folder_of, work_through
+from validation.reproduce.registry import Setup
 
 PARTITIONS = {"IID": "iid", "disjoint": "disjoint-labels"}
 METHODS = ("kd", "simkd", "fl", "stu")
@@ -315,23 +315,32 @@ def run_all(
         A row per run.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    joblib = require("joblib", "learning")
     work = [(cell, seed) for seed in range(seeds) for cell in chosen]
     missing = [(c, s) for c, s in work if not (folder / f"{c.name}-seed{s}.json").exists()]
     taught = [s for s in range(seeds) if not (folder / f"teacher-seed{s}.npz").exists()]
-    first = [joblib.delayed(teach)(setting, seed, folder) for seed in taught]
-    grid = [joblib.delayed(run_kept)(c, setting, s, folder) for c, s in missing if c.size >= 0]
-    closing = [joblib.delayed(run_kept)(c, setting, s, folder) for c, s in missing if c.size < 0]
-    total, done = len(first) + len(grid) + len(closing), 0
-    with progress_bar("dtkd training", max(total, 1), enabled=progress) as bar:
-        parallel = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")
-        for calls in (first, grid, closing):
-            for _ in parallel(calls):
-                done += 1
-                bar(done, f"{done} of {total} runs")
+    first = [(teach, (setting, seed, folder)) for seed in taught]
+    grid = [(run_kept, (cell, setting, seed, folder)) for cell, seed in missing if cell.size >= 0]
+    closing = [(run_kept, (cell, setting, seed, folder)) for cell, seed in missing if cell.size < 0]
+    work_through("DT-KD", [first, grid, closing], jobs, progress=progress)
     return pd.DataFrame(
         [json.loads((folder / f"{cell.name}-seed{seed}.json").read_text()) for cell, seed in work]
     )
+
+
+def study(setup: Setup) -> dict[str, Any]:
+    """Measure for ``radioopt reproduce dtkd``: Tables 1 and 2, the claims, Tables 3 and 4 with what was measured."""
+    setting = SETTINGS[setup.data, setup.full]
+    setting = Setting(**asdict(setting) | {"data": setting.data.replace("{files}", setup.files)})
+    if setup.data == "cifar-100" and not setup.files:
+        raise OptionError("--data cifar-100: expected --files with the folder of its files")
+    folder = folder_of(
+        setup.folder / "dtkd-training", f"{'full' if setup.full else 'reduced'}-{setup.data}", setting
+    )
+    runs = run_all(
+        [*cells(), *loops()], setting, setup.seeds, setup.jobs, folder / "cells", progress=setup.progress
+    )
+    told = {name: str(value) for name, value in asdict(setting).items()}
+    return {"setting": told, "rows": dtkd_claims.rows(runs)}
 
 
 def main() -> None:
@@ -357,8 +366,9 @@ def main() -> None:
     if not arguments.only:
         chosen += list(loops())
     kind = f"{'full' if arguments.full else 'reduced'}, {arguments.data}"
-    digest = hashlib.sha256(json.dumps(asdict(setting), sort_keys=True).encode()).hexdigest()[:8]
-    folder = Path(arguments.folder) / f"{kind.replace(', ', '-')}-{digest}"
+    folder = folder_of(
+        Path(arguments.folder), f"{'full' if arguments.full else 'reduced'}-{arguments.data}", setting
+    )
     runs = run_all(chosen, setting, arguments.seeds, arguments.jobs, folder / "cells")
     text = dtkd_claims.report(runs, asdict(setting), kind)
     write_whole(folder / "runs.csv", runs.drop(columns="curve").to_csv(index=False).encode())

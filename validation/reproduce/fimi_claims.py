@@ -19,6 +19,7 @@ from scipy.stats import spearmanr
 from learning.study.compare import t_interval
 from radioopt.units import dbm_per_hz_to_w_per_hz
 from validation.fimi.zoo import paper
+from validation.reproduce.registry import Setup
 
 #: Table I: energy [J], latency [h], uplink [GB] to the target, and best accuracy [%], by data, Dirichlet and method
 TABLE_I = {
@@ -291,6 +292,11 @@ def solver_curves() -> pd.DataFrame:
             }
         )
     return pd.DataFrame(rows)
+
+
+def study(setup: Setup) -> dict[str, Any]:
+    """Measure for ``radioopt reproduce fimi``."""
+    return {"setting": {"devices": 20, "seed": 5}, "rows": solver_curves()}
 
 
 def report(runs: pd.DataFrame, setting: dict[str, Any]) -> str:

@@ -27,7 +27,6 @@ from __future__ import annotations
 
 import argparse
 import functools
-import hashlib
 import itertools
 import json
 import math
@@ -44,12 +43,13 @@ from torch import nn
 import learning
 from learning.generators.base import Learner
 from learning.generators.saved import make
-from learning.progress import progress_bar
 from learning.streams import Streams
 from radioopt import Scenario
-from radioopt.base.errors import OptionError, require
+from radioopt.base.errors import OptionError
 from radioopt.base.files import write_whole
 from validation.reproduce import fimi_claims, shared_data
+from validation.reproduce.campaign import folder_of, work_through
+from validation.reproduce.registry import Setup
 
 #: seed of the first run
 FIRST = 100
@@ -255,7 +255,6 @@ def run_all(
     """
     from validation.reproduce import fimi_training  # by its name: workers know no __main__
 
-    joblib = require("joblib", "learning")
     missing = [one for one in work if not file_of(one, folder).exists()]
     fits = sorted(
         {
@@ -267,15 +266,9 @@ def run_all(
         }
     )
     setting = fimi_training.Setting(**asdict(setting))
-    first = [joblib.delayed(fimi_training.fit_kept)(name, setting, seed, folder) for name, seed in fits]
-    then = [joblib.delayed(fimi_training.run_kept)(one, setting, folder) for one in missing]
-    total, done = len(first) + len(then), 0
-    with progress_bar("FIMI", max(total, 1), enabled=progress) as bar:
-        parallel = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")
-        for calls in (first, then):
-            for _ in parallel(calls):
-                done += 1
-                bar(done, f"{done} of {total} fits and runs")
+    first = [(fimi_training.fit_kept, (name, setting, seed, folder)) for name, seed in fits]
+    then = [(fimi_training.run_kept, (one, setting, folder)) for one in missing]
+    work_through("FIMI", [first, then], jobs, progress=progress)
     return pd.DataFrame([json.loads(file_of(one, folder).read_text()) for one in work])
 
 
@@ -286,6 +279,21 @@ def all_work(methods: Iterable[str], seeds: int) -> list[Work]:
         for seed, method, mixture in itertools.product(range(FIRST, FIRST + seeds), methods, MIXTURES)
         if method in METHODS or mixture in VARIED
     ]
+
+
+def study(setup: Setup) -> dict[str, Any]:
+    """Measure for ``radioopt reproduce fimi``: Table I beside the runs, then the claims."""
+    setting = SETTINGS[setup.data, setup.full]
+    folder = folder_of(setup.folder / "fimi-training", f"{setup.data}{'-full' * setup.full}", setting)
+    work = all_work(METHODS | VARIANTS, setup.seeds)
+    runs = run_all(work, setting, setup.jobs, folder, progress=setup.progress)
+    rows = [
+        {"kind": "value"} | row
+        for row in fimi_claims.table_1(runs).rename(columns={"": "ratio"}).to_dict("records")
+    ]
+    rows += [{"kind": "claim"} | row for row in fimi_claims.judged(runs).to_dict("records")]
+    rows += [{"kind": "method"} | row for row in fimi_claims.summarise(runs).to_dict("records")]
+    return {"setting": asdict(setting), "rows": rows}
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -310,8 +318,7 @@ def main(arguments: list[str] | None = None) -> None:
     setting = SETTINGS[args.data, args.full]
     if args.rounds is not None:
         setting = replace(setting, rounds=args.rounds)
-    digest = hashlib.sha256(json.dumps(asdict(setting), sort_keys=True).encode()).hexdigest()[:8]
-    folder = Path(args.folder) / f"{args.data}{'-full' * args.full}-{digest}"
+    folder = folder_of(Path(args.folder), f"{args.data}{'-full' * args.full}", setting)
     runs = run_all(all_work(chosen, args.seeds), setting, args.jobs, folder)
     text = fimi_claims.report(runs, asdict(setting))
     write_whole(folder / "runs.csv", runs.drop(columns="accuracies").to_csv(index=False).encode())
