@@ -74,6 +74,7 @@ def study(setup: Setup) -> dict[str, Any]:
 
         def kept(what: str, name: str = name) -> dict[str, Any]:
             folder = setup.folder / "feel-policies" / f"{name}-{what}"
+            folder.mkdir(parents=True, exist_ok=True)
             return {"jobs": setup.jobs, "progress": setup.progress, "checkpoints": folder}
 
         best = {}

@@ -22,7 +22,7 @@ from validation.fimi.zoo import paper
 from validation.reproduce.registry import Setup
 
 #: Table I: energy [J], latency [h], uplink [GB] to the target, and best accuracy [%], by data, Dirichlet and method
-TABLE_I = {
+TABLE_I: dict[tuple[str, float], dict[str, tuple[float, ...]]] = {
     ("CIFAR10", 0.4): {
         "TFL": (4858.64, 3.22, 56.45, 70.86),
         "SEMI": (4913.18, 2.85, 50.02, 73.32),

@@ -145,11 +145,10 @@ def study(setup: Setup) -> dict[str, Any]:
     rows = []
     for reading, ratios in (("as printed", AS_PRINTED), ("as fits", AS_FITS)):
         table = measure(data, ratios, setup.seeds)
-        off = compare(table, ROW[setup.data])
+        shifts = compare(table, ROW[setup.data])["shift"].to_dict()
         for name in PRINTED:
-            shift = float(off.loc[name, "shift"])
             rows += [
-                {"table": name, "ratios": reading, "lambda": ratio, "privacy": value, "shift": shift}
+                {"table": name, "ratios": reading, "lambda": ratio, "privacy": value, "shift": shifts[name]}
                 for ratio, value in table[name].items()
             ]
     where = crossing(data, min(setup.seeds, 5))

@@ -385,7 +385,7 @@ def study(setup: Setup) -> dict[str, Any]:
     )
     chosen = list(cells())
     runs = run_all(chosen, setting, setup.seeds, setup.jobs, folder / "cells", progress=setup.progress)
-    rows = [{"kind": "claim"} | row for row in mix2fld_claims.rows(runs)]
+    rows: list[dict[Any, Any]] = [{"kind": "claim"} | row for row in mix2fld_claims.rows(runs)]
     rows += [{"kind": "cell"} | row for row in summarise(runs).to_dict("records")]
     return {"setting": asdict(setting), "rows": rows}
 

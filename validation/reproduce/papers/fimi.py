@@ -30,7 +30,7 @@ CIFAR = (
 DATA = ("digits", "fashion-mnist")
 COLUMNS = ("energy [J]", "latency [h]", "uplink [GB]", "best accuracy [%]")
 #: multiples of the first method that stand in brackets, one digit each, by block
-MULTIPLES = {
+MULTIPLES: dict[tuple[str, float], dict[str, str]] = {
     ("CIFAR10", 0.4): {"SEMI": "1.0 0.9 0.9", "HDC": "0.7 0.5 0.5", "SST": "0.6 0.6 0.6", "GAN (w/o DM)": "0.7 0.5 0.5",
                        "FIMI": "0.5 0.4 0.4"},
     ("CIFAR10", 0.6): {"SEMI": "1.0 0.9 0.9", "HDC": "0.9 0.7 0.7", "SST": "0.8 0.8 0.8", "GAN (w/o DM)": "1.0 0.8 0.8",
@@ -39,7 +39,10 @@ MULTIPLES = {
     ("GTSRB", 0.6): {"SST": "0.4 0.6 0.6", "GAN (w/o DM)": "0.3 0.3 0.3", "FIMI": "0.2 0.2 0.2"},
 }  # fmt: skip
 #: best accuracies of methods that do not reach the target
-MISSED = {0.4: {"TFL": 43.81, "SEMI": 57.33}, 0.6: {"TFL": 54.84, "SEMI": 67.93}}
+MISSED: dict[float, dict[str, float]] = {
+    0.4: {"TFL": 43.81, "SEMI": 57.33},
+    0.6: {"TFL": 54.84, "SEMI": 67.93},
+}
 
 
 def entries(results: Results) -> list[Entry]:
@@ -235,7 +238,7 @@ def energies(results: Results) -> list[Entry]:
 
 def table_1(results: Results) -> list[Entry]:
     """Set Table I beside ratios of what was trained."""
-    ours = {}
+    ours: dict[tuple[Any, ...], dict[str, Any]] = {}
     for data in DATA:
         for row in rows_of(results, f"training-{data}"):
             if row["kind"] == "value":
@@ -290,8 +293,8 @@ def table_1(results: Results) -> list[Entry]:
 def arithmetics() -> list[Entry]:
     """Check what the text and the brackets say against Table I itself."""
     found = []
-    for block, methods in MULTIPLES.items():
-        table = fimi_claims.TABLE_I[block]
+    for where, methods in MULTIPLES.items():
+        table = fimi_claims.TABLE_I[where]
         base = next(iter(table.values()))
         wrong = [
             f"{method} {text} for {table[method][place] / base[place]:.3f}"
@@ -302,7 +305,7 @@ def arithmetics() -> list[Entry]:
         found.append(
             Entry(
                 "Table I",
-                f"{block[0]}, Dir({block[1]}): multiples in brackets",
+                f"{where[0]}, Dir({where[1]}): multiples in brackets",
                 f"{3 * len(methods)} ratios",
                 "all follow from the values" if not wrong else "; ".join(wrong),
                 Verdict.DIFFERS if wrong else Verdict.REPRODUCED,
