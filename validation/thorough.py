@@ -386,5 +386,5 @@ def page(documents: Iterable[Mapping[str, Any]]) -> str:
 
 
 if __name__ == "__main__":
-    write_whole(PAGE, page(json.loads(STORED.read_text())).encode())
+    write_whole(PAGE, page(json.loads(STORED.read_text())["campaigns"]).encode())
     print(f"written: {PAGE}")
