@@ -40,6 +40,11 @@ class Batches:
         return self.size.sum(0)
 
 
+def picked(values: Tensor, rows: Tensor) -> Tensor:
+    """Return some rows of many, in the shape of their numbers; each is copied in one piece, which indexing does not."""
+    return values.index_select(0, rows.flatten()).unflatten(0, rows.shape)
+
+
 def epochs(parts: Parts, batchsize: ArrayLike, count: int, rngs: Rngs) -> Batches:
     """Go through all samples of a device so many times, in an order that is shuffled each time.
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from learning.local.batches import picked
 from learning.models.students import shrunk
 from learning.options import choose
 
@@ -122,7 +123,7 @@ def distilled(
     sure = (chances * told).sum(1)
 
     def losses(logits: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
-        goal, own = chances[rows], (logits / temperature).log_softmax(1)
+        goal, own = picked(chances, rows), (logits / temperature).log_softmax(1)
         found = weight * (sure[rows] - (goal * own).sum(1))
         gradient = (own.exp() - goal).mul_(weight / temperature)
         if hard:
@@ -150,7 +151,7 @@ def imitated(features: Tensor, reduction: str = "mean") -> Sloped:
     """
 
     def losses(projected: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
-        goal = features[rows]
+        goal = picked(features, rows)
         away = projected - (shrunk(goal, projected.shape[2:]) if goal.dim() > 2 else goal)
         over = away[0].numel() if reduction == "mean" else 1
         return away.square().flatten(1).sum(1) / over, away * (2.0 / over)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
-from learning.local.batches import Batches
+from learning.local.batches import Batches, picked
 from learning.local.distilling import Sloped
 from learning.local.globals import fresh_torch
 from learning.local.optimisers import Rule
@@ -158,6 +158,7 @@ def _together(
         if not number or not width:
             break
         rows = index[:number, :width]
+        samples = picked(x, rows)
         weights, pieces = flat[:number], flat[:number].split(lengths, 1)
         values = {
             name: piece.unflatten(1, shape)
@@ -165,11 +166,11 @@ def _together(
         } | {name: value[:number] for name, value in buffers.items()}
         try:
             if known is not None:
-                outputs, way = known.forward(values, x[rows])
+                outputs, way = known.forward(values, samples)
             else:
                 leaves = {name: values[name].detach().requires_grad_() for name in trained}
                 with torch.enable_grad():
-                    outputs = forward({**values, **leaves}, x[rows])  # type: ignore[misc]
+                    outputs = forward({**values, **leaves}, samples)  # type: ignore[misc]
         except ValueError as error:  # batch normalisation cannot do with one sample
             raise ProblemError(f"model: batches of {width} fail: {error}") from error
         losses, slope = loss(outputs.detach().flatten(0, 1), rows.flatten())

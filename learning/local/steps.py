@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
-from learning.local.batches import Batches
+from learning.local.batches import Batches, picked
 from learning.local.losses import Loss, cross_entropy
 from learning.local.optimisers import Rule, Sgd
 from learning.models.build import logits_of
@@ -149,7 +149,7 @@ def one_by_one(model: nn.Module, samples: Samples, start: Rows, batches: Batches
                 owner = torch.full((size,), device, device=x.device)
                 with torch.enable_grad():
                     try:
-                        logits = logits_of(own(x[rows]))
+                        logits = logits_of(own(picked(x, rows)))
                     except ValueError as error:  # batch normalisation cannot do with one sample
                         raise ProblemError(
                             f"model: a batch of {size} fails on device {device}: {error}"
@@ -204,7 +204,7 @@ def all_at_once(model: nn.Module, samples: Samples, start: Rows, batches: Batche
         leaves = {name: values[name].detach().requires_grad_() for name in trained}
         with torch.enable_grad():
             try:
-                logits = forward({**values, **leaves}, x[rows]).flatten(0, 1)
+                logits = forward({**values, **leaves}, picked(x, rows)).flatten(0, 1)
             except ValueError as error:  # batch normalisation cannot do with one sample
                 raise ProblemError(f"model: batches of {width} fail: {error}") from error
             labels, owner = y[rows].flatten(0, 1), there[:count].repeat_interleave(width)
