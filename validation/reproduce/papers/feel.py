@@ -342,7 +342,7 @@ def policies(results: Results) -> list[Entry]:
             if ratio is None:
                 shown, verdict = "the optimum itself missed the target", Verdict.NEEDS
             elif low is None:
-                shown = f"at least {ratio:.3g} times the time"
+                shown = f"{'at least ' * row['lower_bound']}{ratio:.3g} times the time"
                 verdict = Verdict.REPRODUCED if ratio > 1 else Verdict.NEEDS
             else:
                 shown = f"{ratio:.3g} times the time [{low:.3g}, {high:.3g}]"
