@@ -8,7 +8,7 @@ import pytest
 from radioopt.base.errors import OptionError
 from radioopt.cli import main
 from validation.reproduce import pages, registry
-from validation.reproduce.campaign import work_through
+from validation.reproduce.kept_runs import run_stages
 from validation.reproduce.papers import d2d, dtkd, feel
 from validation.reproduce.verdicts import Entry, Verdict, arithmetic, of_word
 
@@ -113,7 +113,7 @@ def test_a_result_is_kept_and_not_measured_again(tmp_path, monkeypatch):
 
 def test_stages_of_a_campaign_come_one_after_the_other():
     seen = []
-    work_through(
+    run_stages(
         "calls", [[(seen.append, (1,)), (seen.append, (2,))], [(seen.append, (3,))]], 1, progress=False
     )
     assert seen == [1, 2, 3]

@@ -34,7 +34,7 @@ from radioopt import Scenario
 from radioopt.base.errors import OptionError
 from radioopt.base.files import write_whole
 from validation.reproduce import dtkd_claims, shared_data
-from validation.reproduce.campaign import folder_of, work_through
+from validation.reproduce.kept_runs import folder_of, run_stages
 from validation.reproduce.registry import Setup
 
 PARTITIONS = {"IID": "iid", "disjoint": "disjoint-labels"}
@@ -319,9 +319,9 @@ def run_all(
     missing = [(c, s) for c, s in work if not (folder / f"{c.name}-seed{s}.json").exists()]
     taught = [s for s in range(seeds) if not (folder / f"teacher-seed{s}.npz").exists()]
     first = [(teach, (setting, seed, folder)) for seed in taught]
-    grid = [(run_kept, (cell, setting, seed, folder)) for cell, seed in missing if cell.size >= 0]
-    closing = [(run_kept, (cell, setting, seed, folder)) for cell, seed in missing if cell.size < 0]
-    work_through("DT-KD", [first, grid, closing], jobs, progress=progress)
+    grid = [(run_kept, (c, setting, s, folder)) for c, s in missing if c.size >= 0]
+    closing = [(run_kept, (c, setting, s, folder)) for c, s in missing if c.size < 0]
+    run_stages("dtkd training", [first, grid, closing], jobs, progress=progress)
     return pd.DataFrame(
         [json.loads((folder / f"{cell.name}-seed{seed}.json").read_text()) for cell, seed in work]
     )
@@ -366,9 +366,7 @@ def main() -> None:
     if not arguments.only:
         chosen += list(loops())
     kind = f"{'full' if arguments.full else 'reduced'}, {arguments.data}"
-    folder = folder_of(
-        Path(arguments.folder), f"{'full' if arguments.full else 'reduced'}-{arguments.data}", setting
-    )
+    folder = folder_of(arguments.folder, kind.replace(", ", "-"), setting)
     runs = run_all(chosen, setting, arguments.seeds, arguments.jobs, folder / "cells")
     text = dtkd_claims.report(runs, asdict(setting), kind)
     write_whole(folder / "runs.csv", runs.drop(columns="curve").to_csv(index=False).encode())

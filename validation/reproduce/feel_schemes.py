@@ -40,7 +40,7 @@ from learning.study.compare import t_interval
 from radioopt import Scenario
 from radioopt.base.errors import OptionError, RadioOptError
 from radioopt.base.files import write_whole
-from validation.reproduce.campaign import work_through
+from validation.reproduce.kept_runs import run_stages
 from validation.reproduce.registry import Setup
 
 SCHEMES: dict[str, dict[str, Any]] = {
@@ -129,16 +129,14 @@ def run(
     }
 
 
-def run_kept(folder: Path, options: tuple[Any, ...]) -> dict[str, Any]:
-    """Run once, unless the folder has the run."""
-    digest = hashlib.sha256(json.dumps(options).encode()).hexdigest()[:16]
-    path = folder / f"{digest}.json"
-    if path.exists():
-        kept: dict[str, Any] = json.loads(path.read_text())
-        return kept
-    row = run(*options)
-    write_whole(path, json.dumps(row).encode())
-    return row
+def file_of(folder: Path, options: tuple[Any, ...]) -> Path:
+    """Say where a run is kept."""
+    return folder / f"{hashlib.sha256(json.dumps(options).encode()).hexdigest()[:16]}.json"
+
+
+def run_kept(folder: Path, options: tuple[Any, ...]) -> None:
+    """Run once, and write the result as a file of its own."""
+    write_whole(file_of(folder, options), json.dumps(run(*options)).encode())
 
 
 def run_all(
@@ -147,10 +145,13 @@ def run_all(
     """Make the runs that are not in the folder yet, in so many processes, and read all."""
     from validation.reproduce import feel_schemes  # by its name: workers know no __main__
 
-    calls = [(feel_schemes.run_kept, (folder, options)) for options in work]
+    missing = [options for options in work if not file_of(folder, options).exists()]
+    run_stages(
+        title, [[(feel_schemes.run_kept, (folder, options)) for options in missing]], jobs, progress=progress
+    )
+    rows = [json.loads(file_of(folder, options).read_text()) for options in work]
     keys = ["scheme", "devices", "partition", "rate", "seed"]
-    found = work_through(title, [calls], jobs, progress=progress)
-    return pd.DataFrame(found).sort_values(keys, ignore_index=True)
+    return pd.DataFrame(rows).sort_values(keys, ignore_index=True)
 
 
 def best_rates(tuning: pd.DataFrame, budget_s: float) -> dict[tuple[str, int, str], float]:

@@ -48,7 +48,7 @@ from radioopt import Scenario
 from radioopt.base.errors import OptionError
 from radioopt.base.files import write_whole
 from validation.reproduce import fimi_claims, shared_data
-from validation.reproduce.campaign import folder_of, work_through
+from validation.reproduce.kept_runs import folder_of, refuse_below_one, run_stages
 from validation.reproduce.registry import Setup
 
 #: seed of the first run
@@ -268,7 +268,7 @@ def run_all(
     setting = fimi_training.Setting(**asdict(setting))
     first = [(fimi_training.fit_kept, (name, setting, seed, folder)) for name, seed in fits]
     then = [(fimi_training.run_kept, (one, setting, folder)) for one in missing]
-    work_through("FIMI", [first, then], jobs, progress=progress)
+    run_stages("FIMI", [first, then], jobs, progress=progress)
     return pd.DataFrame([json.loads(file_of(one, folder).read_text()) for one in work])
 
 
@@ -309,16 +309,14 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--methods", default=",".join(METHODS | VARIANTS), help="some, with commas between")
     parser.add_argument("--folder", default="runs/fimi-training", help="where runs are kept")
     args = parser.parse_args(arguments)
-    for flag in ("seeds", "jobs", "rounds"):
-        if (value := getattr(args, flag)) is not None and value < 1:
-            raise OptionError(f"--{flag}: expected at least 1, got {value}")
+    refuse_below_one(seeds=args.seeds, jobs=args.jobs, rounds=args.rounds)
     chosen = [name.strip() for name in args.methods.split(",")]
     if unknown := [name for name in chosen if name not in METHODS | VARIANTS]:
         raise OptionError(f"--methods: unknown {unknown[0]!r}, choose from {', '.join(METHODS | VARIANTS)}")
     setting = SETTINGS[args.data, args.full]
     if args.rounds is not None:
         setting = replace(setting, rounds=args.rounds)
-    folder = folder_of(Path(args.folder), f"{args.data}{'-full' * args.full}", setting)
+    folder = folder_of(args.folder, f"{args.data}{'-full' * args.full}", setting)
     runs = run_all(all_work(chosen, args.seeds), setting, args.jobs, folder)
     text = fimi_claims.report(runs, asdict(setting))
     write_whole(folder / "runs.csv", runs.drop(columns="accuracies").to_csv(index=False).encode())

@@ -34,7 +34,7 @@ from radioopt.base.files import write_whole
 from radioopt.channel import BlockFadingLink
 from radioopt.mix2fld import Payload
 from validation.reproduce import mix2fld_claims, mix2fld_privacy, shared_data
-from validation.reproduce.campaign import folder_of, work_through
+from validation.reproduce.kept_runs import folder_of, run_stages
 from validation.reproduce.mix2fld_claims import MAX_SLOTS
 from validation.reproduce.registry import Setup
 
@@ -273,7 +273,7 @@ def run_all(
     work = [(cell, seed) for seed in range(seeds) for cell in chosen]
     missing = [(c, s) for c, s in work if not (folder / f"{c.name}-seed{s}.json").exists()]
     calls = [(run_kept, (cell, setting, seed, folder)) for cell, seed in missing]
-    work_through("Mix2FLD", [calls], jobs, progress=progress)
+    run_stages("Mix2FLD", [calls], jobs, progress=progress)
     rows = [json.loads((folder / f"{cell.name}-seed{seed}.json").read_text()) for cell, seed in work]
     return pd.DataFrame(rows)
 
@@ -414,7 +414,7 @@ def main() -> None:
         raise OptionError("expected --seeds >= 1, --jobs >= 1, and a cell whose name contains --only")
     kind = f"{'full' if arguments.full else 'reduced'}, {arguments.data}"
     folder = folder_of(
-        Path(arguments.folder), f"{'full' if arguments.full else 'reduced'}-{arguments.data}", setting
+        arguments.folder, f"{'full' if arguments.full else 'reduced'}-{arguments.data}", setting
     )
     runs = run_all(chosen, setting, arguments.seeds, arguments.jobs, folder / "cells")
     data = sources.load(setting.data, np.random.default_rng(0))
