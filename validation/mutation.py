@@ -13,15 +13,16 @@ from __future__ import annotations
 
 import argparse
 import ast
-import functools
+import importlib.util
 import json
+import multiprocessing
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,8 @@ COPIED = (
 FIRST = ("test_certificate.py", "test_optimality.py", "test_kernel.py", "test_adjoint.py", "test_integer.py")
 #: problems that a family's kernels solve
 PROBLEMS = {"d2d": ("d2d", "d2d-sparse"), "clusters": ("d2d-clusters",), "numerics": ("feel", "fimi")}
+#: packages that the tests import
+PRELOADED = ("numpy", "pandas", "scipy", "numba", "pydantic", "rich", "torch", "cvxpy", "joblib")
 COMPARISONS = {
     ast.Lt: ("<", ("<=", ">")),
     ast.LtE: ("<=", ("<", ">=")),
@@ -65,7 +68,10 @@ COMPARISONS = {
     ast.NotEq: ("!=", ("==",)),
 }
 SIGNS = {ast.Add: ("+", "-"), ast.Sub: ("-", "+"), ast.Mult: ("*", "/"), ast.Div: ("/", "*")}
-INSTANCES, LIMIT_S = 60, 900.0
+#: test files that are collected before the others; instances; seconds
+EARLY, INSTANCES, LIMIT_S = 2, 60, 900.0
+#: exit code of a process in which something was noticed
+NOTICED = 3
 
 
 @dataclass(frozen=True)
@@ -219,38 +225,6 @@ def tests_of(family: str, folder: Path) -> list[str]:
     return [str(path.relative_to(folder)) for path in files]
 
 
-def run_tests(names: Sequence[str], folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run quick tests in the copy, with kernels as plain Python, up to the first that fails."""
-    quick = ["-x", "-q", "-n", "0", "-p", "no:cacheprovider", "--no-header", "--tb", "no"]
-    return run(["pytest", *quick, "-m", "not slow and not reference and not exhaustive", *names], folder)
-
-
-def run_certificates(problem: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Check random instances of a problem in the copy."""
-    counts = ["--instances", "0", "--certificates", str(INSTANCES), "--folder", tempfile.mkdtemp(dir=folder)]
-    return run(["radioopt", "validate", "--thorough", "--problem", problem, *counts], folder)
-
-
-def run(module: Sequence[str], folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run a module in the copy."""
-    own = {
-        "PYTHONPATH": str(folder),
-        "NUMBA_DISABLE_JIT": "1",
-        "OMP_NUM_THREADS": "1",
-        "PYTHONDONTWRITEBYTECODE": "1",
-    }
-    command = [sys.executable, "-m", *module]
-    return subprocess.run(
-        command,
-        cwd=folder,
-        env=os.environ | own,
-        capture_output=True,
-        text=True,
-        timeout=LIMIT_S,
-        check=False,
-    )
-
-
 def attempt(mutant: Mutant, folder: Path) -> dict[str, Any]:
     """Make a change in the copy, run what may notice it, and take it back.
 
@@ -269,31 +243,112 @@ def attempt(mutant: Mutant, folder: Path) -> dict[str, Any]:
     path, began = folder / mutant.file, time.monotonic()
     source = path.read_text()
     path.write_text(mutant.applied(source))
-    checks: dict[str, Callable[[], Any]] = {
-        "tests": functools.partial(run_tests, tests_of(mutant.family, folder), folder)
-    }
-    for problem in PROBLEMS.get(mutant.family, (mutant.family,)):
-        checks[f"validate {problem}"] = functools.partial(run_certificates, problem, folder)
-    by = ""
+    forget(path)
+    files = tests_of(mutant.family, folder)
+    problems = PROBLEMS.get(mutant.family, (mutant.family,))
     try:
-        for name, check in checks.items():
-            try:
-                done = check()
-            except subprocess.TimeoutExpired:
-                by = f"{name}, which did not end"
-                break
-            if done.returncode:
-                failed = [line for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
-                by = failed[0].split(" - ")[0].partition(" ")[2] if failed else name
-                break
+        by = run(folder, (files[:EARLY], files[EARLY:]), problems)
     finally:
         path.write_text(source)
+        forget(path)
     return {
         **asdict(mutant),
         "outcome": "caught" if by else "survived",
         "by": by,
         "seconds": round(time.monotonic() - began, 1),
     }
+
+
+def forget(path: Path) -> None:
+    """Remove the bytecode of a file, which a change within a second may leave out of date."""
+    for old in path.parent.glob(f"__pycache__/{path.stem}.*"):
+        old.unlink()
+
+
+def run(folder: Path, groups: Sequence[Sequence[str]], problems: Sequence[str] = ()) -> str:
+    """Run groups of test files, then check random instances of some problems, in a process forked for it.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        A copy of the project.
+    groups : sequence of sequences of str
+        Tests, those of a group collected at once.
+    problems : sequence of str
+        Problems to check.
+
+    Returns
+    -------
+    str
+        What failed, or did not end in time; "" if nothing did.
+    """
+    said = folder / "said.txt"
+    said.write_text("")
+    process: Any = multiprocessing.get_context("forkserver").Process(
+        target=_inside, args=(folder, groups, problems, said)
+    )
+    process.start()
+    process.join(LIMIT_S)
+    if process.is_alive():
+        process.kill()
+        process.join()
+        return f"{said.read_text()}, which did not end"
+    if process.exitcode not in (0, NOTICED):
+        raise RadioOptError(f"{said.read_text()}: the process ended with {process.exitcode}")
+    return said.read_text() if process.exitcode else ""
+
+
+def _inside(folder: Path, groups: Sequence[Sequence[str]], problems: Sequence[str], said: Path) -> None:
+    """Run tests and checks, say which one is at work, and end with an error at the first that fails."""
+    import pytest
+
+    from radioopt.cli import main as radioopt  # of the copy, as are all that follow
+
+    os.chdir(folder)
+    with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
+        for names in filter(None, groups):
+            notes = Failures()
+            said.write_text("tests")
+            quick = ["-x", "-q", "-n", "0", "-p", "no:cacheprovider", "--tb", "no"]
+            quick += ["-m", "not slow and not reference and not exhaustive"]
+            if pytest.main([*quick, *names], plugins=[notes]):
+                said.write_text(notes.first)
+                os._exit(NOTICED)
+        for problem in problems:
+            said.write_text(f"validate --problem {problem}")
+            counts = [
+                "--instances",
+                "0",
+                "--certificates",
+                str(INSTANCES),
+                "--folder",
+                tempfile.mkdtemp(dir=folder),
+            ]
+            if radioopt(["validate", "--thorough", "--problem", problem, *counts]):
+                os._exit(NOTICED)
+    os._exit(0)
+
+
+class Failures:
+    """Pytest plugin that remembers the first test that failed."""
+
+    first = "tests"
+
+    def pytest_runtest_logreport(self, report: Any) -> None:
+        """Remember a test."""
+        if report.failed and self.first == "tests":
+            self.first = report.nodeid
+
+    def pytest_collectreport(self, report: Any) -> None:
+        """Remember a file that cannot be imported."""
+        self.pytest_runtest_logreport(report)
+
+
+def prepare(folder: Path) -> None:
+    """Have processes forked from one that has imported what the tests need, and import the project from the copy."""
+    os.environ.update({"NUMBA_DISABLE_JIT": "1", "OMP_NUM_THREADS": "1", "MPLBACKEND": "Agg"})
+    sys.path.insert(0, str(folder))
+    multiprocessing.set_forkserver_preload([name for name in PRELOADED if importlib.util.find_spec(name)])
 
 
 def main() -> None:
@@ -311,6 +366,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         copy(folder)
+        prepare(folder)
         sound: set[str] = set()
         for number, mutant in enumerate(choose(args.count, args.seed), 1):
             before = known.get(mutant.key)
@@ -320,8 +376,8 @@ def main() -> None:
             if time.monotonic() > end:
                 break
             found = attempt(mutant, folder)
-            if "::" in found["by"] and found["by"] not in sound:
-                if run_tests([found["by"]], folder).returncode:
+            if found["by"].startswith("tests/") and found["by"] not in sound:
+                if run(folder, [[found["by"]]]):
                     raise RadioOptError(f"{found['by']} fails without any change")
                 sound.add(found["by"])
             known[mutant.key] = found

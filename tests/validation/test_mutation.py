@@ -61,21 +61,16 @@ def test_a_change_is_taken_back_and_what_noticed_is_named(tmp_path, monkeypatch)
     path.write_text("x = 1\n")
     seen = []
 
-    def run(command, cwd, **_):
-        seen.append(path.read_text())
-        failed = "FAILED tests/feel/test_kernel.py::test_x - assert\n"
-        return mutation.subprocess.CompletedProcess(command, 1, failed, "")
+    def run(folder, groups, problems):
+        seen.append((path.read_text(), problems))
+        return "tests/feel/test_kernel.py::test_x"
 
-    monkeypatch.setattr(mutation.subprocess, "run", run)
+    monkeypatch.setattr(mutation, "run", run)
     found = mutation.attempt(Mutant("radioopt/feel/kernel.py", 1, 4, "1", "2"), tmp_path)
-    assert seen == ["x = 2\n"]
+    assert seen == [("x = 2\n", ("feel",))]
     assert path.read_text() == "x = 1\n"
     assert (found["outcome"], found["by"]) == ("caught", "tests/feel/test_kernel.py::test_x")
-    monkeypatch.setattr(
-        mutation.subprocess,
-        "run",
-        lambda command, **_: mutation.subprocess.CompletedProcess(command, 0, "", ""),
-    )
+    monkeypatch.setattr(mutation, "run", lambda *_: "")
     assert (
         mutation.attempt(Mutant("radioopt/feel/kernel.py", 1, 4, "1", "2"), tmp_path)["outcome"] == "survived"
     )
