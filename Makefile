@@ -4,12 +4,12 @@ JOBS ?= 2
 
 BIN := .venv/bin
 STAMP := .venv/.installed
-EVERYTHING := .[all,dev]
+EVERYTHING := .[all,dev,docs]
 
 # One file per worker at a time, so that each kernel is compiled by one of them.
 PYTEST := $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile
 
-.PHONY: demo test test-exhaustive test-nojit lint bench lock clean
+.PHONY: demo test test-exhaustive test-nojit lint docs bench lock clean
 
 demo: $(STAMP)
 	@$(BIN)/radioopt demo
@@ -29,6 +29,12 @@ lint: $(STAMP)
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(BIN)/codespell
+
+# The site, to be read from build/site without a network. A warning is an error.
+docs: $(STAMP)
+	@$(BIN)/python -m sphinx -q -W --keep-going -E -j $(JOBS) docs build/site
+	@echo "The site is build/site/index.html."
 
 # A few minutes on a machine that does nothing else; times measured beside other work are worth little.
 bench: $(STAMP)
@@ -42,7 +48,7 @@ bench: $(STAMP)
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "radioopt needs Python 3.11 or newer; try: make PYTHON=python3.11 $(MAKECMDGOALS)" >&2; exit 1; }
-	@echo "Setting up .venv: about 100 packages in the versions of constraints.txt, 2.7 GB installed."
+	@echo "Setting up .venv: about 130 packages in the versions of constraints.txt, 2.7 GB installed."
 	@echo "This takes about a minute, once (details: .venv/install.log)."
 	@test -e $@ && rm $@ || $(PYTHON) -m venv --clear .venv
 	@PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt PIP_DISABLE_PIP_VERSION_CHECK=1 \

@@ -22,13 +22,13 @@ options = {
     "seed": 3,
 }
 figure, axes = plt.subplots(figsize=(6, 4), layout="constrained")
-for error in (None, 0.205, 0.2, 0.19):
+for error, dashes in zip((None, 0.205, 0.2, 0.19), (":", "-.", "--", "-"), strict=True):
     cell = Scenario.load("fimi") if error is None else Scenario.load("fimi", {"fimi.max_global_error": error})
     before = [] if error is None else [learning.Fill(generator="ready-made")]
     result = learning.train(cell, before=before, **options)
     frame, added = result.to_frame(), int(result.task.sizes.sum()) - 640
     joules = np.cumsum(frame["energy_j"])
-    axes.plot(joules, frame["test_accuracy"], label=f"{added} samples")
+    axes.plot(joules, frame["test_accuracy"], label=f"{added} samples", color="black", linestyle=dashes)
     print(f"{added:4} samples added: {frame['energy_j'].iloc[1]:.1f} J a round, {result.ledger.headline}")
 axes.set(xlabel="energy of all devices [J]", ylabel="test accuracy")
 axes.legend(title="added to 640 samples", frameon=False)

@@ -21,9 +21,9 @@ print(found.summary().loc["fimi"].iloc[:4].round(2))
 figure = found.plot(
     width="page"
 )  # means, with bands over nine in ten draws; hollow where some are infeasible
-figure.savefig("sweep.png", dpi=200)
+figure.savefig("sweep.pdf")
 some = found.select({"bandwidth_hz": [5e6, 10e6, 20e6]}, problems=["feel", "fimi"])
 table = some.to_latex(caption="Means over 100 placements with 95 % intervals", label="tab:bandwidth")
 Path("sweep.tex").write_text(table, encoding="utf-8")
 print(table)
-print("saved sweep.png and sweep.tex")
+print("saved sweep.pdf and sweep.tex")

@@ -35,9 +35,9 @@ for axis, name, label in (
 ):
     fading, averaged = getattr(solution, name), getattr(mean, name)
     bins = np.linspace(*np.percentile([fading, averaged], [0.3, 99.7]), 61)
-    axis.hist(fading, bins, color="#4477aa", label="one fading state per round")
+    axis.hist(fading, bins, color="#9fc4e4", label="one fading state per round")
     axis.hist(
-        averaged, bins, histtype="step", color="#ee6677", linewidth=1.5, label="rates averaged over fading"
+        averaged, bins, histtype="step", color="black", linewidth=1.2, label="rates averaged over fading"
     )
     low, middle, high = np.percentile(fading, [5, 50, 95])
     axis.axvline(middle, color="black", linewidth=1, linestyle="--", label="median")

@@ -68,6 +68,7 @@ from learning.prepare.fill import Fill as Fill
 from learning.prepare.fill import RepeatOwn as RepeatOwn
 from learning.prepare.fill import ShareUnlabelled as ShareUnlabelled
 from learning.prepare.fill import fill_plan as fill_plan
+from learning.prepare.graph_network import GraphNetwork as GraphNetwork
 from learning.prepare.propagate import PropagateLabels as PropagateLabels
 from learning.prepare.share import SharePublic as SharePublic
 from learning.prepare.students import ChooseStudents as ChooseStudents
@@ -81,6 +82,10 @@ from learning.radio.base import Prices as Prices
 from learning.radio.base import Radio as Radio
 from learning.radio.base import Sent as Sent
 from learning.radio.base import Work as Work
+from learning.radio.d2d import D2d as D2d
+from learning.radio.d2d import D2dPlan as D2dPlan
+from learning.radio.d2d import D2dSent as D2dSent
+from learning.radio.d2d import D2dServer as D2dServer
 from learning.radio.fading import Fading as Fading
 from learning.radio.fading import FadingPlan as FadingPlan
 from learning.radio.fdma import Fdma as Fdma
@@ -103,6 +108,7 @@ from learning.runs.read import compare_runs as compare_runs
 from learning.runs.read import read_runs as read_runs
 from learning.runs.result import TrainingResult as TrainingResult
 from learning.schemes.base import Scheme as Scheme
+from learning.schemes.contrastive import Contrastive as Contrastive
 from learning.schemes.distillation import Fd as Fd
 from learning.schemes.distillation import Fld as Fld
 from learning.schemes.fedavg import FedAvg as FedAvg
@@ -112,6 +118,8 @@ from learning.schemes.fedavg import Individual as Individual
 from learning.schemes.fedsgd import FedSgd as FedSgd
 from learning.schemes.mix2fld import Mix2Fld as Mix2Fld
 from learning.schemes.mix2fld import MixFld as MixFld
+from learning.schemes.peers import Decentralised as Decentralised
+from learning.schemes.peers import SemiDecentralised as SemiDecentralised
 from learning.schemes.scaffold import Scaffold as Scaffold
 from learning.schemes.semi import Semi as Semi
 from learning.schemes.server import Central as Central
@@ -125,6 +133,8 @@ from learning.study.catalogue import measure_catalogue as measure_catalogue
 from learning.study.compare import Comparison as Comparison
 from learning.study.compare import compare as compare
 from learning.study.curve import measure_curve as measure_curve
+from learning.study.sweep import TrainingSweep as TrainingSweep
+from learning.study.sweep import sweep as sweep
 from learning.task import Cohort as Cohort
 from learning.task import State as State
 from learning.task import Task as Task

@@ -74,6 +74,9 @@ SCHEMES = Names(
         "sst": "learning.schemes.server:ServerSide",
         "central": "learning.schemes.server:Central",
         "individual": "learning.schemes.fedavg:Individual",
+        "contrastive": "learning.schemes.contrastive:Contrastive",
+        "decentralised": "learning.schemes.peers:Decentralised",
+        "semi-decentralised": "learning.schemes.peers:SemiDecentralised",
         "fl": "learning.schemes.fedavg:Fl",
         "fd": "learning.schemes.distillation:Fd",
         "fld": "learning.schemes.distillation:Fld",
@@ -94,6 +97,7 @@ DATASETS = Names(
         "cifar10": "learning.data.sources:read_cifar10",
         "cifar100": "learning.data.sources:read_cifar100",
         "images": "learning.data.sources:read_images",
+        "csv": "learning.data.sources:read_csv",
     }
 )
 
@@ -139,6 +143,8 @@ RADIOS = Names(
         "fdma": "learning.radio.fdma:Fdma",
         "silent": "learning.radio.silent:Silent",
         "twins": "learning.radio.twins:Twins",
+        "d2d": "learning.radio.d2d:D2d",
+        "d2d-server": "learning.radio.d2d:D2dServer",
     }
 )
 

@@ -182,6 +182,20 @@ class Crew:
                     )
                 self.banks[kind] = bank.put(devices, heard)
 
+    def give(self, devices: IntArray, rows: Rows) -> None:
+        """Give some devices of one architecture other weights than they have, after they have trained.
+
+        Parameters
+        ----------
+        devices : ndarray of int64, shape (k,)
+            Their numbers, ascending.
+        rows : mapping of str to Tensor
+            Their weights, shapes (k, ...).
+        """
+        if devices.size:
+            kind = self.task.uses[devices[0]]
+            self.banks[kind] = self.banks[kind].put(devices, rows)
+
     def states(self) -> Iterator[tuple[Cohort, dict[str, Any]]]:
         """Go through what devices keep, cohort by cohort.
 

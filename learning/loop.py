@@ -233,16 +233,17 @@ def _rounds(
             if plans.sampling is not None:
                 turn = turn._replace(plan=turn.plan.learnt(crew.losses))
             found = judge(task, state, crew, watcher) if judged else {}
-            realised = turn.plan.realised(found)
+            realised, sent = turn.plan.realised(found), crew.sent(turn)
             entry = ledger.record(
                 turn.plan,
-                crew.sent(turn),
+                sent,
                 train_loss=state.train_loss,
                 test_accuracy=found.pop("test_accuracy", np.nan),
                 test_loss=found.pop("test_loss", np.nan),
                 change=scheme.change(before, state),
                 figures={
                     **turn.plan.figures(),
+                    **sent.figures(),
                     **scheme.figures(state),
                     **crew.figures(),
                     **found,

@@ -31,6 +31,8 @@ class Wire:
         Whether every device sends samples too in the first round, as many as the plan says.
     bits : mapping of str to float, optional
         Size > 0 of a number of a name of one's own [bit]: 1 for yes or no, 8 for a byte.
+    across : mapping of str to int, optional
+        Numbers from each device to each of its neighbours, over links between devices; none by default.
 
     Raises
     ------
@@ -47,14 +49,14 @@ class Wire:
     down: Parcel
     seeded: bool = False
     bits: Mapping[str, float] = field(default_factory=dict)
+    across: Parcel = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for kind, size in self.bits.items():
             real(f"bits: {kind}", size)
-            if kind not in {*self.up, *self.down}:
-                raise OptionError(
-                    f"bits: {kind} is not sent, which is: {', '.join({**self.up, **self.down})}"
-                )
+            sent = {**self.up, **self.down, **self.across}
+            if kind not in sent:
+                raise OptionError(f"bits: {kind} is not sent, which is: {', '.join(sent)}")
 
     @property
     def numbers(self) -> tuple[int, int]:

@@ -22,6 +22,7 @@ from learning.catalog import (
     SCHEMES,
 )
 from radioopt.base.errors import OptionError, ProblemError
+from radioopt.base.options import LARGEST, MOST
 from radioopt.base.quantity import shorten
 
 T = TypeVar("T")
@@ -41,8 +42,10 @@ def choose(option: str, given: Any, table: Mapping[str, T], alternative: str = "
 def real(option: str, given: Any, *, low: float = 0.0, high: float = math.inf, closed: bool = False) -> float:
     """Check a finite number strictly between two limits; `closed` includes the upper one."""
     number = isinstance(given, numbers.Real) and not isinstance(given, bool)
-    if number and low < given < math.inf and (given < high or (closed and given == high)):
+    if number and low < given <= LARGEST and (given < high or (closed and given == high)):
         return float(given)
+    if number and LARGEST < given < math.inf:
+        raise OptionError(f"{option}: expected a number within float64, got {shorten(given)}")
     expected = (
         f"a number > {low:.6g}"
         if high == math.inf
@@ -51,11 +54,13 @@ def real(option: str, given: Any, *, low: float = 0.0, high: float = math.inf, c
     raise OptionError(f"{option}: expected {expected}, got {shorten(given)}")
 
 
-def whole(option: str, given: Any, *, low: int = 1) -> int:
-    """Check a whole number from a lower limit on."""
-    if isinstance(given, numbers.Integral) and not isinstance(given, bool) and int(given) >= low:
+def whole(option: str, given: Any, *, low: int = 1, most: int = MOST) -> int:
+    """Check a whole number from a lower limit on, and up to what can be counted."""
+    number = isinstance(given, numbers.Integral) and not isinstance(given, bool)
+    if number and low <= int(given) <= most:
         return int(given)
-    raise OptionError(f"{option}: expected a whole number >= {low}, got {shorten(given)}")
+    expected = f"< 2**{most.bit_length()}" if number and int(given) > most else f">= {low}"
+    raise OptionError(f"{option}: expected a whole number {expected}, got {shorten(given)}")
 
 
 def keywords(what: str, text: str, kind: Callable[..., Any]) -> dict[str, Any]:
@@ -77,7 +82,7 @@ def keywords(what: str, text: str, kind: Callable[..., Any]) -> dict[str, Any]:
             )
         try:
             made[key] = json.loads(value)
-        except ValueError:
+        except (ValueError, RecursionError):
             made[key] = value
         last = key
     return made

@@ -98,7 +98,7 @@ class Setup:
         limits = Limits.of(
             self.rounds, self.seconds, self.joules, self.target_accuracy, self.target, self.epsilon
         )
-        streams = Streams(whole("seed", self.seed, low=0))
+        streams = Streams(whole("seed", self.seed, low=0, most=2**128 - 1))
         before = self._before()
         scheme, radio, judge, needed = self._parts(before, scenario)
         before = (*before, *needed)
@@ -133,6 +133,8 @@ class Setup:
             scenario = radio.timed(scenario, times, scheme.work(task))
 
         policy, sampling = self._policy(), self._sampling(scheme, radio, task)
+
+        _refuse_links(scheme.wire(task), radio)
 
         def planner(prepared: Task, some: Places | None) -> Planner:
             work = replace(scheme.work(prepared), own=task.sizes)
@@ -171,6 +173,8 @@ class Setup:
         }
         if sampling is not None:
             config |= sampling.settings()
+        if data.class_names is not None:
+            config["class_names"] = list(data.class_names)
         return Plans(
             scenario,
             task,
@@ -355,6 +359,12 @@ def default_radio(scheme: Scheme[Any] | type[Scheme[Any]], scenario: Scenario) -
 
 def _refuse_table(scenario: Scenario, radio: Radio, given: Any, scheme: Scheme[Any], task: Task) -> None:
     """Refuse a scenario without the table that the radio plans with; say which radio and scheme it is one for."""
+    if radio.links and not any(table in scenario.problems for table in radio.links):
+        some = " or ".join(f"[{table}]" for table in radio.links)
+        raise ProblemError(
+            f"radio {label(given)!r} sends over links between devices, and scenario {scenario.name!r} has no table "
+            f"{some} that says how they are: add one"
+        )
     if not radio.table or radio.table in scenario.problems:
         return
     work, wire = scheme.work(task), scheme.wire(task)
@@ -370,6 +380,19 @@ def _refuse_table(scenario: Scenario, radio: Radio, given: Any, scheme: Scheme[A
         f"radio {label(given)!r} plans with a table [{radio.table}], and scenario {scenario.name!r} has none: "
         f"add it{other}"
     )
+
+
+def _refuse_links(wire: Wire, radio: Radio) -> None:
+    """Refuse a radio without links between devices for a scheme that sends over them, and the other way round."""
+    name, some = label(radio), " or ".join(name for name in RADIOS if RADIOS[name].links)
+    if wire.across and not radio.links:
+        raise OptionError(
+            f"radio {name}: has no links between devices, which this scheme sends over: take {some}"
+        )
+    if radio.links and not wire.across:
+        raise OptionError(
+            f"radio {name}: is for schemes whose devices send to each other, and in this one they do not: take tdma"
+        )
 
 
 def _plans(radio: Radio, work: Work, wire: Wire) -> bool:

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from radioopt.base.solution import Solution, load
     from radioopt.base.spread import solve_chunks
     from radioopt.base.status import Status
+    from radioopt.reports import report
     from radioopt.scenario import ChannelTrace, Devices, Scenario
     from radioopt.sweeps import Sweep, sweep
 
@@ -60,6 +61,7 @@ _HOME = {
     "families": "base.rooms",
     "load": "base.solution",
     "problem_class": "base.problem",
+    "report": "reports",
     "solve": "base.problem",
     "solve_chunks": "base.spread",
     "sweep": "sweeps",
@@ -95,6 +97,7 @@ __all__ = [
     "mix2fld",
     "numerics",
     "problem_class",
+    "report",
     "solve",
     "solve_chunks",
     "sweep",

@@ -27,3 +27,9 @@ def quiet_scalars():
     """Without the compiler kernels compute with NumPy's scalars, which warn where compiled code does not."""
     with np.errstate(all="ignore"):
         yield
+
+
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Reports without their pictures, which take most of the time."""
+    monkeypatch.setattr("radioopt.reports.pictures._svg", lambda figure: b'<svg viewBox="0 0 1 1"></svg>')

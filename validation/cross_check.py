@@ -17,6 +17,7 @@ from radioopt.base.options import DEFAULT_OPTIONS, SolveOptions
 from radioopt.base.problem import Problem
 from radioopt.base.status import Status
 from validation import worker
+from validation.checked import Checked
 from validation.measure import measure
 from validation.reference import Reference, installed, references, room
 
@@ -54,7 +55,7 @@ def cross_check(
     Returns
     -------
     pandas.DataFrame
-        One row per solver, indexed by its name:
+        Printed, it shows what matters; it has more columns. One row per solver, indexed by its name:
 
         - ``kind``: "method", "baseline" (a method that does not claim to be optimal) or "reference";
         - ``residual``: largest scaled violation of a constraint by the point as returned;
@@ -95,7 +96,7 @@ def cross_check(
     rows = [_method_row(problem, name, options) for name in chosen]
     for peer in _chosen_references(problem, references):
         rows.append(_reference_row(problem, peer, options, time_limit_s))
-    frame = pd.DataFrame(rows).set_index("solver")
+    frame = Checked(pd.DataFrame(rows).set_index("solver"))
     objectives = frame["objective"]
     sign = 1.0 if problem.sense == "min" else -1.0
     feasible = frame["verdict"] != Status.FAILED.name  # a point outside the constraints can beat every other

@@ -42,8 +42,15 @@ class Kkt:
     equations: Callable[[list[Any], Numbers], list[Any]]
     results: Callable[[list[Any], Numbers], Numbers]
 
-    def jacobian(self) -> tuple[dict[str, Array], dict[tuple[str, str], Array]]:
-        """Solve, and differentiate every result in every field.
+    def jacobian(
+        self, names: Sequence[str] | None = None
+    ) -> tuple[dict[str, Array], dict[tuple[str, str], Array]]:
+        """Solve, and differentiate every result.
+
+        Parameters
+        ----------
+        names : sequence of str, optional
+            The fields to differentiate in; all by default.
 
         Returns
         -------
@@ -69,8 +76,8 @@ class Kkt:
                 raise ArithmeticError("no solution of these equations near the start")
             slopes: dict[tuple[str, str], Array] = {}
             found = self.results(x, fields)
-            for name, values in fields.items():
-                columns = []
+            for name in fields if names is None else names:
+                values, columns = fields[name], []
                 for position, value in enumerate(values):
                     if not mp.isfinite(value):
                         columns.append({one: [mp.mpf(0)] * len(of) for one, of in found.items()})

@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from learning.data.arrays import MAX_CLASSES, array_of, features_of, labels_of
+from learning.data.arrays import MAX_CLASSES, array_of, count_classes, features_of, labels_of
+from learning.data.tables import named_labels
 from learning.options import real, whole
 from radioopt.base.errors import OptionError, ProblemError, require
+from radioopt.base.quantity import shorten
 
 #: samples that are standardised at a time
 CHUNK = 4096
@@ -33,6 +35,8 @@ class Dataset:
         Number of classes, from 2 to 100,000; None for regression.
     name : str, default "arrays"
         A name for tables and manifests.
+    class_names : tuple of str, optional
+        Names of the classes by their number, for people.
     private : bool, default False
         Whether devices hold training samples, as in a :class:`~learning.Task`: generators refuse to learn from them.
 
@@ -56,14 +60,21 @@ class Dataset:
     num_classes: int | None
     name: str = "arrays"
     private: bool = False
+    class_names: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.num_classes is not None and (
             not isinstance(self.num_classes, (int, np.integer)) or not 2 <= self.num_classes <= MAX_CLASSES
         ):
             raise ProblemError(
-                f"Dataset.num_classes: expected a whole number from 2 to {MAX_CLASSES}, got {self.num_classes!r}"
+                f"Dataset.num_classes: expected a whole number from 2 to {MAX_CLASSES}, got {shorten(self.num_classes)}"
             )
+        if self.class_names is not None:
+            object.__setattr__(self, "class_names", tuple(map(str, self.class_names)))
+            if len(self.class_names) != self.num_classes:
+                raise ProblemError(
+                    f"Dataset.class_names: expected {self.num_classes}, one per class, got {len(self.class_names)}"
+                )
         for part in ("train", "test"):
             x = features_of(f"Dataset.{part}_x", getattr(self, f"{part}_x"))
             y = self._targets(f"{part}_y") if self.num_classes is None else self._labels(f"{part}_y")
@@ -78,6 +89,67 @@ class Dataset:
                 f"Dataset.test_x: expected samples of shape {self.train_x.shape[1:]}, as in train_x, "
                 f"got {self.test_x.shape[1:]}"
             )
+
+    @classmethod
+    def split(
+        cls,
+        x: Any,
+        y: Any,
+        *,
+        test_fraction: float = 0.2,
+        seed: int = 0,
+        regression: bool = False,
+        name: str = "arrays",
+    ) -> Dataset:
+        """Split samples into a part to train and a part to test with.
+
+        Parameters
+        ----------
+        x : array_like, shape (N, ...)
+            Features; bytes are scaled to [0, 1].
+        y : array_like, shape (N,)
+            Labels, whole numbers or words; or for a regression numbers, shape (N,) or (N, T).
+        test_fraction : float, default 0.2
+            Share of the samples in (0, 1) to test with, of every class its share.
+        seed : int, default 0
+            Of the split.
+        regression : bool, default False
+            Whether `y` are numbers to predict.
+        name : str, default "arrays"
+            A name for tables and manifests.
+
+        Returns
+        -------
+        Dataset
+            With the names of the classes, if labels are words.
+
+        Raises
+        ------
+        ProblemError
+            As :class:`Dataset`.
+
+        Examples
+        --------
+        >>> data = Dataset.split(np.arange(20.0)[:, None], ["cat", "dog"] * 10)
+        >>> data.test_y.tolist(), data.class_names
+        ([1, 0, 0, 1], ('cat', 'dog'))
+        """
+        real("test_fraction", test_fraction, high=1.0)
+        x, rng = array_of("Dataset.split: x", x), np.random.default_rng(whole("seed", seed, low=0))
+        x = x / np.float32(255.0) if x.dtype == np.uint8 else x
+        names: tuple[str, ...] | None = None
+        if regression:
+            y = array_of("Dataset.split: y", y)
+            held = np.sort(rng.permutation(len(y))[: max(1, round(test_fraction * len(y)))])
+            classes = None
+        else:
+            y, names = named_labels("Dataset.split: y", y)
+            held = stratified(y, round(test_fraction * y.size), rng, "Dataset.split: test samples")
+            classes = count_classes(y)
+        if len(x) != len(y):
+            raise ProblemError(f"Dataset.split: y: expected {len(x)}, one per sample, got {len(y)}")
+        kept = np.setdiff1d(np.arange(len(y)), held)
+        return cls(x[kept], y[kept], x[held], y[held], num_classes=classes, name=name, class_names=names)
 
     def _labels(self, field: str) -> NDArray[np.int64]:
         y, count = labels_of(f"Dataset.{field}", getattr(self, field)), int(self.num_classes or 0)

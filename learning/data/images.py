@@ -18,7 +18,7 @@ KINDS = {"1": "L", "L": "L", "P": "RGB", "RGB": "RGB"}
 Part = tuple[NDArray[np.uint8], NDArray[np.int64]]
 
 
-def image_folder(folder: str) -> tuple[Part, Part | None]:
+def image_folder(folder: str) -> tuple[Part, Part | None, tuple[str, ...]]:
     """Read the images of a folder.
 
     Parameters
@@ -33,6 +33,8 @@ def image_folder(folder: str) -> tuple[Part, Part | None]:
         Images, of one channel (grey) or three (red, green, blue), and classes.
     test : tuple or None
         The same, if the folder has parts.
+    names : tuple of str
+        Those of the classes.
 
     Raises
     ------
@@ -61,7 +63,7 @@ def image_folder(folder: str) -> tuple[Part, Part | None]:
         )
     first = _opened(files[0][0][1])
     read = [_read(part, classes, first) for part in files]
-    return read[0], read[1] if len(read) > 1 else None
+    return read[0], read[1] if len(read) > 1 else None, tuple(classes)
 
 
 def _entries(folder: Path) -> list[Path]:

@@ -20,11 +20,12 @@ from torch.utils.data import (
 )
 
 from learning.catalog import DATASETS
-from learning.data.arrays import array_of, count_classes, features_of, labels_of
+from learning.data.arrays import array_of, count_classes, features_of
 from learning.data.cifar import from_cifar
 from learning.data.dataset import Dataset, digits, stratified
 from learning.data.idx import from_idx
 from learning.data.images import image_folder
+from learning.data.tables import named_labels, of_frame, read_table
 from learning.options import choose, real
 from radioopt.base.errors import OptionError, ProblemError
 
@@ -36,7 +37,7 @@ OTHERS = "a Dataset, one of torch, arrays (x, y), or a function"
 TEST_FRACTION = 0.2
 
 _SPEC = re.compile(
-    r"(?P<name>[^:@]+)(:(?P<folder>.+?))?(@(?P<train>\d+)\+(?P<test>\d+))?(?P<standard>@standard)?"
+    r"(?P<name>[^:@]+)(:(?P<folder>.+?))?(@(?P<train>\d{1,18})\+(?P<test>\d{1,18}))?(?P<standard>@standard)?"
 )
 
 
@@ -78,9 +79,20 @@ def read_images(folder: str | None, rng: np.random.Generator) -> Dataset:
         raise ProblemError(
             "data images: expected a folder, as images:photos, with a folder of images per class"
         )
-    train, test = image_folder(folder)
+    train, test, names = image_folder(folder)
     made = from_torch(train, test, rng=rng)
-    return replace(made, name="images")
+    return replace(made, name="images", class_names=names)
+
+
+def read_csv(file: str | None, rng: np.random.Generator) -> Dataset:
+    """Read a CSV file with a row per sample and a column of labels, and split it."""
+    if file is None:
+        raise ProblemError("data csv: expected a file, as csv:samples.csv, or csv:samples.csv:COLUMN")
+    path, _, column = file.rpartition(":") if not file.lower().endswith(".csv") else (file, "", "")
+    if not path:
+        path, column = file, ""
+    x, y = of_frame(f"data csv: {path}", read_table(path), column or None)
+    return replace(from_torch((x, y), rng=rng), name="csv")
 
 
 def load(source: Source, rng: np.random.Generator) -> Dataset:
@@ -93,7 +105,7 @@ def load(source: Source, rng: np.random.Generator) -> Dataset:
         do not come with a package, the number of samples to keep of each part (with the shares of all classes),
         and ``@standard`` for features of mean 0 and variance 1 instead of those in [0, 1]. Or a data set; or one
         of torch, its loader, or arrays (x, y), which are split, or two of them, to train and to test; or the path of a
-        folder of images; or a function ``(rng) -> Dataset``.
+        folder of images or a CSV file; or a function ``(rng) -> Dataset``.
     rng : numpy.random.Generator
         Chooses samples and splits.
 
@@ -119,7 +131,8 @@ def load(source: Source, rng: np.random.Generator) -> Dataset:
     if isinstance(source, str):
         return _named(source, rng)
     if isinstance(source, os.PathLike):
-        return read_images(os.fspath(source), rng)
+        path = os.fspath(source)
+        return read_csv(path, rng) if path.lower().endswith(".csv") else read_images(path, rng)
     if isinstance(source, tuple) and len(source) != 2:
         raise ProblemError(
             f"data: expected (x, y), or ((x, y), (x_test, y_test)), or two data sets, got a tuple of {len(source)}"
@@ -185,9 +198,9 @@ def from_torch(
     >>> sorted(from_torch(pairs, rng=np.random.default_rng(0)).test_y.tolist())
     [0, 0, 1, 1]
     """
-    x, y = _read(train, "train")
+    x, y, names = _read(train, "train")
     if test is not None:
-        test_x, test_y = _read(test, "test")
+        test_x, test_y, _ = _read(test, "test", names)
         classes = count_classes(y, test_y)
     else:
         classes = count_classes(y)
@@ -198,8 +211,10 @@ def from_torch(
         kept = np.setdiff1d(np.arange(y.size), held)
         test_x, test_y, x, y = x[held], y[held], x[kept], y[kept]
     source = train.dataset if isinstance(train, DataLoader) else train
-    name = "arrays" if _are_arrays(train) else type(source).__name__
-    return Dataset(x, y, test_x, test_y, num_classes=classes, name=name)
+    arrays = _are_arrays(train) or hasattr(train, "columns")
+    name = "arrays" if arrays else type(source).__name__
+    names = None if names is None or len(names) != classes else names
+    return Dataset(x, y, test_x, test_y, num_classes=classes, name=name, class_names=names)
 
 
 def _named(source: str, rng: np.random.Generator) -> Dataset:
@@ -214,14 +229,19 @@ def _named(source: str, rng: np.random.Generator) -> Dataset:
     return loaded.standardised() if found["standard"] else loaded
 
 
-def _read(given: Any, part: str) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Read features and labels of one part, an array each."""
+def _read(
+    given: Any, part: str, known: tuple[str, ...] | None = None
+) -> tuple[NDArray[np.float32], NDArray[np.int64], tuple[str, ...] | None]:
+    """Read features and labels of one part, an array each, and the names of the classes if labels are words."""
+    if hasattr(given, "columns") and hasattr(given, "dtypes"):
+        given = of_frame(f"data: the {part} table", given)
     if _are_arrays(given):
-        x, y = features_of(f"data: {part} x", _unscaled(given[0])), labels_of(f"data: {part} y", given[1])
+        x = features_of(f"data: {part} x", _unscaled(given[0]))
+        y, names = named_labels(f"data: {part} y", given[1], known)
         if len(x) != len(y):
             raise ProblemError(f"data: {part} y: expected {len(x)} labels, one per sample, got {len(y)}")
-        return x, y
-    if isinstance(given, (np.ndarray, torch.Tensor, Mapping)) or hasattr(given, "columns"):
+        return x, y, names
+    if isinstance(given, (np.ndarray, torch.Tensor, Mapping)):
         raise ProblemError(
             f"data: the {part} data are a {type(given).__name__} without labels: give features and labels, (x, y)"
         )
@@ -255,7 +275,14 @@ def _read(given: Any, part: str) -> tuple[NDArray[np.float32], NDArray[np.int64]
         with np.errstate(over="ignore"):
             features[i] = sample
         labels.append(label)
-    return features_of(f"data: {part} x", features), labels_of(f"data: {part} y", labels)
+    y, names = named_labels(f"data: {part} y", labels, known)
+    names = names or (tuple(map(str, given.classes)) if _has_names(given) else None)
+    return features_of(f"data: {part} x", features), y, names
+
+
+def _has_names(given: Any) -> bool:
+    """Whether a data set lists the names of its classes, as those of torchvision do."""
+    return isinstance(getattr(given, "classes", None), (list, tuple))
 
 
 def _are_arrays(given: Any) -> bool:

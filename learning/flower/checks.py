@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from learning.crew import Turn
-from learning.flower.letters import Letter, Sealed, unseal
+from learning.flower.letters import Letter, Sealed
+from learning.flower.sealing import unseal
 from learning.schemes.base import Scheme
 from learning.task import IntArray, Task
 

@@ -11,11 +11,13 @@ import numpy as np
 
 from learning.crew import Crew, Turn, of_kinds
 from learning.flower.checks import Form, form_of, opened, refuse
-from learning.flower.letters import Letter, Sealed, seal_all
+from learning.flower.letters import Letter, Sealed
 from learning.flower.post import Fault, Post, Received
+from learning.flower.prepared import taught
+from learning.flower.sealing import seal_all
 from learning.flower.told import digest_of_task
 from learning.messages import Message
-from learning.models.weights import Bank
+from learning.models.weights import Bank, Rows
 from learning.radio.base import Floats, Plan, Sent
 from learning.radio.measured import Measured
 from learning.schemes.base import Scheme
@@ -52,6 +54,8 @@ class RemoteCrew(Crew):
         Nodes in the order in which they get devices, at most one for each device.
     min_arrived : int, default 1
         Devices >= 1 that have to answer; with fewer the round changes nothing.
+    every : int, optional
+        Rounds >= 1 from one checkpoint to the next. When one is due, nodes send what devices keep along with the rest.
     learner : Measured, optional
         What plans, if the clock of the run is that of the wall: seconds of a round are then those that it took, times
         of the devices those that were measured, and the next round is planned with them. By default the radio's times
@@ -78,6 +82,7 @@ class RemoteCrew(Crew):
         nodes: list[int],
         *,
         min_arrived: int = 1,
+        every: int | None = None,
         learner: Measured | None = None,
     ) -> None:
         count = len(task.parts)
@@ -85,7 +90,7 @@ class RemoteCrew(Crew):
             raise OptionError(f"nodes: expected 1 to {count}, one for each device at most, got {len(nodes)}")
         super().__init__(scheme, task)
         self._settings, self._post = settings, post
-        self._learner, self._min_arrived = learner, min_arrived
+        self._learner, self._min_arrived, self._every = learner, min_arrived, every
         self.parts = dict(zip(nodes, np.array_split(np.arange(count), len(nodes)), strict=True))
         self._digest = digest_of_task(task)
         self._answer: dict[str, Sealed] = {}
@@ -94,7 +99,6 @@ class RemoteCrew(Crew):
         self._forms: dict[str, Form] = {}
         self._first = False
         self.faults: list[Fault] = []
-        self._fresh = True
         self._replied = np.ones(count, np.bool_)
         self._seconds = self._overhead = 0.0
         self._times: dict[str, Floats] = {}
@@ -105,7 +109,7 @@ class RemoteCrew(Crew):
     @property
     def banks(self) -> dict[str, Bank]:  # type: ignore[override]
         """What devices keep, by architecture: fetched from the nodes if they have trained since the last time."""
-        if not self._fresh:
+        if self._stale.any():
             self._fetch()
         return self._banks
 
@@ -115,7 +119,7 @@ class RemoteCrew(Crew):
             getattr(self, "_banks", banks) is not banks
         ):  # a run that goes on: nodes get what their devices had
             self._restore = set(self.parts)
-        self._banks, self._fresh = banks, True
+        self._banks, self._stale = banks, np.zeros(len(self.task.parts), np.bool_)
 
     def train(self, turn: Turn) -> Iterator[tuple[Cohort, Message]]:
         """Let all devices train whose nodes can be reached; see :meth:`Crew.train`."""
@@ -128,10 +132,9 @@ class RemoteCrew(Crew):
         before = len(self.faults)
         self._reassign()
         there = set(self._post.mail.nodes())
+        show = self._shown(turn.round)
         letters = {
-            node: self._letter(node, turn.round, turn.plan, show=self.watch is not None)
-            for node in self.parts
-            if node in there
+            node: self._letter(node, turn.round, turn.plan, show=show) for node in self.parts if node in there
         }
         for node in self.parts.keys() - there:
             self.faults.append(Fault(turn.round, node, "cannot be reached"))
@@ -140,7 +143,7 @@ class RemoteCrew(Crew):
         waited = time.perf_counter()
         self.faults += received.faults
         self._restore -= received.letters.keys()
-        groups = self._checked(turn, received)
+        groups = self._checked(turn, received, show=show)
         replied = np.zeros(len(self.task.parts), np.bool_)
         for cohort, _, _ in groups:
             replied[cohort.devices] = True
@@ -149,7 +152,13 @@ class RemoteCrew(Crew):
                 Fault(turn.round, -1, f"{replied.sum()} devices answered, and {self._min_arrived} have to")
             )
             replied[:], groups = False, []
-        self._replied, self._fresh = replied, False
+        self._replied = replied
+        self._stale[:] = True
+        if show:
+            for cohort, _, own in groups:
+                kind = cohort.architecture
+                self._banks[kind] = self._banks[kind].put(cohort.devices, own)
+            self._stale &= ~replied
         self._answer, self._received = {}, np.zeros_like(replied)
         self._measure(turn, received)
         self._seconds = time.perf_counter() - began
@@ -165,8 +174,27 @@ class RemoteCrew(Crew):
             yield cohort, message
 
     def hear(self, answer: Message, received: Bools) -> None:
-        """Keep the server's answer for the next letter to each node; see :meth:`Crew.hear`."""
+        """Keep the server's answer for the next letter to each node; see :meth:`Crew.hear`.
+
+        Whose state is known here hears it here too; as does who has nothing but the answer afterwards.
+        """
         self._answer, self._received = seal_all(answer.values), received.copy()
+        stale = self._stale.copy()
+        self._stale[:] = False  # so that nobody is asked now
+        known = received if self.scheme.replaces else received & ~stale
+        super().hear(answer, known)
+        self._stale = stale & ~known
+
+    def give(self, devices: IntArray, rows: Rows) -> None:
+        """Keep other weights of some devices for the next letter to their nodes; see :meth:`Crew.give`.
+
+        A node that has not answered keeps what it has.
+        """
+        if devices.size:
+            kind = self.task.uses[devices[0]]
+            self._banks = {**self._banks, kind: self._banks[kind].put(devices, rows)}
+            self._restore |= {node for node, own in self.parts.items() if np.isin(own, devices).all()}
+        self._fresh = True
 
     def sent(self, turn: Turn) -> Sent:
         """Return what became of a round: who has not answered has not arrived; see :meth:`Crew.sent`."""
@@ -201,6 +229,11 @@ class RemoteCrew(Crew):
 
     # -- letters -----------------------------------------------------------------------------------
 
+    def _shown(self, round: int) -> bool:
+        """Say whether nodes are to send what devices keep: it is watched, or written down after this round."""
+        due = self._every is not None and round % self._every == 0 and not self.scheme.replaces
+        return self.watch is not None or due
+
     def _letter(self, node: int, round: int, plan: Plan | None, *, show: bool) -> Letter:
         devices = self.parts[node]
         numbers: dict[str, Any] = {
@@ -212,6 +245,10 @@ class RemoteCrew(Crew):
             "deadline_s": float(self._post.deadline_s),
         }
         arrays: dict[str, Mapping[str, Sealed]] = {}
+        if len(self.task.models) > 1:
+            numbers["uses"] = [self.task.uses[device] for device in devices.tolist()]
+        if self.task.teacher is not None:
+            arrays["teacher"] = taught(self.task, devices)
         if self._answer and self._received[devices].any():
             arrays["answer"] = self._answer
         if node in self._restore:
@@ -243,13 +280,15 @@ class RemoteCrew(Crew):
             self.parts = {new if node == gone else node: own for node, own in self.parts.items()}
             self._restore = {new if node == gone else node for node in self._restore}
 
-    def _checked(self, turn: Turn, received: Received) -> list[tuple[Cohort, Message, dict[str, Any]]]:
+    def _checked(
+        self, turn: Turn, received: Received, *, show: bool
+    ) -> list[tuple[Cohort, Message, dict[str, Any]]]:
         """Return what the devices sent, group by group, without that of nodes that sent anything wrong."""
         found = []
         for node in self.parts:  # always in the same order, so that sums are the same
             if node not in received.letters:
                 continue
-            groups = self._groups(node, turn.round, received.letters[node])
+            groups = self._groups(node, turn.round, received.letters[node], show=show)
             if isinstance(groups, str):
                 self.faults.append(Fault(turn.round, node, groups))
             else:
@@ -257,7 +296,7 @@ class RemoteCrew(Crew):
         return found
 
     def _groups(
-        self, node: int, round: int, letter: Letter
+        self, node: int, round: int, letter: Letter, *, show: bool
     ) -> list[tuple[Cohort, Message, dict[str, Any]]] | str:
         devices = self.parts[node]
         if wrong := refuse(letter, round=round, devices=devices, digest=self._digest):
@@ -272,7 +311,7 @@ class RemoteCrew(Crew):
             )
             notes = opened(letter.arrays.get(f"notes/{i}"), form.notes, len(own), "notes", None)
             kept: dict[str, Any] | str = {}
-            if self.watch is not None:
+            if show:
                 kept = opened(letter.arrays.get(f"own/{i}"), form.own, len(own), "what devices keep", None)
             for part in (values, notes, kept):
                 if isinstance(part, str):
@@ -280,7 +319,7 @@ class RemoteCrew(Crew):
             assert isinstance(values, dict)
             assert isinstance(notes, dict)
             assert isinstance(kept, dict)
-            values = {name: value.to(place) for name, value in values.items()}
+            values, kept = ({name: row.to(place) for name, row in rows.items()} for rows in (values, kept))
             groups.append((self.task.cohort(own), Message(values, notes), kept))
         return groups
 
@@ -302,9 +341,13 @@ class RemoteCrew(Crew):
             self._times |= self._learner.figures()
 
     def _fetch(self) -> None:
-        """Ask the nodes for what their devices keep; of those that do not answer, what is known stays."""
+        """Ask the nodes that answered last for what their devices keep; of all others, what is known stays."""
         there = set(self._post.mail.nodes())
-        letters = {node: self._letter(node, 0, None, show=True) for node in self.parts if node in there}
+        letters = {
+            node: self._letter(node, 0, None, show=True)
+            for node, devices in self.parts.items()
+            if node in there and self._stale[devices].any() and self._replied[devices].all()
+        }
         received = self._post.exchange(0, letters)
         self.faults += received.faults
         for node, letter in received.letters.items():
@@ -324,7 +367,7 @@ class RemoteCrew(Crew):
             for kind, own, rows in groups:
                 moved = {name: value.to(self.task.device) for name, value in rows.items()}
                 self._banks[kind] = self._banks[kind].put(own, moved)
-        self._fresh = True
+        self._stale[:] = False
 
 
 def row_of(plan: Any, devices: IntArray) -> dict[str, Any]:

@@ -16,6 +16,8 @@ from learning.runs import folder as runs
 from learning.runs.lock import locked
 from radioopt.base.errors import OptionError, require
 
+#: seconds between two looks for answers: each is a request to the SuperLink, over TLS
+POLL_S = 0.2
 #: keys of the app's configuration, with what they are by default
 CONFIG: dict[str, Any] = {
     "scenario": "feel-cpu",
@@ -29,7 +31,9 @@ CONFIG: dict[str, Any] = {
 }
 
 
-def deploy(mail: Mail, config: Mapping[str, Any], *, poll_s: float = 0.02, patience_s: float = 600.0) -> Path:
+def deploy(
+    mail: Mail, config: Mapping[str, Any], *, poll_s: float = POLL_S, patience_s: float = 600.0
+) -> Path:
     """Train with the nodes that are connected, and save the run.
 
     Parameters
@@ -40,7 +44,7 @@ def deploy(mail: Mail, config: Mapping[str, Any], *, poll_s: float = 0.02, patie
         The app's configuration: ``scenario`` (a name, or a file), ``options`` (settings of :func:`learning.train` as
         JSON), ``nodes`` to wait for, ``deadline-s``, ``min-arrived``, ``clock``, and ``folder`` and ``name`` of the
         run.
-    poll_s : float, default 0.02
+    poll_s : float, default 0.2
         Seconds between two looks for answers.
     patience_s : float, default 600
         Seconds to wait for the nodes.
@@ -61,7 +65,7 @@ def deploy(mail: Mail, config: Mapping[str, Any], *, poll_s: float = 0.02, patie
     given = CONFIG | dict(config)
     try:
         options = dict(json.loads(given["options"]))
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise OptionError(
             f'options: expected a JSON object, as {{"scheme": "fedavg"}}, got {given["options"]!r}'
         ) from error

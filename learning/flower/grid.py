@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from learning.flower.letters import Letter, Sealed
-from learning.flower.node import answer
+from learning.flower.letters import Letter, Memory, Sealed
 from learning.flower.post import Answer
 from radioopt.base.errors import require
 
@@ -91,15 +90,27 @@ class GridMail:
         return found
 
 
-def client_app() -> Any:
-    """Make the app that a node runs."""
+def client_app(answer: Callable[[Letter, Memory], Letter]) -> Any:
+    """Make the app that a node runs.
+
+    Parameters
+    ----------
+    answer : callable
+        From a letter and what the node's devices keep, which it changes, to what they send:
+        :func:`learning.flower.node.answer` here, or :func:`learning.flower.trainer.ask` in a process that stays.
+
+    Returns
+    -------
+    flwr.clientapp.ClientApp
+        Which keeps in Flower's ``context.state`` what devices keep.
+    """
     app = require("flwr.clientapp", "flower").ClientApp()
 
     @app.train()  # type: ignore[untyped-decorator]
     def train(message: Any, context: Any) -> Any:
         """Let the devices of this node hear, train and send."""
         records = context.state.array_records
-        memory: dict[str, Mapping[str, Sealed]] = {
+        memory: Memory = {
             name.removeprefix(KEPT): _sealed(record) for name, record in records.items() if KEPT in name
         }
         letter = answer(unpacked(message.content), memory)

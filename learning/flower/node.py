@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,15 +12,15 @@ import torch
 from numpy.typing import NDArray
 
 from learning.crew import Crew, Turn
-from learning.flower.letters import Letter, Sealed, seal_all, unseal_all
+from learning.flower.letters import Letter, Memory, Sealed
+from learning.flower.prepared import restored
+from learning.flower.sealing import seal_all, unseal_all
 from learning.flower.told import made
 from learning.local.globals import fresh_torch, torch_threads
 from learning.messages import Message
 from learning.models.weights import Rows
 from learning.task import IntArray
 
-#: what a node keeps between letters: arrays by name, in a compartment for each architecture
-Memory = MutableMapping[str, Mapping[str, Sealed]]
 Bools = NDArray[np.bool_]
 
 
@@ -70,6 +70,7 @@ def answer(letter: Letter, memory: Memory) -> Letter:
     with torch_threads(1), fresh_torch():
         scheme, task, digest = made(str(letter.numbers["settings"]))
         devices = np.array(letter.numbers["devices"], np.int64)
+        task = restored(task, devices, letter.numbers.get("uses"), letter.arrays.get("teacher"))
         crew = Crew(scheme, task, devices=devices)
         new = _recall(crew, letter, memory)
         _hear(crew, letter, devices, len(task.parts))

@@ -10,6 +10,7 @@ from typing import Any
 
 from learning.flower import grid
 from learning.flower.crew import RemoteCrew
+from learning.flower.node import answer
 from learning.flower.post import POLL_S, Mail, Post
 from learning.flower.told import told
 from learning.local.globals import fresh_torch, torch_threads
@@ -17,6 +18,7 @@ from learning.loop import Plans, begin
 from learning.options import choose, real, whole
 from learning.radio.measured import Measured
 from learning.radio.sampling import Places
+from learning.runs.checkpoint import EVERY
 from learning.runs.result import TrainingResult
 from learning.setup import RUNNING, SETTINGS, Setup
 from learning.task import Task
@@ -109,7 +111,7 @@ def simulate(
         warnings.simplefilter("ignore")
         flower.run_simulation(
             server_app=app,
-            client_app=grid.client_app(),
+            client_app=grid.client_app(answer),
             num_supernodes=count,
             backend_config={"client_resources": {"num_cpus": cpus, "num_gpus": 0.0}},
         )
@@ -183,17 +185,21 @@ def serve(
         return learners[0]
 
     nodes = _gathered(mail, count, patience_s, poll_s)
+    kept = running or {}
+    every = kept.get("every", EVERY) if kept.get("checkpoint") is not None else None
 
     def crew(scheme: Any, task: Any, at_once: int | None) -> RemoteCrew:
         post = Post(mail, deadline_s, poll_s)
         learner = learners[0] if learners else None
-        return RemoteCrew(scheme, task, settings, post, nodes, min_arrived=min_arrived, learner=learner)
+        return RemoteCrew(
+            scheme, task, settings, post, nodes, min_arrived=min_arrived, every=every, learner=learner
+        )
 
     planning = replace(plans, crew=crew)
     if wall:
         planning = replace(planning, planner=planner, config={**plans.config, "clock": clock})
     with torch_threads(1), fresh_torch():
-        return begin(planning, **(running or {}))
+        return begin(planning, **kept)
 
 
 def _gathered(mail: Mail, count: int, patience_s: float, poll_s: float) -> list[int]:

@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 from learning.catalog import SCHEMES
+from learning.flower.prepared import CARRIED
 from learning.loop import Plans
 from learning.options import label
 from learning.schemes.base import Scheme
@@ -38,12 +39,13 @@ def told(setup: Setup, plans: Plans) -> str:
     Raises
     ------
     OptionError
-        If a setting is no name and no number, so that nodes could not be told it, or data are prepared.
+        If a setting is no name and no number, so that nodes could not be told it, or samples change hands before
+        the first round.
     """
-    if plans.before:
+    if others := [step for step in plans.before if not isinstance(step, CARRIED)]:
         raise OptionError(
-            f"before: {', '.join(map(label, plans.before))}: what devices exchange before the first round is not "
-            "carried by Flower: take a scheme without, and leave before out"
+            f"before: {', '.join(map(label, others))}: it changes who holds which samples, and nodes make theirs from "
+            "the names of data and partition: leave before out, or train in one process"
         )
     if plans.sampling is not None:
         raise OptionError(

@@ -62,7 +62,7 @@ class Generator(Protocol):
 
         Returns
         -------
-        ndarray, shape (n, *sample_shape)
+        ndarray, shape (n, ...)
             In the range of the samples learnt from.
         """
         ...
@@ -187,7 +187,7 @@ class Learner(ABC):
 
         Returns
         -------
-        ndarray of float32, shape (n, *sample_shape)
+        ndarray of float32, shape (n, ...)
             In the range of the samples learnt from.
 
         Raises

@@ -44,7 +44,15 @@ def read(path: str | Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         with np.load(io.BytesIO(file.read_bytes()), allow_pickle=False) as found:
             arrays = {name: found[name] for name in found.files}
         header = json.loads(arrays.pop("header.json").tobytes())
-    except (ValueError, KeyError, EOFError, AttributeError, TypeError, zipfile.BadZipFile) as error:
+    except (
+        ValueError,
+        LookupError,
+        EOFError,
+        AttributeError,
+        TypeError,
+        RecursionError,
+        zipfile.BadZipFile,
+    ) as error:
         raise ProblemError(
             f"{path}: expected the file of a generator, as its save() writes ({error})"
         ) from error

@@ -13,6 +13,7 @@ from learning.data.dataset import Dataset
 from learning.generators.base import Floats, Generator, Labels, check_rng
 from learning.options import whole
 from radioopt.base.errors import OptionError, ProblemError, require
+from radioopt.base.pictures import Look, canvas, inches_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -117,8 +118,15 @@ class Quality:
             }
         )
 
-    def plot(self) -> Figure:
+    def plot(self, *, width: float | str = "page", title: bool | str = False) -> Figure:
         """Draw samples of each class, and beside each, framed, the public sample that is nearest to it.
+
+        Parameters
+        ----------
+        width : float or {"column", "page"}, default "page"
+            Of the figure: inches, or 3.5 or 7.16 of them. A column has half as many samples.
+        title : bool or str, default False
+            True says how many are copies; a text is one of your own.
 
         Returns
         -------
@@ -127,30 +135,34 @@ class Quality:
 
         Raises
         ------
+        OptionError
+            If the width or the title is none.
         MissingExtraError
             If matplotlib is not installed.
         """
-        matplotlib: Any = require("matplotlib.figure", "learning")
         classes = np.unique(self.labels)[:MOST_CLASSES]
-        figure: Figure = matplotlib.Figure(figsize=(1.1 * PAIRS + 0.4, 0.55 * len(classes) + 0.6))
-        grid = figure.subplots(len(classes), 2 * PAIRS, squeeze=False)
-        for row, label in enumerate(classes):
-            rows = np.flatnonzero(self.labels == label)[:PAIRS]
-            for place in range(PAIRS):
-                made, near = grid[row, 2 * place], grid[row, 2 * place + 1]
-                for axes in (made, near):
-                    axes.set(xticks=[], yticks=[])
-                    axes.spines[:].set_visible(False)
-                if place < rows.size:
-                    _draw(made, self.samples[rows[place]])
-                    _draw(near, self.public.train_x[self.nearest[rows[place]]])
-                    near.spines[:].set(visible=True, color="#ee6677", linewidth=1.5)
-            grid[row, 0].set_ylabel(str(label), rotation=0, ha="right", va="center")
-        figure.subplots_adjust(left=0.05, right=0.99, bottom=0.01, top=1 - 0.45 / figure.get_figheight())
-        figure.suptitle(
-            f"made from {self.public.name}; framed: the nearest public sample ({self.memorised:.1%} are copies)",
-            fontsize="small",
-        )
+        inches = inches_of(width, PAIRS)
+        pairs = PAIRS if inches > 5 else PAIRS // 2
+        told = f"made from {self.public.name}; framed: the nearest public sample ({self.memorised:.1%} are copies)"
+        look: Look = {"width": inches, "title": title}
+        cell = inches / (2 * pairs + 0.6)
+        options: Any = {"least": 0.01, "height": cell, "columns": 2 * pairs, "layout": None}
+        with canvas(len(classes) * 2 * pairs, look, title=told, **options) as (figure, axes):
+            top = 1 - (0.25 if title else 0.02) / figure.get_figheight()
+            figure.subplots_adjust(left=0.06, right=0.99, bottom=0.01, top=top, wspace=0.1, hspace=0.15)
+            grid = np.reshape(np.array(axes, dtype=object), (len(classes), 2 * pairs))
+            for row, label in enumerate(classes):
+                rows = np.flatnonzero(self.labels == label)[:pairs]
+                for place in range(pairs):
+                    made, near = grid[row, 2 * place], grid[row, 2 * place + 1]
+                    for panel in (made, near):
+                        panel.set(xticks=[], yticks=[])
+                        panel.spines[:].set_visible(False)
+                    if place < rows.size:
+                        _draw(made, self.samples[rows[place]])
+                        _draw(near, self.public.train_x[self.nearest[rows[place]]])
+                        near.spines[:].set(visible=True, color="black", linewidth=1.2)
+                grid[row, 0].set_ylabel(str(label), rotation=0, ha="right", va="center")
         return figure
 
     def __str__(self) -> str:

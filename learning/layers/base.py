@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import torch
 
+from learning.local.globals import same_threads
 from radioopt.base.errors import OptionError, SolveError
 from radioopt.base.options import SolveOptions
 from radioopt.base.problem import Problem
@@ -109,7 +110,8 @@ class Layer(torch.nn.Module):
     def _run(self, call: Call, tensors: Sequence[torch.Tensor]) -> tuple[torch.Tensor, ...]:
         arrays = {name: to_numpy(value) for name, value in zip(call.names, tensors, strict=True)}
         problem = self.problem_type(**call.fixed | arrays | {"strict": None})
-        shown, call.solution = self._solve(problem)
+        with same_threads():
+            shown, call.solution = self._solve(problem)
         answered = self._answered(shown, call.solution)
         if self.infeasible == "error" and not answered.all():
             for solution in (shown, call.solution):
@@ -244,7 +246,8 @@ class _Pull(torch.autograd.Function):
         cotangents = {
             n: _inside(to_numpy(g), lead, call.mapped) for n, g in zip(results, given, strict=False)
         }
-        pulled = call.solution.vjp(cotangents)
+        with same_threads():
+            pulled = call.solution.vjp(cotangents)
         found = []
         for name, (shape, dtype, device) in zip(names, like, strict=True):
             if name not in pulled:
@@ -300,7 +303,8 @@ class _Push(torch.autograd.Function):
         for name, value in zip(names, given, strict=False):
             own = np.ndim(getattr(call.solution.problem, name)) - call.mapped
             tangents[name] = _inside(_padded(to_numpy(value), lead, own), lead, call.mapped)
-        pushed = call.solution.jvp(tangents)
+        with same_threads():
+            pushed = call.solution.jvp(tangents)
         return tuple(
             _to_torch(_outside(pushed[n], lead, call.mapped), dtype, given[0].device) for n in results
         )

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
-from learning.layers.base import Infeasible, Layer, Once, kind_of, to_numpy
+from learning.layers.base import Infeasible, Layer, kind_of, to_numpy
 from learning.layers.entropic import relax
+from learning.layers.on_tensors import Fields, Solver, TensorLayer
+from learning.layers.synthesis import solve_syntheses
 from learning.layers.tensors import solve_batchsizes
 from radioopt.base.errors import OptionError
-from radioopt.base.options import SolveOptions
-from radioopt.base.problem import Problem
-from radioopt.base.solution import Solution
 from radioopt.dtkd import DistillationProblem
 from radioopt.feel import BatchsizeProblem
-from radioopt.fimi import SynthesisProblem
+from radioopt.fimi import LearningCurve, SynthesisProblem
 
 
 class BatchsizeAllocation(NamedTuple):
@@ -69,7 +67,7 @@ class DistillationAllocation(NamedTuple):
     answered: torch.Tensor
 
 
-class BatchsizeLayer(Layer):
+class BatchsizeLayer(TensorLayer):
     """FEEL's batch sizes and slots as a layer: :class:`radioopt.feel.BatchsizeProblem` on tensors.
 
     Parameters
@@ -78,6 +76,10 @@ class BatchsizeLayer(Layer):
         Hand out whole batch sizes with their slots; gradients are those of the continuous optimum (straight through).
     infeasible : {"nan", "error"}, default "nan"
         Instances without an optimum are NaN and have zero gradients, or raise ``SolveError``.
+    solver : {"auto", "tensors", "kernels"}, default "auto"
+        "kernels" solves on the CPU by :meth:`radioopt.Problem.solve`, wherever the tensors are; "tensors" by torch
+        operations where they are, but for whole numbers and under ``torch.func``; "auto" by those for tensors on a
+        GPU, and by kernels for others.
     **fixed
         Fields and settings that are the same in every call, as ``max_batchsize=128`` or ``downlink="broadcast"``.
 
@@ -95,63 +97,32 @@ class BatchsizeLayer(Layer):
     allocation = BatchsizeAllocation
     results = smooth = BatchsizeAllocation._fields[:-1]
 
-    def __init__(self, *, integer: bool = False, infeasible: Infeasible = "nan", **fixed: Any) -> None:
-        super().__init__(infeasible, fixed)
-        self.integer = integer
+    def __init__(
+        self,
+        *,
+        integer: bool = False,
+        infeasible: Infeasible = "nan",
+        solver: Solver = "auto",
+        **fixed: Any,
+    ) -> None:
+        super().__init__(integer, infeasible, solver, fixed)
 
-    def forward(self, **fields: Any) -> BatchsizeAllocation:
-        """Solve for these fields, tensors or numbers, and those fixed before; see :meth:`Layer.forward`."""
-        found = self._where_they_lie(fields) if _on_gpu(fields) else None
-        return BatchsizeAllocation(*super().forward(**fields)) if found is None else found
-
-    def _where_they_lie(self, fields: Mapping[str, Any]) -> BatchsizeAllocation | None:
-        """Solve by torch operations where the tensors are; None for what the solver on the CPU has to see."""
-        quantities, given = self.problem_type.quantities, self.fixed | dict(fields)
+    def _settings(self, given: dict[str, Any]) -> dict[str, Any] | None:
         downlink = given.pop("downlink", "tdma")
-        known = given.keys() <= quantities.keys() and downlink in ("tdma", "broadcast")
-        if self.integer or not known or torch._C._are_functorch_transforms_active():
-            return None
-        dtype, device = kind_of([value for value in fields.values() if isinstance(value, torch.Tensor)])
-        values = {}
-        for name, declared in quantities.items():
-            value = given.get(name, declared.default)
-            if not isinstance(value, (torch.Tensor, np.ndarray, float, int)):
-                return None
-            own = torch.as_tensor(value, dtype=torch.float64, device=device)
-            if not bool(((declared.domain.low <= own) & (own <= declared.domain.high)).all()):
-                return None
-            values[name] = own if declared.axes and own.ndim else own[..., None]
-        try:
-            *batch, devices = torch.broadcast_shapes(*(value.shape for value in values.values()))
-        except RuntimeError:
-            return None
-        if bool(values.pop("total_batchsize").isfinite().any()):
-            return None
-        low, high, base = (values[name] for name in ("min_batchsize", "max_batchsize", "base_time_s"))
-        if bool((low > high).any() | (base + values["seconds_per_sample"] * low < 0).any()):
-            return None
+        return {"broadcast": downlink == "broadcast"} if downlink in ("tdma", "broadcast") else None
 
-        def solve(*tensors: torch.Tensor) -> list[torch.Tensor]:
-            named = {
-                name: value.expand(*batch, devices if quantities[name].axes else 1)
-                for name, value in zip(values, tensors, strict=True)
-            }
-            found = solve_batchsizes(named, broadcast=downlink == "broadcast")
-            return [found[name] for name in (*self.results, "answered")]
+    def _fits(self, values: Fields) -> bool:
+        low, high, total = (values[name] for name in ("min_batchsize", "max_batchsize", "total_batchsize"))
+        least, most = (limit.sum(-1, keepdim=True) for limit in (low, high))
+        early = values["base_time_s"] + values["seconds_per_sample"] * low < 0
+        outside = total.isfinite() & ((total < least) | (total > most))
+        return not bool((low > high).any() | early.any() | outside.any())
 
-        found = BatchsizeAllocation._make(Once.apply(solve, *values.values()))
-        if self.infeasible == "error" and not bool(found.answered.all()):
-            return None
-        return BatchsizeAllocation._make([*(value.to(dtype) for value in found[:-1]), found.answered])
-
-    def _solve(self, problem: Problem[Any]) -> tuple[Solution, Any]:
-        shown, smooth = super()._solve(problem)
-        if self.integer:
-            shown = problem.solve(options=SolveOptions(warn=False), throw=False, integer=True)
-        return shown, smooth
+    def _solve_tensors(self, values: Fields, **settings: Any) -> Fields:
+        return solve_batchsizes(values, **settings)
 
 
-class SynthesisLayer(Layer):
+class SynthesisLayer(TensorLayer):
     """FIMI's samples, CPU, bandwidth and power as a layer: :class:`radioopt.fimi.SynthesisProblem` on tensors.
 
     Parameters
@@ -160,6 +131,10 @@ class SynthesisLayer(Layer):
         Hand out whole synthetic samples; gradients are those of the continuous optimum (straight through).
     infeasible : {"nan", "error"}, default "nan"
         Instances without an optimum are NaN and have zero gradients, or raise ``SolveError``.
+    solver : {"auto", "tensors", "kernels"}, default "auto"
+        "kernels" solves on the CPU by :meth:`radioopt.Problem.solve`, wherever the tensors are; "tensors" by torch
+        operations where they are, but for whole numbers and under ``torch.func``; "auto" by those for tensors on a
+        GPU, and by kernels for others.
     **fixed
         Fields that are the same in every call, ``learning_curve`` among them.
 
@@ -178,15 +153,29 @@ class SynthesisLayer(Layer):
     allocation = SynthesisAllocation
     results = smooth = SynthesisAllocation._fields[:-1]
 
-    def __init__(self, *, integer: bool = False, infeasible: Infeasible = "nan", **fixed: Any) -> None:
-        super().__init__(infeasible, fixed)
-        self.integer = integer
+    def __init__(
+        self,
+        *,
+        integer: bool = False,
+        infeasible: Infeasible = "nan",
+        solver: Solver = "auto",
+        **fixed: Any,
+    ) -> None:
+        super().__init__(integer, infeasible, solver, fixed)
 
-    def _solve(self, problem: Problem[Any]) -> tuple[Solution, Any]:
-        shown, smooth = super()._solve(problem)
-        if self.integer:
-            shown = problem.solve("integer", SolveOptions(warn=False), throw=False)
-        return shown, smooth
+    def _settings(self, given: dict[str, Any]) -> dict[str, Any] | None:
+        curve = given.pop("learning_curve", None)
+        if isinstance(curve, LearningCurve):
+            given |= {"curve_alpha": curve.alpha, "curve_beta": curve.beta, "curve_gamma": curve.gamma}
+            curve = None
+        return {} if curve is None else None
+
+    def _fits(self, values: Fields) -> bool:
+        fixed = values["fixed_synthetic_samples"].isfinite()
+        return bool((fixed == fixed[..., :1]).all())
+
+    def _solve_tensors(self, values: Fields, **settings: Any) -> Fields:
+        return solve_syntheses(values)
 
 
 class DistillationLayer(Layer):
@@ -266,8 +255,3 @@ class DistillationLayer(Layer):
         dtype, device = kind_of([*tensors.values()])
         answered = torch.from_numpy(np.array(~problem.is_beyond)).to(device)
         return DistillationAllocation._make([*(part.to(device, dtype) for part in found), answered])
-
-
-def _on_gpu(fields: Mapping[str, Any]) -> bool:
-    """Tell whether a tensor lies on a GPU with float64."""
-    return any(isinstance(value, torch.Tensor) and value.device.type == "cuda" for value in fields.values())

@@ -1,7 +1,8 @@
 r"""FEEL's optimum on tensors wherever they lie, as on a GPU: torch operations in float64, batched, certified.
 
 The unknowns are those of :mod:`radioopt.feel.kernel_search`: z, the upload phase beyond the slowest device's least
-compute time, and m, the common factor of upload times. A safeguarded Newton method finds them for all instances.
+compute time, and m, the common factor of upload times. A safeguarded Newton method finds them for all instances; where
+the total batch is fixed, bracketed searches for z, and for m at every z, do.
 One more Newton step, taken with the slopes held, is what is differentiated: the value of the step is rounding, and its
 derivative is that of the optimum with the active set held (implicit differentiation). Second derivatives of it mean
 nothing, and are refused.
@@ -23,13 +24,13 @@ ROUNDING = 1e-15
 def solve_batchsizes(
     fields: Mapping[str, Tensor], *, broadcast: bool, gap_tol: float = 1e-9, feasibility_tol: float = 1e-9
 ) -> dict[str, Tensor]:
-    """Solve FEEL's problem with a free total batch.
+    """Solve FEEL's problem.
 
     Parameters
     ----------
     fields : mapping of str to Tensor
-        All fields of :class:`radioopt.feel.BatchsizeProblem` but ``total_batchsize``, in float64, within their domains:
-        shape (..., K), or (..., 1) for those of an instance.
+        All fields of :class:`radioopt.feel.BatchsizeProblem`, in float64, within their domains: shape (..., K), or
+        (..., 1) for those of an instance.
     broadcast : bool
         Whether the server broadcasts, rather than sending to one device after the other.
     gap_tol, feasibility_tol : float
@@ -49,7 +50,8 @@ def solve_batchsizes(
     low, high, c = fields["min_batchsize"], fields["max_batchsize"], fields["update_time_s"]
     a = fields["payload_bits"] / fields["uplink_rate_bps"]
     b = fields["payload_bits"] / fields["downlink_rate_bps"]
-    deadline = fields["max_round_latency_s"]
+    deadline, total_given = fields["max_round_latency_s"], fields["total_batchsize"]
+    fixed = total_given.isfinite()
     root, shortest = a.sqrt() * p.sqrt(), o + p * low
     slowest, last = shortest.amax(-1, keepdim=True), c.amax(-1, keepdim=True)
     to_low, to_high = slowest - shortest, slowest - (o + p * high)
@@ -57,10 +59,15 @@ def solve_batchsizes(
     with torch.no_grad():
         rest = b.amax(-1, keepdim=True) if broadcast else _share_frame(b, last - c)
         z, m = _newton(a, p, root, low, high, o, to_low, to_high, slowest, last + rest)
+        if fixed.any():
+            wanted = torch.where(fixed, total_given, low.expand_as(a).sum(-1, keepdim=True))
+            z_fixed, m_fixed = _newton_fixed(a, p, root, low, high, o, to_low, to_high, slowest, wanted)
+            z, m = torch.where(fixed, z_fixed, z), torch.where(fixed, m_fixed, m)
         late = z + slowest + last + rest > deadline
         least = _share_frame(a, to_low)  # of the fastest round
-        met = ~late | (slowest + least + last + rest <= deadline * (1 + 1e-12))
-        late &= met
+        met = ~late | ~fixed & (slowest + least + last + rest <= deadline * (1 + 1e-12))
+        met |= fixed & (z + slowest + last + rest <= deadline * (1 + 1e-12))
+        late &= met & ~fixed
         at_deadline = torch.maximum(deadline - last - rest - slowest, least)
         z = torch.where(late, at_deadline, z)
         m = torch.where(late, _fill_frame(a, root, z + to_low, z + to_high), m)
@@ -70,7 +77,7 @@ def solve_batchsizes(
         top |= ~bottom & (m * root - (z + to_high) <= 4e-13 * z)
         free = ~(bottom | top)
         some = free.any(-1, keepdim=True)
-        by_time = late & some
+        by_time, by_total = late & some, fixed & some
 
     if broadcast:
         rest = b.amax(-1, keepdim=True)
@@ -90,23 +97,18 @@ def solve_batchsizes(
     price = torch.where(by_time, deadline, x.detach())
     f1 = used.log()
     f2 = torch.where(by_time, x / price - 1, (x * m * m * square / (2 * total)).log())
+    f2 = torch.where(by_total, (total / torch.where(fixed, total_given, 1.0)).log(), f2)
     f2 = torch.where(some, f2, torch.zeros_like(f2))
     with torch.no_grad():
         held = ~free
         j11 = -(a / (y * y) * held).sum(-1, keepdim=True) / used
         j12 = -(a / y * free).sum(-1, keepdim=True) / used
-        j21 = (
-            1 / x
-            - 2 * (a / y**3 * held).sum(-1, keepdim=True) / square
-            - (free / p).sum(-1, keepdim=True) / total
-        )
-        j22 = (
-            2
-            - 2 * (a / (y * y) * free).sum(-1, keepdim=True) / square
-            + (free * y / p).sum(-1, keepdim=True) / total
-        )
-        j21 = torch.where(some, torch.where(by_time, 1 / price, j21), torch.zeros_like(x))
-        j22 = torch.where(some, torch.where(by_time, torch.zeros_like(x), j22), torch.ones_like(x))
+        more, less = (free / p).sum(-1, keepdim=True), (free * y / p).sum(-1, keepdim=True)
+        j21 = 1 / x - 2 * (a / y**3 * held).sum(-1, keepdim=True) / square - more / total
+        j22 = 2 - 2 * (a / (y * y) * free).sum(-1, keepdim=True) / square + less / total
+        j21 = torch.where(by_time, 1 / price, torch.where(by_total, more / total, j21))
+        j22 = torch.where(by_time, torch.zeros_like(x), torch.where(by_total, -less / total, j22))
+        j21, j22 = torch.where(some, j21, torch.zeros_like(x)), torch.where(some, j22, torch.ones_like(x))
         over = 1 / (j11 * j22 - j12 * j21)
     z = z - (j22 * f1 - j12 * f2) * over
     m = m * torch.exp((j21 * f1 - j11 * f2) * over)
@@ -211,9 +213,22 @@ def certify_batchsizes(
     kappas.append(torch.where(inverse > 0, second, 0.0))
     kappa = kappas[0].fmax(kappas[1]).fmax(kappas[2])
     bound = torch.where(kappa > 0, fields["loss_decay"] / kappa.sqrt(), torch.inf)
+
+    # total batch fixed: multipliers of the devices sum to one
+    given = fields["total_batchsize"]
+    fixed, wanted = given.isfinite(), torch.where(given.isfinite(), given, 1.0)
+    gammas = 1 / (ratio * weight), 1 / (inverse + ratio * clamped)
+    latencies = [
+        dual(gamma, level, split) + gamma * wanted
+        for gamma, level, split in ((gammas[0], 1 / weight, False), (gammas[1], ratio * gammas[1], True))
+    ]
+    shortest = least_down + latencies[0].fmax(latencies[1])
+    of_fixed = torch.where(shortest > 0, fields["loss_decay"] * wanted.sqrt() / shortest, torch.inf)
+    bound = torch.where(fixed, of_fixed, bound)
     floor = low.floor().clamp(min=1.0)
     residual = most(torch.maximum((floor - batch) / floor, (batch - high) / high))
     residual = torch.maximum(residual, torch.maximum(add(phi), used) - 1)
+    residual = torch.maximum(residual, torch.where(fixed, (total - wanted).abs() / wanted, -torch.inf))
     late = torch.where(deadline < torch.inf, (latency - deadline) / deadline, -torch.inf)
     shares = ((phi > 0) & (psi > 0)).all(-1, keepdim=True)
     return objective, bound, torch.where(shares, torch.maximum(residual, late), torch.inf)
@@ -344,3 +359,70 @@ def _newton(
         z, m = torch.where(accepted, z_new, z_other), torch.where(accepted, m_new, m_other)
         earlier, before = before, merit
     return best_z, best_m
+
+
+def _meet_total(
+    p: Tensor, root: Tensor, low: Tensor, high: Tensor, z: Tensor, ends: tuple[Tensor, ...], wanted: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Factor m at which the batches have a total, at a given z: bracketed Newton, piecewise linear and decreasing.
+
+    Returns m, the upload times, and where z is too small for the total.
+    """
+    most, least, m_low = z + ends[0], z + ends[1], ends[2]
+    lowest, m_high = m_low, (most / root).amax(-1, keepdim=True)
+    m, early = m_high, torch.zeros_like(z, dtype=torch.bool)
+    for _ in range(200):
+        y = m * root
+        bottom = y >= most
+        top = ~bottom & (y <= least)
+        free = ~(bottom | top)
+        batch = torch.where(free, low + (most - y) / p, torch.where(bottom, low, high)).sum(-1, keepdim=True)
+        slope = (root / p * free).sum(-1, keepdim=True)
+        m_low, m_high = torch.where(batch > wanted, m, m_low), torch.where(batch > wanted, m_high, m)
+        early = (m <= lowest) & (batch < wanted * (1 - 1e-13))
+        moves = ~early & ((batch - wanted).abs() > 1e-15 * wanted) & (m_high - m_low > 4e-16 * m_high)
+        if not moves.any():
+            break
+        step = m + (batch - wanted) / slope
+        step = torch.where((slope > 0) & (step < m_high), step, (m_low + m_high) / 2)
+        m = torch.where(moves, torch.maximum(step, lowest), m)
+    return m, torch.maximum(torch.minimum(m * root, most), least), early
+
+
+def _newton_fixed(
+    a: Tensor,
+    p: Tensor,
+    root: Tensor,
+    low: Tensor,
+    high: Tensor,
+    base: Tensor,
+    to_low: Tensor,
+    to_high: Tensor,
+    slowest: Tensor,
+    wanted: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """Least z for a fixed total batch: Newton on 1/h, h(z) = sum a/y with the m that meets the total."""
+
+    def add(value: Tensor) -> Tensor:
+        return value.sum(-1, keepdim=True)
+
+    total, roots, inverse = add(a), add(root / p), add(1 / p)
+    no_limits = (wanted + add(base / p) + roots * roots) / inverse - slowest
+    z_low = torch.maximum((a - to_low).amax(-1, keepdim=True).clamp(min=0), total - add(a * to_low) / total)
+    z_low = torch.maximum(z_low, no_limits) * (1 - 1e-13)
+    z_high = (total + (-to_high).amax(-1, keepdim=True).clamp(min=0)) * (1 + 1e-13)
+    ends = to_low, to_high, (a / root).amin(-1, keepdim=True) * (1 - 1e-12)
+    z, m, settled = z_low, z_high, torch.zeros_like(z_low, dtype=torch.bool)
+    for _ in range(200):
+        now, y, early = _meet_total(p, root, low, high, z, ends, wanted)
+        m = torch.where(settled, m, now)
+        h, slope = add(a / y), add(a / y / y)
+        h = torch.where(early, torch.inf, h)
+        z_low, z_high = torch.where(h > 1, z, z_low), torch.where(h > 1, z_high, z)
+        after = z + h * (h - 1) / slope
+        after = torch.where((z_low < after) & (after < z_high), after, (z_low + z_high) / 2)
+        settled = settled | ((after - z).abs() <= 2e-15 * z) | (z_high - z_low <= 4e-15 * z_high)
+        if settled.all():
+            break
+        z = torch.where(settled, z, after)
+    return z, m

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,17 +13,23 @@ from numpy.typing import NDArray
 
 from learning.options import choose, real, whole
 from learning.prepare.base import Preparation, Prepared
-from learning.prepare.costs import Links, upload
+from learning.prepare.costs import upload
+from learning.prepare.graph_network import GraphNetwork
 from learning.prepare.subspace import IntArray, Subspace, distributed_pca, kmeans, moments, target_groups
 from learning.radio.base import Radio
+from learning.radio.links import Links
+from learning.streams import Streams
 from learning.task import Task
 from radioopt.base.errors import ProblemError
+from radioopt.base.quantity import shorten
 from radioopt.d2d import ClusterGraphProblem, GraphProblem, cluster_message_bits, label_message_bits
 from radioopt.d2d.scenario import link_snr
-from radioopt.scenario import Devices
+from radioopt.scenario import Devices, Scenario
 
 #: methods that decide without a word from another device
 SILENT = ("closest", "most-trusted", "uniform", "none")
+#: networks at the server that are trained for the scenario; the second sees what links would move
+LEARNT = ("gcn", "gcn-pairs")
 BITS = 32.0
 
 
@@ -37,12 +43,9 @@ class _Exchange(Preparation):
     def _check(self) -> None:
         """Refuse options that are out of range."""
         given: Any = self
-        choose(
-            "method",
-            given.method,
-            {name: name for name in self._problem().methods},
-            "a method of the problem",
-        )
+        if not callable(given.method):
+            known = {name: name for name in (*self._problem().methods, *LEARNT)}
+            choose("method", given.method, known, "a function (problem) -> solution")
         whole("edges", given.edges)
         real("bits_per_number", given.bits_per_number)
         real("amplifier_efficiency", given.amplifier_efficiency, high=1.0, closed=True)
@@ -75,10 +78,39 @@ class _Exchange(Preparation):
             circuit_power_w=given.circuit_power_w,
         )
 
+    def _solver(self, scenario: Scenario, streams: Streams) -> Callable[[Any], Any]:
+        """Return how a graph is found, by a network that is trained for the scenario if that is asked for."""
+        given: Any = self
+        if isinstance(given.method, str) and given.method not in LEARNT:
+            return lambda problem: problem.solve(given.method)
+        find = given.method
+        if isinstance(find, str):
+            seed = int(streams.at("prepare/graph-network").integers(2**31))
+            find = GraphNetwork.fit(
+                scenario,
+                family=self._problem().family,
+                pairs=find == LEARNT[1],
+                seed=seed,
+                progress=False,
+            )
+
+        def found(problem: Any) -> Any:
+            solution = find(problem)
+            if isinstance(solution, problem.solution_class()):
+                return solution
+            raise ProblemError(
+                f"{type(self).__name__}: method: expected a function that returns a solution of the problem, as "
+                f"problem.judge(source=...) is one; got {shorten(solution)}"
+            )
+
+        return found
+
     def _trials(self, solution: Any) -> float:
         """Links that each device tries to find the graph: each once, one a step, or none."""
         if solution.method in SILENT:
             return 0.0
+        if solution.method in LEARNT:
+            return 1.0
         return float(solution.iterations) if solution.method == "q-learning" else len(solution.source) - 1.0
 
 
@@ -127,8 +159,9 @@ class Exchange(_Exchange):
 
     Parameters
     ----------
-    method : str, default "local-search"
-        How the graph is found: any method of the problem, the baselines too.
+    method : str or callable, default "local-search"
+        How the graph is found: any method of the problem, the baselines too; "gcn" or "gcn-pairs", a
+        :class:`GraphNetwork` that is trained for the scenario; or a function from the problem to a solution of it.
     edges : int, default 1
         Graphs, one after the other: transmitters that a device receives from at most.
     bits_per_number : float, default 8
@@ -154,7 +187,7 @@ class Exchange(_Exchange):
     are; how many it has is counted. Transfers are rounded to whole samples by largest remainders, each is lost with the
     outage of its link, and transmitters give up what they sent, lost or not. Row 0 of the table of rounds has seconds
     and joules of the samples and of the messages that found the graph: every device tries every link once, by
-    Q-learning one in each step, by the baselines none.
+    Q-learning one in each step, by the baselines none; to a network at the server each device sends one message.
 
     References
     ----------
@@ -173,7 +206,7 @@ class Exchange(_Exchange):
     (True, True)
     """
 
-    method: str = "local-search"
+    method: Any = "local-search"
     edges: int = 1
     bits_per_number: float = 8.0
     targets: str = "quantiles"
@@ -193,13 +226,14 @@ class Exchange(_Exchange):
         problem = self._pose(devices)
         links, classes = self._links(devices, problem), problem.sizes["class"]
         parts, rng = list(task.parts), task.streams.at("prepare/exchange")
+        solve = self._solver(devices.scenario, task.streams)
         kind_of = self._kinds(task, classes)
         total, rows = _Total(self.bits_per_number * math.prod(task.data.sample_shape)), []
         for edge in range(self.edges):
             kinds = kind_of(parts)
             counts = np.stack([np.bincount(own, minlength=classes) for own in kinds])
             problem = problem.replace(class_counts=counts, strict=None)
-            solution = problem.solve(self.method)
+            solution = solve(problem)
             parts, moves = move(parts, kinds, solution, rng)
             total.add(links, solution.source, moves)
             total.talked(links, label_message_bits(classes), self._trials(solution))
@@ -231,8 +265,9 @@ class ExchangeClusters(_Exchange):
 
     Parameters
     ----------
-    method : str, default "local-search"
-        How the graph is found: any method of the problem, the baselines too.
+    method : str or callable, default "local-search"
+        How the graph is found: any method of the problem, the baselines too; "gcn" or "gcn-pairs", a
+        :class:`GraphNetwork` that is trained for the scenario; or a function from the problem to a solution of it.
     edges : int, default 2
         Graphs, one after the other; devices sort their samples anew before each.
     components : int, default 8
@@ -262,7 +297,7 @@ class ExchangeClusters(_Exchange):
     S. Wagle et al., Algorithm 2.
     """
 
-    method: str = "local-search"
+    method: Any = "local-search"
     edges: int = 2
     components: int = 8
     bits_per_number: float = 8.0
@@ -284,7 +319,9 @@ class ExchangeClusters(_Exchange):
         parts, rng = list(task.parts), task.streams.at("prepare/exchange")
         x, size = task.data.train_x, math.prod(task.data.sample_shape)
         total, rows = _Total(self.bits_per_number * size), []
-        space = distributed_pca([x[part] for part in parts], min(self.components, size))
+        dimensions = min(self.components, size)
+        space = distributed_pca([x[part] for part in parts], dimensions)
+        solve = self._solver(devices.scenario.replace({"d2d-clusters.dimensions": dimensions}), task.streams)
         total.subspace(space, devices, radio, task.streams.at("prepare/subspace"))
         for edge in range(self.edges):
             kinds, found = [], []
@@ -296,7 +333,7 @@ class ExchangeClusters(_Exchange):
             problem = problem.replace(
                 counts=counts, centroids=centroids, covariances=covariances, strict=None
             )
-            solution = problem.solve(self.method)
+            solution = solve(problem)
             parts, moves = move(parts, kinds, solution, rng)
             total.add(links, solution.source, moves)
             bits = cluster_message_bits(centroids.shape[-1], groups)

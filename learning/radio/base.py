@@ -32,10 +32,13 @@ class Payload(NamedTuple):
         From each device to the server >= 0 [bit].
     downlink_bits : float
         From the server to each device >= 0 [bit].
+    across_bits : float, default 0
+        From each device to each of its neighbours >= 0 [bit].
     """
 
     uplink_bits: float
     downlink_bits: float
+    across_bits: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,8 +108,8 @@ class Prices:
         )
 
     def payload(self, wire: Wire) -> Payload:
-        """Return the bits both ways."""
-        return Payload(self.bits(wire.up, wire.bits), self.bits(wire.down, wire.bits))
+        """Return the bits both ways, and across."""
+        return Payload(*(self.bits(parcel, wire.bits) for parcel in (wire.up, wire.down, wire.across)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -262,6 +265,10 @@ class Sent:
         """Energy of all devices in the round [J]."""
         return float((self.compute_energy_j + self.upload_energy_j).sum())
 
+    def figures(self) -> Mapping[str, float]:
+        """Return more numbers worth a column in the table of rounds; none unless overridden."""
+        return {}
+
 
 class Delivery(NamedTuple):
     """What it takes to bring the same bits from the server to all devices.
@@ -289,6 +296,8 @@ class Radio(ABC):
     table: ClassVar[str] = ""
     #: whether its plans are for all devices together, so that nobody can sit out
     needs_all: ClassVar[bool] = False
+    #: tables of the scenario that say how links between devices are, of which it needs one; empty for no such links
+    links: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def planner(self, policy: Any, work: Work, wire: Wire, bits_per_parameter: float | None) -> Planner:

@@ -159,7 +159,7 @@ class RoundPlanner:
     >>> wire = Wire({"outputs": 100}, {"weights": 12544}, seeded=True)
     >>> plan = RoundPlanner("paper", work=work, wire=wire)(devices, np.random.default_rng(0))
     >>> plan.payload, plan.seed_samples, plan.max_slots
-    (Payload(uplink_bits=3200.0, downlink_bits=401408.0), 10, 100)
+    (Payload(uplink_bits=3200.0, downlink_bits=401408.0, across_bits=0.0), 10, 100)
     """
 
     def __init__(
@@ -353,7 +353,7 @@ class Fading(Radio):
         ways = map(np.random.default_rng, rng.integers(2**63, size=2))
         up, down = (
             link.slots(bits).sample(luck)
-            for link, bits, luck in zip((plan.uplink, plan.downlink), payload, ways, strict=True)
+            for link, bits, luck in zip((plan.uplink, plan.downlink), payload[:2], ways, strict=True)
         )
         arrived = up <= limit
         answered = bool(arrived.any() and payload.downlink_bits > 0)

@@ -455,7 +455,8 @@ def pose(
     prices = Prices(whole=dict.fromkeys(MODEL, scenario_bits))
     if bits_per_parameter is not None:
         prices = Prices(other=bits_per_parameter)
-    up, down = payload = prices.payload(wire)
+    payload = prices.payload(wire)
+    up, down = payload.uplink_bits, payload.downlink_bits
     if not (up > 0 and down > 0):
         raise ProblemError(f"payload: slots are for bits both ways, got {up:g} up and {down:g} down")
     changes: dict[str, ArrayLike] = {} if up == scenario_bits else {"payload_bits": up}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import itertools
 import json
 import os
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from learning.runs.manifest import differences, manifest_of, plain
 from radioopt.base.errors import OptionError
 from radioopt.base.files import whole_directory, write_whole
+from radioopt.base.pictures import drawn
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 
 
 #: the files of a run
-METRICS, CURVES, PICTURE, MANIFEST = "metrics.csv", "curves.csv", "plot.png", "manifest.json"
+METRICS, CURVES, MANIFEST = "metrics.csv", "curves.csv", "manifest.json"
+PICTURES = ("plot.png", "plot.pdf")
+#: seconds and joules by device, of a single run
+DEVICES = "devices.csv"
 #: what makes a folder without a manifest one of an unfinished run, and what it goes on from
 UNFINISHED, CHECKPOINT = "unfinished.json", "checkpoint.npz"
 #: a file that is there and locked while a process writes the run, see :func:`learning.runs.lock.locked`
@@ -58,13 +61,14 @@ class Saveable(Protocol):
 
 
 def save_run(result: Saveable, name: str, folder: str | os.PathLike[str] = "runs") -> Path:
-    """Write a run to a folder of its own: ``metrics.csv``, ``plot.png``, ``manifest.json``.
+    """Write a run to a folder of its own: ``metrics.csv``, ``devices.csv``, ``manifest.json``, pictures.
 
     Parameters
     ----------
     result : TrainingResult or Comparison
-        A run, whose metrics are a row per round; or a comparison, with a row per run, and the rounds of all runs
-        in ``curves.csv``.
+        A run, whose metrics are a row per round, and whose devices are a row each; or a comparison, with a row per
+        run, the rounds of all runs in ``curves.csv``, and means with intervals per round in ``rounds.csv``.
+        ``plot.png`` and ``plot.pdf`` draw it.
     name : str
         Name of the folder: letters, digits, ``-``, ``_`` and ``.``, not starting with a dot.
     folder : path-like, default "runs"
@@ -119,13 +123,15 @@ def _numbers(result: Saveable) -> dict[str, bytes]:
 def _draw(result: Saveable, path: Path) -> None:
     """Draw the picture of a run whose numbers are saved: it can be drawn again, a run cannot be done again."""
     try:
-        picture = io.BytesIO()
-        result.plot().savefig(picture, format="png", dpi=150)
-        write_whole(path / PICTURE, picture.getvalue())
+        figure = result.plot()
+        pictures = {name: drawn(figure, name.rpartition(".")[2]) for name in PICTURES}
+        for name, content in pictures.items():
+            write_whole(path / name, content)
     except Exception as error:  # matplotlib can fail in any way: settings, fonts, LaTeX, memory
-        (path / PICTURE).unlink(missing_ok=True)  # of fewer rounds, if there was one
+        for name in PICTURES:
+            (path / name).unlink(missing_ok=True)  # of fewer rounds, if there was one
         reason = " ".join(str(error).split())[:300] or type(error).__name__
-        warnings.warn(f"no {PICTURE}: {reason}; the numbers are saved", stacklevel=3)
+        warnings.warn(f"no {' and '.join(PICTURES)}: {reason}; the numbers are saved", stacklevel=3)
 
 
 def _csv(frame: pd.DataFrame) -> bytes:
@@ -273,7 +279,7 @@ def told_settings(path: str | os.PathLike[str], *, further: bool = False) -> dic
         settings = json.loads(file.read_bytes())
         if not isinstance(settings, dict):
             raise ValueError("no settings in it")
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise OptionError(f"{file} is damaged ({error}): remove {path} and start again") from error
     return settings
 

@@ -338,6 +338,32 @@ class Ledger:
             columns[name] = column([entry.measured.get(name, unknown) for entry in self.entries])
         return pd.DataFrame(columns, index=index)
 
+    def devices(self) -> pd.DataFrame:
+        """Sum up the run by device.
+
+        Returns
+        -------
+        pandas.DataFrame
+            A row per device: ``rounds`` that it took part in, ``arrived`` of its uploads; per round that it took part
+            in, ``batchsize`` and its times [s]; in all, ``compute_energy_j`` and ``upload_energy_j`` [J], NaN where
+            its hardware is not known. No rows before the first round.
+        """
+        frame = self._per_device()
+        part = frame.pop("took_part").astype(bool) if "took_part" in frame else frame["batchsize"].notna()
+        here = frame[part]
+        by, times = here.groupby(level="device"), [name for name in PER_DEVICE if name.endswith("_s")]
+        energies = [name for name in PER_DEVICE if name.endswith("_j")]
+        every = frame.index.unique(level="device")
+        counted = by.agg(rounds=("batchsize", "size"), arrived=("arrived", "sum")).reindex(
+            every, fill_value=0
+        )
+        joules = (
+            frame.groupby(level="device")[energies]
+            .sum()
+            .where(frame[energies].notna().groupby(level="device").all())
+        )
+        return counted.astype(int).join(by[["batchsize", *times]].mean()).join(joules)
+
     def to_csv(self, per: str = "round") -> str:
         """Write :meth:`to_frame` as CSV text whose numbers read back exactly.
 

@@ -7,22 +7,25 @@ import json
 import math
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
 from learning.options import real
-from learning.runs.folder import CURVES, MANIFEST, METRICS, is_unfinished
-from learning.runs.ledger import HARDWARE
+from learning.runs.folder import CURVES, DEVICES, MANIFEST, METRICS, is_unfinished
+from learning.runs.ledger import HARDWARE, PER_DEVICE
 from learning.runs.manifest import PER_RUN
 from radioopt.base.errors import OptionError, ProblemError
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
+
+    from radioopt.base.pictures import Look
+    from radioopt.reports.page import Chapter
 
 #: accuracies that are targets by themselves, where no others are asked for
 LEVELS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.98, 0.99)
@@ -41,11 +44,14 @@ class SavedRun:
         Settings.
     curve : pandas.DataFrame
         A row per round, round 0 being the initial model, as of :meth:`learning.runs.ledger.Ledger.to_frame`.
+    devices : pandas.DataFrame, optional
+        A row per device, as of :meth:`learning.runs.ledger.Ledger.devices`; none of comparisons and older versions.
     """
 
     name: str
     config: dict[str, Any]
     curve: pd.DataFrame
+    devices: pd.DataFrame | None = None
 
     @cached_property
     def joules(self) -> np.ndarray:
@@ -97,12 +103,12 @@ def read_runs(path: str | os.PathLike[str]) -> list[SavedRun]:
         policies, seeds = config.get("policies"), config.get("seeds")
         if not isinstance(policies, dict | None) or "data" not in config:
             raise ValueError("no settings in it")
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise ProblemError(f"{path / MANIFEST}: not the manifest of a run, or damaged ({error})") from error
     if policies is None:
         curve = _table(path / METRICS, ["round"])
         _refuse_other_rounds(path / METRICS, "", curve, result.get("rounds"))
-        return [SavedRun(str(path), config, curve)]
+        return [SavedRun(str(path), config, curve, _devices(path / DEVICES))]
     shared = {key: value for key, value in config.items() if key not in ("policies", "seeds")}
     curves, told = _table(path / CURVES, ["policy", "seed", "round"]), result.get("runs", {})
     found = {key: rounds.droplevel([0, 1]) for key, rounds in curves.groupby(level=[0, 1], sort=False)}
@@ -154,6 +160,22 @@ def _table(path: Path, index: list[str]) -> pd.DataFrame:
     return frame
 
 
+def _devices(path: Path) -> pd.DataFrame | None:
+    """Read the table of devices, if the folder has one; it is shown, and nothing is computed from it."""
+    import pandas as pd
+
+    try:
+        frame = pd.read_csv(path, index_col="device")
+        missing = [name for name in ("batchsize", *PER_DEVICE) if name not in frame]
+        if missing:
+            raise ValueError(f"no column {missing[0]}")
+        return frame
+    except FileNotFoundError:
+        return None
+    except (ValueError, pd.errors.ParserError) as error:
+        raise ProblemError(f"{path}: not the devices of a run, or damaged ({error}): train again") from error
+
+
 @dataclass(frozen=True, eq=False)
 class RunComparison:
     """Saved runs side by side: runs that differ in their seed only are one variant.
@@ -162,9 +184,12 @@ class RunComparison:
     ----------
     variants : mapping of str to list of SavedRun
         The runs of each, by its name.
+    aims : tuple of float, optional
+        Accuracies to compare at, see :meth:`aiming`.
     """
 
     variants: Mapping[str, list[SavedRun]]
+    aims: tuple[float, ...] = ()
 
     @property
     def runs(self) -> list[SavedRun]:
@@ -172,7 +197,9 @@ class RunComparison:
         return [run for runs in self.variants.values() for run in runs]
 
     def targets(self) -> list[float]:
-        """Return the accuracies to compare at: the runs' own targets, else what all and what any of them reach."""
+        """Return the accuracies to compare at: those asked for, the runs' own, else what all and what any reach."""
+        if self.aims:
+            return list(self.aims)
         own = [(run.config.get("targets") or {}).get("test_accuracy") for run in self.runs]
         given = {float(target) for target in own if target}
         if given:
@@ -180,6 +207,27 @@ class RunComparison:
         best = [float(run.curve["test_accuracy"].max()) for run in self.runs]
         reached = [[level for level in LEVELS if level <= top] for top in (min(best), max(best))]
         return sorted({max(levels) for levels in reached if levels})
+
+    def aiming(self, targets: Sequence[float]) -> RunComparison:
+        """Return the same runs with other targets.
+
+        Parameters
+        ----------
+        targets : sequence of float
+            Accuracies in (0, 1].
+
+        Returns
+        -------
+        RunComparison
+            Whose tables, pictures and reports are about them.
+
+        Raises
+        ------
+        OptionError
+            If a target is no accuracy.
+        """
+        aims = tuple(sorted(real("target", target, high=1.0, closed=True) for target in targets))
+        return replace(self, aims=aims)
 
     def table(self, targets: Sequence[float] | None = None) -> pd.DataFrame:
         """Summarise each variant by means over its runs.
@@ -227,6 +275,35 @@ class RunComparison:
                     row[f"{what}_to_{target:g}"] = float(np.mean([found[what] for found in to]))
             rows[name] = row
         return pd.DataFrame.from_dict(rows, orient="index").rename_axis("run")
+
+    def to_latex(
+        self, targets: Sequence[float] | None = None, *, caption: str | None = None, label: str | None = None
+    ) -> str:
+        r"""Write the numbers of :meth:`table` for LaTeX, which needs ``\usepackage{booktabs}``.
+
+        Parameters
+        ----------
+        targets : sequence of float, optional
+            As of :meth:`table`.
+        caption, label : str, optional
+            With either of them the tabular stands in a table of its own.
+
+        Returns
+        -------
+        str
+            LaTeX, without the columns that count runs where each variant is one.
+        """
+        from radioopt.base.latex import latex_of
+
+        frame, units, names = self.table(targets), {}, {}
+        for name in map(str, frame):
+            what = "energy_j" if name.startswith("energy_j") else name.partition("_")[0]
+            word, units[name] = {"seconds": ("time", "s"), "energy_j": ("energy", "J")}.get(what, (what, "1"))
+            names[name] = word + name[len(what) :]
+            if (frame["runs"] == 1).all() and what in ("runs", "reached"):
+                frame = frame.drop(columns=name)
+        units = {names[name]: unit for name, unit in units.items()}
+        return latex_of(frame.rename(columns=names), units, caption=caption, label=label)
 
     def settings(self) -> pd.DataFrame:
         """Tabulate the settings in which the variants differ, a column per variant.
@@ -279,11 +356,17 @@ class RunComparison:
         listed = " and ".join(name.replace("_", " ") for name in differ)
         return [f"not paired: with the same seed {listed} are not the same in all runs"] if differ else []
 
-    def plot(self, targets: Sequence[float] | None = None) -> Figure:
+    def chapter(self, name: str) -> Chapter:
+        """Tell of the runs in a report; see :func:`radioopt.report`."""
+        from learning.runs.report import runs_chapter
+
+        return runs_chapter(self, name)
+
+    def plot(self, targets: Sequence[float] | None = None, **look: Unpack[Look]) -> Figure:
         """Draw accuracy over seconds and over joules; see :func:`learning.runs.plots.plot_runs`."""
         from learning.runs.plots import plot_runs
 
-        return plot_runs(self, self.targets() if targets is None else targets)
+        return plot_runs(self, self.targets() if targets is None else targets, **look)
 
 
 def compare_runs(paths: Sequence[str | os.PathLike[str]]) -> RunComparison:

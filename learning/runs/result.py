@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from torch import Tensor, nn
 
@@ -14,12 +14,17 @@ from learning.judges import Judge, model_of
 from learning.local.globals import fresh_torch
 from learning.models.weights import Bank
 from learning.prepare.base import Prepared
+from learning.runs.folder import DEVICES
 from learning.runs.ledger import Ledger
+from learning.runs.read import RunComparison, SavedRun
 from learning.task import State, Task
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
+
+    from radioopt.base.pictures import Look
+    from radioopt.reports.page import Chapter
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,19 +116,30 @@ class TrainingResult:
         }
 
     def tables(self) -> dict[str, pd.DataFrame]:
-        """Return tables to keep beside that of the rounds: what each preparation did, and what failed on nodes."""
+        """Return tables to keep beside that of the rounds: of devices, of preparations, of what failed on nodes."""
+        devices = {DEVICES: self.ledger.devices()} if len(self.ledger) else {}
         prepared = {f"prepared-{i}.csv": done.to_frame() for i, done in enumerate(self.prepared, start=1)}
-        return prepared | self.crew.tables()
+        return devices | prepared | self.crew.tables()
 
     def to_frame(self) -> pd.DataFrame:
         """Tabulate the rounds; see :meth:`learning.Ledger.to_frame`."""
         return self.ledger.to_frame()
 
-    def plot(self) -> Figure:
+    def plot(self, **look: Unpack[Look]) -> Figure:
         """Draw accuracy and loss over simulated time; see :func:`learning.runs.plots.plot_training`."""
         from learning.runs.plots import plot_training
 
-        return plot_training(self.to_frame(), self.config, str(self.ledger.energy_text).partition(" (")[0])
+        energy = str(self.ledger.energy_text).partition(" (")[0]
+        return plot_training(self.to_frame(), self.config, energy, **look)
+
+    def chapter(self, name: str) -> Chapter:
+        """Tell of the run in a report; see :func:`radioopt.report`."""
+        from learning.runs.report import runs_chapter
+
+        config = self.config
+        title = f"{config['scheme']['name']}, {config['policy']}"
+        run = SavedRun(title, config, self.to_frame(), self.ledger.devices() if len(self.ledger) else None)
+        return runs_chapter(RunComparison({title: [run]}), name)
 
     def __repr__(self) -> str:
         config, ledger = self.config, self.ledger

@@ -184,7 +184,7 @@ class Reader:
         module, name, parts = content
         cls = _class(module, name)
         if kind == "named tuple":
-            return cls._make([self.value(item) for item in parts])  # type: ignore[attr-defined]
+            return cls(*(self.value(item) for item in parts))  # fields that came later have their defaults
         if not (issubclass(cls, Record) or dataclasses.is_dataclass(cls)):
             raise ValueError(f"{module}.{name} is neither a record nor a dataclass")
         made = object.__new__(cls)  # no constructor runs: the parts are what it had made

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
+from torch import nn
 
 from learning.crew import Crew, Order, Turn
 from learning.local.batches import Batches, epochs, iterations
@@ -110,6 +111,7 @@ class LocalTraining(Scheme[StateT]):
         cohort: Cohort,
         order: Order,
         *,
+        model: nn.Module | None = None,
         samples: Samples | None = None,
         batches: Batches | None = None,
         **options: Any,
@@ -124,6 +126,8 @@ class LocalTraining(Scheme[StateT]):
             The devices.
         order : Order
             What the round tells them.
+        model : torch.nn.Module, optional
+            What is trained, by default their architecture.
         samples : (Tensor, Tensor), optional
             Other features and labels than the task's, row by row.
         batches : Batches, optional
@@ -137,7 +141,7 @@ class LocalTraining(Scheme[StateT]):
             Weights after, losses.
         """
         return train_devices(
-            cohort.model,
+            model or cohort.model,
             samples or cohort.task.samples,
             own,
             self.draw(cohort, order.round) if batches is None else batches,

@@ -19,17 +19,23 @@ from learning.progress import progress_bar
 from learning.runs.checkpoint import EVERY
 from learning.runs.ledger import HARDWARE
 from learning.runs.manifest import PER_RUN
+from learning.runs.read import RunComparison, SavedRun
 from learning.runs.result import TrainingResult
+from learning.study.intervals import positive_interval, t_interval, with_interval, with_width
 from learning.training import refuse_mistakes, train
 from radioopt.base.errors import OptionError
+from radioopt.base.latex import latex_of
 from radioopt.base.quantity import shorten
 from radioopt.base.spread import check_backend, spread
+from radioopt.base.tables import table_text
 from radioopt.scenario import Scenario
 from radioopt.scenario.trace import read_trace
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
+
+    from radioopt.reports.page import Chapter
 
 DEFAULT_POLICIES = ("optimal", "online", "full", "random")
 
@@ -46,7 +52,7 @@ class Comparison:
     runs : pandas.DataFrame
         One row per run: ``policy``, ``seed``, ``reached`` (the target, within the budget),
         ``seconds_to_target``, ``rounds_to_target``, ``energy_to_target_j`` (NaN where not reached),
-        ``rounds``, ``seconds``, ``final_accuracy``, ``stopped``.
+        ``rounds``, ``seconds``, ``energy_j``, ``final_accuracy``, ``stopped``.
     curves : mapping of (policy, seed) to DataFrame
         Rounds of each run, as of :meth:`learning.runs.ledger.Ledger.to_frame`.
     config : dict
@@ -62,6 +68,45 @@ class Comparison:
         """Policies in the order given; the first is what the others are compared with."""
         return list(self.config["policies"])
 
+    @property
+    def target(self) -> float | None:
+        """The accuracy that the runs are compared by; None where they are compared round by round."""
+        return (self.config.get("targets") or {}).get("test_accuracy")
+
+    def by_round(self, confidence: float = 0.95) -> pd.DataFrame:
+        """Average the runs of each policy round by round.
+
+        Parameters
+        ----------
+        confidence : float, default 0.95
+            Probability that an interval covers, in (0, 1).
+
+        Returns
+        -------
+        pandas.DataFrame
+            Indexed by policy and round: ``runs``, how many were not over yet; and of every number of the rounds, as
+            ``test_accuracy``, its mean, with ``test_accuracy_low`` and ``test_accuracy_high``, Student's interval of
+            the mean. What ends at a target ends early: with ``go_on=True`` all runs are in every round.
+
+        Raises
+        ------
+        OptionError
+            If the confidence is no probability.
+        """
+        import pandas as pd
+        from scipy.stats import t
+
+        real("confidence", confidence, high=1.0)
+        frame = pd.concat(self.curves, names=["policy", "seed"]).select_dtypes("number")
+        groups = frame.groupby(level=["policy", "round"], sort=False)
+        mean, count = groups.mean(), groups.count()
+        half = groups.std() * t.ppf(0.5 + confidence / 2, count - 1) / np.sqrt(count)
+        columns: dict[Any, Any] = {"runs": groups.size()}
+        for name in mean:
+            columns |= {name: mean[name], f"{name}_low": mean[name] - half[name]}
+            columns[f"{name}_high"] = mean[name] + half[name]
+        return pd.DataFrame(columns)
+
     def table(self, confidence: float = 0.95) -> pd.DataFrame:
         r"""Summarise each policy: time to the target, and its ratio to the first policy's.
 
@@ -76,7 +121,9 @@ class Comparison:
             Per policy: ``runs``; ``reached``, how many of them reached the target; ``seconds`` with
             ``seconds_low`` and ``seconds_high``; ``ratio`` with ``ratio_low`` and ``ratio_high``;
             ``lower_bound``, whether seconds and ratio are only bounds from below; ``rounds`` with ``rounds_low`` and
-            ``rounds_high``, ``energy_j`` with ``energy_low_j`` and ``energy_high_j``.
+            ``rounds_high``, ``energy_j`` with ``energy_low_j`` and ``energy_high_j``. Without a target: ``runs``,
+            ``rounds``, ``seconds`` and ``energy_j`` of whole runs, and the accuracy at their end (of a regression, R2),
+            ``final`` with ``final_low`` and ``final_high``.
 
         Raises
         ------
@@ -97,6 +144,8 @@ class Comparison:
         import pandas as pd
 
         real("confidence", confidence, high=1.0)
+        if self.target is None:
+            return self._ends(confidence)
         budget = self.config["seconds"]
         times = self.runs.pivot(index="seed", columns="policy", values="seconds_to_target")
         known, times = times.notna().all(), times.fillna(budget)
@@ -136,15 +185,77 @@ class Comparison:
             )
         return pd.DataFrame(rows).set_index("policy")
 
+    def _ends(self, confidence: float) -> pd.DataFrame:
+        """Summarise whole runs, where there is no target."""
+        import pandas as pd
+
+        rows = {}
+        for policy in self.policies:
+            mine = self.runs[self.runs["policy"] == policy]
+            numbers = {
+                name: positive_interval(mine[name].to_numpy(float), confidence)
+                for name in ("rounds", "seconds", "energy_j")
+            }
+            seconds, energy = numbers["seconds"], numbers["energy_j"]
+            final = t_interval(mine["final_accuracy"].to_numpy(float), confidence)
+            rows[policy] = {"runs": len(mine), "rounds": numbers["rounds"][0]}
+            rows[policy] |= dict(zip(("seconds", "seconds_low", "seconds_high"), seconds, strict=True))
+            rows[policy] |= dict(zip(("energy_j", "energy_low_j", "energy_high_j"), energy, strict=True))
+            rows[policy] |= dict(zip(("final", "final_low", "final_high"), final, strict=True))
+        return pd.DataFrame.from_dict(rows, orient="index").rename_axis("policy")
+
+    def words(self) -> pd.DataFrame:
+        """Return the table as people read it: means with their intervals, as texts."""
+        import pandas as pd
+
+        rows = {}
+        for policy, row in self.table().iterrows():
+            joules = with_interval(*(x / 1e3 for x in (row.energy_j, row.energy_low_j, row.energy_high_j)))
+            if self.target is None:
+                told = {
+                    "rounds": f"{row.rounds:.5g}",
+                    "final": with_width(row.final, row.final - row.final_low),
+                    "seconds": with_interval(row.seconds, row.seconds_low, row.seconds_high),
+                }
+            else:
+                sign = ">= " * bool(row.lower_bound)
+                ratio = f"{sign}{row.ratio:.3g}" if math.isfinite(row.ratio) else "-"
+                if math.isfinite(row.ratio_low) and policy != self.policies[0]:
+                    ratio += f" [{row.ratio_low:.3g}, {row.ratio_high:.3g}]"
+                told = {
+                    "reached": f"{row.reached} of {row.runs}",
+                    "seconds": sign + with_width(row.seconds, row.seconds - row.seconds_low),
+                    f"ratio to {self.policies[0]}": ratio,
+                    "rounds": with_interval(row.rounds, row.rounds_low, row.rounds_high),
+                }
+            rows[policy] = told | {"kJ": joules}
+        return pd.DataFrame.from_dict(rows, orient="index").rename_axis("policy")
+
+    def to_latex(self, *, caption: str | None = None, label: str | None = None) -> str:
+        r"""Write the table for LaTeX, which needs ``\usepackage{booktabs}``.
+
+        Parameters
+        ----------
+        caption, label : str, optional
+            With either of them the tabular stands in a table of its own.
+
+        Returns
+        -------
+        str
+            LaTeX: means with their 95 % intervals.
+        """
+        names = {"seconds": "time [s]", "kJ": "energy [kJ]", "final": "final accuracy"}
+        return latex_of(self.words().rename(columns=names), notes=[self.head()], caption=caption, label=label)
+
     def to_frame(self) -> pd.DataFrame:
         """Return the runs, one row each."""
         return self.runs
 
     def tables(self) -> dict[str, pd.DataFrame]:
-        """Return the rounds of all runs, to be kept beside them."""
+        """Return the rounds of all runs, and their means per round, to be kept beside them."""
         import pandas as pd
 
-        return {"curves.csv": pd.concat(self.curves, names=["policy", "seed"])}
+        return {"curves.csv": pd.concat(self.curves, names=["policy", "seed"]), "rounds.csv": self.by_round()}
 
     def ended(self) -> dict[str, Any]:
         """Return how it ended, for its manifest: the rounds of each run, by policy and seed."""
@@ -153,39 +264,46 @@ class Comparison:
             rounds[policy][str(seed)] = len(curve) - 1
         return {"runs": rounds}
 
-    def plot(self) -> Figure:
-        """Draw accuracy over simulated time; see :func:`learning.runs.plots.plot_comparison`."""
+    def plot(self, x: str = "", **options: Any) -> Figure:
+        """Draw means with intervals over time, rounds or energy; see :func:`learning.runs.plots.plot_comparison`."""
         from learning.runs.plots import plot_comparison
 
-        return plot_comparison(self)
+        return plot_comparison(self, x, **options)
+
+    def head(self) -> str:
+        """Say what the table is about."""
+        if self.target is None:
+            return f"{len(self.config['seeds'])} seeds, whole runs; means with 95% t-intervals"
+        return f"simulated seconds to accuracy {self.target:g}, at most {self.config['seconds']:g}; 95% t-intervals"
+
+    def chapter(self, name: str) -> Chapter:
+        """Tell of the runs in a report; see :func:`radioopt.report`."""
+        shared = {key: value for key, value in self.config.items() if key not in ("policies", "seeds")}
+        variants = {
+            policy: [
+                SavedRun(policy, {**shared, **own, "seed": seed}, curve)
+                for (of, seed), curve in self.curves.items()
+                if of == policy
+            ]
+            for policy, own in self.config["policies"].items()
+        }
+        return RunComparison(variants).chapter(name)
 
     def __str__(self) -> str:
-        config, first = self.config, self.policies[0]
-        lines = [
-            f"simulated seconds to accuracy {config['targets']['test_accuracy']:g}, at most {config['seconds']:g}; "
-            "95% t-intervals",
-            f"{'policy':<12}{'reached':>9}{'seconds':>22}{f'ratio to {first}':>24}{'rounds':>16}{'kJ':>16}",
-        ]
-        for policy, row in self.table().iterrows():
-            sign = ">= " if row.lower_bound else ""
-            seconds = sign + with_width(row.seconds, row.seconds - row.seconds_low)
-            ratio = f"{sign}{row.ratio:.3g}" if math.isfinite(row.ratio) else "-"
-            if math.isfinite(row.ratio_low) and policy != first:
-                ratio += f" [{row.ratio_low:.3g}, {row.ratio_high:.3g}]"
-            rounds = with_interval(row.rounds, row.rounds_low, row.rounds_high)
-            energy = with_interval(*(x / 1e3 for x in (row.energy_j, row.energy_low_j, row.energy_high_j)))
-            reached = f"{row.reached} of {row.runs}"
-            lines.append(f"{policy!s:<12}{reached:>9}{seconds:>22}{ratio:>24}{rounds:>16}{energy:>16}")
-        if (self.runs["reached"] & self.runs["energy_to_target_j"].isna()).any():
-            lines.append(f"energy unknown (give {HARDWARE})")
-        return "\n".join(lines)
+        return "\n".join([self.head(), table_text(self.words()), *self.notes()])
+
+    def notes(self) -> list[str]:
+        """Say what to know beside the numbers."""
+        unknown = (self.runs["reached"] & self.runs["energy_to_target_j"].isna()).any()
+        return [f"energy unknown (give {HARDWARE})"] if unknown else []
 
 
 def compare(
     scenario: Scenario | str | os.PathLike[str],
     *,
-    target_accuracy: float,
-    seconds: float,
+    target_accuracy: float | None = None,
+    seconds: float | None = None,
+    go_on: bool = False,
     policies: Sequence[Any] | Mapping[str, Mapping[str, Any]] | None = None,
     seeds: int | Sequence[int] = 10,
     jobs: int = 1,
@@ -196,16 +314,20 @@ def compare(
     progress: bool = True,
     **train_options: Any,
 ) -> Comparison:
-    """Train with several policies on the same seeds and compare the simulated time to an accuracy.
+    """Train with several policies on the same seeds, and compare them round by round, or by the time to an accuracy.
 
     Parameters
     ----------
     scenario : Scenario or path-like
         As for :func:`learning.train`.
-    target_accuracy : float
-        Accuracy on the test samples in (0, 1] at whose first evaluation the clock stops.
-    seconds : float
-        Budget of simulated time per run > 0 [s]. A run that does not reach the target counts as such.
+    target_accuracy : float, optional
+        Accuracy on the test samples in (0, 1] at whose first evaluation the clock stops. Without one, all runs go on to
+        their end, and are compared by what they have reached after each round.
+    seconds : float, optional
+        Budget of simulated time per run > 0 [s], which a target needs. A run that does not reach it counts as such.
+    go_on : bool, default False
+        Whether runs go on after the target to the end of the budget, so that curves have all runs everywhere. Numbers
+        to the target stay the same.
     policies : sequence of str or callable, or mapping of str to mapping, optional
         Policies of :func:`learning.train`; the others are compared with the first. By default, with FEEL, "optimal",
         "online", "full" and "random". A mapping gives each a name and options of its own for ``train``;
@@ -264,8 +386,16 @@ def compare(
         policies = DEFAULT_POLICIES if train_options.get("scheme", "feel") == "feel" else DEFAULT_POLICIES[:1]
     if not isinstance(scenario, Scenario):
         scenario = Scenario.load(scenario)
-    real("target_accuracy", target_accuracy, high=1.0, closed=True)
-    real("seconds", seconds)
+    if target_accuracy is not None:
+        real("target_accuracy", target_accuracy, high=1.0, closed=True)
+        if seconds is None:
+            raise OptionError(
+                "seconds: a target needs a budget: give seconds, and runs that miss it count as such"
+            )
+    elif go_on:
+        raise OptionError("go_on: runs go on after a target: give target_accuracy, or leave it out")
+    if seconds is not None:
+        real("seconds", seconds)
     if jobs != -1:
         whole("jobs", jobs)
     check_backend(backend, scheduler)
@@ -297,14 +427,15 @@ def compare(
             raise OptionError(
                 f"policies: {name}: {', '.join(shared_by_all)} must be the same for all: leave out"
             )
-    options = {**train_options, "target_accuracy": target_accuracy, "seconds": seconds, "progress": False}
+    stop = None if go_on else target_accuracy
+    options = {**train_options, "target_accuracy": stop, "seconds": seconds, "progress": False}
     keys = [(name, seed) for seed in chosen for name in variants]
     work = [{**options, **variants[name], "seed": seed} for name, seed in keys]
     for own in work:
         if own.get("trace") is not None:
             own["trace"] = trace = read_trace(own["trace"])
             length = float(trace.times[-1] - trace.times[0])
-            if trace.beyond == "refuse" and length < seconds:
+            if seconds is not None and trace.beyond == "refuse" and length < seconds:
                 raise OptionError(
                     f"trace: {trace.name} ends after {length:g} s, before the budget of {seconds:g} s: give fewer "
                     'seconds, or choose beyond="hold" or "repeat"'
@@ -318,7 +449,7 @@ def compare(
     curves: dict[tuple[str, int], pd.DataFrame] = {}
     configs: dict[str, dict[str, Any]] = {}
     with progress_bar("compare policies", len(work), enabled=progress) as report:
-        results = _results(scenario, work, jobs, backend, scheduler)
+        results = _results(scenario, work, target_accuracy, jobs, backend, scheduler)
         for done, ((name, seed), (measured, curve, config)) in enumerate(
             zip(keys, results, strict=True), start=1
         ):
@@ -331,31 +462,9 @@ def compare(
     first = next(iter(configs.values()))
     shared = {key: value for key, value in first.items() if all(c[key] == value for c in configs.values())}
     own = {name: {k: v for k, v in config.items() if k not in shared} for name, config in configs.items()}
+    if go_on:
+        shared |= {"targets": {"test_accuracy": target_accuracy}, "go_on": True}
     return Comparison(pd.DataFrame(rows), curves, {**shared, "policies": own, "seeds": chosen})
-
-
-def t_interval(values: np.ndarray, confidence: float) -> tuple[float, float, float]:
-    """Return the mean with Student's interval; NaN limits where a single value says nothing of the spread."""
-    from scipy.stats import t
-
-    mean, count = float(values.mean()), len(values)
-    if count < 2:
-        return mean, math.nan, math.nan
-    half = float(t.ppf(0.5 + confidence / 2, count - 1) * values.std(ddof=1) / math.sqrt(count))
-    return mean, mean - half, mean + half
-
-
-def positive_interval(values: np.ndarray, confidence: float) -> tuple[float, float, float]:
-    """Return the mean of what is at least 0 with Student's interval, one-sided where that would reach below 0.
-
-    NaN where there are no values, and NaN limits where a single one says nothing of the spread.
-    """
-    if not len(values):
-        return math.nan, math.nan, math.nan
-    mean, low, high = t_interval(values, confidence)
-    if low < 0:
-        return mean, 0.0, max(mean, t_interval(values, 2 * confidence - 1)[2])
-    return mean, low, high
 
 
 #: what a comparison keeps of a run: numbers, rounds, settings
@@ -363,10 +472,15 @@ Kept = tuple[dict[str, Any], Any, dict[str, Any]]
 
 
 def _results(
-    scenario: Scenario, work: Sequence[Mapping[str, Any]], jobs: int, backend: str, scheduler: str | None
+    scenario: Scenario,
+    work: Sequence[Mapping[str, Any]],
+    target: float | None,
+    jobs: int,
+    backend: str,
+    scheduler: str | None,
 ) -> Iterator[Kept]:
     """Train with each set of options, in order, here or in other processes."""
-    calls = ((scenario, options) for options in work)
+    calls = ((scenario, options, target) for options in work)
     try:
         yield from spread(_trained, calls, jobs=jobs, backend=backend, scheduler=scheduler)
     except pickle.PicklingError as error:
@@ -376,15 +490,18 @@ def _results(
         ) from error
 
 
-def _trained(scenario: Scenario, options: Mapping[str, Any]) -> Kept:
+def _trained(scenario: Scenario, options: Mapping[str, Any], target: float | None) -> Kept:
     """Train, and keep what a comparison needs, which is less to send than all of a run."""
     result = train(scenario, **options)
-    return _measured(result, options["target_accuracy"]), result.to_frame(), result.config
+    return measured(result, target), result.to_frame(), result.config
 
 
-def _measured(result: TrainingResult, target_accuracy: float) -> dict[str, Any]:
+def measured(result: TrainingResult, target_accuracy: float | None) -> dict[str, Any]:
+    """Return the numbers that are kept of a run."""
     ledger = result.ledger
-    rounds = ledger.rounds_to(target_accuracy)
+    rounds = None if target_accuracy is None else ledger.rounds_to(target_accuracy)
+    curve = result.to_frame()
+    final = curve["test_r2"].dropna().iloc[-1] if "test_r2" in curve else ledger.accuracy
     reached = rounds is not None
     seconds, joules = ledger.spent(rounds) if rounds is not None else (math.nan, math.nan)
     return {
@@ -394,31 +511,7 @@ def _measured(result: TrainingResult, target_accuracy: float) -> dict[str, Any]:
         "energy_to_target_j": joules,
         "rounds": len(ledger),
         "seconds": ledger.seconds,
-        "final_accuracy": ledger.accuracy,
+        "energy_j": ledger.energy_j,
+        "final_accuracy": float(final),
         "stopped": result.stopped,
     }
-
-
-def with_interval(mean: float, low: float, high: float) -> str:
-    """Write a mean of what is at least 0: with the half width of its interval, or both ends where it is one-sided."""
-    if not math.isfinite(mean):
-        return "-"
-    if low == 0 and high > mean:
-        return f"{mean:.4g} [0, {high:.4g}]"
-    return with_width(mean, mean - low)
-
-
-def with_width(mean: float, half: float) -> str:
-    """Write a mean with the half width of its interval: two digits of the width, else four of the mean."""
-    digits, given = 4, math.isfinite(half)
-    if given and half > 0 and mean > 0:
-        digits = min(_exponent(mean) - _exponent(half) + 2, 6)
-    places = max(digits - 1 - _exponent(mean), 0) if mean > 0 else 0
-    if given:
-        return f"{mean:.{places}f} +- {half:.{places}f}"
-    return f"{mean:.{places}f}".rstrip("0").rstrip(".") if places else f"{mean:.0f}"
-
-
-def _exponent(value: float) -> int:
-    """Return the power of ten of the first digit."""
-    return math.floor(math.log10(value))

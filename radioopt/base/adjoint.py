@@ -170,7 +170,7 @@ class Linearised:
 
     def _eliminated(self) -> tuple[list[list[Any]], list[list[Any]]]:
         """Inverse blocks of the devices, and how their unknowns move with the prices."""
-        inverse = _inverse([[row.get(name, 0.0) for name in self.unknowns] for row in self.equations])
+        inverse = invert([[row.get(name, 0.0) for name in self.unknowns] for row in self.equations])
         rights = [[row.get(name, 0.0) for name in self.prices] for row in self.equations]
         moved = [
             [
@@ -183,7 +183,7 @@ class Linearised:
 
     def _system(self, moved: list[list[Any]]) -> list[list[Any]]:
         """Inverse of the joint equations in the prices, once the devices follow them."""
-        return _inverse(
+        return invert(
             [
                 [
                     row.get(name, 0.0)
@@ -295,7 +295,7 @@ def read_named(
 _ZERO = np.zeros(1)
 
 
-def _inverse(m: list[list[Any]]) -> list[list[Any]]:
+def invert(m: list[list[Any]]) -> list[list[Any]]:
     """Invert elementwise a matrix of two or three rows of arrays, by cofactors: scale does not matter to them."""
     if len(m) == 2:
         (a, b), (c, d) = m

@@ -100,8 +100,8 @@ class Certificate:
         Scaled violation of each group of constraints, by name; 0 or less where it holds.
     gap : float or ndarray (...)
         Certified relative gap.
-    status : int or ndarray (...) of int64
-        Codes of :class:`Status`.
+    status : Status or ndarray (...) of int64
+        Of a single point, or the codes of :class:`Status` of a batch.
     note : str, default ""
         Why there is no bound, where the judge knows.
     """
@@ -112,6 +112,11 @@ class Certificate:
     gap: Any
     status: Any
     note: str = ""
+
+    def __post_init__(self) -> None:
+        """Let the status of a single point print its name."""
+        if not np.ndim(self.status):
+            object.__setattr__(self, "status", Status(int(self.status)))
 
     @classmethod
     def judge(

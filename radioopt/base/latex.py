@@ -5,8 +5,31 @@ from __future__ import annotations
 import itertools
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
+import numpy as np
+
+from radioopt.base.prefixes import prefixed
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: ends of names, the longer first
+_UNITS = {
+    "w_per_hz": "W/Hz",
+    "per_hz": "1/Hz",
+    "per_s": "1/s",
+    "bps": "bit/s",
+    "bits": "bit",
+    "hz": "Hz",
+    "db": "dB",
+    "dbm": "dBm",
+    "m": "m",
+    "s": "s",
+    "j": "J",
+    "w": "W",
+}
 _ESCAPES = {
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
@@ -55,7 +78,7 @@ def mean_with_interval(mean: float, half: float) -> str:
         return "--"
     size = math.floor(math.log10(abs(mean))) if mean else 0
     power = 0 if -3 <= size <= 4 else size
-    mean, half = mean / 10.0**power, half / 10.0**power
+    mean, half = mean / 10.0**power + 0.0, half / 10.0**power  # no -0
     if not math.isfinite(half) or half == 0:
         text = f"{mean:.4g}"
     else:
@@ -127,3 +150,79 @@ def latex_table(
     lines += [" & ".join(row) + r" \\" for row in rows]
     lines += [r"\bottomrule", r"\end{tabular}"] + [r"\end{table}"] * floats
     return "\n".join(lines) + "\n"
+
+
+def latex_of(
+    frame: pd.DataFrame,
+    units: Mapping[str, str] | None = None,
+    *,
+    notes: Sequence[str] = (),
+    caption: str | None = None,
+    label: str | None = None,
+) -> str:
+    r"""Write a table of numbers and words for LaTeX, which needs ``\usepackage{booktabs}``.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        Columns named as fields are, ``bandwidth_hz``; its index stands on the left.
+    units : mapping of str to str, optional
+        Units of columns whose names do not say theirs.
+    notes, caption, label
+        As of :func:`latex_table`.
+
+    Returns
+    -------
+    str
+        LaTeX; headings are words with units, numbers have four digits and a prefix of the unit that fits the column.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> print(latex_of(pd.DataFrame({"bandwidth_hz": [2e6, 3.5e6], "model": ["a_1", "b"]})), end="")
+    \begin{tabular}{lrr}
+    \toprule
+     & bandwidth [MHz] & model \\
+    \midrule
+    0 & $2$ & a\_1 \\
+    1 & $3.5$ & b \\
+    \bottomrule
+    \end{tabular}
+    """
+    labels = frame.index.to_frame(index=False)
+    columns = [(str(name or ""), labels.iloc[:, i], True) for i, name in enumerate(frame.index.names)]
+    columns += [(str(name), frame[name], False) for name in frame]
+    headings, cells = [], []
+    for name, values, index in columns:
+        words, unit = words_and_unit(name)
+        unit = (units or {}).get(name, unit)
+        if values.dtype.kind in "fiu" and not index:
+            numbers = values.to_numpy(float)
+            known = np.abs(numbers[np.isfinite(numbers)])
+            factor, unit = prefixed(unit or "1", float(known.max()) if known.size else math.nan)
+            cells.append([_number(value * factor) for value in numbers])
+        else:
+            cells.append([escaped(value) for value in values])
+        headings.append(f"{words} [{unit}]" if unit not in ("", "1") else words)
+    rows = list(zip(*cells, strict=True))
+    return latex_table([headings], rows, notes=notes, caption=caption, label=label)
+
+
+def _number(value: float) -> str:
+    if math.isinf(value):
+        return r"$\infty$" if value > 0 else r"$-\infty$"
+    return mean_with_interval(value, 0.0)
+
+
+def words_and_unit(name: str) -> tuple[str, str]:
+    """Take a name apart: words for it, and the unit that it ends with, "" where it has none.
+
+    Examples
+    --------
+    >>> words_and_unit("noise_psd_w_per_hz"), words_and_unit("uplink_rate_bps"), words_and_unit("rounds")
+    (('noise psd', 'W/Hz'), ('uplink rate', 'bit/s'), ('rounds', ''))
+    """
+    for end, unit in _UNITS.items():
+        if name.endswith(f"_{end}"):
+            return name[: -len(end) - 1].replace("_", " "), unit
+    return ("time", "s") if name == "seconds" else (name.replace("_", " "), "")

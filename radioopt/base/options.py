@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-import math
 import numbers
+import sys
 from dataclasses import dataclass
 
 from radioopt.base.errors import OptionError
+from radioopt.base.quantity import shorten
+
+#: the largest count, and the largest number that is not one
+MOST, LARGEST = 2**63 - 1, sys.float_info.max
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,13 +53,17 @@ class SolveOptions:
         for name in ("gap_tol", "feasibility_tol"):
             value = getattr(self, name)
             number = isinstance(value, numbers.Real) and not isinstance(value, bool)
-            if not (number and 0 <= value < math.inf):
-                raise OptionError(f"SolveOptions.{name}: expected a finite number >= 0, got {value!r}")
+            if not (number and 0 <= value <= LARGEST):
+                raise OptionError(f"SolveOptions.{name}: expected a finite number >= 0, got {shorten(value)}")
         limit = self.max_iterations
-        if not isinstance(limit, numbers.Integral) or isinstance(limit, bool) or limit < 1:
-            raise OptionError(f"SolveOptions.max_iterations: expected an integer >= 1, got {limit!r}")
+        whole = isinstance(limit, numbers.Integral) and not isinstance(limit, bool)
+        if not (whole and 1 <= limit <= MOST):
+            expected = "< 2**63" if whole and limit > MOST else ">= 1"
+            raise OptionError(
+                f"SolveOptions.max_iterations: expected an integer {expected}, got {shorten(limit)}"
+            )
         if not isinstance(self.warn, bool):
-            raise OptionError(f"SolveOptions.warn: expected True or False, got {self.warn!r}")
+            raise OptionError(f"SolveOptions.warn: expected True or False, got {shorten(self.warn)}")
 
 
 DEFAULT_OPTIONS = SolveOptions()

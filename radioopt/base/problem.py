@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 
 from radioopt.base.errors import OptionError, ProblemError
 from radioopt.base.naming import named
-from radioopt.base.options import DEFAULT_OPTIONS, SolveOptions
+from radioopt.base.options import DEFAULT_OPTIONS, LARGEST, MOST, SolveOptions
 from radioopt.base.quantity import Array, look_at, shorten
 from radioopt.base.record import Record
 from radioopt.base.rooms import room
@@ -68,6 +68,15 @@ class Method:
                 if not isinstance(value, accepted) or (kind is not bool and isinstance(value, bool)):
                     raise OptionError(
                         f"method {self.name!r}: option {name}: expected {expected}, got {shorten(value)}"
+                    )
+                if (
+                    kind in (int, float)
+                    and name != "seed"
+                    and abs(value) > (MOST if kind is int else LARGEST)
+                ):
+                    raise OptionError(
+                        f"method {self.name!r}: option {name}: expected {expected} "
+                        f"{'below 2**63' if kind is int else 'within float64'}, got {shorten(value)}"
                     )
                 return kind(value)
         return value

@@ -284,7 +284,10 @@ def as_exact(owner: str, name: str, value: ArrayLike, dtype: np.dtype[Any]) -> A
 
 def shorten(value: object) -> str:
     """Show a value in a message, cut to 60 characters."""
-    text = repr(value)
+    try:
+        text = repr(value)
+    except ValueError:  # Python writes no integer of more than some thousand digits
+        text = f"{type(value).__name__} with thousands of digits"
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 

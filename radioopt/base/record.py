@@ -232,6 +232,28 @@ class Record:
             index = pd.RangeIndex(1)
         return pd.DataFrame({name: np.ravel(self._value(name)) for name in names}, index=index)
 
+    def to_latex(
+        self, axes: Axes = ("device",), *, caption: str | None = None, label: str | None = None
+    ) -> str:
+        r"""Write the table of :meth:`to_frame` for LaTeX, which needs ``\usepackage{booktabs}``.
+
+        Parameters
+        ----------
+        axes : tuple of str, default ("device",)
+            As of :meth:`to_frame`.
+        caption, label : str, optional
+            With either of them the tabular stands in a table of its own.
+
+        Returns
+        -------
+        str
+            LaTeX, with units in the headings and four digits of every number.
+        """
+        from radioopt.base.latex import latex_of
+
+        units = {name: quantity.unit for name, quantity in self.quantities.items()}
+        return latex_of(self.to_frame(axes), units, caption=caption, label=label)
+
     def __eq__(self, other: object) -> bool:
         """Equal if of the same class with the same shape and, bit for bit or both NaN, the same values."""
         if type(self) is not type(other):

@@ -13,7 +13,7 @@ import numpy as np
 
 from radioopt.base.errors import OptionError
 from radioopt.base.judge import GIVEN
-from radioopt.base.quantity import PER_INSTANCE, Array, Quantity
+from radioopt.base.quantity import PER_INSTANCE, Array, Axes, Quantity
 from radioopt.base.record import Record
 from radioopt.base.status import Status
 
@@ -151,6 +151,37 @@ class Sensitivity(Record):
             if per_device
             else frame.drop(columns="device").set_index("parameter")
         )
+
+    def to_latex(
+        self, axes: Axes | None = None, *, caption: str | None = None, label: str | None = None
+    ) -> str:
+        r"""Write the numbers of :meth:`table` for LaTeX, which needs ``\usepackage{booktabs}``.
+
+        Parameters
+        ----------
+        axes : tuple of str, optional
+            With axes the derivatives along them, as of :meth:`to_frame`.
+        caption, label : str, optional
+            With either of them the tabular stands in a table of its own.
+
+        Returns
+        -------
+        str
+            LaTeX, what matters most first.
+
+        Raises
+        ------
+        OptionError
+            If this is a batch: index it.
+        """
+        from radioopt.base.latex import latex_of, words_and_unit
+
+        if axes is not None:
+            return super().to_latex(axes, caption=caption, label=label)
+        frame = self.table().drop(columns="says")
+        frame.index = frame.index.map(lambda name: words_and_unit(name)[0])
+        frame = frame.rename(columns={"elasticity": "elasticity [%/%]", "price_unit": "unit of the price"})
+        return latex_of(frame, caption=caption, label=label)
 
     def _says(self, elasticity: float, price: float, value: float, unit: str, every: bool) -> str:
         """Interpret an elasticity and a price in a sentence."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import operator
 
 import numpy as np
 
 from radioopt.base.errors import ProblemError
+from radioopt.base.quantity import shorten
 
 Size = int | tuple[int, ...]
 
@@ -25,5 +27,7 @@ def check_draw(owner: str, rng: np.random.Generator, size: Size) -> tuple[int, .
     except TypeError:
         shape = (-1,)
     if any(n < 0 for n in shape):
-        raise ProblemError(f"{owner}.size: expected a count or a tuple of counts, got {size!r}")
+        raise ProblemError(f"{owner}.size: expected a count or a tuple of counts, got {shorten(size)}")
+    if math.prod(shape) >= 2**48:  # numbers of 8 bytes: more than a processor can address
+        raise ProblemError(f"{owner}.size: expected what fits into memory, got {shorten(size)}")
     return shape

@@ -11,6 +11,8 @@ Every answer is measured by the same certificate; the exit code is 1 if one of r
 from __future__ import annotations
 
 import argparse
+import dataclasses
+import math
 import os
 import sys
 from pathlib import Path
@@ -25,6 +27,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--quick", action="store_true", help="small instances, few samples: a look only")
     parser.add_argument(
         "--only", metavar="PATTERN", help="rows whose family/instance/solver/what contains or matches it"
+    )
+    parser.add_argument(
+        "--cpu-time",
+        action="store_true",
+        help="seconds of the processor, where the machine does other work too",
     )
     parser.add_argument("--save", type=Path, metavar="FILE", help="write all results as JSON")
     instead = parser.add_mutually_exclusive_group()
@@ -58,6 +65,7 @@ def measure(args: argparse.Namespace) -> int:
     os.environ["RADIOOPT_COMPILE"] = "wait"  # what is timed are compiled kernels
     bench = require("validation.bench", "validation")
     machine = require("validation.bench.machine", "validation")
+    plan = dataclasses.replace(bench.QUICK if args.quick else bench.Plan(), cpu=args.cpu_time)
     families = [args.problem] if args.problem else bench.timed_families()
     with output.progress() as bars:
         task = bars.add_task("starting", total=None)
@@ -65,7 +73,7 @@ def measure(args: argparse.Namespace) -> int:
         def step(done: int, total: int, text: str) -> None:
             bars.update(task, completed=done, total=total, description=text)
 
-        results = bench.run(families, quick=args.quick, only=args.only, progress=step)
+        results = bench.run(families, quick=args.quick, only=args.only, plan=plan, progress=step)
     if args.save is not None:
         results.save(args.save)
     if args.json:
@@ -106,6 +114,11 @@ def show(results: Any) -> None:
                 "residual": [f"{row.residual:.0e}" if row.answered else "" for row in rows],
                 "gap": [f"{row.gap:.0e}" if row.answered else "" for row in rows],
             }
+            | (
+                {"error": [f"{row.error:.0e}" if math.isfinite(row.error) else "" for row in rows]}
+                if any(math.isfinite(row.error) for row in rows)
+                else {}
+            )
         )
         output.print_table(shown, ": ".join(group), index=False)
     for row in results.rows:

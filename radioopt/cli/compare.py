@@ -9,6 +9,7 @@ Folders are what radioopt train saves, single runs and comparisons. Runs that di
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import Any
 
 from radioopt.cli import output
@@ -25,7 +26,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="accuracies to reach (default: those of the runs, or what all and what any of them reach)",
     )
     parser.add_argument(
-        "--save", metavar="FILE", help="draw accuracy over seconds and joules (.png, .pdf, .svg)"
+        "--save",
+        metavar="FILE",
+        help="draw accuracy over seconds and joules: .pdf, .svg, or .png, which has a .pdf beside it",
     )
     output.add_format_arguments(parser)
 
@@ -40,7 +43,10 @@ def run(args: argparse.Namespace) -> int:
     found = learning.compare_runs(args.runs)
     table, settings = found.table(targets), found.settings()
     if args.save:
-        found.plot(targets).savefig(args.save, dpi=150)
+        figure, file = found.plot(targets), Path(args.save).expanduser()
+        drawn = [file, file.with_suffix(".pdf")] if file.suffix == ".png" else [file]
+        for name in drawn:
+            figure.savefig(name)
     if args.csv:
         output.print_csv(table)
     elif args.json:
@@ -53,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
     else:
         show(table, settings, found.notes())
         if args.save:
-            print(f"drawn in {args.save}")
+            print(f"drawn in {', '.join(map(str, drawn))}")
     return 0
 
 

@@ -80,16 +80,17 @@ def run(args: argparse.Namespace) -> int:
     comparison = learning.compare(scenario, target_accuracy=TARGET_ACCURACY, seconds=BUDGET_S, seeds=seeds)
     print(comparison)
     learning.save_run(comparison, folder.name, folder.parent)
-    solution.plot().savefig(folder / "round.png", dpi=150)
+    for kind in ("png", "pdf"):
+        solution.plot().savefig(folder / f"round.{kind}")
     solution.save(folder / "solution.json")
 
     console.rule("Saved", align="left")
     for name, what in (
-        ("plot.png", "accuracy over simulated seconds"),
-        ("round.png", "who computes, uploads and downloads when"),
+        ("plot.pdf", "accuracy over simulated seconds, and plot.png"),
+        ("round.pdf", "who computes, uploads and downloads when, and round.png"),
         ("solution.json", "the allocation; radioopt.load reads it"),
         ("metrics.csv", "every run"),
-        ("curves.csv", "every round of every run"),
+        ("curves.csv", "every round of every run; rounds.csv has the means"),
         ("manifest.json", "what it takes to repeat this"),
     ):
         print(f"{folder / name}: {what}")

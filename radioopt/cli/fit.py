@@ -87,7 +87,7 @@ def run(args: argparse.Namespace) -> int:
         import io
 
         path, block = Path(args.plot).expanduser(), io.BytesIO()
-        fit.plot().savefig(block, format=path.suffix[1:], dpi=150)
+        fit.plot().savefig(block, format=path.suffix[1:])
         write_whole(path, block.getvalue())
         saved.append(args.plot)
     if args.csv:

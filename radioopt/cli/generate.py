@@ -158,7 +158,7 @@ def keep(args: argparse.Namespace, generator: Any, quality: Any) -> list[str]:
     if args.plot:
         path = Path(args.plot).expanduser()
         block = io.BytesIO()
-        quality.plot().savefig(block, format=path.suffix[1:], dpi=150)
+        quality.plot().savefig(block, format=path.suffix[1:])
         write_whole(path, block.getvalue())
         saved.append(args.plot)
     return saved

@@ -7,15 +7,17 @@ import json
 import math
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     import pandas as pd
     from rich.console import Console
     from rich.progress import Progress
+    from rich.table import Table
 
 
 #: cells longer than this are prose, and may be wrapped
@@ -82,29 +84,73 @@ def print_csv(frame: pd.DataFrame, *, index: bool = True) -> None:
 def print_table(frame: pd.DataFrame, title: str = "", *, index: bool = True) -> None:
     """Print a DataFrame as a table with five significant digits, three of what is small.
 
-    Only prose is wrapped: where the terminal is narrower than numbers and names, so is not the table.
+    Prose is wrapped, and headings where the window is narrow; columns that do not fit then stand in tables below, each
+    with the index.
     """
+    target = console()
+    names = [str(name or "") for name in frame.index.names] if index else []
+    labels = [label if isinstance(label, tuple) else (label,) for label in frame.index]
+    stubs = [
+        _Column(name, [str(label[i]) for label in labels], "left", "dim") for i, name in enumerate(names)
+    ]
+    columns = [
+        _Column(
+            str(name).replace("_", " "),
+            [cell(value) for value in frame.iloc[:, i].tolist()],
+            "right" if frame.iloc[:, i].dtype.kind in "fiu" else "left",
+        )
+        for i, name in enumerate(frame.columns)
+    ]
+    narrow = 1 + sum(3 + column.widest for column in (*stubs, *columns)) > target.width
+    begun = 1 + sum(3 + column.width(narrow) for column in stubs)
+    parts: list[list[_Column]] = [[]]
+    room = begun
+    for column in columns:
+        room += 3 + column.width(narrow)
+        if parts[-1] and room > target.width:
+            parts.append([])
+            room = begun + 3 + column.width(narrow)
+        parts[-1].append(column)
+    for i, part in enumerate(parts):
+        target.print(_table((*stubs, *part), title if i == 0 else "", narrow, target.width))
+
+
+@dataclass(frozen=True)
+class _Column:
+    """A column as text."""
+
+    heading: str
+    cells: list[str]
+    justify: Literal["left", "right"]
+    style: str = ""
+
+    @property
+    def widest(self) -> int:
+        """Letters that it takes where only prose is wrapped."""
+        return self.width(narrow=False)
+
+    def width(self, narrow: bool) -> int:
+        """Letters that it takes at least, where headings are wrapped too if the window is narrow."""
+        words = max((len(word) for text in self.cells for word in text.split()), default=0)
+        body = min(max(map(len, self.cells), default=0), max(words, PROSE))
+        word = max(map(len, self.heading.split()), default=0)
+        return max(body, word if narrow else min(len(self.heading), max(word, PROSE)), 1)
+
+
+def _table(columns: Sequence[_Column], title: str, narrow: bool, width: int) -> Table:
+    """Make a table; a column that is wider than the window alone is wrapped wherever it has to be."""
     from rich.table import Table
 
     table = Table(title=title or None, title_justify="left", title_style="bold")
-    if index:
-        for name in frame.index.names:
-            table.add_column(str(name or ""), style="dim")
-    for name, kind in zip(frame.columns, frame.dtypes, strict=True):
-        table.add_column(str(name).replace("_", " "), justify="right" if kind.kind in "fiu" else "left")
-    for label, row in zip(frame.index, frame.itertuples(index=False), strict=True):
-        labels = label if isinstance(label, tuple) else (label,)
-        table.add_row(*(map(str, labels) if index else ()), *map(cell, row))
-    room = 1
-    for column in table.columns:
-        texts = [str(column.header), *map(str, column.cells)]
-        whole = max(map(len, texts))
-        words = max((len(word) for text in texts for word in text.split()), default=0)
-        column.no_wrap, column.overflow = whole <= max(words, PROSE), "fold"
-        room += 3 + min(whole, max(words, PROSE))
-    target = console()
-    target.width = max(target.width, room)
-    target.print(table)
+    for column in columns:
+        prose = max(map(len, (column.heading, *column.cells))) > column.width(narrow)
+        options: dict[str, Any] = {} if prose else {"min_width": min(column.width(narrow), width - 4)}
+        table.add_column(
+            column.heading, justify=column.justify, style=column.style or None, overflow="fold", **options
+        )
+    for row in zip(*(column.cells for column in columns), strict=True):
+        table.add_row(*row)
+    return table
 
 
 def cell(value: Any) -> str:

@@ -167,8 +167,8 @@ def settings(
             raise OptionError(f"{flag} {key}: expected true or false, got {text}")
         try:
             (found[key],) = tomllib.loads(f"value = {text}").values()
-        except (tomllib.TOMLDecodeError, ValueError):
-            words = r"[A-Za-z_][\w.:=,+-]*" if flag == "--option" else r"[A-Za-z_][\w.-]*"
+        except (ValueError, RecursionError):
+            words = r"[A-Za-z_][\w.:=,+@/-]*" if flag == "--option" else r"[A-Za-z_][\w.-]*"
             if not re.fullmatch(words, text):
                 expected = 'a number, true, "text", [a, list] or { a = table }'
                 raise OptionError(f"{flag} {key}: expected {expected}, got {text}") from None
@@ -184,7 +184,7 @@ def keys_of(path: str) -> dict[str, Any]:
 
     try:
         tables = tomllib.loads(Path(path).expanduser().read_text("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise OptionError(f"--set {path}: not TOML: {error}") from None
     found: dict[str, Any] = {}
     for name, value in tables.items():

@@ -88,7 +88,7 @@ def run(args: argparse.Namespace) -> int:
     if args.plot and answered:
         picture = Path(args.plot).expanduser()
         picture.parent.mkdir(parents=True, exist_ok=True)
-        solution.plot().savefig(picture, dpi=150)
+        solution.plot().savefig(picture)
     if args.save:
         solution.save(args.save)
     if answered:

@@ -2,13 +2,15 @@
 
 radioopt train feel-cpu --rounds 100
 radioopt train mix2fld --scheme mix2fld --data fashion-mnist@6000+1000 --model mix2fld-cnn --name a
+radioopt train feel-cpu --policy optimal,full --seeds 5 --rounds 50
 radioopt train feel-cpu --policy optimal,full --seeds 5 --target-accuracy 0.9 --seconds 20000
 radioopt train dtkd --scheme simkd --partition disjoint-labels --rounds 40 --option teacher_rounds=60
 radioopt train --resume runs/a
 
-One scheme, policy and seed make a run; several are compared on the same seeds, by the simulated time to the target.
-Metrics, picture and manifest are saved under runs/. A run that was interrupted goes on where it was, with the same
-numbers as an unbroken one: by --resume, or by the same command with the same --name.
+One scheme, policy and seed make a run; several are compared on the same seeds, round by round with means and
+intervals, or by the simulated time to a target. Metrics, pictures and manifest are saved under runs/. A run that was
+interrupted goes on where it was, with the same numbers as an unbroken one: by --resume, or by the same command with
+the same --name.
 """
 
 from __future__ import annotations
@@ -144,6 +146,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     stop.add_argument("--joules", type=float, help="most energy of all devices")
     stop.add_argument("--target-accuracy", type=float, metavar="A", help="at this test accuracy")
     stop.add_argument(
+        "--go-on",
+        action="store_true",
+        help="of several: go on after --target-accuracy to the end of --seconds",
+    )
+    stop.add_argument(
         "--target",
         action="append",
         default=[],
@@ -245,9 +252,14 @@ def run(args: argparse.Namespace) -> int:
         scenario = read_scenario(args)
     schemes, policies = (names(flag, getattr(args, flag)) for flag in ("scheme", "policy"))
     compared = len(schemes) > 1 or len(policies) > 1 or args.seeds != 1
-    if compared and (args.target_accuracy is None or args.seconds is None):
+    if compared and args.target_accuracy is None and not any((args.rounds, args.seconds, args.joules)):
         raise OptionError(
-            "several schemes, policies or seeds are compared by --target-accuracy within --seconds: give both"
+            "several schemes, policies or seeds are compared after --rounds, --seconds or --joules, or by "
+            "--target-accuracy within --seconds: say which"
+        )
+    if args.go_on and not (compared and args.target_accuracy is not None):
+        raise OptionError(
+            "--go-on: several runs go on after --target-accuracy: leave out where there is none"
         )
     if compared and args.engine != "process":
         raise OptionError("--engine: carries a single run: leave out where several are compared")
@@ -295,6 +307,7 @@ def run(args: argparse.Namespace) -> int:
                     jobs=args.jobs,
                     checkpoints=folder,
                     every=args.every,
+                    go_on=args.go_on,
                     **options,
                 )
             else:
@@ -500,18 +513,19 @@ def show(result: Any, compared: bool, args: argparse.Namespace) -> None:
         output.print_csv(frame)
     elif args.json:
         output.print_json({"config": result.config, "rows": output.records(frame)})
+    elif compared:
+        output.print_table(result.words(), result.head())
+        for note in result.notes():
+            print(note)
     else:
-        if not compared:
-            columns = ["seconds", "round_latency_s", "energy_j", "batchsize", "train_loss", "test_accuracy"]
-            columns = list(dict.fromkeys([*columns, *result.config["targets"]]))
-            unknown = frame.columns[
-                frame.iloc[1:].isna().all() & (len(frame) > 1)
-            ]  # energy, without its coefficient
-            shown = frame[[name for name in columns if name in frame and name not in unknown]]
-            steps = max(1, len(shown) // 10)
-            output.print_table(
-                shown.iloc[::steps] if (len(shown) - 1) % steps == 0 else thinned(shown, steps)
-            )
+        columns = ["seconds", "round_latency_s", "energy_j", "batchsize", "train_loss", "test_accuracy"]
+        columns = list(dict.fromkeys([*columns, *result.config["targets"]]))
+        unknown = frame.columns[
+            frame.iloc[1:].isna().all() & (len(frame) > 1)
+        ]  # energy, without its coefficient
+        shown = frame[[name for name in columns if name in frame and name not in unknown]]
+        steps = max(1, len(shown) // 10)
+        output.print_table(shown.iloc[::steps] if (len(shown) - 1) % steps == 0 else thinned(shown, steps))
         print(result)
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
 from radioopt.base.errors import ProblemError, require
-from radioopt.base.pictures import single
+from radioopt.base.pictures import Look, canvas, drawn_name, single
 from radioopt.base.quantity import Array
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def graph_of(solution: GraphSolution) -> networkx.DiGraph:
     return graph
 
 
-def plot_graph(solution: GraphSolution, *, position_m: Any = None) -> Figure:
+def plot_graph(solution: GraphSolution, *, position_m: Any = None, **look: Unpack[Look]) -> Figure:
     """Draw the devices before the exchange with their links by trust, and after it with the links by outage.
 
     Parameters
@@ -54,72 +54,77 @@ def plot_graph(solution: GraphSolution, *, position_m: Any = None) -> Figure:
         A single instance.
     position_m : array_like, shape (N, 2), optional
         Places [m]; the problem's by default, and where it has none a circle.
+    **look
+        As of :class:`radioopt.base.pictures.Look`; two panels.
 
     Returns
     -------
     matplotlib.figure.Figure
-        Not shown; call ``figure.savefig(path)``. Nodes are coloured by their distance from the ideal distribution,
-        links that move nothing are dashed.
+        Not shown; call ``figure.savefig(path)``. Nodes are the darker, the further they are from the ideal
+        distribution, and links, the better they are; wider links carry more points, those that move nothing are dashed.
 
     Raises
     ------
     ProblemError
         If the solution is a batch.
+    OptionError
+        If the look has another name or value than it can have.
     MissingExtraError
         If matplotlib or networkx is not installed.
     """
     graph, count = graph_of(solution), solution.sizes["device"]
     networkx = require("networkx", "plot")
-    figure: Figure = require("matplotlib.figure", "plot").Figure(figsize=(12, 6.2))
-    figure.set_layout_engine("constrained", rect=(0.0, 0.0, 1.0, 0.95))  # room for the title
     places, unit = _places(solution, position_m)
     worst = max(float(solution.distance_before.max()), float(solution.distance_after.max()), 1e-9)
-    size = float(np.clip(6000 / count, 25, 320))
     most = max((edge["points"] for *_, edge in graph.edges(data=True)), default=0.0)
-    for axes, when, colouring, far, colours in zip(
-        figure.subplots(1, 2),
-        ("before", "after"),
-        ("trust", "outage"),
-        (solution.distance_before, solution.distance_after),
-        ("cividis_r", "plasma"),
-        strict=True,
-    ):
-        nodes = networkx.draw_networkx_nodes(
-            graph, places, ax=axes, node_size=size, node_color=far, cmap="RdYlGn_r", vmin=0.0, vmax=worst,
-            edgecolors="#444444", linewidths=0.6,
-        )  # fmt: skip
-        lines = None
-        for moves, style in ((True, "solid"), (False, "dashed")):
-            chosen = [(j, i, e) for j, i, e in graph.edges(data=True) if (e["points"] > 0) == moves]
-            if chosen:
-                networkx.draw_networkx_edges(
-                    graph, places, ax=axes, edgelist=[(j, i) for j, i, _ in chosen], node_size=size,
-                    edge_color=[e[colouring] for *_, e in chosen], edge_cmap=_map(colours), edge_vmin=0.0,
-                    edge_vmax=1.0, style=style, arrowsize=11, connectionstyle="arc3,rad=0.08",
-                    width=[0.8 + 2.4 * e["points"] / most if moves else 0.8 for *_, e in chosen],
-                )  # fmt: skip
-                lines = colouring
-        if count <= MOST_LABELS:
-            names = {node: solution.label("device", node) for node in graph}
-            networkx.draw_networkx_labels(graph, places, names, ax=axes, font_size=7)
-        figure.colorbar(nodes, ax=axes, label="distance from the ideal distribution", shrink=0.85, pad=0.01)
-        if lines:
-            mappable = require("matplotlib.cm", "plot").ScalarMappable(cmap=colours)
-            mappable.set_clim(0.0, 1.0)
-            words = {"trust": "links: share of classes trusted with", "outage": "links: outage probability"}
-            figure.colorbar(
-                mappable, ax=axes, label=words[lines], orientation="horizontal", shrink=0.7, pad=0.02
-            )
-        axes.set_title(f"{when}: mean distance {float(far.mean()):.3g}", fontsize=10)
-        axes.set_aspect("equal")
-        axes.margins(0.08)
-        axes.tick_params(left=bool(unit), bottom=bool(unit), labelleft=bool(unit), labelbottom=bool(unit))
-        axes.set(xlabel=unit and f"x [{unit}]", ylabel=unit and f"y [{unit}]")
-    links = int((solution.source >= 0).sum())
-    figure.suptitle(
-        f"{solution.method}: objective {float(solution.objective):.4g}, {links} links, "
-        f"{float(solution.transferred.sum()):.4g} points sent; wider: more points, dashed: none"
+    title = (
+        f"{solution.method}: objective {float(solution.objective):.4g}, {int((solution.source >= 0).sum())} links, "
+        f"{float(solution.transferred.sum()):.4g} points sent"
     )
+    with canvas(2, look, title=title, least=3.0, height=3.6) as (figure, panels):
+        names = (
+            {node: drawn_name(solution.label("device", node)) for node in graph}
+            if count <= MOST_LABELS
+            else {}
+        )
+        size = float(np.clip(1800 / count, 8, 110))
+        for axes, when, colouring, far, colours in zip(
+            panels,
+            ("before", "after"),
+            ("trust", "outage"),
+            (solution.distance_before, solution.distance_after),
+            ("cividis_r", "cividis"),
+            strict=True,
+        ):
+            nodes = networkx.draw_networkx_nodes(
+                graph, places, ax=axes, node_size=size, node_color=far, cmap=_light("Greys"), vmin=0.0, vmax=worst,
+                edgecolors="black", linewidths=0.4,
+            )  # fmt: skip
+            for moves, style in ((True, "solid"), (False, "dashed")):
+                chosen = [(j, i, e) for j, i, e in graph.edges(data=True) if (e["points"] > 0) == moves]
+                if chosen:
+                    networkx.draw_networkx_edges(
+                        graph, places, ax=axes, edgelist=[(j, i) for j, i, _ in chosen], node_size=size,
+                        edge_color=[e[colouring] for *_, e in chosen], edge_cmap=_light(colours), edge_vmin=0.0,
+                        edge_vmax=1.0, style=style, arrowsize=6, connectionstyle="arc3,rad=0.08",
+                        width=[0.6 + 1.6 * e["points"] / most if moves else 0.6 for *_, e in chosen],
+                    )  # fmt: skip
+            networkx.draw_networkx_labels(graph, places, names, ax=axes, font_size=5)
+            bars: Any = {"ax": axes, "orientation": "horizontal", "aspect": 30, "pad": 0.02}
+            figure.colorbar(nodes, label="distance from the ideal distribution", **bars)
+            if graph.number_of_edges():
+                mappable = require("matplotlib.cm", "plot").ScalarMappable(cmap=_light(colours))
+                mappable.set_clim(0.0, 1.0)
+                words = {
+                    "trust": "links: share of classes trusted with",
+                    "outage": "links: outage probability",
+                }
+                figure.colorbar(mappable, label=words[colouring], **bars)
+            axes.set_title(f"{when}: mean distance {float(far.mean()):.3g}")
+            axes.set_aspect("equal")
+            axes.margins(0.08)
+            axes.tick_params(left=bool(unit), bottom=bool(unit), labelleft=bool(unit), labelbottom=bool(unit))
+            axes.set(xlabel=unit and f"x [{unit}]", ylabel=unit and f"y [{unit}]")
     return figure
 
 
@@ -137,5 +142,8 @@ def _places(solution: GraphSolution, position_m: Any) -> tuple[dict[int, Array],
     return dict(enumerate(np.stack([np.cos(angle), np.sin(angle)], -1))), ""
 
 
-def _map(name: str) -> Any:
-    return require("matplotlib", "plot").colormaps[name]
+def _light(name: str) -> Any:
+    """Return a scale of colours without its ends: the darkest would hide names, the lightest links."""
+    colormaps = require("matplotlib", "plot").colormaps
+    low, high = (0.0, 0.6) if name == "Greys" else (0.0, 0.85) if name == "cividis" else (0.15, 1.0)
+    return require("matplotlib.colors", "plot").ListedColormap(colormaps[name](np.linspace(low, high, 256)))

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 
-from radioopt.base.errors import OptionError, ProblemError, require
+from radioopt.base.errors import OptionError, ProblemError
 from radioopt.base.options import SolveOptions
 from radioopt.base.quantity import Array
 from radioopt.d2d import kernel_learning
@@ -20,6 +20,8 @@ from radioopt.d2d.solver import at_least
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
+
+    from radioopt.base.pictures import Look
 
 #: steps whose random numbers are drawn at once
 AT_ONCE = 1_000
@@ -79,14 +81,16 @@ class Training:
         rolling = pd.Series(self.objective).rolling(window, min_periods=1).mean()
         return pd.DataFrame({"step": steps, "objective": rolling})
 
-    def plot(self) -> Figure:
-        """Draw the learning curve; needs the extra ``plot``."""
-        figure: Figure = require("matplotlib.figure", "plot").Figure(figsize=(7, 4), layout="constrained")
-        axes, curve = figure.subplots(), self.curve()
-        axes.plot(curve["step"], self.objective, color="#dddddd", label="each step")
-        axes.plot(curve["step"], curve["objective"], color="#4477aa", label="mean of 50 steps")
-        axes.set(xlabel="step", ylabel="objective F")
-        axes.legend(frameon=False)
+    def plot(self, **look: Unpack[Look]) -> Figure:
+        """Draw the learning curve, as :class:`radioopt.base.pictures.Look` says; needs the extra ``plot``."""
+        from radioopt.base.pictures import canvas, key
+
+        curve = self.curve()
+        with canvas(1, look, title="Q-learning of a graph") as (figure, (axes,)):
+            axes.plot(curve["step"], self.objective, color="0.75", linewidth=0.6, label="each step")
+            axes.plot(curve["step"], curve["objective"], color="black", label="mean of 50 steps")
+            axes.set(xlabel="step", ylabel="objective F")
+            key(axes)
         return figure
 
 

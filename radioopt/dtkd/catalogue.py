@@ -82,7 +82,9 @@ class ModelCatalogue:
             raise ProblemError(f"{_OWNER}.names: expected at least one model, got none")
         for position, name in enumerate(names):
             if not isinstance(name, str) or not name.strip():
-                raise ProblemError(f"{_OWNER}.names: expected a name, got {name!r} at index {position}")
+                raise ProblemError(
+                    f"{_OWNER}.names: expected a name, got {shorten(name)} at index {position}"
+                )
             if name in names[:position]:
                 first = names.index(name)
                 raise ProblemError(
@@ -304,7 +306,7 @@ class ModelCatalogue:
 def _inside(value: Any, domain: Domain) -> bool:
     try:
         return bool(domain.contains(np.asarray(value, np.float64)))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return False
 
 
@@ -312,7 +314,7 @@ def _are_fractions(cells: Any) -> bool:
     """Tell accuracies that cannot be per cent: all at most 1 %, and not all 0."""
     try:
         numbers = [float(cell) for cell in cells]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return False  # which is said of the cell
     return any(numbers) and all(0.0 <= number <= 1.0 for number in numbers)
 
@@ -324,7 +326,7 @@ def _cell(cell: Any, column: str, row: int, name: str, factor: float, domain: Do
         if isinstance(cell, bool):
             raise TypeError
         value = float(cell) / 100 if factor == PERCENT else float(cell) * factor
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ProblemError(f"{where}: expected a number, got {shorten(cell)}") from None
     if not _inside(value, domain):
         hint = (

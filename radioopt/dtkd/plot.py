@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 
-from radioopt.base.errors import require
-from radioopt.base.pictures import drawable, shown_rows
+from radioopt.base.pictures import Look, canvas, drawable, drawn_name, fill, key, rows_of, shown_rows
 from radioopt.dtkd.pricing import actions_of
 
 if TYPE_CHECKING:
@@ -15,16 +14,16 @@ if TYPE_CHECKING:
 
     from radioopt.dtkd.solution import DistillationSolution
 
-PHASES = {"at the server": "#4477aa", "on the air": "#ee6677", "at the user": "#ccbb44"}
 
-
-def plot_allocation(solution: DistillationSolution) -> Figure:
+def plot_allocation(solution: DistillationSolution, **look: Unpack[Look]) -> Figure:
     """Draw the delay of every user by its parts, beside the shares of server CPU and band.
 
     Parameters
     ----------
     solution : DistillationSolution
         A single instance.
+    **look
+        As of :class:`radioopt.base.pictures.Look`; two panels.
 
     Returns
     -------
@@ -47,34 +46,33 @@ def plot_allocation(solution: DistillationSolution) -> Figure:
         cycles = solution.server_cycles
         server = np.where(cycles > 0, cycles / solution.server_cpu_frequency_hz, 0.0)
     parts = {"at the server": server, "on the air": solution.delay_s - server - local, "at the user": local}
-    figure: Figure = require("matplotlib.figure", "plot").Figure(
-        figsize=(10, 2.0 + 0.3 * shown.size), layout="constrained"
-    )
-    delay, shares = figure.subplots(1, 2, sharey=True, width_ratios=(3, 1))
-    start = np.zeros(shown.size)
-    for phase, seconds in parts.items():
-        delay.barh(rows, seconds[shown], left=start, color=PHASES[phase], height=0.7, label=phase)
-        start = start + seconds[shown]
-    limited = np.isfinite(problem.max_delay_s[shown])
-    if limited.any():
-        delay.plot(problem.max_delay_s[shown][limited], rows[limited], "k|", markersize=11, label="deadline")
-    names = [f"{solution.label('device', user)}: {solution.model_names[user]}" for user in shown]
     names = [
-        f"{name}, local" if solution.trains_locally[user] else name
-        for user, name in zip(shown, names, strict=True)
+        f"{drawn_name(solution.label('device', user))}: {drawn_name(solution.model_names[user])}"
+        + ", local" * bool(solution.trains_locally[user])
+        for user in shown
     ]
-    delay.set(xlabel="delay of an epoch [s]", ylabel="user", yticks=rows, yticklabels=names)
-    delay.invert_yaxis()
-    delay.legend(ncols=4, loc="lower center", bbox_to_anchor=(0.5, 1.0), frameon=False)
-    for offset, (name, total, colour) in enumerate(
-        (("server_cpu_frequency_hz", "server CPU", "#4477aa"), ("bandwidth_hz", "band", "#ee6677"))
-    ):
-        share = 100 * getattr(solution, name)[shown] / getattr(problem, name)
-        shares.barh(rows - 0.18 + 0.36 * offset, share, color=colour, height=0.32, label=total)
-    shares.set_xlabel("share [%]")
-    shares.legend(ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1.0), frameon=False)
-    figure.suptitle(
+    title = (
         f"cost {float(solution.objective):.5g} at a mean delay of {float(solution.delay_s.mean()):.4g} s; "
         f"{solution.status.name.lower()}, certified gap {max(0.0, float(solution.gap)):.1e}"
     )
+    height = 0.75 + 0.19 * shown.size
+    with canvas(2, look, title=title, height=height, ratios=(2, 1)) as (figure, (delay, shares)):
+        start = np.zeros(shown.size)
+        for i, (phase, seconds) in enumerate(parts.items()):
+            delay.barh(rows, seconds[shown], left=start, height=0.75, label=phase, **fill(i))
+            start = start + seconds[shown]
+        limited = np.isfinite(problem.max_delay_s[shown])
+        if limited.any():
+            limits = problem.max_delay_s[shown][limited]
+            delay.plot(limits, rows[limited], "k|", markersize=6, label="deadline")
+        delay.set_xlabel("delay of an epoch [s]")
+        for i, (name, total) in enumerate(
+            (("server_cpu_frequency_hz", "server CPU"), ("bandwidth_hz", "band"))
+        ):
+            share = 100 * getattr(solution, name)[shown] / getattr(problem, name)
+            shares.barh(rows - 0.19 + 0.38 * i, share, height=0.36, label=total, **fill(i))
+        shares.set_xlabel("share [%]")
+        rows_of((delay, shares), names, "user")
+        key(delay)
+        key(shares)
     return figure

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 
 from radioopt.base.certify import certify
-from radioopt.base.errors import OptionError, require
+from radioopt.base.errors import OptionError
 from radioopt.base.options import DEFAULT_OPTIONS, SolveOptions
 from radioopt.base.quantity import DEVICE, PER_INSTANCE, Array, BlockKey
 from radioopt.base.status import Status
@@ -22,6 +22,8 @@ from radioopt.dtkd.solver import NODE_LIMIT, run
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
+
+    from radioopt.base.pictures import Look
 
 #: entries of a table above which each user gets a table of its own
 LARGEST_TABLE = 2**25
@@ -85,18 +87,20 @@ class Training:
         columns = _greedy(self._table, self._levels.states(problem, self.joint), self.joint)
         return _answer(problem, _decoded(problem, columns, self.joint), self.shares, options)
 
-    def plot(self) -> Figure:
-        """Draw the learning curve; needs the extra ``plot``."""
-        figure: Figure = require("matplotlib.figure", "plot").Figure(figsize=(7, 4), layout="constrained")
-        axes = figure.subplots()
-        styles = {"training": ("#bbbbbb", "-"), "greedy": ("#4477aa", "-"), "optimum": ("black", "--")}
-        for name, (colour, line) in styles.items():
-            axes.plot(self.curve["episodes"], self.curve[name], color=colour, linestyle=line, label=name)
-        axes.set(xlabel="episodes", ylabel="mean cost per user", xscale="log")
-        axes.legend(frameon=False)
+    def plot(self, **look: Unpack[Look]) -> Figure:
+        """Draw the learning curve, as :class:`radioopt.base.pictures.Look` says; needs the extra ``plot``."""
+        from radioopt.base.pictures import canvas, key
+
+        styles = {"training": ("0.7", "-"), "greedy": ("black", "-"), "optimum": ("black", "--")}
         tables = "one table for all users" if self.joint else "a table per user"
         shares = f"shares learnt in {self.shares} levels" if self.shares else "shares computed"
-        axes.set_title(f"Q-learning, {tables}, {shares}", fontsize=10)
+        with canvas(1, look, title=f"Q-learning, {tables}, {shares}") as (figure, (axes,)):
+            for name, (colour, dashes) in styles.items():
+                axes.plot(
+                    self.curve["episodes"], self.curve[name], color=colour, linestyle=dashes, label=name
+                )
+            axes.set(xlabel="episodes", ylabel="mean cost per user", xscale="log")
+            key(axes)
         return figure
 
 

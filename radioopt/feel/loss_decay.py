@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -15,6 +15,8 @@ from radioopt.numerics.arrays import FloatArray, check_number
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from radioopt.base.pictures import Look
 
 
 @dataclass(frozen=True)
@@ -140,11 +142,11 @@ class LossDecay(Fitted):
         law = f"loss decay: {self.loss_decay:.4g} times the root of the total batch, per round"
         return "\n".join([law, self.found(), *(f"note: {warning}" for warning in self.warnings())])
 
-    def plot(self) -> Figure:
+    def plot(self, **look: Unpack[Look]) -> Figure:
         """Draw the loss lost so far against the law; see :func:`radioopt.feel.plot.plot_loss_decay`."""
         from radioopt.feel.plot import plot_loss_decay
 
-        return plot_loss_decay(self)
+        return plot_loss_decay(self, **look)
 
 
 def _through_origin(x: FloatArray, y: FloatArray) -> tuple[float, float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -16,6 +16,8 @@ from radioopt.numerics.arrays import FloatArray, check_number, float_if_scalar
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
+
+    from radioopt.base.pictures import Look
 
 #: median relative deviation above which the report says that the shape does not fit
 POOR = 0.1
@@ -212,11 +214,11 @@ class TrainingTime(Fitted):
             ]
         return "\n".join(lines + [f"note: {warning}" for warning in self.warnings()])
 
-    def plot(self) -> Figure:
+    def plot(self, **look: Unpack[Look]) -> Figure:
         """Draw the measurements and the function; see :func:`radioopt.feel.plot.plot_training_time`."""
         from radioopt.feel.plot import plot_training_time
 
-        return plot_training_time(self)
+        return plot_training_time(self, **look)
 
 
 def _bent_line(sizes: FloatArray, times: FloatArray) -> tuple[float, float, float]:

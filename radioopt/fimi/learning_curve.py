@@ -9,19 +9,21 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import minimize_scalar
 
-from radioopt.base.errors import ProblemError, require
+from radioopt.base.errors import ProblemError
 from radioopt.base.quantity import check, finite, nonnegative, positive
 from radioopt.numerics.arrays import FloatArray, check_shapes, float_if_scalar
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
+
+    from radioopt.base.pictures import Look
 
 
 @dataclass(frozen=True)
@@ -237,8 +239,13 @@ class CurveFit:
         ]
         return "\n".join([*lines, *(f"  warning: {text}" for text in self.warnings)])
 
-    def plot(self) -> Figure:
-        """Draw the measurements with the curve, and the residuals below; needs the extra ``plot``.
+    def plot(self, **look: Unpack[Look]) -> Figure:
+        """Draw the measurements with the curve, and the residuals; needs the extra ``plot``.
+
+        Parameters
+        ----------
+        **look
+            As of :class:`radioopt.base.pictures.Look`; two panels.
 
         Returns
         -------
@@ -247,32 +254,36 @@ class CurveFit:
 
         Raises
         ------
+        OptionError
+            If the look has another name or value than it can have.
         MissingExtraError
             If matplotlib is not installed.
         """
-        figure: Figure = require("matplotlib.figure", "plot").Figure(figsize=(7, 5.5), layout="constrained")
-        above, below = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
+        from radioopt.base.pictures import band, canvas, key, line
+
         table, outlier = self.table, self.table["weight"] < _OUTLIER_WEIGHT
         ends = float(table["samples"].min()), float(table["samples"].max())
         grid = np.geomspace(ends[0] / 1.1, ends[1] * 1.1, 200)
         alpha, beta, gamma = self._parameters
-        label = f"${alpha:.4g}\\,D^{{-{beta:.4g}}} - {gamma:.4g}$"
-        above.plot(grid, self.curve.error(grid), color="#4477aa", label=label)
-        for axes, column in ((above, "error"), (below, "residual")):
-            axes.plot(table["samples"][~outlier], table[column][~outlier], "ko", markersize=4)
-            axes.plot(
-                table["samples"][outlier],
-                table[column][outlier],
-                "o",
-                color="#ee6677",
-                markersize=5,
-                label="outliers" if axes is above and outlier.any() else None,
-            )
-        below.axhline(0.0, color="#4477aa")
-        below.axhspan(-HUBER * self.scale, HUBER * self.scale, color="#4477aa", alpha=0.15, linewidth=0)
-        above.set(xscale="log", ylabel="learning error")
-        below.set(xlabel="training samples D", ylabel="residual")
-        above.legend(frameon=False)
+        label, curve = f"${alpha:.4g}\\,D^{{-{beta:.4g}}} - {gamma:.4g}$", line(0, marker=False)
+        with canvas(2, look, title="learning curve", least=2.2) as (figure, (error, residual)):
+            error.plot(grid, self.curve.error(grid), label=label, **curve)
+            for axes, column in ((error, "error"), (residual, "residual")):
+                axes.plot(table["samples"][~outlier], table[column][~outlier], "o", color="black")
+                axes.plot(
+                    table["samples"][outlier],
+                    table[column][outlier],
+                    "x",
+                    color=line(1)["color"],
+                    markersize=5,
+                    label="outliers" if axes is error and outlier.any() else None,
+                )
+                axes.set(xlabel="training samples D", xscale="log")
+            residual.axhline(0.0, **curve)
+            band(residual, grid, -HUBER * self.scale, HUBER * self.scale, curve["color"])
+            error.set_ylabel("learning error")
+            residual.set_ylabel("residual")
+            key(error)
         return figure
 
 

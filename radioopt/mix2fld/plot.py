@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
-from radioopt.base.errors import require
-from radioopt.base.pictures import single
+from radioopt.base.pictures import Look, canvas, key_of_all, line, logarithmic, single
 from radioopt.mix2fld.plan import plans
 
 if TYPE_CHECKING:
@@ -19,13 +18,15 @@ if TYPE_CHECKING:
 MOST_TICKS = 8
 
 
-def plot_plans(solution: RoundPlanSolution) -> Figure:
+def plot_plans(solution: RoundPlanSolution, **look: Unpack[Look]) -> Figure:
     """Draw expected time and participation against the slots allowed, for the seed samples chosen.
 
     Parameters
     ----------
     solution : RoundPlanSolution
         A single instance.
+    **look
+        As of :class:`radioopt.base.pictures.Look`; two panels.
 
     Returns
     -------
@@ -44,26 +45,32 @@ def plot_plans(solution: RoundPlanSolution) -> Figure:
     problem, every = solution.problem, plans(solution.problem)
     s = int(np.argmax(problem.seed_samples == solution.seed_samples))
     feasible = every.feasible(problem)[..., s]
-    figure: Figure = require("matplotlib.figure", "plot").Figure(figsize=(10, 4), layout="constrained")
-    left, right = figure.subplots(1, 2, sharex=True)
     least = np.minimum(every.participation, every.first_participation)[..., s]
-    for c, channels in enumerate(problem.num_channels):
-        for axes, values in ((left, every.time_s[c, :, s]), (right, least[c])):
-            (line,) = axes.plot(
-                problem.max_slots, values, label=f"{channels} band" + "s" * int(channels > 1), alpha=0.7
-            )
-            filled = np.where(feasible[c], values, np.nan)
-            axes.plot(problem.max_slots, values, "o", mfc="white", color=line.get_color(), ms=5)
-            axes.plot(problem.max_slots, filled, "o", color=line.get_color(), ms=5)
-    if np.isfinite(solution.objective):
-        left.plot(solution.max_slots, solution.objective, "o", mfc="none", color="black", ms=12)
-    left.set(xlabel="slots at most", ylabel="expected time to convergence [s]", xscale="log")
-    right.axhline(float(problem.min_participation), color="grey", linestyle=":", label="least share")
-    right.set(xlabel="slots at most", ylabel="share of devices", ylim=(-0.03, 1.03))
-    right.legend()
-    if len(problem.max_slots) <= MOST_TICKS:
-        left.set_xticks(problem.max_slots, labels=problem.max_slots)
-        left.minorticks_off()
-        right.minorticks_off()
-    figure.suptitle(f"Mix2FLD: plans with {problem.seed_samples[s]} seed samples per device")
+    title = f"Mix2FLD: plans with {problem.seed_samples[s]} seed samples per device"
+    with canvas(2, look, title=title, least=2.2, sharex=True) as (figure, (left, right)):
+        for c, channels in enumerate(problem.num_channels):
+            for axes, values in ((left, every.time_s[c, :, s]), (right, least[c])):
+                style = line(c)
+                label = f"{channels} band" + "s" * int(channels > 1)
+                axes.plot(problem.max_slots, values, mfc="white", label=label, **style)
+                filled = np.where(feasible[c], values, np.nan)
+                axes.plot(
+                    problem.max_slots, filled, color=style["color"], marker=style["marker"], linestyle=""
+                )
+        if np.isfinite(solution.objective):
+            ring: Any = {"mfc": "none", "color": "black", "ms": 8, "linestyle": "", "label": "chosen"}
+            left.plot(solution.max_slots, solution.objective, "o", **ring)
+        left.plot([], [], "o", mfc="white", color="0.2", linestyle="", label="infeasible")
+        right.axhline(float(problem.min_participation), color="0.4", linestyle=":", label="least share")
+        left.set_ylabel("time to convergence [s]")
+        right.set(ylabel="share of devices", ylim=(-0.03, 1.03))
+        for axes in (left, right):
+            axes.set_xlabel("slots at most")
+            logarithmic(axes.xaxis)
+            axes.grid(axis="y")
+        if len(problem.max_slots) <= MOST_TICKS:
+            for axes in (left, right):
+                axes.set_xticks(problem.max_slots, labels=problem.max_slots)
+                axes.minorticks_off()
+        key_of_all(figure, (left, right), look)
     return figure

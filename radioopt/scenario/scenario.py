@@ -120,9 +120,15 @@ class Scenario:
             source, data = f"{path}.toml", shipped(path).encode()
         else:
             source, data, folder = os.fspath(path), Path(path).read_bytes(), Path(path).parent
+        text = _text(source, data)
         try:
-            config = tomllib.loads(_text(source, data))
-        except tomllib.TOMLDecodeError as error:
+            config = tomllib.loads(text)
+        except (
+            ValueError,
+            RecursionError,
+        ) as error:  # thousands of digits, or of brackets, are none of TOML's
+            if not isinstance(error, tomllib.TOMLDecodeError):
+                raise ProblemError(f"{source}: not TOML that can be read: {error}") from None
             what, _, _ = str(error).rpartition(" (at ")
             place = re.search(r"line (\d+), column (\d+)", str(error))
             line, column = place.groups() if place else (data.count(b"\n") + 1, len(data) - data.rfind(b"\n"))
@@ -319,10 +325,10 @@ class Scenario:
             rng = np.random.default_rng(seed)
         except (TypeError, ValueError):
             expected = "a whole number >= 0, a SeedSequence, a Generator or None"
-            raise ProblemError(f"Scenario.draw.seed: expected {expected}, got {seed!r}") from None
+            raise ProblemError(f"Scenario.draw.seed: expected {expected}, got {shorten(seed)}") from None
         batch_shape = check_draw("Scenario.draw", rng, size)
         if 0 in batch_shape:
-            raise ProblemError(f"Scenario.draw.size: expected counts >= 1, got {size!r}")
+            raise ProblemError(f"Scenario.draw.size: expected counts >= 1, got {shorten(size)}")
         root = rng.bytes(16)
 
         def stream(key: str) -> np.random.Generator:

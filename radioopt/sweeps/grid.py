@@ -176,7 +176,7 @@ def read_values(flag: str, text: str) -> tuple[str, list[Any]]:
     form = "KEY=LOW:HIGH:COUNT, KEY=LOW:HIGH:COUNT:log or KEY=A,B,C, as bandwidth_hz=1e6:20e6:20"
     if not (key and equals and given):
         raise OptionError(f"{flag} {text}: expected {form}")
-    if ":" in given:
+    if re.match(r"[+-]?[\d.]+[^,]*:", given):
         low_text, high_text, *more = (part.strip() for part in given.split(":"))
         try:
             low, high, count = float(low_text), float(high_text), int(more[0]) if more else 0
@@ -197,13 +197,13 @@ def read_values(flag: str, text: str) -> tuple[str, list[Any]]:
         return key, steps.tolist()
     try:
         (values,) = tomllib.loads(f"value = [{given}]").values()
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         values = []
         for part in given.split(","):
             try:
                 values += tomllib.loads(f"value = [{part}]")["value"]
-            except tomllib.TOMLDecodeError:
+            except (ValueError, RecursionError):
                 values.append(part.strip())
-        if not all(re.fullmatch(r"[A-Za-z_][\w.-]*", v) for v in values if isinstance(v, str)):
+        if not all(re.fullmatch(r"[A-Za-z_][\w.:@/+-]*", v) for v in values if isinstance(v, str)):
             raise OptionError(f"{flag} {key}: expected {form}, got {given}") from None
     return key, list(values)

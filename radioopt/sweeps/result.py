@@ -9,7 +9,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -17,6 +17,7 @@ import pandas as pd
 from radioopt.base.errors import MissingExtraError, OptionError, suggestion
 from radioopt.base.files import write_whole
 from radioopt.base.latex import escaped, latex_table, mean_with_interval
+from radioopt.base.pictures import drawn
 from radioopt.base.prefixes import prefixed
 from radioopt.base.problem import Problem, problem_class
 from radioopt.base.status import Status
@@ -64,6 +65,7 @@ class Sweep:
     draws: int
     seed: int
     scenario: Scenario
+    trials: ClassVar[str] = "draws"
 
     def to_frame(self) -> pd.DataFrame:
         """Return the tidy table.
@@ -172,7 +174,7 @@ class Sweep:
         having = self.having(quantity)
         frame = self.frame[self.frame["problem"].isin(having)]
         keys = ["problem", *(axis.key for axis in self.axes)]
-        answered = frame["status"].isin(ANSWERED) & np.isfinite(frame[quantity])
+        answered = self._answered(quantity)[frame.index]
         infeasible = frame["status"] == Status.INFEASIBLE.name
         made = frame[keys].assign(
             value=frame[quantity].where(answered).astype(float),
@@ -226,7 +228,7 @@ class Sweep:
         quantity : str, default "objective"
             A column of the tidy table.
         **options
-            As of :func:`radioopt.sweeps.plot.plot_sweep`: ``x``, ``by``, ``band``, ``width``, ``ax``.
+            As of :func:`radioopt.sweeps.plot.plot_sweep`: ``x``, ``by``, ``band``, and how it looks.
 
         Returns
         -------
@@ -303,7 +305,7 @@ class Sweep:
         OptionError
             As :meth:`summary` and :meth:`roles`.
         """
-        table = self.summary(quantity)
+        table = self.counts(quantity)
         along, apart = self.roles(x, by)
         factor, unit = axis_unit(along)
         top, middle, fine = [""], [""], [with_unit(along.name, unit)]
@@ -332,7 +334,7 @@ class Sweep:
                 text = mean_with_interval(float(row["mean"]) * scale, float(half) * scale)
                 cells.append(text + rf" ({100 * missing:.0f}\,\% none)" * bool(missing))
             rows.append(cells)
-        notes = [f"means over {self.draws} draws with 95 % intervals; needs \\usepackage{{booktabs}}"]
+        notes = [f"means over {self.draws} {self.trials} with 95 % intervals; needs \\usepackage{{booktabs}}"]
         headings = [top, fine] if apart is None else [top, middle, fine]
         return latex_table(headings, rows, notes=notes, caption=caption, label=label)
 
@@ -429,19 +431,21 @@ class Sweep:
     def __repr__(self) -> str:
         """Say what was varied, and how the draws were answered."""
         over = " x ".join(f"{len(axis.values)} {axis.key}" for axis in self.axes)
-        lines = [f"Sweep: {over} x {self.draws} draws"]
-        for question in self.questions:
-            own = self.frame["status"][self.frame["problem"] == question.name].value_counts()
-            told = ", ".join(f"{n} {status}" for status, n in own.items())
-            lines.append(f"  {question.name}: {told}")
-        return "\n".join(lines)
+        lines = [f"{type(self).__name__}: {over} x {self.draws} {self.trials}"]
+        return "\n".join(
+            lines + [f"  {question.name}: {self._told(question)}" for question in self.questions]
+        )
 
+    def _told(self, question: Question) -> str:
+        """Say how the draws of a problem were answered."""
+        own = self.frame["status"][self.frame["problem"] == question.name].value_counts()
+        return ", ".join(f"{n} {status}" for status, n in own.items())
 
-def drawn(figure: Figure, kind: str) -> bytes:
-    """Return a figure as a file, with TrueType fonts in PDF."""
-    import matplotlib
+    def _answered(self, quantity: str) -> pd.Series[bool]:
+        """Tell which rows have a quantity."""
+        found: pd.Series[bool] = self.frame["status"].isin(ANSWERED) & np.isfinite(self.frame[quantity])
+        return found
 
-    buffer = io.BytesIO()
-    with matplotlib.rc_context({"pdf.fonttype": 42, "ps.fonttype": 42}):
-        figure.savefig(buffer, format=kind, dpi=300)
-    return buffer.getvalue()
+    def counts(self, quantity: str) -> pd.DataFrame:
+        """Return the summary with the columns that figure and table need."""
+        return self.summary(quantity)

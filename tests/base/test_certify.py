@@ -115,6 +115,12 @@ def test_a_certificate_judges_by_its_worst_residual():
     assert Status(Certificate.judge(2.0, 2.0, {"power": math.nan}, sense="max").status) is Status.FAILED
 
 
+def test_the_status_of_a_single_certificate_prints_its_name():
+    certificate = Certificate.judge(1.0, 1.0, {"band": 0.0}, sense="min")
+    assert certificate.status is Status.OPTIMAL
+    assert f"{certificate.status}" == "OPTIMAL"
+
+
 def test_a_certificate_of_a_batch_counts():
     residuals = {"power": np.array([0.0, 0.0, 1.0])}
     certificate = Certificate.judge(np.ones(3), np.ones(3), residuals, sense="max")

@@ -141,6 +141,12 @@ def test_a_truth_among_numbers_is_refused(value):
         cpu(uplink_rate_bps=value)
 
 
+@pytest.mark.parametrize("rates", [np.full(3, 2e7 + 1j), [2e7, 2e7 + 0j, 2e7], np.complex64(2e7)])
+def test_an_imaginary_part_is_not_lost(rates):
+    with pytest.raises(ro.ProblemError, match=r"uplink_rate_bps: expected real numbers, got .*j"):
+        cpu(uplink_rate_bps=rates)
+
+
 def test_a_mask_is_not_lost():
     counts = dict(class_counts=[[20, 0], [0, 20]], thresholds=10, outage_probability=0.1)
     allowed = np.ma.array(np.ones((2, 2), bool), mask=[[False, True], [False, False]])

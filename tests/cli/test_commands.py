@@ -21,11 +21,13 @@ def test_help_imports_nothing_heavy():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
-    for command in ("solve", "validate", "train", "compare", "generate", "methods", "demo"):
+    for command in ("solve", "validate", "train", "compare", "report", "generate", "methods", "demo"):
         assert f"    {command} " in done.stdout
 
 
-@pytest.mark.parametrize("command", ["solve", "validate", "train", "compare", "generate", "methods", "demo"])
+@pytest.mark.parametrize(
+    "command", ["solve", "validate", "train", "compare", "report", "generate", "methods", "demo"]
+)
 def test_every_command_explains_itself(command, capsys):
     with pytest.raises(SystemExit) as exit_info:
         main([command, "--help"])
@@ -158,7 +160,7 @@ def test_train_saves_a_run(tmp_path, capsys):
     assert main(arguments) == 0
     assert "saved in" in capsys.readouterr().out
     kept = {"checkpoint.npz", "command.json"}  # by which it can go on
-    shown = {"metrics.csv", "plot.png", "manifest.json"}
+    shown = {"metrics.csv", "devices.csv", "plot.png", "plot.pdf", "manifest.json"}
     assert {f.name for f in (tmp_path / "short").iterdir()} == shown | kept
     assert len(pd.read_csv(tmp_path / "short" / "metrics.csv")) == 5  # the start, and four rounds
     assert main(arguments) == 2  # never over an earlier run
@@ -207,7 +209,9 @@ def test_the_demo_runs(tmp_path, capsys, monkeypatch):
     out = capsys.readouterr().out
     assert "OPTIMAL" in out
     files = {f.name for f in (tmp_path / "demo").iterdir()}
-    assert files == {"plot.png", "round.png", "solution.json", "metrics.csv", "curves.csv", "manifest.json"}
+    pictures = {"plot.png", "plot.pdf", "round.png", "round.pdf"}
+    tables = {"solution.json", "metrics.csv", "curves.csv", "rounds.csv", "manifest.json"}
+    assert files == pictures | tables
 
 
 def test_the_objective_has_a_name_and_whole_samples_no_gap_of_the_relaxation(capsys):

@@ -54,8 +54,8 @@ def files(folder):
     return sorted(path.name for path in Path(folder).iterdir())
 
 
-COMPARED = ["manifest.json", "metrics.csv", "plot.png"]
-FINISHED = ["checkpoint.npz", "command.json", *COMPARED]
+SAVED = ["manifest.json", "metrics.csv", "plot.pdf", "plot.png"]
+FINISHED = ["checkpoint.npz", "command.json", *SAVED]
 
 
 @pytest.mark.slow
@@ -115,7 +115,7 @@ def test_an_interrupted_comparison_goes_on(capsys, broken_off):
     document = json.loads(capsys.readouterr().out)
     assert main([*arguments, "--name", "b", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == document
-    assert files("runs/a") == files("runs/b") == ["curves.csv", *COMPARED]
+    assert files("runs/a") == files("runs/b") == ["curves.csv", *SAVED, "rounds.csv"]
 
 
 def test_what_is_unfinished_is_not_trained_with_other_settings(capsys, broken_off):
@@ -188,7 +188,12 @@ def test_a_run_that_fails_at_once_leaves_nothing(capsys, tmp_path):
         (["--option", "learning_rate"], "--option learning_rate: expected NAME=VALUE"),
         (["--scheme", "sgd"], "unknown scheme 'sgd', choose from feel, fedavg"),
         (["--scheme", "feel,,fedavg"], "--scheme: expected names with commas between, none twice"),
-        (["--scheme", "feel,fedavg"], "compared by --target-accuracy within --seconds: give both"),
+        (
+            ["--scheme", "feel,fedavg"],
+            "compared after --rounds, --seconds or --joules, or by --target-accuracy",
+        ),
+        (["--seeds", "2", "--target-accuracy", "0.9"], "seconds: a target needs a budget: give seconds"),
+        (["--seeds", "2", "--rounds", "2", "--go-on"], "--go-on: several runs go on after --target-accuracy"),
         (["--every", "0"], "--every: expected at least 1, got 0"),
         (["--joules", "-1"], "joules: expected a number > 0, got -1"),
         (["--epsilon", "0"], "epsilon: expected a number > 0, got 0"),

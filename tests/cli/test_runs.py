@@ -32,20 +32,20 @@ def start(*arguments, **options):
     )
 
 
-@pytest.mark.filterwarnings("always:no plot.png:UserWarning")
+@pytest.mark.filterwarnings("always:no plot.png and plot.pdf:UserWarning")
 @pytest.mark.parametrize("more", [[], COMPARED], ids=["run", "comparison"])
 def test_a_picture_that_cannot_be_drawn_loses_nothing(capsys, monkeypatch, more):
     monkeypatch.setenv("PATH", "/nowhere")  # no LaTeX
     with matplotlib.rc_context({"text.usetex": True}):
         assert main([*QUICK, *(more or ["--rounds", "2"]), "--name", "a"]) == 0
     captured = capsys.readouterr()
-    assert captured.err.startswith("radioopt: warning: no plot.png: ")
+    assert captured.err.startswith("radioopt: warning: no plot.png and plot.pdf: ")
     assert "; the numbers are saved" in captured.err
     assert "saved in runs/a: " in captured.out
     assert "plot.png" not in captured.out
     saved = {path.name for path in Path("runs/a").iterdir()}
     assert {"metrics.csv", "manifest.json"} <= saved
-    assert "plot.png" not in saved
+    assert not {"plot.png", "plot.pdf"} & saved
     assert "unfinished.json" not in saved
 
 
@@ -90,7 +90,7 @@ def test_an_ascii_terminal_shows_a_comparison():
     assert (process.returncode, err) == (0, b"")
     assert b">= " in out  # what is only a bound is shown as one
     assert b"+-" in out
-    assert b"saved in runs/a: curves.csv, manifest.json, metrics.csv, plot.png" in out
+    assert b"saved in runs/a: curves.csv, manifest.json, metrics.csv, plot.pdf, plot.png, rounds.csv" in out
 
 
 @pytest.mark.slow

@@ -1,6 +1,8 @@
 """``radioopt validate``: its limits, and what it says of a solver without an answer."""
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
@@ -99,3 +101,18 @@ def test_the_exit_code_means_what_it_says_when_references_crash(monkeypatch, cap
     shown = capsys.readouterr()
     assert json.loads(shown.out)["mix2fld"]["failures"]
     assert "FAILED" in shown.err
+
+
+@pytest.mark.exhaustive
+@pytest.mark.reference
+def test_the_whole_of_it_passes_in_90_seconds_of_computing():
+    resource = pytest.importorskip("resource")
+
+    def spent():
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return used.ru_utime + used.ru_stime
+
+    before = spent()
+    done = subprocess.run([sys.executable, "-m", "radioopt", "validate"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    assert spent() - before < 90.0

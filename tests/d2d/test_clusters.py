@@ -382,3 +382,17 @@ def test_a_graph_of_ones_own_is_judged():
     assert own.objective == rewards(problem, np.array([1, -1, 1, -1])).objective
     wrong = problem.judge(source=[0, -1, 1, -1], throw=False)
     assert "whose link is allowed" in wrong.broken()[0]
+
+
+def test_a_spread_that_is_singular_in_the_digits_has_no_divergence():
+    flat = np.broadcast_to([[1.0, 1.0], [1.0, 1.0]], (2, 1, 2, 2))
+    problem = ClusterGraphProblem(
+        centroids=[[[0.0, 0.0]], [[9.0, 0.0]]], covariances=flat, counts=[[40], [40]], requested_points=10,
+        outage_probability=0.1, regularisation=1e-30,
+    )  # fmt: skip
+    for method in problem.methods:
+        solution = problem.solve(method, throw=False)
+        assert solution.status is Status.FAILED
+        assert np.isnan(solution.objective)
+        assert solution.verify().status == Status.FAILED
+    assert problem.replace(regularisation=1e-3).solve("enumerate").status is Status.OPTIMAL

@@ -59,6 +59,16 @@ def test_agrees_with_sixty_digits_on_sixty_instances(devices, instance):
     assert error < 1e-10, where
 
 
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("instance", range(60))
+def test_agrees_with_sixty_digits_on_sixty_instances_where_samples_are_fixed(instance):
+    drawn = fixed(np.random.default_rng(1), 300).solve(throw=False)
+    answered = np.flatnonzero((drawn.status_code == 0) & ~drawn.at_kink)
+    solution = drawn[int(answered[instance])]
+    error, where = disagreement(solution, kkt(solution, FIELDS), FIELDS, RESULTS)
+    assert error < 1e-10, where
+
+
 def test_limits_of_any_kind_bind_in_what_is_compared():
     drawn = [solution for devices in (2, 4, 5) for solution in steady(devices)[5:25]]
 

@@ -12,7 +12,7 @@ pytest.importorskip("matplotlib")
 
 def test_a_round(tmp_path):
     solution = zoo.paper().solve()
-    figure = solution.plot()
+    figure = solution.plot(title=True)
     assert len(figure.axes) == 4
     assert "optimal" in figure.get_suptitle()
     figure.savefig(tmp_path / "round.png")

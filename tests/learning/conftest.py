@@ -14,8 +14,8 @@ def one_thread():
 
 @pytest.fixture(scope="session")
 def cell():
-    """Six devices whose channel fades from round to round."""
-    config = Scenario.load("feel-cpu").to_dict()
+    """Six devices whose channel fades from round to round, and which have links between them."""
+    config = Scenario.load("feel-cpu").to_dict() | {"d2d": Scenario.load("d2d").to_dict()["d2d"]}
     config["name"] = "small cell with block fading"
     config["cell"]["fading"] = "block"
     config["devices"]["count"] = 6

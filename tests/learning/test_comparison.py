@@ -14,6 +14,7 @@ from scipy import stats
 
 from learning import Comparison, begin_run, compare, compare_runs, run_folder, save_run, train
 from learning.runs.folder import manifest_of
+from learning.runs.plots import averaged
 from learning.schemes.fedsgd import FedSgd
 from learning.study.compare import positive_interval, t_interval, with_interval, with_width
 from radioopt import OptionError, ProblemError
@@ -222,7 +223,9 @@ def test_a_run_folder_holds_numbers_picture_and_manifest(tmp_path, comparison):
         "curves.csv",
         "manifest.json",
         "metrics.csv",
+        "plot.pdf",
         "plot.png",
+        "rounds.csv",
     ]
     curves = pd.read_csv(path / "curves.csv", index_col=["policy", "seed", "round"]).sort_index()
     for key, curve in comparison.curves.items():
@@ -230,6 +233,7 @@ def test_a_run_folder_holds_numbers_picture_and_manifest(tmp_path, comparison):
     read = pd.read_csv(path / "metrics.csv", index_col=0)
     np.testing.assert_array_equal(read["seconds_to_target"], comparison.runs["seconds_to_target"])
     assert (path / "plot.png").read_bytes().startswith(b"\x89PNG")
+    assert (path / "plot.pdf").read_bytes().startswith(b"%PDF")
     manifest = json.loads((path / "manifest.json").read_text())
     text = json.dumps(manifest["config"], sort_keys=True, separators=(",", ":"))
     assert manifest["config_sha256"] == hashlib.sha256(text.encode()).hexdigest()
@@ -257,7 +261,7 @@ def test_a_run_can_be_done_again_from_its_manifest(tmp_path, cell):
     assert (path / "metrics.csv").read_text() == again.ledger.to_csv()
 
 
-@pytest.mark.filterwarnings("ignore:no plot.png")
+@pytest.mark.filterwarnings("ignore:no plot.png and plot.pdf")
 def test_a_picture_that_cannot_be_drawn_does_not_cost_the_numbers(tmp_path, cell, comparison, monkeypatch):
     run = train(cell, rounds=2)
     for how, breaks in {
@@ -269,15 +273,19 @@ def test_a_picture_that_cannot_be_drawn_does_not_cost_the_numbers(tmp_path, cell
             with monkeypatch.context() as patch:
                 patch.setenv("PATH", "")  # there is no LaTeX
                 breaks(patch)
-                with pytest.warns(UserWarning, match=r"^no plot.png: .*; the numbers are saved$"):
+                with pytest.warns(
+                    UserWarning, match=r"^no plot.png and plot.pdf: .*; the numbers are saved$"
+                ):
                     path = save_run(result, name, tmp_path)
-            assert not (path / "plot.png").exists()
+            assert not list(path.glob("plot.*"))
             assert (path / "metrics.csv").read_text() == result.to_frame().to_csv()
             assert json.loads((path / "manifest.json").read_text())["config"]
     begun = begin_run("unfinished", {"a": 1}, tmp_path)
     with monkeypatch.context() as patch:
         patch.setattr(Figure, "savefig", broken)
-        with pytest.warns(UserWarning, match=r"no plot.png: a font is missing; the numbers are saved"):
+        with pytest.warns(
+            UserWarning, match=r"no plot.png and plot.pdf: a font is missing; the numbers are saved"
+        ):
             assert save_run(run, "unfinished", tmp_path) == begun
     assert sorted(file.name for file in begun.iterdir()) == ["manifest.json", "metrics.csv"]
 
@@ -295,6 +303,7 @@ def test_a_finished_run_keeps_its_checkpoint_and_goes_on(tmp_path, cell):
         "checkpoint.npz",
         "manifest.json",
         "metrics.csv",
+        "plot.pdf",
         "plot.png",
     ]
     longer = train(cell, rounds=4, checkpoint=path / "checkpoint.npz")
@@ -332,27 +341,88 @@ def test_a_manifest_names_no_machine_path(cell):
     assert socket.gethostname() not in text
 
 
-def test_the_picture_of_a_comparison_shows_every_run_and_the_medians(comparison):
-    (axes,) = comparison.plot().axes
-    runs = [line for line in axes.lines if line.get_linewidth() == 0.9 and len(line.get_xdata()) > 2]
-    assert len(runs) == 6
-    markers = [line for line in axes.lines if line.get_markersize() == 9 and len(line.get_xdata()) == 1]
+def test_the_picture_of_a_comparison_shows_means_with_bands_and_the_medians(comparison):
+    figure = comparison.plot()
+    (axes,) = figure.axes
+    means = [line for line in axes.lines if len(line.get_xdata()) > 2]
+    assert len(means) == 2
+    assert len(axes.collections) == 3  # a band for each, and one for the legend
+    assert figure.legends[0].get_texts()[-1].get_text() == "95 % interval of the mean"
+    markers = [line for line in axes.lines if len(line.get_xdata()) == 1]
     medians = comparison.runs.groupby("policy")["seconds_to_target"].median()
     assert [line.get_xdata()[0] for line in markers] == [medians["optimal"], medians["full"]]
     assert axes.get_xlabel() == "simulated time [s]"
+    ends = {policy: max(c["seconds"].iloc[-1] for (p, _), c in comparison.curves.items() if p == policy)
+            for policy in ("optimal", "full")}  # fmt: skip
+    assert [line.get_xdata()[-1] for line in means] == pytest.approx(list(ends.values()))
+
+
+def test_runs_are_averaged_at_the_same_places():
+    found = [
+        (np.array([0.0, 1.0, 2.0]), np.array([0.0, 1.0, 2.0])),
+        (np.array([0.0, 4.0]), np.array([0.0, 2.0])),
+    ]
+    options = {"by_ratio": False, "confidence": 0.95}
+    places, mean, low, high = averaged(found, hold=False, **options)
+    np.testing.assert_allclose(mean, 0.75 * places)
+    assert places[-1] == 2.0
+    half = stats.t.ppf(0.975, 1) * np.std([2.0, 1.0], ddof=1) / np.sqrt(2)
+    assert (low[-1], high[-1]) == pytest.approx((1.5 - half, 1.5 + half))
+    places, mean, *_ = averaged(found, hold=True, **options)
+    assert (places[-1], mean[-1]) == (4.0, 2.0)  # the first stays at 2
+    _, _, low, high = averaged(found[:1], hold=True, **options)
+    assert np.isnan([low, high]).all()  # one run says nothing of the spread
+
+
+def test_seeds_without_a_target_are_compared_round_by_round(cell, tmp_path):
+    found = compare(cell, policies=["optimal", "full"], seeds=3, rounds=3, data="digits@300+100")
+    assert found.target is None
+    table = found.by_round()
+    values = [found.curves["full", seed]["test_accuracy"][2] for seed in range(3)]
+    row = table.loc["full", 2]
+    assert row["runs"] == 3
+    assert row["test_accuracy"] == pytest.approx(np.mean(values))
+    expected = t_interval(np.array(values), 0.95)
+    assert (row["test_accuracy_low"], row["test_accuracy_high"]) == pytest.approx(expected[1:])
+    assert table.index.tolist() == [(policy, i) for policy in ("optimal", "full") for i in range(4)]
+    ends = found.table().loc["full"]
+    assert ends["final"] == pytest.approx(found.runs.query("policy == 'full'")["final_accuracy"].mean())
+    assert ends["final_low"] < ends["final"] < ends["final_high"]
+    assert str(found).startswith("3 seeds, whole runs; means with 95% t-intervals")
+    (axes,) = found.plot().axes
+    assert axes.get_xlabel() == "round"
+    np.testing.assert_allclose(axes.lines[1].get_ydata(), table.loc["full"]["test_accuracy"])
+    read = pd.read_csv(save_run(found, "three", tmp_path) / "rounds.csv", index_col=["policy", "round"])
+    np.testing.assert_array_equal(read["test_accuracy_high"], table["test_accuracy_high"])
+    assert compare_runs([tmp_path / "three"]).table()["runs"].tolist() == [3, 3]
+
+
+def test_runs_go_on_after_the_target_and_the_time_to_it_is_the_same(cell):
+    options = {"target_accuracy": 0.2, "seconds": 900.0, "policies": ["full"], "seeds": 2}
+    short, whole = (compare(cell, **options, go_on=go_on) for go_on in (False, True))
+    for name in ("reached", "seconds_to_target", "rounds_to_target", "energy_to_target_j"):
+        assert whole.runs[name].tolist() == short.runs[name].tolist()
+    assert (whole.runs["rounds"] > short.runs["rounds"]).all()
+    assert set(whole.runs["stopped"]) == {"seconds"}
+    assert whole.table().equals(short.table())
+    assert str(whole) == str(short)
+    with pytest.raises(OptionError, match="go_on: runs go on after a target"):
+        compare(cell, rounds=1, go_on=True)
+    with pytest.raises(OptionError, match="seconds: a target needs a budget"):
+        compare(cell, target_accuracy=0.2)
 
 
 def test_the_picture_of_a_run_shows_accuracy_and_losses(cell):
     result = train(cell, rounds=4, target_accuracy=0.99)
     accuracy, loss = result.plot().axes
     np.testing.assert_array_equal(accuracy.lines[0].get_xdata(), result.to_frame()["seconds"])
-    assert [text.get_text() for text in loss.get_legend().get_texts()] == ["train loss", "test loss"]
+    assert [text.get_text() for text in loss.get_legend().get_texts()] == ["test loss", "train loss"]
 
 
 def test_a_single_point_is_a_dot_and_short_times_are_plain_numbers(cell):
     result = train(cell, scheme="fedavg", rounds=1, seed=3, progress=False)
     _, loss = result.plot().axes
-    assert [line.get_marker() for line in loss.lines] == [".", ""]
+    assert [line.get_marker() for line in loss.lines] == ["", "."]
     options = {
         "target_accuracy": 0.15,
         "seconds": 900.0,
@@ -363,7 +433,6 @@ def test_a_single_point_is_a_dot_and_short_times_are_plain_numbers(cell):
     figure = compare(cell, **options).plot()
     figure.savefig(io.BytesIO())
     (axes,) = figure.axes
-    assert [len(line.get_xdata()) for line in axes.lines if line.get_marker() == "."] == [1]
     ticks = [text.get_text() for text in axes.get_xticklabels(which="both") if text.get_text()]
     assert ticks
     assert all(text.isdigit() for text in ticks)
@@ -383,18 +452,18 @@ def test_the_picture_of_a_run_shows_the_accuracy_before_the_download_too():
 def test_pictures_and_tables_pass_over_rounds_that_were_not_judged(tmp_path, cell):
     options = {"judge_every": 3, "policies": ["optimal", "full"], "seeds": [3]}
     comparison = compare(cell, target_accuracy=0.99, seconds=600.0, **options)
-    for i, policy in enumerate(("optimal", "full")):
+    for policy in ("optimal", "full"):
         curve = comparison.curves[policy, 3]
         assert curve["test_accuracy"].isna().any()
-        drawn = [line for line in comparison.plot().axes[0].lines if line.get_linewidth() == 0.9][1 + i]
-        np.testing.assert_array_equal(drawn.get_ydata(), curve["test_accuracy"][1:].dropna())
+        drawn = next(line for line in comparison.plot().axes[0].lines if line.get_label().startswith(policy))
+        np.testing.assert_array_equal(drawn.get_ydata(), curve["test_accuracy"].dropna())
     run = train(cell, rounds=8, judge_every=3)
     frame = run.to_frame()
     assert frame.index[frame["test_accuracy"].notna()].tolist() == [0, 3, 6]
     accuracy, loss = run.plot().axes
     np.testing.assert_array_equal(accuracy.lines[0].get_xdata(), frame["seconds"][[0, 3, 6]])
-    np.testing.assert_array_equal(loss.lines[1].get_ydata(), frame["test_loss"].dropna())
-    assert len(loss.lines[0].get_ydata()) == 8
+    np.testing.assert_array_equal(loss.lines[0].get_ydata(), frame["test_loss"].dropna())
+    assert len(loss.lines[1].get_ydata()) == 8
     found = compare_runs([save_run(run, "sparse", tmp_path)])
     row = found.table([0.2]).iloc[0]
     assert row["final_accuracy"] == run.ledger.accuracy == frame["test_accuracy"][6]

@@ -247,5 +247,15 @@ def test_a_rule_of_ones_own_is_checked():
     ] == [10, 290]
     with pytest.raises(ProblemError, match=r"expected 2 parts that are not empty, got sizes \[300\]"):
         partition(lambda y, k, r: [np.arange(300)], LABELS, 2, rng())
+    by_device = {i: np.arange(i, 300, 2) for i in (1, 0)}  # as other libraries return it
+    assert [p[0] for p in partition(lambda y, k, r: by_device, LABELS, 2, rng())] == [0, 1]
+    with pytest.raises(
+        ProblemError, match=r"partition: .* an entry for each device from 0 to 1, got \[0, 2\]"
+    ):
+        partition(lambda y, k, r: {0: np.arange(3), 2: np.arange(3, 6)}, LABELS, 2, rng())
+    with pytest.raises(ProblemError, match=r"partition: .* index arrays, one per device, got None"):
+        partition(lambda y, k, r: None, LABELS, 2, rng())
+    with pytest.raises(ProblemError, match=r"samples of device 1 by whole numbers, got array\(\[0\.9"):
+        partition(lambda y, k, r: [np.arange(5), np.arange(5) + 0.9], LABELS, 2, rng())
     with pytest.raises(ProblemError, match=r"expected each of 300 samples at most once"):
         partition(lambda y, k, r: [np.arange(300), np.arange(3)], LABELS, 2, rng())

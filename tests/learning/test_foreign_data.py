@@ -106,7 +106,7 @@ def test_bytes_are_scaled_and_yes_and_no_are_one_and_nought():
         (X, r"a Tensor without labels: give features and labels, \(x, y\)"),
         (X.numpy(), r"a ndarray without labels"),
         ({"x": X, "y": Y}, r"a dict without labels"),
-        (pd.DataFrame(X.numpy()), r"a DataFrame without labels"),
+        (pd.DataFrame(X.numpy()), r"0 columns are called label, class, target or y"),
         ((X, Y[:-1]), r"train y: expected 60 labels, one per sample, got 59"),
         ((X, Y[:, None]), r"train y: .*shape \(60, 1\): flatten it"),
         ((X, torch.eye(60)), r"train y: .*shape \(60, 60\): take .*argmax\(1\)"),
@@ -115,7 +115,7 @@ def test_bytes_are_scaled_and_yes_and_no_are_one_and_nought():
             (torch.where(X[7, 2] == X, torch.nan, X), Y),
             r"train x: expected finite .*sample 7 has another: nan",
         ),
-        ((X, ["cat"] * 60), r"train y: expected an array of numbers, got <U3"),
+        ((X, ["cat"] * 60), r"train y: all labels are 'cat': expected words for at least two"),
         (TensorDataset(X.to(torch.cfloat), Y), r"train sample 0: .*complex ones: stack real and imaginary"),
         (
             [(np.ma.masked_greater(X.numpy()[i], 2.0 * (i != 8)), 0) for i in range(60)],

@@ -8,6 +8,7 @@ import torch
 from torch.autograd import gradcheck, gradgradcheck
 
 from learning.layers import BatchsizeLayer, DistillationLayer, SynthesisLayer
+from learning.local.globals import torch_threads
 from radioopt import OptionError, ProblemError, SolveError
 from radioopt.dtkd.pricing import Pricing
 from validation.dtkd import zoo as dtkd
@@ -17,6 +18,7 @@ from validation.fimi import zoo as fimi
 OPTIONS = [
     *(("feel", option) for option in feel.OPTIONS),
     ("fimi", "all"),
+    ("fimi", "fixed"),
     *(("dtkd", option) for option in dtkd.OPTIONS),
 ]
 LAYERS = {"feel": BatchsizeLayer, "fimi": SynthesisLayer, "dtkd": DistillationLayer}
@@ -33,6 +35,9 @@ def drawn(family, option, count):
         problem = feel.with_option(option, 9, count=more)
     elif family == "fimi":
         problem = fimi.random_batch(np.random.default_rng(9), more, 4)
+        if option == "fixed":
+            share = np.random.default_rng(8).uniform(0.1, 1, (more, 4))
+            problem = problem.replace(fixed_synthetic_samples=problem.local_samples * share)
     else:
         problem = dtkd.with_option(option, 9, count=more)
     solution = problem.solve(throw=False)
@@ -122,6 +127,8 @@ def test_gradcheck(family, option):
 def test_all_derivatives_of_two_hundred_instances_are_those_of_differences(family, option):
     problem = drawn(family, option, 200)
     assert problem.batch_shape == (200,)
+    if option not in ("plain", "priced", "density"):  # these have no limits
+        assert active(problem.solve(throw=False)).any((0, 2)).mean() > 0.7
     fields, rest = split(problem)
     layer, quantities = LAYERS[family](**rest), problem.quantities
     logs = {
@@ -225,6 +232,18 @@ def test_more_leading_axes_are_a_larger_batch(cell):
     flat = BatchsizeLayer()(**cell)
     assert found.batchsize.shape == (2, 3, 1, 4)
     torch.testing.assert_close(found.batchsize[1, :, 0], flat.batchsize, rtol=0.0, atol=0.0)
+
+
+def test_torch_keeps_its_threads():
+    """The kernels set the number of threads that both share."""
+    problem = feel.with_option("cpu", 1, count=20_000)
+    fields = {name: torch.tensor(value) for name, value in problem.to_dict().items()}
+    bits = fields.pop("payload_bits").requires_grad_()
+    with torch_threads(1):
+        objective = BatchsizeLayer(**fields)(payload_bits=bits).objective.sum()
+        assert torch.get_num_threads() == 1
+        objective.backward()
+        assert torch.get_num_threads() == 1
 
 
 # -- torch.func ------------------------------------------------------------------------------------------------

@@ -403,6 +403,11 @@ def test_nothing_is_printed_where_there_is_no_terminal(cell, capfd):
         ({"scheme": FedSgd(), "learning_rate": 0.1}, r"learning_rate: set it on the scheme that is given"),
         ({"radio": Tdma(), "slowdown": 0.1}, r"slowdown: set it on the radio that is given as an object"),
         ({"target": 0.9}, r"target: expected numbers by name, as \{'private_accuracy': 0.9\}, got 0.9"),
+        ({"seconds": 10**400}, r"seconds: expected a number within float64, got 1000"),
+        ({"learning_rate": 10**5000}, r"learning_rate: .* within float64, got int with thousands of digits"),
+        ({"seed": 10**5000}, r"seed: expected a whole number < 2\*\*128, got int with thousands of digits"),
+        ({"rounds": 2**63}, r"rounds: expected a whole number < 2\*\*63, got 9223372036854775808"),
+        ({"data": f"digits@1{'0' * 5000}+9"}, r"expected NAME\[:FOLDER\]\[@TRAIN\+TEST\]"),
         ({"target": {"test_loss": -1}}, r"target: test_loss: expected a number > 0, got -1"),
         ({"callbacks": 3}, r"callbacks: expected functions \(round, entry, ledger\), got 3"),
         (

@@ -187,13 +187,16 @@ def other_processes():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", other_processes())
+@pytest.mark.parametrize("method", [*other_processes(), "loky"])
 def test_other_processes_train_as_this_one(cell, method):
-    with multiprocessing.get_context(method).Pool(1) as pool:
-        assert (
-            pool.apply_async(train, (cell,), OPTIONS).get(300).ledger.accuracy
-            == train(cell, **OPTIONS).ledger.accuracy
-        )
+    alone = [child(cell, seed) for seed in range(2)]
+    if method == "loky":
+        joblib = pytest.importorskip("joblib")
+        assert joblib.Parallel(2)(joblib.delayed(child)(cell, seed) for seed in range(2)) == alone
+        return
+    with multiprocessing.get_context(method).Pool(2) as pool:
+        found = [pool.apply_async(train, (cell,), OPTIONS | {"seed": seed}) for seed in range(2)]
+        assert [accuracies(one.get(300)) for one in found] == alone
 
 
 @pytest.mark.slow

@@ -34,7 +34,7 @@ def test_schemes_learn_a_plane(cell, scheme, rounds):
     assert frame["test_accuracy"].isna().all()
     assert "R2 0.9" in repr(result)
     explained = result.plot().axes[0]
-    assert explained.get_ylabel().startswith("explained variance")
+    assert explained.get_ylabel() == "test R²"
     assert explained.get_ylim()[0] <= frame["test_r2"].iloc[0]  # worse than a constant, and to be seen
 
 

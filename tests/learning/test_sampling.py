@@ -21,13 +21,14 @@ SETTINGS = {
     "semi": {"public": 60, "before": ["share-public"], "confidence": 0.3},
     "sst": {"public": 60},
     "individual": {},
+    "contrastive": {"judge": "global"},
     "fl": DISTILLED,
     "fd": DISTILLED,
     "fld": DISTILLED | SEEDED,
     "mixfld": DISTILLED | SEEDED,
     "mix2fld": DISTILLED | SEEDED,
 }
-REFUSED = {"central", "stu", "kd", "simkd"}
+REFUSED = {"central", "decentralised", "semi-decentralised", "stu", "kd", "simkd"}
 
 
 def run(cell, scheme, **options):

@@ -149,15 +149,21 @@ def test_unknown_energy_is_said_and_not_drawn(tmp_path):
     assert len(found.plot().axes) == 1
 
 
-def test_the_picture_shows_every_run_over_seconds_and_joules(saved):
+def test_the_picture_shows_every_variant_over_seconds_and_joules(saved):
     found = compare_runs([saved / "comparison", saved / "full-1"])
     figure = plot_runs(found, [0.2])
     assert isinstance(figure, Figure)
     assert [axes.get_xlabel() for axes in figure.axes] == ["simulated time [s]", "energy of all devices [J]"]
-    lines = [line for line in figure.axes[0].lines if line.get_linestyle() == "-"]
-    assert len(lines) == len(found.runs) == 5
-    start = int(figure.axes[0].get_xscale() == "log")
-    np.testing.assert_array_equal(lines[0].get_ydata(), found.runs[0].curve["test_accuracy"][start:])
+    labels, names = figure.axes[0].get_legend_handles_labels()[1], list(found.variants)
+    assert labels[:-1] == [
+        f"{name} ({len(runs)} runs)" if len(runs) > 1 else name for name, runs in found.variants.items()
+    ]
+    assert labels[-1] == "95 % interval of the mean"
+    for axes in figure.axes:
+        single = next(line for line in axes.lines if line.get_label() in names)
+        (run,) = found.variants[single.get_label()]
+        start = int(axes.get_xscale() == "log")
+        np.testing.assert_array_equal(single.get_ydata(), run.curve["test_accuracy"][start:])
 
 
 # -- what cannot be compared -----------------------------------------------------------------------------------

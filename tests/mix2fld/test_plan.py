@@ -245,7 +245,7 @@ def test_the_scenario_is_the_papers_cell():
 
 def test_the_picture_shows_every_number_of_bands():
     figure = RoundPlanProblem(**PAPER).solve().plot()
-    labels = [text.get_text() for text in figure.axes[1].get_legend().get_texts()]
-    assert labels == ["1 band", "2 bands", "5 bands", "least share"]
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert labels == ["1 band", "2 bands", "5 bands", "chosen", "infeasible", "least share"]
     with pytest.raises(ProblemError, match="expected a single instance"):
         RoundPlanProblem(**PAPER | dict(slot_s=[1e-3, 2e-3])).solve().plot()

@@ -14,6 +14,7 @@ import pytest
 from numba import config
 from numba.core.caching import FunctionCache, IndexDataCacheFile
 
+from radioopt import Scenario
 from radioopt.base.errors import CompileWarning, OptionError
 from radioopt.numerics import dispatch, kept, twins, workshop
 
@@ -297,8 +298,18 @@ def test_two_processes_at_once(tmp_path):
     assert [one.communicate(timeout=120)[0].strip() for one in both] == ["1", "1"]
 
 
-@pytest.mark.parametrize("what", ["version cut off", "version damaged", "index cut off", "foreign"])
-def test_a_file_that_cannot_be_read_costs_time_and_a_warning(kernels, monkeypatch, what):
+@pytest.mark.parametrize(
+    ("what", "policy"),
+    [
+        ("version cut off", "wait"),
+        ("version damaged", "wait"),
+        ("index cut off", "wait"),
+        ("foreign", "wait"),
+        ("version cut off", "background"),
+        ("index cut off", "background"),
+    ],
+)
+def test_a_file_that_cannot_be_read_costs_time_and_a_warning(kernels, started, monkeypatch, what, policy):
     monkeypatch.setenv("RADIOOPT_COMPILE", "wait")
     module = kernels()
     module.double(np.ones(2))
@@ -314,8 +325,11 @@ def test_a_file_that_cannot_be_read_costs_time_and_a_warning(kernels, monkeypatc
     }[what]
     file.write_bytes(wrong)
     module = kernels()
-    with pytest.warns(CompileWarning, match=r"cannot be read .* NUMBA_CACHE_DIR"):
+    monkeypatch.setenv("RADIOOPT_COMPILE", policy)
+    with pytest.warns(CompileWarning, match=r"cannot be read .* NUMBA_CACHE_DIR") as caught:
         assert module.double(np.ones(2)) == 4.0
+    assert len(caught) == 1
+    monkeypatch.setenv("RADIOOPT_COMPILE", "wait")
     module = kernels()
     assert module.double(np.ones(2)) == 4.0
     assert sum(module.double.stats.cache_hits.values()) == 1, "it was written anew"
@@ -360,6 +374,30 @@ def test_the_shipped_scenarios_have_the_same_answers_in_both_worlds(tmp_path):
         *same, b = other.split()
         assert who == same
         assert float.fromhex(a) == pytest.approx(float.fromhex(b), rel=1e-13)
+
+
+IMPORTED = "import numba, scipy.optimize, pandas, time; print(time.process_time())"
+FIRST = """
+import time
+import radioopt as ro
+scenario = ro.Scenario.load({name!r})
+for family in scenario.families:
+    assert scenario.draw(seed=0).problem(family).solve().status.ok
+print(time.process_time())
+"""
+
+
+@pytest.mark.slow
+def test_first_answers_of_a_fresh_installation_take_little_longer_than_importing(tmp_path):
+    """All but that of two thousand devices, which is large and waits for its kernels."""
+
+    def seconds(code, folder):
+        environment = {"NUMBA_CACHE_DIR": str(tmp_path / folder), "RADIOOPT_COMPILE": "background"}
+        return float(fresh(code, **environment)[0])
+
+    imported = min(seconds(IMPORTED, "import") for _ in range(2))
+    taken = {n: seconds(FIRST.format(name=n), n) for n in Scenario.examples() if n != "d2d-sparse"}
+    assert max(taken.values()) < 3 * imported, (imported, taken)
 
 
 def test_the_state_of_what_a_kernel_changes_is_given_back():

@@ -223,7 +223,7 @@ def test_axes_of_ones_own_and_words_for_an_axis():
     figure = figure_module.Figure()
     assert found.plot(ax=figure.subplots()) is figure
     assert [t.get_text() for t in figure.axes[0].get_xticklabels()] == vary["cell.path_loss"]
-    with pytest.raises(ro.OptionError, match="ax: expected one for each of feel, got 2"):
+    with pytest.raises(ro.OptionError, match="ax: expected 1 axes, one for each panel, got 2"):
         found.plot(ax=figure_module.Figure().subplots(1, 2))
 
 
@@ -287,6 +287,7 @@ def test_units_take_the_prefix_that_fits(unit, largest, expected):
         ("a=1:100:3:log", [1, 10, 100]),
         ("a=true,false", [True, False]),
         ("a=block,ergodic", ["block", "ergodic"]),
+        ("a=iid,dirichlet:0.3,digits@300+100", ["iid", "dirichlet:0.3", "digits@300+100"]),
         ("a={ uniform = [1.0, 2.0] }, 3", [{"uniform": [1.0, 2.0]}, 3]),
     ],
 )

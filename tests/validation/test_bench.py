@@ -5,6 +5,7 @@ import gc
 import json
 import math
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -12,13 +13,14 @@ import pytest
 from radioopt.base.errors import OptionError
 from radioopt.feel.problem import BatchsizeProblem
 from validation import bench
-from validation.bench import machine, runner
+from validation.bench import contestants, derivatives, machine, runner
 from validation.bench.results import Row, Verdict, find, judge_goal
 from validation.bench.streaming import streaming_pass, threads
 from validation.bench.timing import Plan, Runner, race
 from validation.feel import cone
 from validation.feel.bench import draw
 from validation.feel.bench import suite as feel_suite
+from validation.feel.kkt import kkt
 
 ONCE = Plan(rounds=1, sample_s=0.0, cap_s=0.0)
 
@@ -451,3 +453,71 @@ def test_draws_repeat_and_mix_limits():
         batch = problem.solve().batchsize
         free = (batch > problem.min_batchsize) & (batch < problem.max_batchsize)
         assert 0.05 < free.mean() < 1.0
+
+
+# -- derivatives -------------------------------------------------------------------------------------------------
+
+
+def test_gradients_are_measured_against_sixty_digits_and_by_differences():
+    batch = draw(3, 2)
+    error = derivatives.error_against_digits(lambda: batch, kkt, "batchsize", ("uplink_rate_bps",))
+    group = derivatives.group(
+        "radioopt newton",
+        "2 x K=3",
+        "two instances",
+        lambda: [batch],
+        contestants.solve(),
+        {"batchsize": 1.0, "objective": 1.0},
+        bench.Case(
+            "differences",
+            derivatives.BOTH,
+            derivatives.differences("batchsize", contestants.first(2), error),
+        ),
+        loss={"batchsize": 1.0},
+        error=error,
+    )
+    goal = derivatives.backward_goal("all", "2 x K=3", "radioopt newton")
+    results = bench.run([bench.Suite("feel", (group,), (goal,))], plan=ONCE)
+    errors = {(row.solver, row.what): row.error for row in results.rows}
+    assert errors["radioopt newton", "solve + gradient"] < 1e-12
+    assert 1e-12 < errors["differences", "solve + gradient"] < 1e-6
+    assert math.isnan(errors["radioopt newton", "solve"])
+    assert results.goals[0].word in ("goal", "floor", "missed")
+    report = bench.markdown(results)
+    assert "| gap | error | ratio |" in report
+    assert "all: gradient, in times of its solve" in report
+
+
+def test_derivatives_that_are_less_accurate_void_a_goal():
+    ours, peer = (Row("feel", "K=3", solver, "solve + gradient") for solver in ("radioopt", "peer"))
+    for row in (ours, peer):
+        row.minimum_s = row.median_s = 1.0
+        row.answered = row.found = 1
+        row.gap = 1e-13
+    goal = bench.Goal("x", ("K=3", "radioopt", ours.what), ("K=3", "peer", ours.what), 1, 1)
+    ours.error, peer.error = 1e-6, 1e-9
+    assert "derivatives are less accurate" in judge_goal("feel", goal, [ours, peer]).word
+    ours.error = 1e-13
+    assert judge_goal("feel", goal, [ours, peer]).word == "goal"
+
+
+def test_time_of_the_processor_is_measured_where_it_is_wanted():
+    plan = dataclasses.replace(ONCE, cpu=True)
+    results = bench.run(["feel"], only="K=10/radioopt newton/construct", plan=plan)
+    assert "Times are those of the processor" in bench.markdown(results)
+    idle = Runner(lambda i: time.sleep(0.01), 1, clock=time.process_time)
+    idle.calibrate(ONCE)
+    idle.sample()
+    assert idle.samples[0] < 0.009
+
+
+@pytest.mark.reference
+@pytest.mark.parametrize(("peer", "within"), [("diffcp", 1e-8), ("moreau", 1e-3)])
+def test_differentiable_cone_programs_find_the_same_gradients(peer, within):
+    for module in ("cvxpylayers", peer):
+        pytest.importorskip(module)
+    results = bench.run(["feel"], only=f"gradients/cvxpylayers {peer}", plan=ONCE)
+    (row,) = results.rows
+    assert not row.note
+    assert row.found == row.answered
+    assert row.error < within

@@ -231,3 +231,26 @@ def test_a_worker_that_hangs_is_killed(own_worker, monkeypatch):
         worker.ask(peer, problem, 20.0)
     assert time.perf_counter() - start < 5
     assert not own_worker
+
+
+def test_a_printed_table_shows_what_matters():
+    table = cross_check(NAMED["one_device"], ["newton", "round-up"], ["cvxpy"])
+    lines = str(table).splitlines()
+    assert lines[0].split() == [
+        "solver",
+        "kind",
+        "verdict",
+        "objective",
+        "difference",
+        "gap",
+        "residual",
+        "seconds",
+    ]
+    assert [line.split()[0] for line in lines[1:4]] == ["newton", "round-up", "cvxpy"]
+    assert lines[1].split()[1:3] == ["method", "OPTIMAL"]
+    assert max(map(len, lines)) <= 100
+    assert "status" in table.columns  # which is there, and not printed
+    assert type(table[table["kind"] == "method"]).__name__ == "DataFrame"
+    text = table.to_latex(caption="all solvers")
+    assert "solver & kind & verdict & objective & difference & gap & residual & time [" in text
+    assert "$-0$" not in text

@@ -7,9 +7,10 @@ from validation.bench.report import compare, markdown, seconds
 from validation.bench.results import Results, Row
 from validation.bench.runner import run, uncertified
 from validation.bench.suite import Case, Goal, Group, Suite, Timed, suite, timed_families
-from validation.bench.timing import Plan
+from validation.bench.timing import QUICK, Plan
 
 __all__ = [
+    "QUICK",
     "Case",
     "Goal",
     "Group",

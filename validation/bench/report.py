@@ -29,14 +29,15 @@ Every contestant gets the same instances in the same run, in turns, with the gar
 call, or as many as take {sample_ms:g} ms; times are per instance, the least of the samples and their median. After
 the race every answer is repaired to feasibility and judged by the same certificate, radioopt's and theirs alike:
 `found` counts the instances on which it is certified within {found_gap:g} of the optimum, `gap` is the worst certified
-gap, `residual` the worst violation of a constraint before the repair. A time without a small gap beside it is not
-worth comparing. `ratio` is the least time over radioopt's least time on these instances.
+gap, `residual` the worst violation of a constraint before the repair. `error` is the largest error of a derivative in
+the first instance, next to the largest of its field, against a solution to 60 digits. A time without a small gap beside
+it is not worth comparing. `ratio` is the least time over radioopt's least time on these instances.
 """
 
 GOALS_HEAD = """\
 Ratios of least times in this run; a line counts only where radioopt's answer is certified and at least as accurate.
 "x": times faster than the peer. "passes": times as long as one pass over the devices, a fused read of the inputs or
-one scalar exponential each, as the line says.
+one scalar exponential each, as the line says; "solves": times as long as the solve whose gradient is taken.
 """
 
 LIMITS = (
@@ -64,6 +65,10 @@ def markdown(results: Results) -> str:
     machine, plan = results.machine, results.plan
     lines = [HEAD.format(sample_ms=1e3 * plan["sample_s"], found_gap=plan["found_gap"])]
     reasons = [unquiet(machine)]
+    if plan.get("cpu"):
+        lines.append(
+            "Times are those of the processor, of all threads together, not of the clock on the wall.\n"
+        )
     if plan["quick"]:
         reasons.append("this was a quick run, of small instances and few samples")
     if plan["only"]:
@@ -206,6 +211,7 @@ def _goal_line(goal: Verdict) -> list[str]:
 
 def _rows_table(rows: list[Row]) -> list[str]:
     ours = next((row for row in rows if row.solver.split()[0] == OURS and row.found and row.measured), None)
+    measured = any(math.isfinite(row.error) for row in rows)
     lines = []
     for row in rows:
         if not row.measured:
@@ -222,11 +228,14 @@ def _rows_table(rows: list[Row]) -> list[str]:
                 f"{row.found}/{row.answered}" if row.answered else "",
                 f"{row.residual:.0e}" if row.answered else "",
                 f"{row.gap:.0e}" if row.answered else "",
+                *([f"{row.error:.0e}" if math.isfinite(row.error) else ""] if measured else []),
                 f"{ratio:,.3g}" if ratio < 1000 else f"{ratio:,.0f}" if math.isfinite(ratio) else "",
             ]
         )
     head = ["solver", "timed", "asked", "least", "median", "samples", "found", "residual", "gap", "ratio"]
-    return _table(head, lines, right=(3, 4, 5, 6, 7, 8, 9))
+    if measured:
+        head.insert(-1, "error")
+    return _table(head, lines, right=tuple(range(3, len(head))))
 
 
 def _remarks(rows: list[Row]) -> list[str]:

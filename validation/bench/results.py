@@ -49,6 +49,8 @@ class Row:
         Largest scaled violation of a constraint by an answer as returned.
     gap : float
         Largest certified relative gap of a repaired answer.
+    error : float
+        Largest error of derivatives, next to the largest of their field; NaN where none was measured.
     claim : str
         The solver's own word.
     note : str
@@ -72,6 +74,7 @@ class Row:
     optimal: int = 0
     residual: float = math.nan
     gap: float = math.nan
+    error: float = math.nan
     claim: str = ""
     note: str = ""
 
@@ -196,6 +199,8 @@ def judge_goal(family: str, goal: Goal, rows: list[Row]) -> Verdict:
             word = "void: radioopt's answer is not certified"
         elif versus is not None and ours.gap > max(versus.gap, 1e-12):
             word = "void: radioopt's answer is less accurate than the peer's"
+        elif versus is not None and ours.error > max(versus.error, 1e-12):
+            word = "void: radioopt's derivatives are less accurate than the peer's"
         elif versus is not None and versus.answered and not versus.found:
             word = "void: the peer found no answer"
     measured = _value(goal, ours, versus, "minimum_s")

@@ -162,7 +162,8 @@ def _group_rows(
             try:
                 timed = case.setup(problems)
                 around = None if case.threads is None else functools.partial(threads, case.threads)
-                runner = Runner(timed.call, len(timed.problems), around, timed.parts)
+                clock = time.process_time if plan.cpu else time.perf_counter
+                runner = Runner(timed.call, len(timed.problems), around, timed.parts, clock)
                 runner.calibrate(plan)
             except Exception as error:  # whatever it is, the others are to run
                 row.note, runner = f"failed: {type(error).__name__}: {error}", None
@@ -205,6 +206,8 @@ def _part(row: Row, what: str, samples: Sequence[float], calls: int) -> Row:
 
 def _judge(row: Row, timed: Timed, last: tuple[int, Any], plan: Plan) -> None:
     """Measure the last answer, and ask for the others once more; where calls are long for one or a few only."""
+    if timed.error is not None:
+        row.error = timed.error(*last) if last[0] == 0 else timed.error(0, timed.call(0))
     if timed.decisions is None:
         return
     start, residuals, gaps, claims = time.perf_counter(), [], [], set()

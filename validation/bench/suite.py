@@ -34,6 +34,8 @@ class Timed:
         ``parts(raw)``: seconds of the call by part, "modelling" for instance, as the solver tells them.
     once_s : float, optional
         Seconds spent before on what later calls reuse, such as modelling [s].
+    error : callable, optional
+        ``error(i, raw)``: how far derivatives are from exact ones, next to the largest; NaN where that is not known.
     """
 
     call: Callable[[int], Any]
@@ -42,6 +44,7 @@ class Timed:
     claim: Callable[[Any], str] | None = None
     parts: Callable[[Any], Mapping[str, float]] | None = None
     once_s: float | None = None
+    error: Callable[[int, Any], float] | None = None
 
 
 @dataclass(frozen=True)
@@ -121,8 +124,8 @@ class Goal:
     floor, goal : float
         What must be reached, and what is aimed at.
     unit : str, default "x"
-        "x": times faster than the peer, the more the better. "passes": times as long as the pass, the fewer
-        the better. "us": microseconds, the fewer the better.
+        "x": times faster than the peer, the more the better. "passes", "solves": times as long as the pass, or the
+        solve, the fewer the better. "us": microseconds, the fewer the better.
     also : tuple of Key
         Other rows of radioopt, whose values are shown beside it.
     """

@@ -24,6 +24,9 @@ class Plan:
     cap_s : float, default 1
         A contestant whose calls are long gets fewer turns, at least one, to stay below this [s]; and so many
         seconds for the answers that are judged afterwards.
+    cpu : bool, default False
+        Measure the time of the processor, all threads together, instead of that on the wall: on a machine that does
+        other work as well, ratios of contestants on one thread then still mean something.
 
     Examples
     --------
@@ -34,6 +37,7 @@ class Plan:
     rounds: int = 12
     sample_s: float = 0.02
     cap_s: float = 1.0
+    cpu: bool = False
 
 
 QUICK = Plan(rounds=5, sample_s=0.004, cap_s=0.2)
@@ -53,12 +57,15 @@ class Runner:
         Context manager around every sample, which sets the number of threads for instance.
     parts : callable, optional
         Seconds by part, from what a call returned.
+    clock : callable
+        Seconds now.
     """
 
     call: Callable[[int], Any]
     count: int
     around: Callable[[], Any] | None = None
     parts: Callable[[Any], Any] | None = None
+    clock: Callable[[], float] = time.perf_counter
     repeat: int = 1
     turns: int = 1
     samples: list[float] = field(default_factory=list)
@@ -98,10 +105,10 @@ class Runner:
     def _time(self, repeat: int) -> float:
         call, count = self.call, self.count
         raw = None
-        start = time.perf_counter()
+        start = self.clock()
         for i in range(self.calls, self.calls + repeat):
             raw = call(i % count)
-        seconds = time.perf_counter() - start
+        seconds = self.clock() - start
         self.last = (self.calls + repeat - 1) % count, raw
         return seconds
 

@@ -7,16 +7,22 @@ from collections.abc import Callable
 
 import numpy as np
 
+from radioopt.dtkd.adjoint import CHOICES
 from radioopt.dtkd.problem import DistillationProblem
-from validation.bench.contestants import construct, construct_and_solve, solve
+from validation.bench import derivatives
+from validation.bench.contestants import construct, construct_and_solve, first, solve
 from validation.bench.suite import Case, Goal, Group, Suite
 from validation.dtkd import bench_peers as peers
 from validation.dtkd import zoo
+from validation.dtkd.kkt import RESULTS, kkt
 
 CVXPY = {"cvxpy": "cvxpy", "clarabel": "clarabel"}
 CASADI = {"casadi": "casadi"}
 SCIP = {"pyomo": "pyomo", "pyscipopt": "pyscipopt"}
 EXACT = "radioopt exact"
+#: fields with a derivative, and the result whose sum is the loss whose gradients are compared
+FIELDS = tuple(name for name in DistillationProblem.quantities if name not in CHOICES)
+LOSS = "delay_s"
 BATCH, QUICK_BATCH = 10_000, 1_000
 SIZES, QUICK_SIZES = (8, 20, 30), (8, 20)
 CROWDS, QUICK_CROWDS = (1_000, 10_000, 100_000), (1_000, 10_000)
@@ -37,7 +43,7 @@ def suite(*, quick: bool = False) -> Suite:
     """Return the benchmark; the small instances only if ``quick``."""
     count = QUICK_BATCH if quick else BATCH
     sizes, crowds = (QUICK_SIZES, QUICK_CROWDS) if quick else (SIZES, CROWDS)
-    groups = [_given_choices(count), *(_batch(users, count) for users in sizes)]
+    groups = [_given_choices(count), _gradients(count), *(_batch(users, count) for users in sizes)]
     groups += [_crowd(users) for users in crowds]
     if not quick:
         groups.append(_paper_variables())
@@ -48,6 +54,31 @@ def suite(*, quick: bool = False) -> Suite:
         fresh={} if quick else {"single": _first_single, "bounds": _first_bounds},
         packages=("cvxpy", "clarabel", "casadi", "pyomo", "pyscipopt"),
         notes=NOTES,
+    )
+
+
+def _gradients(count: int) -> Group:
+    batch = functools.cache(lambda: zoo.with_option("plain", 1, count=count, users=20))
+    error = derivatives.error_against_digits(
+        batch, lambda solution: kkt(solution, FIELDS), LOSS, ("channel_gain", "label_bits")
+    )
+    return derivatives.group(
+        EXACT,
+        f"{count:,} x K=20, choices given, gradients",
+        f"Problem 3: a batch of {count:,} cells of 20 users, and the gradient of a loss in its solution; times per "
+        "instance",
+        lambda: [batch()],
+        solve(),
+        dict.fromkeys(RESULTS, 1.0),
+        Case(
+            "differences",
+            derivatives.BOTH,
+            derivatives.differences(LOSS, first(2), error),
+            "step 1e-5",
+            threads=1,
+        ),
+        loss={LOSS: 1.0},
+        error=error,
     )
 
 
@@ -122,6 +153,8 @@ def _first_bounds() -> Callable[[], object]:
 def _goals(count: int, sizes: tuple[int, ...], crowds: tuple[int, ...]) -> tuple[Goal, ...]:
     given = f"{count:,} x K=4, choices given"
     versus = (given, "cvxpy reused", "parameters + solve")
+    gradients = f"{count:,} x K=20, choices given, gradients"
+    both, versus_slopes = (gradients, EXACT, derivatives.BOTH), (gradients, "differences", derivatives.BOTH)
     goals = [
         Goal(
             "CVXPY reused, Problem 3 in a batch, kernel",
@@ -139,6 +172,8 @@ def _goals(count: int, sizes: tuple[int, ...], crowds: tuple[int, ...]) -> tuple
             40_000,
             also=((given, EXACT, "solve"),),
         ),
+        Goal("differences of radioopt's own solver, one thread", both, versus_slopes, 20, 100),
+        derivatives.backward_goal(gradients, gradients, EXACT),
     ]
     for users in sizes:
         batch = f"{count:,} x K={users}"

@@ -12,15 +12,18 @@ from radioopt.base.quantity import DEVICE
 from radioopt.channel import channel_gain, ergodic_rate_bps, snr
 from radioopt.feel.problem import BatchsizeProblem
 from radioopt.units import dbm_per_hz_to_w_per_hz, dbm_to_w
-from validation.bench import contestants
+from validation.bench import contestants, derivatives
 from validation.bench.streaming import streaming_pass
 from validation.bench.suite import Case, Goal, Group, Suite, Timed
+from validation.feel import bench_layers as layers
 from validation.feel import bench_peers as peers
+from validation.feel.kkt import RESULTS, kkt
 
 CLARABEL = {"clarabel": "clarabel"}
 CVXPY = {"cvxpy": "cvxpy", "clarabel": "clarabel"}
 CASADI = {"casadi": "casadi"}
 MOREAU = {"moreau": "moreau"}
+LAYERS = {"cvxpylayers": "cvxpylayers", "torch": "torch"}
 
 #: instances of one size that a contestant is given in turn
 IN_TURN = 4
@@ -30,6 +33,7 @@ DENSE_UP_TO = 20
 LARGE, QUICK_LARGE = 4_000_000, 100_000
 BATCH, SMALL_BATCH = 10_000, 1_000
 NEWTON = "radioopt newton"
+GRADIENTS = f"{BATCH:,} x K=20, gradients"
 
 NOTES = (
     "Clarabel, Moreau, CVXPY, IPOPT and SLSQP solve any problem of their class; radioopt solves this one. The "
@@ -46,6 +50,9 @@ NOTES = (
     "take its instances one by one, on one thread, and are given eight of them.",
     "The payload is taken as 1/K, so that at every size some devices end at a limit and some between. "
     "Other payloads change the number of passes by one or two.",
+    "Gradients are those of the sum of the batches: in all fields by radioopt, in uplink rates and seconds per sample "
+    "by cvxpylayers, whose time holds the numbers computed from the problem, too. diffcp is in dense mode and asked "
+    "for 1e-10: by default it is far less accurate. It takes instances one by one, on one thread.",
     "A streaming pass reads three arrays (uplink rate, downlink rate, seconds per sample) or all seven that the "
     "problem stores, on as many threads as the solve it is compared with.",
 )
@@ -103,13 +110,13 @@ def draw(devices: int, count: int | None = None, seed: int = 0) -> BatchsizeProb
 def suite(*, quick: bool = False) -> Suite:
     """Return the benchmark; the small instances only if ``quick``."""
     groups = [_single(devices) for devices in (QUICK_SIZES if quick else SIZES)]
-    groups += [_batch(), _small_batch(), _large(QUICK_LARGE if quick else LARGE)]
+    groups += [_batch(), _small_batch(), _gradients(), _large(QUICK_LARGE if quick else LARGE)]
     return Suite(
         family="feel",
         groups=tuple(groups),
         goals=_goals(QUICK_LARGE if quick else LARGE),
         fresh={} if quick else {"single": _first_single, "batch": _first_batch},
-        packages=("cvxpy", "clarabel", "casadi", "moreau"),
+        packages=("cvxpy", "clarabel", "casadi", "moreau", "cvxpylayers", "diffcp"),
         notes=NOTES,
     )
 
@@ -165,6 +172,36 @@ def _small_batch() -> Group:
             Case(NEWTON, "solve", contestants.solve(), "1e-9", threads=1),
             Case("moreau", "setup + solve", peers.moreau, "1e-8", MOREAU),
         ),
+    )
+
+
+def _gradients() -> Group:
+    batch = functools.cache(lambda: draw(20, BATCH, seed=1))
+    error = derivatives.error_against_digits(batch, kkt, layers.LOSS, layers.FIELDS)
+    dense = {"mode": "dense", "eps": 1e-10}
+    return derivatives.group(
+        NEWTON,
+        GRADIENTS,
+        f"the batch of {BATCH:,} instances, and the gradient of a loss in its solution; times per instance",
+        lambda: [batch()],
+        contestants.solve(),
+        dict.fromkeys(RESULTS, 1.0),
+        Case(
+            "cvxpylayers diffcp",
+            derivatives.BOTH,
+            layers.cvxpylayers("DIFFCP", dense, contestants.first(4), error),
+            "1e-10",
+            LAYERS | {"diffcp": "diffcp"},
+        ),
+        Case(
+            "cvxpylayers moreau",
+            derivatives.BOTH,
+            layers.cvxpylayers("MOREAU", {}, lambda problems: [problems[0][:SMALL_BATCH]], error),
+            "1e-8",
+            LAYERS | MOREAU,
+        ),
+        loss={layers.LOSS: 1.0},
+        error=error,
     )
 
 
@@ -238,6 +275,11 @@ def _goals(large: int) -> tuple[Goal, ...]:
             also=(one, ours),
         )
     )
+    both = (GRADIENTS, NEWTON, derivatives.BOTH)
+    for peer, floor, goal in (("diffcp", 1000, 3000), ("moreau", 100, 300)):
+        versus = (GRADIENTS, f"cvxpylayers {peer}", derivatives.BOTH)
+        goals.append(Goal(f"cvxpylayers by {peer}, solve + gradient, one thread", both, versus, floor, goal))
+    goals.append(derivatives.backward_goal(GRADIENTS, GRADIENTS, NEWTON))
     for threads, floor, goal in ((1, 25, 12), (2, 15, 8)):
         name = "one thread" if threads == 1 else "two threads"
         for arrays in (3, 7):

@@ -7,10 +7,12 @@ from collections.abc import Callable
 
 import numpy as np
 
+from radioopt.fimi.adjoint import FIELDS
 from radioopt.fimi.problem import SynthesisProblem
-from validation.bench import contestants
+from validation.bench import contestants, derivatives
 from validation.bench.suite import Case, Goal, Group, Suite
 from validation.fimi import bench_peers as peers
+from validation.fimi.kkt import RESULTS, kkt
 from validation.fimi.zoo import paper
 
 CVXPY = {"cvxpy": "cvxpy", "clarabel": "clarabel"}
@@ -24,6 +26,8 @@ CVXPY_UP_TO = 100
 LARGE, QUICK_LARGE = 1_000_000, 20_000
 BATCH, QUICK_BATCH = 10_000, 1_000
 NEWTON, CROSS_ENTROPY = "radioopt newton", "paper's cross-entropy"
+#: the sum of this result is the loss whose gradients are compared
+LOSS = "transmit_power_w"
 SEARCH = "50 rounds, 100 draws, 10 elite"
 
 NOTES = (
@@ -88,11 +92,11 @@ def suite(*, quick: bool = False) -> Suite:
     """Return the benchmark; the small instances only if ``quick``."""
     large, batch = (QUICK_LARGE, QUICK_BATCH) if quick else (LARGE, BATCH)
     groups = [_single(devices) for devices in (QUICK_SIZES if quick else SIZES)]
-    groups += [_batch(batch), _large(large, weak=False), _large(large, weak=True)]
+    groups += [_batch(batch), _gradients(batch), _large(large, weak=False), _large(large, weak=True)]
     return Suite(
         family="fimi",
         groups=tuple(groups),
-        goals=_goals(large),
+        goals=_goals(large, batch),
         fresh={} if quick else {"single": _first_single, "batch": _first_batch},
         packages=("cvxpy", "clarabel", "casadi"),
         notes=NOTES,
@@ -142,6 +146,29 @@ def _batch(count: int) -> Group:
     )
 
 
+def _gradients(count: int) -> Group:
+    batch = functools.cache(lambda: draw(20, count, seed=1))
+    fields = ("channel_gain", "local_samples")
+    error = derivatives.error_against_digits(batch, lambda solution: kkt(solution, FIELDS), LOSS, fields)
+    return derivatives.group(
+        NEWTON,
+        f"{count:,} x I=20, gradients",
+        f"the batch of {count:,} instances, and the gradient of a loss in its solution; times per instance",
+        lambda: [batch()],
+        contestants.solve(),
+        dict.fromkeys(RESULTS, 1.0),
+        Case(
+            "differences",
+            derivatives.BOTH,
+            derivatives.differences(LOSS, contestants.first(2), error),
+            "step 1e-5",
+            threads=1,
+        ),
+        loss={LOSS: 1.0},
+        error=error,
+    )
+
+
 def _name(devices: int, weak: bool) -> str:
     return f"I={devices:,}" + (", half at P_max" if weak else "")
 
@@ -175,7 +202,7 @@ def _first_batch() -> Callable[[], object]:
     return draw(20, QUICK_BATCH).solve
 
 
-def _goals(large: int) -> tuple[Goal, ...]:
+def _goals(large: int, batch: int) -> tuple[Goal, ...]:
     ours, also = ("I=20", NEWTON, "solve"), (("I=20", NEWTON, "construct + solve"),)
     goals = [
         Goal("IPOPT reused, I=20", ours, ("I=20", "ipopt reused", "solve"), 80, 250, also=also),
@@ -184,6 +211,17 @@ def _goals(large: int) -> tuple[Goal, ...]:
         ),
         Goal("the paper's search, I=20", ours, ("I=20", CROSS_ENTROPY, SEARCH), 5000, 10_000, also=also),
     ]
+    name = f"{batch:,} x I=20, gradients"
+    goals.append(
+        Goal(
+            "differences of radioopt's own solver, solve + gradient, one thread",
+            (name, NEWTON, derivatives.BOTH),
+            (name, "differences", derivatives.BOTH),
+            20,
+            100,
+        )
+    )
+    goals.append(derivatives.backward_goal(name, name, NEWTON))
     for weak, threads, floor, goal in ((False, 1, 100, 22), (False, 2, 55, 12), (True, 1, 150, 40)):
         name = "one thread" if threads == 1 else "two threads"
         instance = _name(large, weak)

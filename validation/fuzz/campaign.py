@@ -25,7 +25,9 @@ from radioopt.base.errors import InputWarning
 from radioopt.base.files import write_whole
 
 #: the campaigns, by the module with their ``trial(seed)``, and how many inputs each has in full: a million in all
-CAMPAIGNS = {"solving": 446_000, "peers": 4_000, "arrays": 400_000, "files": 120_000, "commands": 30_000}
+CAMPAIGNS = {
+    "arrays": 400_000, "files": 120_000, "commands": 30_000, "peers": 4_000, "graphs": 10_000, "solving": 436_000,
+}  # fmt: skip
 #: seconds of computing after which a trial hangs; for the first ones of a process, which may compile; and by the clock
 LIMIT_S, FIRST_S, WAITING_S, FIRST = 10.0, 240.0, 600.0, 400
 #: trials that are kept together, and those after which a process is replaced

@@ -80,24 +80,6 @@ def trial(seed: int) -> str:
     return ", ".join(sorted({Status(int(code)).name for code in np.atleast_1d(solution.status_code)}))
 
 
-def by_every_method(family: str, seed: int) -> int:
-    """Solve a problem of a family by all its methods, and look at no answer; how many there were."""
-    try:
-        problem = draw.problem(family, np.random.default_rng([seed, 6]))
-    except RadioOptError:
-        return 0
-    answers = 0
-    for method, known in problem.methods.items():
-        extra: list[dict[str, Any]] = [{}, {"integer": True}] if "integer" in known.options else [{}]
-        for each in extra:
-            try:
-                problem.solve(method, throw=False, **QUICK.get((family, method), {}) | each)
-            except RadioOptError:
-                continue
-            answers += 1
-    return answers
-
-
 def look_at(solution: Solution, rng: np.random.Generator, *, explain: bool = True) -> None:
     """Print, tabulate, raise, save and load: none of it may fail."""
     repr(solution), repr(solution.problem)

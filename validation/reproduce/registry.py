@@ -129,7 +129,17 @@ STUDIES: dict[str, tuple[Study, ...]] = {
         ),
         Study("tables", "Tables 3 and 4 with the proven optimum", "dtkd_tables:study", 5),
     ),
-    "d2d": (Study("gaps", "Q-learning and the baselines against the best graph known", "d2d_gaps:study", 1),),
+    "d2d": (
+        Study(
+            "training",
+            "Figs. 4 to 10: what training gains from the exchange",
+            "d2d_training:study",
+            60,
+            ("digits", "fashion-mnist", "diabetes"),
+            "all samples and 200 rounds: days",
+        ),
+        Study("gaps", "Q-learning and the baselines against the best graph known", "d2d_gaps:study", 1),
+    ),
     "mix2fld": (
         Study(
             "tables",

@@ -1,5 +1,5 @@
 """What a node runs."""
 
-from learning.flower.grid import client_app
+from learning.flower.trainer import client_app
 
 app = client_app()

@@ -225,7 +225,9 @@ def gains(pairs: Pairs, i: Array, j: Array, after: Clusters) -> Array:
 
 
 def agreement(before: float, after: Array) -> Array:
-    """SA of divergences before and after; 0 where there were none."""
+    """SA of divergences before and after; 0 where there were none, NaN where they are beyond the digits."""
+    if np.isnan(before):
+        return np.full(np.shape(after), np.nan)
     return np.where(before > 0, before / np.maximum(after, LEAST * before if before > 0 else 1.0) - 1.0, 0.0)
 
 

@@ -44,6 +44,7 @@ class Clusters:
         return np.asarray(np.where(self.live, np.trace(self.covariances, axis1=-2, axis2=-1), 0.0).sum(-1))
 
 
+@np.errstate(all="ignore")
 def merge(own: Clusters, batches: Clusters, joins: Array) -> Clusters:
     """Mix batches into clusters: exact moments of the mixtures.
 
@@ -82,6 +83,7 @@ def merge(own: Clusters, batches: Clusters, joins: Array) -> Clusters:
     )
 
 
+@np.errstate(all="ignore")
 def resample(own: Clusters, batches: Clusters, joins: Array, seeds: list[list[int]]) -> Clusters:
     """Draw points of all Gaussians and sort them into clusters anew, by K-means from the centroids.
 
@@ -103,6 +105,9 @@ def resample(own: Clusters, batches: Clusters, joins: Array, seeds: list[list[in
         means = np.concatenate([own.centroids[r], batches.centroids[r]])
         spreads = np.concatenate([own.covariances[r], batches.covariances[r]])
         rng, total = np.random.default_rng(seeds[r]), weights.sum()
+        if not (np.isfinite(total) and np.isfinite(means).all() and np.isfinite(spreads).all()):
+            found.counts[r], found.centroids[r], found.covariances[r] = np.inf, np.nan, np.nan
+            continue  # beyond the digits
         size = min(MOST_POINTS, max(len(weights), round(total)))
         shares = np.floor(np.append(0.0, np.cumsum(weights) / total) * size + 0.5).astype(np.int64)
         normal = rng.standard_normal((len(weights), MOST_POINTS, means.shape[-1]))
@@ -126,8 +131,9 @@ def resample(own: Clusters, batches: Clusters, joins: Array, seeds: list[list[in
 
 def _root(covariance: Array) -> Array:
     """Matrix that turns normal numbers into ones of this covariance."""
-    values, vectors = np.linalg.eigh(covariance)
-    return np.asarray(vectors * np.sqrt(np.maximum(values, 0.0)))
+    unit = 1e150 if abs(covariance).max() > 1e150 else 1.0  # LAPACK squares
+    values, vectors = np.linalg.eigh(covariance / unit)
+    return np.asarray(vectors * np.sqrt(np.maximum(values, 0.0)) * np.sqrt(unit))
 
 
 def _sort(points: Array, centres: Array, live: Array) -> Array:
@@ -158,13 +164,17 @@ class Divergences:
         "nearest" or "assignment".
     """
 
+    @np.errstate(all="ignore")
     def __init__(self, clusters: Clusters, added: float, matching: str) -> None:
         size = clusters.centroids.shape[-1]
         self.live: Array = clusters.live
         self.mean: Array = clusters.centroids
         self.spread: Array = clusters.covariances + added * np.eye(size)
-        self.inverse: Array = np.linalg.inv(self.spread)
-        self.log_volume: Array = np.linalg.slogdet(self.spread)[1]
+        sign, self.log_volume = np.linalg.slogdet(self.spread)
+        singular = (sign == 0)[..., None, None]  # beyond the digits: what is added is lost beside the largest
+        self.inverse: Array = np.where(
+            singular, np.nan, np.linalg.inv(np.where(singular, np.eye(size), self.spread))
+        )
         self.matching, self.size = matching, size
 
     def followed_by(self, other: Divergences) -> Divergences:
@@ -175,6 +185,7 @@ class Divergences:
             setattr(both, name, np.concatenate([getattr(self, name), getattr(other, name)]))
         return both
 
+    @np.errstate(all="ignore")
     def between(self, a: Array, b: Array) -> Array:
         """Sum of divergences of the clusters of devices ``a`` from their matches among those of devices ``b``.
 

@@ -161,6 +161,7 @@ def q_learning(
     return ClusterGraphSolution.judged(problem, "q-learning", source, count + iterations, options)
 
 
+@np.errstate(all="ignore")
 def _learn(
     problem: ClusterGraphProblem,
     iterations: int,
@@ -182,7 +183,7 @@ def _learn(
         random = rng.random(count)
         chosen = np.array([kernel_learning.pick(weights, sums, 0, i, random[i]) for i in range(count)])
         found = rewards(problem, np.where(chosen == arms, -1, chosen))
-        reward = np.maximum(found.device + problem.cluster_weight * found.cluster, 0.0)
+        reward = np.fmax(found.device + problem.cluster_weight * found.cluster, 0.0)  # what is no number, too
         if np.isneginf(found.objective):  # a budget of 0 is exceeded: worth nothing
             reward = np.zeros(count)
         for i in range(count):

@@ -1,12 +1,9 @@
 """A deployment on this machine: a server with TLS, nodes with keys, a run that leaves what one process leaves."""
 
+import contextlib
 import importlib.util
 import json
-import os
-import shutil
-import socket
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -15,14 +12,15 @@ import pytest
 
 from learning import train
 from learning.flower.deployment import deploy
+from learning.runs.checkpoint import _read
 from radioopt import OptionError
+from validation.loopback import Deployment, killed
 
 flwr = importlib.util.find_spec("flwr")  # importing it warns of what it uses
 
-ROOT = Path(__file__).resolve().parents[3]
-BIN = Path(sys.executable).parent
 OPTIONS = {"scheme": "fedavg", "rounds": 2, "seed": 1, "data": "digits@300+100"}
 MINUTES = 8
+DEADLINE_S = 100.0
 
 
 def test_a_run_is_saved_as_any_other(Loopback, tmp_path):
@@ -67,160 +65,92 @@ def test_mistakes_in_the_configuration_are_told(Loopback, tmp_path, config, comp
         deploy(Loopback(1), {"folder": str(tmp_path), **config}, poll_s=0.001)
 
 
-def free_port():
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
-
-
-class Deployment:
-    """Processes of a deployment on 127.0.0.1, each ended by its id."""
-
-    def __init__(self, folder):
-        self.folder, self.port, self.started = folder, free_port(), []
-        home = folder / "home"
-        home.mkdir()
-        self.environment = os.environ | {
-            "FLWR_HOME": str(home),
-            "FLWR_TELEMETRY_ENABLED": "0",
-            "FLWR_SUPEREXEC_TASK_POLL_INTERVAL": "0.05",
-            "PYTHONPATH": str(ROOT),
-            "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
-        }
-        (home / "config.toml").write_text(
-            f'[superlink]\ndefault = "secure"\n\n[superlink.secure]\naddress = "127.0.0.1:{self.port}"\n'
-            f'root-certificates = "{folder / "ca.crt"}"\n'
-        )
-        shutil.copytree(ROOT / "examples" / "flower", folder / "app")
-        self._certify()
-
-    def _certify(self):
-        """The commands of docs/distributed.md."""
-        commands = """
-openssl genrsa -out ca.key 4096
-openssl req -new -x509 -key ca.key -sha256 -subj /O=radioopt -days 30 -out ca.crt \
-  -addext basicConstraints=critical,CA:TRUE -addext keyUsage=critical,keyCertSign,cRLSign
-openssl genrsa -out server.key 4096
-openssl req -new -key server.key -subj /O=radioopt/CN=localhost -out server.csr
-openssl x509 -req -in server.csr -CA ca.crt -CAkey ca.key -CAcreateserial -out server.pem -days 30 -sha256 \
-  -extfile san.ext
-"""
-        (self.folder / "san.ext").write_text(
-            "subjectAltName=DNS:localhost,IP:127.0.0.1\nbasicConstraints=CA:FALSE\nextendedKeyUsage=serverAuth\n"
-        )
-        for line in commands.replace("\\\n", " ").strip().splitlines():
-            subprocess.run(line.split(), cwd=self.folder, check=True, capture_output=True)
-
-    def key(self, name):
-        command = ["ssh-keygen", "-q", "-t", "ecdsa", "-b", "384", "-N", "", "-f", name]
-        subprocess.run(command, cwd=self.folder, check=True)
-        return self.folder / name
-
-    def start(self, name, *command):
-        with open(self.folder / f"{name}.log", "w") as log:
-            process = subprocess.Popen(
-                command, cwd=self.folder, env=self.environment, stdout=log, stderr=subprocess.STDOUT
-            )
-        self.started.append(process)
-        return process
-
-    def server(self):
-        secure = [
-            "--ssl-ca-certfile",
-            "ca.crt",
-            "--ssl-certfile",
-            "server.pem",
-            "--ssl-keyfile",
-            "server.key",
-        ]
-        command = ["flower-superlink", *secure, "--enable-supernode-auth", "--host", "127.0.0.1"]
-        self.start("server", *command, "--port", str(self.port), "--disable-runtime-dependency-installation")
-        self._wait(lambda: socket.create_connection(("127.0.0.1", self.port), 1).close(), 120)
-
-    def node(self, name, key):
-        command = [
-            "flower-supernode",
-            "--root-certificates",
-            "ca.crt",
-            "--superlink",
-            f"127.0.0.1:{self.port}",
-        ]
-        command += ["--host", "127.0.0.1", "--port", str(free_port()), "--max-retries", "3"]
-        return self.start(name, *command, "--auth-supernode-private-key", str(key))
-
-    def flwr(self, *command):
-        found = subprocess.run(
-            ["flwr", *command],
-            cwd=self.folder,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        assert found.returncode == 0, found.stdout + found.stderr
-        return found.stdout
-
-    @staticmethod
-    def _wait(done, seconds):
-        began = time.monotonic()
-        while True:
-            try:
-                done()
-            except OSError:
-                if time.monotonic() - began > seconds:
-                    raise
-                time.sleep(0.2)
-            else:
-                return
-
-    def stop(self):
-        for process in reversed(self.started):
-            process.terminate()
-        for process in self.started:
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-
-
 @pytest.fixture
 def deployment(tmp_path):
-    made = Deployment(tmp_path)
-    yield made
-    made.stop()
+    with Deployment(tmp_path) as made:
+        yield made
 
 
-@pytest.mark.slow
-@pytest.mark.exhaustive
-@pytest.mark.skipif(
+def trainers():
+    """Numbers of the trainers' processes that run on this machine."""
+    found = set()
+    for one in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            if b"learning.flower.trainer" in one.read_bytes():
+                found.add(int(one.parent.name))
+    return found
+
+
+needs_flower = pytest.mark.skipif(
     flwr is None, reason="needs Flower: pip install 'radioopt[flower]' -c constraints-flower.txt"
 )
-def test_three_nodes_with_keys_give_the_same_and_a_fourth_without_is_refused(deployment, tmp_path):
+
+
+@needs_flower
+@pytest.mark.slow
+@pytest.mark.exhaustive
+def test_three_nodes_with_keys_give_the_same_and_strangers_are_refused(deployment):
     deployment.server()
-    keys = [deployment.key(f"node{i}") for i in range(3)]
-    for key in keys:
-        deployment.flwr("supernode", "register", f"{key}.pub", "secure")
+    keys = [deployment.registered(f"node{i}") for i in range(3)]
+    before = trainers()
     stranger = deployment.node("stranger", deployment.key("stranger-key"))
+    nameless = deployment.node("nameless", None)
+    (deployment.folder / "other.crt").write_bytes((deployment.folder / "ca.crt").read_bytes())
+    other = ["openssl", "req", "-new", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "other.key"]
+    other += ["-subj", "/O=other", "-days", "1", "-out", "other.crt"]
+    subprocess.run(other, cwd=deployment.folder, check=True, capture_output=True)
+    deceived = deployment.node("deceived", keys[0], "--root-certificates", "other.crt", "--max-retries", "2")
+    for process, reason in ((stranger, "2004"), (nameless, "2001"), (deceived, "CERTIFICATE_VERIFY_FAILED")):
+        assert process.wait(300) != 0
+        assert reason in deployment.logs()
     for i, key in enumerate(keys):
         deployment.node(f"node{i}", key)
-    assert stranger.wait(90) != 0
-    assert "2004" in (tmp_path / "stranger.log").read_text()
-    told = {"options": json.dumps(OPTIONS), "folder": str(tmp_path / "runs"), "name": "three"}
-    lines = [f"{name} = {json.dumps(value)}" for name, value in told.items()] + [
-        "nodes = 3",
-        "deadline-s = 200.0",
-    ]
-    (tmp_path / "run.toml").write_text("\n".join(lines))
-    deployment.flwr("run", "app", "secure", "--run-config", str(tmp_path / "run.toml"))
-    result = tmp_path / "runs" / "three" / "metrics.csv"
-    began = time.monotonic()
-    while not result.exists():
-        assert time.monotonic() - began < 60 * MINUTES, (tmp_path / "server.log").read_text()[-3000:]
-        time.sleep(1)
+    deployment.run("three", OPTIONS, nodes=3, deadline_s=300.0)
+    result = deployment.folder / "runs" / "three" / "metrics.csv"
+    deployment.wait(result, 60 * MINUTES)
     there, here = pd.read_csv(result), train("feel-cpu", **OPTIONS).to_frame()
     assert there["answered"][1:].tolist() == [12, 12]
     assert there["test_accuracy"].tolist() == pytest.approx(here["test_accuracy"].tolist(), abs=1e-6)
     assert there["test_loss"].tolist() == pytest.approx(here["test_loss"].tolist(), abs=1e-6)
+    assert len(trainers() - before) == 3
     print("seconds per round:", there["round_s"].tolist(), "ours:", there["server_s"].tolist())
+
+
+@needs_flower
+@pytest.mark.slow
+@pytest.mark.exhaustive
+def test_a_node_is_killed_in_mid_round_then_the_server_and_the_run_goes_on(deployment):
+    """Round 2 closes at its deadline without the node, a new one takes its devices; the run ends after a new start."""
+    options = OPTIONS | {"rounds": 5}
+    folder = deployment.folder / "runs" / "kept"
+    log = deployment.folder / "node1.log"
+    server = deployment.server()
+    before = trainers()
+    node = [deployment.node(f"node{i}", deployment.registered(f"node{i}")) for i in range(2)][1]
+    deployment.run("kept", options, nodes=2, deadline_s=DEADLINE_S)
+    deployment.until(
+        lambda: log.exists() and log.read_text().count("Receiving: train") == 2, 400, "no round 2"
+    )
+    killed(node)
+    killing = time.monotonic()
+    deployment.until(lambda: len(trainers() - before) <= 1, 60, "the trainer of a node that is gone stays")
+    deployment.node("node2", deployment.registered("node2"))
+    deployment.until(lambda: rounds_kept(folder) >= 3, 60 * MINUTES, "round 3 does not end")
+    assert time.monotonic() - killing >= DEADLINE_S / 2  # it was waited for, and not for ever
+    killed(server)
+    deployment.server()
+    time.sleep(10)  # nodes come back by themselves
+    deployment.run("kept", options, nodes=2, deadline_s=DEADLINE_S)
+    deployment.wait(folder / "metrics.csv", 60 * MINUTES)
+    result = pd.read_csv(folder / "metrics.csv")
+    print(result[["answered", "nodes", "faults", "round_s", "server_s", "test_accuracy"]])
+    assert len(result) == 6  # before the first round, and five rounds: none is lost, none is done twice
+    assert result["answered"][[1, 2]].tolist() == [12, 6]
+    assert result["answered"].iloc[-1] == 12
+    assert result["test_loss"].iloc[-1] < result["test_loss"].iloc[0]
+
+
+def rounds_kept(folder):
+    """Count the rounds in the checkpoint of a run."""
+    path = folder / "checkpoint.npz"
+    return len(_read(path)[0]["entries"]) if path.exists() else 0

@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from learning import train
-from learning.flower.letters import Sealed, seal
+from learning.flower.letters import Sealed
 from learning.flower.post import POLL_S, Post
+from learning.flower.sealing import seal
 from radioopt import OptionError
 
 SHORT = {"data": "digits@300+100", "rounds": 3, "seed": 4, "scheme": "fedavg", "batchsize": 20}
@@ -28,7 +29,7 @@ def changed(letter, name="1.weight", compartment="values/0", **numbers):
 
 
 def nan(letter):
-    from learning.flower.letters import unseal
+    from learning.flower.sealing import unseal
 
     def make(sealed):
         value = unseal(sealed).clone()

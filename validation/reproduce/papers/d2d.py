@@ -20,7 +20,7 @@ NOTE = (
     " says [d2d.md](d2d.md#reconstructed). So sizes of gains cannot be compared, and directions can."
 )
 LOST = "The size of the gain is lost in the text."
-DATA = "No study trains on the graphs yet; `radioopt train d2d --before exchange` trains on one of them."
+DATA = "`radioopt reproduce d2d --only training`"
 
 #: what each figure shows, and what is claimed of it
 CURVES = {

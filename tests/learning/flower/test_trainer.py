@@ -1,0 +1,115 @@
+"""The trainer that stays beside a node: it answers as one process does, is never left behind, and is replaced."""
+
+import os
+import subprocess
+import sys
+import time
+from multiprocessing import AuthenticationError
+from multiprocessing.connection import Client
+
+import numpy as np
+import pytest
+
+from learning.flower import trainer
+from learning.flower.letters import Letter
+from learning.flower.node import answer
+from learning.flower.simulation import read
+from learning.flower.told import told
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs sockets that are files")
+
+TOLD = {"scheme": "scaffold", "data": "digits@300+100", "seed": 4, "rounds": 2}
+
+
+def letter(cell, round, deadline_s=100.0, **numbers):
+    setup, _ = read(cell, dict(TOLD))
+    said = {"settings": told(setup, setup.plans()), "round": round, "devices": [1, 2], "received": [0, 0]}
+    said |= {"batchsize": [20, 20], "show": False, "deadline_s": deadline_s}
+    return Letter(said | numbers)
+
+
+@pytest.fixture
+def owner(monkeypatch, tmp_path):
+    """A process with which the trainer ends, as Flower's SuperExec; short paths, since sockets want them."""
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    monkeypatch.setattr(os, "getppid", lambda: process.pid)
+    yield process
+    process.kill()
+    process.wait()
+
+
+def pid_of(owner):
+    return int((trainer._folder(owner.pid) / "pid").read_text())
+
+
+def ends(pid, seconds=20):
+    """Whether a process ends in time; as nobody here waits for it, it may stay as a name without a body."""
+    began = time.monotonic()
+    while time.monotonic() - began < seconds:
+        try:
+            with open(f"/proc/{pid}/stat") as file:
+                if file.read().rpartition(")")[2].split()[0] == "Z":
+                    return True
+        except FileNotFoundError:
+            return True
+        time.sleep(0.05)
+    return False
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning")  # as it is to
+def test_it_answers_as_one_process_does_stays_is_replaced_and_ends_with_the_node(cell, owner):
+    one, here, there = letter(cell, 1), {}, {}
+    expected, said = answer(one, here), trainer.ask(one, there)
+    assert said.arrays == expected.arrays
+    assert there == here
+    assert said.numbers["digest"] == expected.numbers["digest"]
+    pid = pid_of(owner)
+
+    began = time.monotonic()
+    expected, said = answer(letter(cell, 2), here), trainer.ask(letter(cell, 2), there)
+    assert said.arrays == expected.arrays
+    assert time.monotonic() - began < 20
+    assert pid_of(owner) == pid
+
+    with pytest.raises(RuntimeError, match="trainer: KeyError: 'scenario'"):
+        trainer.ask(Letter({"settings": "{}", "deadline_s": 10.0}), there)
+    assert there == here  # nothing of what devices keep is lost by a mistake
+
+    with pytest.raises(AuthenticationError):
+        Client(str(trainer._folder(owner.pid) / "socket"), "AF_UNIX", authkey=b"guessed")
+
+    with pytest.raises(RuntimeError, match="ended in mid-work; the next letter starts another"):
+        trainer.ask(letter(cell, 3, deadline_s=1e-3), there)
+
+    assert ends(pid)
+
+    expected, said = answer(letter(cell, 3), here), trainer.ask(letter(cell, 3), there)
+    assert said.arrays == expected.arrays
+    assert pid_of(owner) != pid
+    pid, folder = pid_of(owner), trainer._folder(owner.pid)
+    owner.kill()
+    owner.wait()
+    assert ends(pid)
+    assert not (folder / "key").exists()
+
+
+def test_what_flower_starts_for_a_message_imports_neither_torch_nor_numpy():
+    code = "import sys, learning.flower.trainer; print(sys.modules.keys() & {'torch', 'numpy', 'numba'})"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "set()"
+
+
+def test_a_folder_that_others_can_enter_is_refused(monkeypatch, tmp_path):
+    monkeypatch.setattr(trainer.tempfile, "gettempdir", lambda: str(tmp_path))
+    own = trainer._folder(1).parent
+    assert own.stat().st_mode & 0o777 == 0o700
+    own.chmod(0o755)
+    with pytest.raises(RuntimeError, match="belongs to others or is open to them"):
+        trainer._folder(1)
+
+
+def test_nodes_share_their_trainers_with_nobody(owner):
+    folders = {trainer._folder(pid) for pid in (owner.pid, os.getpid())}
+    assert len(folders) == 2
+    assert np.all([folder.stat().st_mode & 0o077 == 0 for folder in folders])
