@@ -79,7 +79,7 @@ def campaign(
     jobs : int, default 1
         Processes.
     seconds : float, default inf
-        No chunk is begun after so many seconds.
+        No chunk is begun after so many seconds; those that are kept are read all the same.
     names : iterable of str, optional
         Generic solvers; all that take the size by default.
     time_limit_s : float, default 1
@@ -119,9 +119,9 @@ def campaign(
 
     def calls() -> Iterator[tuple[Any, ...]]:
         for first in firsts:
-            if time.monotonic() > end:
-                return
-            yield family, kind, first, min(size, seed + count - first), folder, *setting
+            length = min(size, seed + count - first)
+            if time.monotonic() <= end or file_of(folder, family, kind, first, length).exists():
+                yield family, kind, first, length, folder, *setting
 
     whole: dict[str, Any] = {
         "family": family,
@@ -147,7 +147,7 @@ def chunk(
     time_limit_s: float = 1.0,
 ) -> dict[str, Any]:
     """Check some instances, unless the folder has them: those of seeds ``first`` to ``first + count - 1``."""
-    path = folder / f"{family}-{kind}-{first}-{count}.json"
+    path = file_of(folder, family, kind, first, count)
     setting = [None if names is None else list(names), time_limit_s]
     if path.exists():
         kept: dict[str, Any] = json.loads(path.read_text())
@@ -170,6 +170,11 @@ def chunk(
         add(found, {"instances": 1, "solvers": solvers, "disagreements": said})
     write_whole(path, json.dumps(found | {"setting": setting}).encode())
     return found
+
+
+def file_of(folder: Path, family: str, kind: str, first: int, count: int) -> Path:
+    """Say where a chunk is kept."""
+    return folder / f"{family}-{kind}-{first}-{count}.json"
 
 
 def add(whole: dict[str, Any], part: Mapping[str, Any]) -> None:

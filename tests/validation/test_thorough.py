@@ -21,6 +21,8 @@ def test_chunks_are_kept_and_counts_add_up(tmp_path, monkeypatch):
     assert (whole["instances"], whole["solvers"]["newton"]["optimal"]) == (10, 10)
     assert len(list(tmp_path.iterdir())) == 3
     assert whole == thorough.campaign("fimi", "certificates", 10, folder=tmp_path)
+    late = thorough.campaign("fimi", "certificates", 50, folder=tmp_path, seconds=1e-9)
+    assert late["instances"] == 8  # whole chunks of 50 that are kept; none is begun
 
 
 class Counted:
