@@ -33,7 +33,7 @@ def measure(
     Returns
     -------
     returned, repaired : Certificate
-        The same one where there is nothing to repair.
+        The same one where there is nothing to repair, or where a point that violates nothing is better as it is.
 
     Examples
     --------
@@ -49,4 +49,11 @@ def measure(
     repaired = problem.repair(**decisions)
     if all(np.array_equal(repaired[name], decisions[name]) for name in repaired):
         return returned, returned
-    return returned, problem.certificate(options, **repaired)
+    mended = problem.certificate(options, **repaired)
+    sign = 1.0 if problem.sense == "min" else -1.0
+    if np.all((returned.residual == 0) & (sign * (returned.objective - mended.objective) < 0)):
+        return (
+            returned,
+            returned,
+        )  # a repair may drop more than it has to, as links that carry nothing into a cluster
+    return returned, mended

@@ -4,12 +4,17 @@ Every answer, radioopt's and theirs, is repaired to feasibility and judged by th
 is 1 if a method that claims to be exact is not certified optimal, or is beaten by any solver, or if a generic solver
 has no answer at all or breaks down. It takes about a minute; most of it goes to global solvers on the hardest
 named instances, for which --time-limit is what counts.
+
+With --thorough it is thousands of random instances: 1,000 of each problem through every method and generic solver, and
+100,000 through the certificate. Chunks that are done are kept in --folder and are not done again. The exit code is 1 if
+any claim is denied.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from radioopt.cli import output
@@ -24,7 +29,9 @@ BROKEN = ("crashed", "did not start", "killed: answered")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("--problem", metavar="NAME", help="problem family (default: all that can be checked)")
-    parser.add_argument("--instances", type=int, default=5, metavar="N", help="random instances (default: 5)")
+    parser.add_argument(
+        "--instances", type=int, metavar="N", help="random instances (default: 5; 1,000 with --thorough)"
+    )
     parser.add_argument("--seed", type=int, default=0, help="seed of the first random instance (default: 0)")
     parser.add_argument(
         "--references", metavar="A,B", help="generic solvers (default: all that fit the size)"
@@ -42,6 +49,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="also methods that do not claim to be optimal, which can take long",
     )
     parser.add_argument("--all", action="store_true", help="print every instance, not only the worst")
+    thorough = parser.add_argument_group("thousands of instances")
+    thorough.add_argument("--thorough", action="store_true", help="check thousands of random instances")
+    thorough.add_argument(
+        "--certificates",
+        type=int,
+        metavar="N",
+        help="random instances that are checked by certificate alone (default: 100,000)",
+    )
+    thorough.add_argument(
+        "--seconds", type=float, metavar="S", help="most time for a problem and kind of check"
+    )
+    thorough.add_argument("--jobs", type=int, metavar="N", help="processes (default: 1)")
+    thorough.add_argument("--folder", type=Path, help="where what is done is kept (default: runs/thorough)")
     output.add_format_arguments(parser)
 
 
@@ -51,12 +71,23 @@ def run(args: argparse.Namespace) -> int:
     from radioopt.base.options import DEFAULT_OPTIONS
     from radioopt.base.problem import problem_class
 
+    extra = [
+        f"--{name}"
+        for name in ("certificates", "seconds", "jobs", "folder")
+        if getattr(args, name) is not None and not args.thorough
+    ]
+    if extra:
+        raise OptionError(f"{extra[0]} goes with --thorough")
+    if args.instances is None:
+        args.instances = 1000 if args.thorough else 5
     if args.instances < 0:
         raise OptionError(f"--instances: expected at least 0, got {args.instances}")
     if not 0 < args.time_limit < float("inf"):
         raise OptionError(f"--time-limit: expected a number of seconds above 0, got {args.time_limit:g}")
     validation = require("validation", "validation")
     names = None if args.references is None else [n for n in args.references.split(",") if n]
+    if args.thorough:
+        return thoroughly(args, names)
     families = [args.problem] if args.problem else list(validation.checked_families())
     documents, failed = {}, False
     for family in families:
@@ -102,6 +133,65 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         output.print_json(documents)
     return 1 if failed else 0
+
+
+def thoroughly(args: argparse.Namespace, names: list[str] | None) -> int:
+    """Check thousands of instances of each problem, print a table for each and what was denied."""
+    from radioopt.base.errors import OptionError, require
+
+    thorough = require("validation.thorough", "validation")
+    certificates = 100_000 if args.certificates is None else args.certificates
+    counts = {"references": args.instances, "certificates": certificates}
+    for flag, value in (
+        ("--instances", args.instances),
+        ("--certificates", certificates),
+        ("--jobs", args.jobs),
+    ):
+        if value is not None and value < (1 if flag == "--jobs" else 0):
+            raise OptionError(f"{flag}: expected at least {1 if flag == '--jobs' else 0}, got {value}")
+    if args.seconds is not None and not args.seconds > 0:
+        raise OptionError(f"--seconds: expected a number above 0, got {args.seconds:g}")
+    if args.all or args.baselines:
+        raise OptionError(
+            "--all and --baselines: not with --thorough, which asks every method and prints the worst"
+        )
+    documents, denied = [], []
+    for family in thorough.families(args.problem):
+        for kind, count in counts.items():
+            if not count:
+                continue
+            with output.progress() as bars:
+                task = bars.add_task(f"{family}, {kind}", total=count)
+                found = thorough.campaign(
+                    family,
+                    kind,
+                    count,
+                    folder=args.folder or Path("runs/thorough"),
+                    seed=args.seed,
+                    jobs=args.jobs or 1,
+                    seconds=args.seconds or float("inf"),
+                    names=names if kind == "references" else None,
+                    time_limit_s=args.time_limit,
+                    progress=lambda done, total, task=task, bars=bars: bars.update(task, completed=done),
+                )
+            documents.append(found)
+            denied += found["disagreements"]
+            if not output.wants_table(args):
+                continue
+            title = f"{family}: {found['instances']} of {count} instances, {kind}"
+            output.print_table(thorough.table(found), title)
+            print(
+                "\n".join(f"DENIED: {text}" for text in found["disagreements"]) or "nothing is denied",
+                flush=True,
+            )
+    if args.json:
+        output.print_json({"campaigns": documents, "disagreements": denied})
+    elif args.csv:
+        import pandas as pd
+
+        tables = {(one["family"], one["kind"]): thorough.table(one) for one in documents}
+        output.print_csv(pd.concat(tables, names=["problem", "check"]))
+    return 1 if denied else 0
 
 
 def unanswered(table: pd.DataFrame) -> list[str]:

@@ -10,7 +10,7 @@ import validation
 from radioopt import MissingExtraError, OptionError, ProblemError, Status
 from validation import cross_check, summarise, validate, worker
 from validation.feel import zoo
-from validation.reference import Answer, installed, references
+from validation.reference import Answer, installed, references, room
 
 METHODS = ("newton",) if os.environ.get("NUMBA_DISABLE_JIT", "0") != "0" else ("newton", "bisection")
 NAMED = zoo.named()
@@ -254,3 +254,11 @@ def test_a_printed_table_shows_what_matters():
     text = table.to_latex(caption="all solvers")
     assert "solver & kind & verdict & objective & difference & gap & residual & time [" in text
     assert "$-0$" not in text
+
+
+def test_a_feasible_graph_that_a_repair_would_make_worse_is_judged_as_it_is():
+    """A link into a cluster without a budget may carry nothing, and still change what others get."""
+    problem = room("d2d-clusters").random(15, max_devices=5)
+    table = cross_check(problem, methods=["enumerate", "local-search"], references=[])
+    assert table.loc["enumerate", "verdict"] == "OPTIMAL"
+    assert table.loc["enumerate", "difference"] == 0

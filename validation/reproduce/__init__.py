@@ -1,1 +1,1 @@
-"""Tables of the documentation, each made by one module: ``python -m validation.reproduce.<name>``."""
+"""What the five papers print, beside ours: ``radioopt reproduce PAPER``, and the modules that measure it."""

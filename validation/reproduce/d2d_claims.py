@@ -8,6 +8,7 @@ claim "reproduces" if the 95 % interval lies on its side of zero, is "contradict
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -121,6 +122,26 @@ def judged(runs: pd.DataFrame) -> pd.DataFrame:
             if row[PAPERS] or row[OURS]:
                 rows.append(row)
     return pd.DataFrame(rows)
+
+
+def rows(runs: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return a row per claim and method, as the page of the paper takes them: where, what, found and outcome."""
+    found = []
+    for row in judged(with_joules(runs)).to_dict("records"):
+        found += [
+            (str(row["claim"]), f"{one} against {row['against']}", row[one], row[f"{one}: verdict"])
+            for one in (PAPERS, OURS)
+            if row[one]
+        ]
+    found += [(row["claim"], "", row["difference"], row["verdict"]) for row in grown(runs)]
+    made = []
+    for claim, who, difference, outcome in found:
+        place, _, text = claim.partition(": ")
+        where = re.sub(r"Figs?\. (\d+).*", r"Fig. \1", place)
+        panel = place.partition(where.removeprefix("Fig. "))[2].strip(", ")
+        what = " ".join(filter(None, (panel, text + (f", {who}" if who else ""))))
+        made.append({"where": where, "what": what, "found": difference, "outcome": outcome})
+    return made
 
 
 def to_target(group: pd.DataFrame, target: str, paper: bool = False) -> pd.Series:

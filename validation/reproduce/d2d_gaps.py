@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from validation.d2d.zoo import draw
+from validation.reproduce.registry import Setup
 
 #: instances per number of devices; up to PROVEN devices the optimum is enumerated
 INSTANCES = {6: 20, 20: 10, 50: 10, 100: 5}
@@ -86,6 +87,12 @@ def table() -> pd.DataFrame:
         for devices, count in INSTANCES.items()
     }
     return pd.concat(rows, names=["score", "N", "method"])
+
+
+def study(setup: Setup) -> dict[str, Any]:
+    """Measure for ``radioopt reproduce d2d``."""
+    setting = {"steps of Q-learning": 3000, "instances by number of devices": str(INSTANCES)}
+    return {"setting": setting, "rows": table().reset_index()}
 
 
 if __name__ == "__main__":

@@ -51,6 +51,7 @@ from radioopt.scenario import Devices
 from validation.reproduce import d2d_claims, d2d_parts
 from validation.reproduce.d2d_parts import NETWORKS, NONE, PARTS, REWARDS, SETTINGS, Cell, Setting, cells
 from validation.reproduce.kept_runs import folder_of, refuse_below_one, run_stages
+from validation.reproduce.registry import Setup
 
 #: seed of the first run
 FIRST = 100
@@ -321,6 +322,15 @@ def run_all(
     calls = [(d2d_training.run_kept, (cell, setting, seed, folder)) for cell, seed in missing]
     run_stages("D2D", [calls], jobs, progress=progress)
     return pd.DataFrame([json.loads(file_of(cell, seed, folder).read_text()) for cell, seed in work])
+
+
+def study(setup: Setup) -> dict[str, Any]:
+    """Measure for ``radioopt reproduce d2d``."""
+    setting = SETTINGS[setup.data, setup.full]
+    folder = folder_of(setup.folder / "d2d-training", f"{setup.data}{'-full' * setup.full}", setting)
+    chosen = list(cells(setup.data, tuple(PARTS)))
+    runs = run_all(chosen, setting, setup.seeds, setup.jobs, folder, progress=setup.progress)
+    return {"setting": asdict(setting), "rows": d2d_claims.rows(runs)}
 
 
 def main(arguments: list[str] | None = None) -> None:

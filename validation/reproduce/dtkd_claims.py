@@ -100,6 +100,39 @@ def report(runs: pd.DataFrame, setting: dict[str, Any], kind: str) -> str:
     return "\n\n".join(parts)
 
 
+def rows(runs: pd.DataFrame) -> list[dict[str, Any]]:
+    """Condense the runs to rows: means per cell with half of their 95 % intervals, claims, allocations.
+
+    Parameters
+    ----------
+    runs : pandas.DataFrame
+        A row per run.
+
+    Returns
+    -------
+    list of dict
+        Of kind "cell", "claim" or "allocation".
+    """
+    grid = runs[(runs["note"] == "") & (runs["size"] >= 0)]
+    columns = ("test_accuracy", "test_top5", "private_accuracy", "private_top5", "foreign")
+    found: list[dict[str, Any]] = []
+    for (method, partition, size), group in grid.groupby(["method", "partition", "size"], sort=False):
+        row: dict[str, Any] = {"kind": "cell", "method": method, "partition": partition, "size": size}
+        for column in columns:
+            mean, low, high = t_interval(100 * group[column].to_numpy(), 0.95)
+            row |= {column: mean, f"{column} ±": (high - low) / 2}
+        found.append(row)
+    for line in claims(grid):
+        claim, values, outcome = line[2:].rsplit(": ", 2)
+        found.append({"kind": "claim", "claim": claim, "found": values, "outcome": outcome})
+    for partition in ("disjoint", "IID"):
+        if _complete(grid, partition):
+            found += [
+                {"kind": "allocation", "partition": partition} | row for row in allocations(grid, partition)
+            ]
+    return found
+
+
 def table(grid: pd.DataFrame, partition: str, column: str) -> str:
     """Tabulate a column by method and size."""
     rows = []
@@ -194,9 +227,9 @@ def variations(runs: pd.DataFrame) -> str:
     )
 
 
-def allocation(grid: pd.DataFrame, partition: str) -> str:
+def allocations(grid: pd.DataFrame, partition: str) -> list[dict[str, Any]]:
     """Solve the allocation with measured accuracies: the paper's Table 3 or 4, objectives per user."""
-    rows = []
+    rows: list[dict[str, Any]] = []
     for name, method, solver in (
         ("proposed, kd", "kd", "exact"),
         ("proposed, simkd", "simkd", "exact"),
@@ -216,6 +249,12 @@ def allocation(grid: pd.DataFrame, partition: str) -> str:
                 **{size: 100 * float(np.mean(solution.model == m)) for m, size in enumerate(SIZES)},
             }
         )
+    return rows
+
+
+def allocation(grid: pd.DataFrame, partition: str) -> str:
+    """Write Table 3 or 4 with measured accuracies."""
+    rows = allocations(grid, partition)
     printed = "printed: -1.03, -0.95, 0.0075; 14.33, 14.02, 27.01 s"
     if partition == "IID":
         printed = "printed: -1.27, -1.11, 0.0074; 13.91, 13.07, 20.55 s"

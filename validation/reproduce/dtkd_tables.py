@@ -17,6 +17,7 @@ import pandas as pd
 
 from radioopt import Scenario
 from radioopt.dtkd import DistillationProblem, DistillationSolution, train
+from validation.reproduce.registry import Setup
 
 DRAWS, EPISODES, SEED = 200, 2_000_000, 1
 IID = [0.6271, 0.6813, 0.7184, 0.7255]  # Table 1, KD, top-1
@@ -118,6 +119,13 @@ def verdicts(ours: pd.DataFrame, paper: pd.DataFrame) -> list[str]:
         for m in there
     ]
     return found
+
+
+def study(setup: Setup) -> dict[str, Any]:
+    """Measure for ``radioopt reproduce dtkd``: a row per table and method."""
+    tables = {name: measure(draws(name)).rename_axis("method").reset_index() for name in PAPER}
+    rows = pd.concat(tables, names=["table"]).reset_index(level=0)
+    return {"setting": {"draws": DRAWS, "episodes of Q-learning": EPISODES}, "rows": rows}
 
 
 def main() -> None:

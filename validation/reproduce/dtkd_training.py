@@ -35,6 +35,7 @@ from radioopt.base.errors import OptionError
 from radioopt.base.files import write_whole
 from validation.reproduce import dtkd_claims, shared_data
 from validation.reproduce.kept_runs import folder_of, run_stages
+from validation.reproduce.registry import Setup
 
 PARTITIONS = {"IID": "iid", "disjoint": "disjoint-labels"}
 METHODS = ("kd", "simkd", "fl", "stu")
@@ -324,6 +325,22 @@ def run_all(
     return pd.DataFrame(
         [json.loads((folder / f"{cell.name}-seed{seed}.json").read_text()) for cell, seed in work]
     )
+
+
+def study(setup: Setup) -> dict[str, Any]:
+    """Measure for ``radioopt reproduce dtkd``: Tables 1 and 2, the claims, Tables 3 and 4 with what was measured."""
+    setting = SETTINGS[setup.data, setup.full]
+    setting = Setting(**asdict(setting) | {"data": setting.data.replace("{files}", setup.files)})
+    if setup.data == "cifar-100" and not setup.files:
+        raise OptionError("--data cifar-100: expected --files with the folder of its files")
+    folder = folder_of(
+        setup.folder / "dtkd-training", f"{'full' if setup.full else 'reduced'}-{setup.data}", setting
+    )
+    runs = run_all(
+        [*cells(), *loops()], setting, setup.seeds, setup.jobs, folder / "cells", progress=setup.progress
+    )
+    told = {name: str(value) for name, value in asdict(setting).items()}
+    return {"setting": told, "rows": dtkd_claims.rows(runs)}
 
 
 def main() -> None:

@@ -8,12 +8,15 @@ limit of 128. Prints the table of ``docs/feel.md`` in half a minute::
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
 from radioopt.base.status import Status
 from radioopt.feel.problem import BatchsizeProblem
 from validation.feel.bench import draw
+from validation.reproduce.registry import Setup
 
 #: instances per number of devices
 INSTANCES = {3: 1000, 12: 1000, 100: 200, 1000: 20}
@@ -67,6 +70,11 @@ def table() -> pd.DataFrame:
             rows[devices, factor] = losses(cells.replace(payload_bits=cells.payload_bits * factor))
     frame = pd.DataFrame.from_dict(rows, orient="index")
     return frame.rename_axis(["devices", "payload"])
+
+
+def study(setup: Setup) -> dict[str, Any]:
+    """Measure for ``radioopt reproduce feel``."""
+    return {"setting": {"cells by number of devices": str(INSTANCES)}, "rows": table().reset_index()}
 
 
 def main() -> None:

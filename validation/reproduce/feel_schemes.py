@@ -25,7 +25,9 @@ from __future__ import annotations
 
 import argparse
 import functools
+import hashlib
 import itertools
+import json
 import math
 from pathlib import Path
 from typing import Any
@@ -34,11 +36,12 @@ import pandas as pd
 from torch import nn
 
 import learning
-from learning.progress import progress_bar
 from learning.study.compare import t_interval
 from radioopt import Scenario
-from radioopt.base.errors import OptionError, RadioOptError, require
+from radioopt.base.errors import OptionError, RadioOptError
 from radioopt.base.files import write_whole
+from validation.reproduce.kept_runs import run_stages
+from validation.reproduce.registry import Setup
 
 SCHEMES: dict[str, dict[str, Any]] = {
     "individual": {"scheme": "individual", "judge": "average"},
@@ -126,17 +129,27 @@ def run(
     }
 
 
-def run_all(work: list[tuple[Any, ...]], jobs: int, title: str, *, progress: bool = True) -> pd.DataFrame:
-    """Run in so many processes."""
+def file_of(folder: Path, options: tuple[Any, ...]) -> Path:
+    """Say where a run is kept."""
+    return folder / f"{hashlib.sha256(json.dumps(options).encode()).hexdigest()[:16]}.json"
+
+
+def run_kept(folder: Path, options: tuple[Any, ...]) -> None:
+    """Run once, and write the result as a file of its own."""
+    write_whole(file_of(folder, options), json.dumps(run(*options)).encode())
+
+
+def run_all(
+    work: list[tuple[Any, ...]], jobs: int, title: str, folder: Path, *, progress: bool = True
+) -> pd.DataFrame:
+    """Make the runs that are not in the folder yet, in so many processes, and read all."""
     from validation.reproduce import feel_schemes  # by its name: workers know no __main__
 
-    joblib = require("joblib", "learning")
-    rows = []
-    with progress_bar(title, len(work), enabled=progress) as bar:
-        parallel = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")
-        for row in parallel(joblib.delayed(feel_schemes.run)(*options) for options in work):
-            rows.append(row)
-            bar(len(rows), f"{len(rows)} of {len(work)} runs")
+    missing = [options for options in work if not file_of(folder, options).exists()]
+    run_stages(
+        title, [[(feel_schemes.run_kept, (folder, options)) for options in missing]], jobs, progress=progress
+    )
+    rows = [json.loads(file_of(folder, options).read_text()) for options in work]
     keys = ["scheme", "devices", "partition", "rate", "seed"]
     return pd.DataFrame(rows).sort_values(keys, ignore_index=True)
 
@@ -210,11 +223,44 @@ def claims(table: pd.DataFrame) -> str:
             f"- FEEL reaches the target first (means over the runs that do): {held(first, len(cases))}",
             f"- Individual learning ends least accurate: {held(worst, len(cases))}",
             f"- Model-based learning is slower than individual learning: {held(slower['model-based'], len(cases))}",
-            f"- Gradient-based learning with the largest batch is: {held(slower['gradient-based'], len(cases))}",
+            f"- Gradient-based learning with the largest batch is, too: {held(slower['gradient-based'], len(cases))}",
             f"- Individual learning loses most between like and unlike data: {held(widest, len(DEVICES))}",
             f"- FEEL's speed over individual learning grows with the devices: {held(grows, len(PARTITIONS))}",
         ]
     )
+
+
+def measure(
+    data: str,
+    setting: tuple[str, float, float, float],
+    seeds: int,
+    jobs: int,
+    folder: Path,
+    *,
+    progress: bool = True,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Choose the learning rates on some seeds and judge on others; every run is kept in the folder.
+
+    Returns
+    -------
+    tuning, runs : pandas.DataFrame
+        A row per run.
+    """
+    cases = list(itertools.product(SCHEMES, DEVICES, PARTITIONS))
+    rates = [(*case, rate, seed, *setting) for seed in TUNING_SEEDS for case in cases for rate in RATES[data]]
+    tuning = run_all(rates, jobs, "learning rates", folder / "runs", progress=progress)
+    best = best_rates(tuning, setting[-1])
+    work = [(*case, best[case], seed, *setting) for seed in JUDGING_SEEDS[:seeds] for case in cases]
+    return tuning, run_all(work, jobs, "schemes", folder / "runs", progress=progress)
+
+
+def study(setup: Setup) -> dict[str, Any]:
+    """Measure for ``radioopt reproduce feel``."""
+    setting = (FULL if setup.full else SETTINGS)[setup.data]
+    folder = setup.folder / "feel-schemes" / (setup.data + "-full" * setup.full)
+    _, runs = measure(setup.data, setting, setup.seeds, setup.jobs, folder, progress=setup.progress)
+    told = dict(zip(("data", "accuracy at the start", "target accuracy", "budget [s]"), setting, strict=True))
+    return {"setting": told, "rows": summarise(runs)}
 
 
 def main() -> None:
@@ -230,24 +276,8 @@ def main() -> None:
         raise OptionError(f"expected --seeds from 1 to {len(JUDGING_SEEDS)}, and --jobs >= 1")
     setting = (FULL if arguments.full else SETTINGS)[arguments.data]
     data, start, target, budget_s = setting
-    cases = list(itertools.product(SCHEMES, DEVICES, PARTITIONS))
-    tuning = run_all(
-        [
-            (*case, rate, seed, *setting)
-            for seed in TUNING_SEEDS
-            for case in cases
-            for rate in RATES[arguments.data]
-        ],
-        arguments.jobs,
-        "learning rates",
-    )
-    rates = best_rates(tuning, budget_s)
-    seeds = JUDGING_SEEDS[: arguments.seeds]
-    runs = run_all(
-        [(*case, rates[case], seed, *setting) for seed in seeds for case in cases],
-        arguments.jobs,
-        "schemes",
-    )
+    folder = Path(arguments.folder) / (arguments.data + ("-full" if arguments.full else ""))
+    tuning, runs = measure(arguments.data, setting, arguments.seeds, arguments.jobs, folder)
     table = summarise(runs)
     places = {"accuracy": 4, "accuracy ±": 4, "speed": 2, "speed ±": 2, "seconds": 0}
     text = (
@@ -256,8 +286,6 @@ def main() -> None:
         f"last five rounds. ± is half of a 95 % interval.\n\n```\n{table.round(places).to_string(index=False)}\n```\n\n"
         f"{claims(table)}\n"
     )
-    folder = Path(arguments.folder) / (arguments.data + ("-full" if arguments.full else ""))
-    folder.mkdir(parents=True, exist_ok=True)
     write_whole(folder / "runs.csv", pd.concat([tuning, runs]).to_csv(index=False).encode())
     write_whole(folder / "table.csv", table.to_csv(index=False).encode())
     write_whole(folder / "report.md", text.encode())

@@ -21,6 +21,7 @@ import numpy as np
 import pandas as pd
 
 import learning
+from validation.reproduce.registry import Setup, records
 
 TARGET_ACCURACY = 0.9
 BUDGET_S = 60_000.0
@@ -34,20 +35,25 @@ SETTINGS: dict[str, dict[str, Any]] = {
 }
 
 
-def mean_seconds(policy: str, rate: float, setting: dict[str, Any]) -> float:
+def mean_seconds(
+    policy: str, rate: float, setting: dict[str, Any], seeds: tuple[int, ...] = TUNING_SEEDS, **how: Any
+) -> float:
     """Mean time to the target over the tuning seeds [s]; a run that misses it counts as the budget."""
     comparison = learning.compare(
         "feel-cpu",
         policies={policy: {"learning_rate": rate}},
         target_accuracy=TARGET_ACCURACY,
         seconds=BUDGET_S,
-        seeds=TUNING_SEEDS,
+        seeds=seeds,
         **setting,
+        **how,
     )
     return float(comparison.table()["seconds"].iloc[0])
 
 
-def judge(rates: dict[str, float], setting: dict[str, Any], seeds: tuple[int, ...]) -> learning.Comparison:
+def judge(
+    rates: dict[str, float], setting: dict[str, Any], seeds: tuple[int, ...], **how: Any
+) -> learning.Comparison:
     """Compare the policies, each at its rate."""
     return learning.compare(
         "feel-cpu",
@@ -56,7 +62,39 @@ def judge(rates: dict[str, float], setting: dict[str, Any], seeds: tuple[int, ..
         seconds=BUDGET_S,
         seeds=seeds,
         **setting,
+        **how,
     )
+
+
+def study(setup: Setup) -> dict[str, Any]:
+    """Measure for ``radioopt reproduce feel``, by both rules for the learning rate; runs are kept in the folder."""
+    tuning, judging = tuple(range(setup.seeds)), tuple(range(100, 100 + setup.seeds))
+    rows: list[dict[str, Any]] = []
+    for name, setting in SETTINGS.items():
+
+        def kept(what: str, name: str = name) -> dict[str, Any]:
+            folder = setup.folder / "feel-policies" / f"{name}-{what}"
+            folder.mkdir(parents=True, exist_ok=True)
+            return {"jobs": setup.jobs, "progress": setup.progress, "checkpoints": folder}
+
+        best = {}
+        for policy in POLICIES:
+            times = [mean_seconds(policy, r, setting, tuning, **kept(f"{policy}-{r}")) for r in RATES]
+            best[policy] = float(RATES[int(np.argmin(times))])
+        shared = dict.fromkeys(POLICIES, 0.2)
+        for rule, rates, seeds in (("shared", shared, tuning), ("tuned", best, judging)):
+            table = judge(rates, setting, seeds, **kept(rule)).table().reset_index()
+            rows += [
+                {"partition": name, "rule": rule, "rate": rates[row["policy"]]} | row
+                for row in records(table)
+            ]
+    told = {
+        "scenario": "feel-cpu",
+        "data": "digits",
+        "target accuracy": TARGET_ACCURACY,
+        "budget [s]": BUDGET_S,
+    }
+    return {"setting": told, "rows": rows}
 
 
 def main() -> None:

@@ -19,9 +19,10 @@ from scipy.stats import spearmanr
 from learning.study.compare import t_interval
 from radioopt.units import dbm_per_hz_to_w_per_hz
 from validation.fimi.zoo import paper
+from validation.reproduce.registry import Setup
 
 #: Table I: energy [J], latency [h], uplink [GB] to the target, and best accuracy [%], by data, Dirichlet and method
-TABLE_I = {
+TABLE_I: dict[tuple[str, float], dict[str, tuple[float, ...]]] = {
     ("CIFAR10", 0.4): {
         "TFL": (4858.64, 3.22, 56.45, 70.86),
         "SEMI": (4913.18, 2.85, 50.02, 73.32),
@@ -291,6 +292,11 @@ def solver_curves() -> pd.DataFrame:
             }
         )
     return pd.DataFrame(rows)
+
+
+def study(setup: Setup) -> dict[str, Any]:
+    """Measure for ``radioopt reproduce fimi``."""
+    return {"setting": {"devices": 20, "seed": 5}, "rows": solver_curves()}
 
 
 def report(runs: pd.DataFrame, setting: dict[str, Any]) -> str:

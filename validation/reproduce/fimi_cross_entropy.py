@@ -8,12 +8,14 @@ Gaps are relative to the proven optimum of the exact method. Takes about six min
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from radioopt.base.status import Status
 from validation.fimi.zoo import paper
+from validation.reproduce.registry import Setup
 
 #: rounds J, draws M and elite K; the paper prints none
 SETTINGS = ((20, 50, 5), (50, 50, 10), (50, 100, 10), (100, 200, 20))
@@ -83,6 +85,11 @@ def table() -> pd.DataFrame:
         for setting in SETTINGS
     }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis(["I", "J", "M", "K"])
+
+
+def study(setup: Setup) -> dict[str, Any]:
+    """Measure for ``radioopt reproduce fimi``."""
+    return {"setting": {"draws by number of devices": str(INSTANCES)}, "rows": table().reset_index()}
 
 
 if __name__ == "__main__":

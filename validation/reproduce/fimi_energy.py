@@ -10,6 +10,8 @@ few seconds::
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -17,6 +19,7 @@ from radioopt.base.quantity import Array
 from radioopt.base.status import Status
 from radioopt.fimi import LEARNING_CURVES, SynthesisProblem, SynthesisSolution
 from validation.fimi.zoo import paper, with_budget
+from validation.reproduce.registry import Setup
 
 DRAWS = 1000
 #: Table I, CIFAR10, Dir(0.4): energy [J], latency [h] and uplink [GB] to 70 %; and whether it uses synthetic data
@@ -133,6 +136,13 @@ def compare(payload_bits: float) -> pd.DataFrame:
     table["verdict"] = np.where(table["deviations away"].abs() < 2, "plausible", "not reproducible")
     table.loc[table["quantity"].str.endswith("calibrated"), "verdict"] = "by calibration"
     return table
+
+
+def study(setup: Setup) -> dict[str, Any]:
+    """Measure for ``radioopt reproduce fimi``, with the size of an upload in the text and that of Table I."""
+    tables = {size: compare(1e6 * size) for size in (111.7, 117.0)}
+    rows = pd.concat(tables, names=["Mbit per upload"]).reset_index(level=0)
+    return {"setting": {"draws": DRAWS, "devices": DEVICES}, "rows": rows}
 
 
 def main() -> None:

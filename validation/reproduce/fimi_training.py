@@ -49,6 +49,7 @@ from radioopt.base.errors import OptionError
 from radioopt.base.files import write_whole
 from validation.reproduce import fimi_claims, shared_data
 from validation.reproduce.kept_runs import folder_of, refuse_below_one, run_stages
+from validation.reproduce.registry import Setup
 
 #: seed of the first run
 FIRST = 100
@@ -278,6 +279,21 @@ def all_work(methods: Iterable[str], seeds: int) -> list[Work]:
         for seed, method, mixture in itertools.product(range(FIRST, FIRST + seeds), methods, MIXTURES)
         if method in METHODS or mixture in VARIED
     ]
+
+
+def study(setup: Setup) -> dict[str, Any]:
+    """Measure for ``radioopt reproduce fimi``: Table I beside the runs, then the claims."""
+    setting = SETTINGS[setup.data, setup.full]
+    folder = folder_of(setup.folder / "fimi-training", f"{setup.data}{'-full' * setup.full}", setting)
+    work = all_work(METHODS | VARIANTS, setup.seeds)
+    runs = run_all(work, setting, setup.jobs, folder, progress=setup.progress)
+    rows = [
+        {"kind": "value"} | row
+        for row in fimi_claims.table_1(runs).rename(columns={"": "ratio"}).to_dict("records")
+    ]
+    rows += [{"kind": "claim"} | row for row in fimi_claims.judged(runs).to_dict("records")]
+    rows += [{"kind": "method"} | row for row in fimi_claims.summarise(runs).to_dict("records")]
+    return {"setting": asdict(setting), "rows": rows}
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -13,12 +13,14 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from learning import generators
 from learning.streams import Streams
+from validation.reproduce.registry import Setup
 from validation.reproduce.shared_data import load
 
 SEEDS = 5
@@ -78,6 +80,12 @@ def table(names: Sequence[str], data: str, public: int, count: int, seeds: int) 
         }
         print(f"{name}: {rows[name]}", flush=True)
     return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def study(setup: Setup) -> dict[str, Any]:
+    """Measure for ``radioopt reproduce fimi``: seeds of the paper's two kinds of generators."""
+    rows = table(GENERATORS[:2], setup.data, 600, 2000, setup.seeds).rename_axis("generator").reset_index()
+    return {"setting": {"data": setup.data, "public samples": 600, "generated": 2000}, "rows": rows}
 
 
 def main() -> None:

