@@ -154,9 +154,9 @@ def mutants(file: str, source: str) -> Iterator[Mutant]:
     for node in ast.walk(tree):
         if node in hidden:
             continue
-        if isinstance(node, ast.Constant) and type(node.value) in (int, float):
+        if isinstance(node, ast.Constant) and type(value := node.value) in (int, float):
+            assert isinstance(value, int | float)
             text = ast.get_source_segment(source, node) or ""
-            value = node.value
             after = str(value + 1) if isinstance(value, int) else repr(2.0 * value if value else 1.0)
             found.append(Mutant(file, node.lineno, node.col_offset, text, after))
         elif isinstance(node, ast.BinOp) and type(node.op) in SIGNS:

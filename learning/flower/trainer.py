@@ -2,8 +2,8 @@
 
 Flower starts a process for every message. Here that process imports no torch: it passes the letter to the trainer of
 its node over a local socket, and its answer back. The first letter starts the trainer, which ends with the SuperNode.
-What devices keep goes to and fro with each letter and stays in Flower's ``context.state``, so that nothing is lost with
-a trainer: the next letter starts another one.
+What devices keep goes back and forth with each letter and stays in Flower's ``context.state``, so that nothing is
+lost with a trainer: the next letter starts another one.
 """
 
 from __future__ import annotations

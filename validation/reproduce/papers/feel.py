@@ -210,7 +210,7 @@ def table_2(results: Results) -> list[Entry]:
                 )
             )
             found.append(_speed(f"{what}: speed", scheme, speed, mine))
-    found += arithmetics()
+    found += check_arithmetic()
     for data in DATA:
         rows = rows_of(results, f"schemes-{data}")
         if rows:
@@ -254,7 +254,7 @@ def _speed(what: str, scheme: str, printed: float, mine: Mapping[str, Mapping[st
     return Entry("Table II", what, f"{printed:g}", shown, verdict, why)
 
 
-def arithmetics() -> list[Entry]:
+def check_arithmetic() -> list[Entry]:
     """Check ratios and differences of the text against Table II."""
     table = {
         case: dict(zip(feel_schemes.SCHEMES, printed, strict=True))

@@ -85,7 +85,7 @@ def entries(results: Results) -> list[Entry]:
             "The proxy data; `radioopt fit learning-curve --data NAME` measures and fits such a curve on any.",
         ),
     ]
-    found += [*settings(), *theory(), *energies(results), *table_1(results), *arithmetics(), *claims(results)]
+    found += [*settings(), *theory(), *energies(results), *table_1(results), *check_arithmetic(), *claims(results)]
     order = {name: place for place, name in enumerate(PRINTED)}
     return sorted(found, key=lambda entry: (order[entry.where], _panel(entry)))
 
@@ -290,7 +290,7 @@ def table_1(results: Results) -> list[Entry]:
     return found
 
 
-def arithmetics() -> list[Entry]:
+def check_arithmetic() -> list[Entry]:
     """Check what the text and the brackets say against Table I itself."""
     found = []
     for where, methods in MULTIPLES.items():
