@@ -85,7 +85,14 @@ def entries(results: Results) -> list[Entry]:
             "The proxy data; `radioopt fit learning-curve --data NAME` measures and fits such a curve on any.",
         ),
     ]
-    found += [*settings(), *theory(), *energies(results), *table_1(results), *check_arithmetic(), *claims(results)]
+    found += [
+        *settings(),
+        *theory(),
+        *energies(results),
+        *table_1(results),
+        *check_arithmetic(),
+        *claims(results),
+    ]
     order = {name: place for place, name in enumerate(PRINTED)}
     return sorted(found, key=lambda entry: (order[entry.where], _panel(entry)))
 
