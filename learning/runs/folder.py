@@ -163,11 +163,12 @@ def begin_run(name: str, settings: Mapping[str, Any], folder: str | os.PathLike[
     """
     path = Path(folder) / str(name)
     if not is_unfinished(path):
-        path = run_folder(name, folder)
         try:
-            return _begun(path, settings)
-        except FileExistsError:  # made by another process since we looked
-            return begin_run(name, settings, folder)
+            return _begun(run_folder(name, folder), settings)
+        except (FileExistsError, OptionError):
+            if not is_unfinished(path):
+                raise
+            # else it was made by another process or thread since we looked
     other = list(differences(told_settings(path), json.loads(json.dumps(plain(settings)))))
     if other:
         raise OptionError(

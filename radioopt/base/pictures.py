@@ -32,7 +32,7 @@ TONES = ("#1b3a6b", "#d17a1e", "#5aa2d0", "#8c2d62", "#d9b02f", "#6b6b6b", "#a9c
 LINES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (1, 1)))
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 #: of bars: from dark to light, and hatched
-FILLS = (("#1b3a6b", ""), ("#d17a1e", "////"), ("#9fc4e4", "...."), ("#f3e7c4", "xxxx"))
+FILLS = (("#1b3a6b", ""), ("#d17a1e", "////"), ("#9fc4e4", "\\\\\\\\"), ("#f3e7c4", "xxxx"))
 #: TrueType fonts, which publishers take, in place of matplotlib's Type 3
 SAVED: Any = {"pdf.fonttype": 42, "ps.fonttype": 42, "savefig.dpi": 300}
 STYLE: Any = {

@@ -38,7 +38,7 @@ from radioopt.reports.page import (
     worded,
     written,
 )
-from radioopt.reports.pictures import picture
+from radioopt.reports.pictures import any_letters, picture
 
 if TYPE_CHECKING:
     from radioopt.scenario import Scenario
@@ -244,7 +244,9 @@ def _allocation(solution: Solution, name: str) -> list[Part]:
 def _drawn(solution: Solution, name: str) -> Part:
     """Draw the allocation, or say why that was not possible: matplotlib can fail in any way."""
     try:
-        return picture(solution.plot(), "", f"{name}a", paper="coordinate" in solution.sizes)
+        with any_letters():
+            figure = solution.plot()
+        return picture(figure, "", f"{name}a", paper="coordinate" in solution.sizes)
     except ImportError:
         raise
     except Exception as error:

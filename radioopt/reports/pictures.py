@@ -6,6 +6,8 @@ import base64
 import io
 import re
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from radioopt.base.errors import require
@@ -54,12 +56,18 @@ def picture(figure: Figure, caption: str, name: str, *, paper: bool = False) -> 
     return Picture(_inline(drawn.decode(), name), caption, width, paper)
 
 
+@contextmanager
+def any_letters() -> Iterator[None]:
+    """Draw letters that fonts here lack: they are text all the same, and the reader's browser may have them."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        yield
+
+
 def _svg(figure: Figure) -> bytes:
     matplotlib, buffer = require("matplotlib", "plot"), io.BytesIO()
     settings = {"svg.fonttype": "none", "svg.hashsalt": "radioopt"}
-    with matplotlib.rc_context(settings), warnings.catch_warnings():
-        # letters that this machine's fonts lack are text all the same, and the reader's browser may have them
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+    with matplotlib.rc_context(settings), any_letters():
         figure.savefig(buffer, format="svg", metadata=_METADATA)
     return buffer.getvalue()
 
@@ -71,7 +79,8 @@ def pixels(png: bytes) -> str:
 
 def _png(figure: Figure) -> bytes:
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=120, metadata={"Software": None})
+    with any_letters():
+        figure.savefig(buffer, format="png", dpi=120, metadata={"Software": None})
     return buffer.getvalue()
 
 

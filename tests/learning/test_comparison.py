@@ -287,7 +287,7 @@ def test_a_picture_that_cannot_be_drawn_does_not_cost_the_numbers(tmp_path, cell
             UserWarning, match=r"no plot.png and plot.pdf: a font is missing; the numbers are saved"
         ):
             assert save_run(run, "unfinished", tmp_path) == begun
-    assert sorted(file.name for file in begun.iterdir()) == ["manifest.json", "metrics.csv"]
+    assert sorted(file.name for file in begun.iterdir()) == ["devices.csv", "manifest.json", "metrics.csv"]
 
 
 def broken(*args, **options):
@@ -301,6 +301,7 @@ def test_a_finished_run_keeps_its_checkpoint_and_goes_on(tmp_path, cell):
     save_run(short, "mine", tmp_path)
     assert sorted(file.name for file in path.iterdir()) == [
         "checkpoint.npz",
+        "devices.csv",
         "manifest.json",
         "metrics.csv",
         "plot.pdf",
@@ -582,7 +583,7 @@ def test_a_comparison_goes_on_with_more_seeds_and_policies_and_trains_what_is_mi
 
 def test_an_allocator_of_ones_own_is_compared_by_its_name(cell):
     def halves(devices, rng):
-        solution = devices.problem("feel").solve()
+        solution = devices.problem("feel").solve(integer=True)
         return solution.problem.judge(**{
             name: 0.9 * getattr(solution, name) for name in ("uplink_slot_s", "downlink_slot_s")
         }, batchsize=solution.batchsize)  # fmt: skip

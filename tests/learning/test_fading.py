@@ -58,8 +58,8 @@ def first_payload(scheme, plan):
 @pytest.mark.parametrize("made", LAWS)
 def test_payloads_are_those_of_the_paper_to_the_bit(made):
     plan, law = plan_of(made()), LAWS[made]
-    assert plan.payload == (law.uplink_bits, law.downlink_bits)
-    assert first_payload(made(), plan) == (law.first_uplink_bits, law.downlink_bits)
+    assert plan.payload == Payload(law.uplink_bits, law.downlink_bits)
+    assert first_payload(made(), plan) == Payload(law.first_uplink_bits, law.downlink_bits)
 
 
 def test_the_optimal_policy_is_the_certified_plan():

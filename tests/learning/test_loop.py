@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from learning import POLICIES, Dataset, Fading, FedAvg, FedSgd, Order, Silent, StepTimes, Tdma, train
+from learning.radio.base import Payload
 from learning.runs.ledger import Entry, Ledger
 from radioopt import OptionError, ProblemError, Scenario
 from radioopt.feel import TrainingTime
@@ -306,8 +307,8 @@ def test_a_run_that_diverges_says_so(cell):
 def test_the_payload_is_the_scenarios_unless_bits_per_parameter_are_given(cell):
     fixed = train(cell, rounds=1).ledger.entries[0].plan
     own = train(cell, rounds=1, bits_per_parameter=16).ledger.entries[0].plan
-    assert fixed.payload == (258_000_128, 258_000_128)
-    assert own.payload == (16 * 4810, 16 * 4810)
+    assert fixed.payload == Payload(258_000_128, 258_000_128)
+    assert own.payload == Payload(16 * 4810, 16 * 4810)
 
 
 def test_a_scheme_can_be_an_object_and_a_policy_a_function(cell):
@@ -388,11 +389,11 @@ def test_nothing_is_printed_where_there_is_no_terminal(cell, capfd):
         ({"num_clients": 5}, r"did you mean scenario.replace\(\{'devices.count': ...\}\)\?"),
         (
             {"radio": "smoke"},
-            r"unknown radio 'smoke', choose from tdma, fading, fdma, silent, twins, or a Radio",
+            r"unknown radio 'smoke', choose from tdma, fading, fdma, silent, twins, d2d, d2d-server, or a Radio",
         ),
         (
             {"radio": Tdma},
-            r"unknown radio <class .*Tdma'>, choose from tdma, fading, fdma, silent, twins, or a Radio",
+            r"unknown radio <class .*Tdma'>, choose from tdma, fading, fdma, silent, twins, d2d, d2d-server, or a",
         ),
         ({"radio": Tdma(), "scheme": "individual"}, r"radio tdma: .* this scheme sends none: take silent"),
         ({"radio": Silent(), "scheme": "fedavg"}, r"radio silent: cannot send what this scheme sends"),
@@ -446,7 +447,9 @@ def test_a_radio_that_plans_no_batches_is_refused_for_a_scheme_without_steps(cel
             match=r"this radio does not plan batch sizes: take a scheme with local steps, as fed",
         ):
             train(scenario, radio=radio, rounds=1)
-    with pytest.raises(ProblemError, match=r"'fading' plans with a table \[mix2fld\], .* choose radio tdma$"):
+    with pytest.raises(
+        ProblemError, match=r"'fading' plans with a table \[mix2fld\], .* choose radio tdma or d2d-server$"
+    ):
         train(cell, scheme="fedavg", radio="fading", policy="paper", rounds=1)
 
 

@@ -18,6 +18,7 @@ from learning.data.partition import partition
 from learning.messages import Message
 from learning.models import build as models
 from learning.models.weights import Sums
+from learning.radio.base import Payload
 from learning.radio.fading import PAPER, Fading, FadingSent
 from learning.schemes import distillation, fedavg
 from learning.schemes.distillation import HEARD, Fd, Fld, outputs_change
@@ -440,7 +441,9 @@ def test_without_seeds_there_is_no_model_and_devices_go_on():
     first, before = played.state, dict(played.trained)
     assert first.seeds is None or not len(first.seeds)
     wire = scheme.sends(first, played.plan)
-    assert played.plan.prices.payload(wire) == (3_200, 0)  # not sent again, and there is nothing to answer
+    assert played.plan.prices.payload(wire) == Payload(
+        3_200, 0
+    )  # not sent again, and there is nothing to answer
     played.round([1] * 4)
     after = played.state
     assert same(after.parameters, task.initial_parameters())

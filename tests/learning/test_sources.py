@@ -361,7 +361,8 @@ def test_a_function_brings_its_data():
         ("digits@50+361", r"digits: test samples: expected 10 \(one per class\) to 360, got 361"),
         (
             3,
-            r"unknown data 3, choose from digits, fashion-mnist, mnist, idx, cifar10, cifar100, images, or a Dataset",
+            r"unknown data 3, choose from digits, fashion-mnist, mnist, idx, cifar10, cifar100, images, csv, "
+            r"or a Dataset, one of torch, arrays",
         ),
     ],
 )

@@ -33,7 +33,10 @@ def test_the_examples_run(page, tmp_path, monkeypatch):
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_lead_somewhere(page):
     for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
-        assert (page.parent / target).exists(), target
+        if not target.startswith(
+            "generated/"
+        ):  # those are made with the site, which follows its links itself
+            assert (page.parent / target).exists(), target
 
 
 def test_scenarios_names_every_key_law_and_unit():

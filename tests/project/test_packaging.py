@@ -14,7 +14,7 @@ CONFIG = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PROJECT = CONFIG["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 #: extras for an environment of their own, as they need older packages than the others, and its versions
-APART = {"flower", "dask"}
+APART = {"flower", "dask", "bench"}
 
 
 def pins(file):
@@ -29,6 +29,7 @@ def pins(file):
 
 
 PINS, FLOWER = pins("constraints.txt"), pins("constraints-flower.txt")
+PEERS = pins("constraints-bench.txt")
 DECLARED = [
     (Requirement(text), known)
     for known, groups in (
@@ -40,7 +41,8 @@ DECLARED = [
                 *(EXTRAS[name] for name in sorted(EXTRAS.keys() - APART)),
             ),
         ),
-        (FLOWER, (PROJECT["dependencies"], *(EXTRAS[name] for name in ("learning", *sorted(APART))))),
+        (FLOWER, (PROJECT["dependencies"], *(EXTRAS[name] for name in ("learning", "flower", "dask")))),
+        (PINS | PEERS, (EXTRAS["bench"],)),
     )
     for group in groups
     for text in group

@@ -73,7 +73,7 @@ def cvxpylayers(
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # it warns of its own torch
                 found = layer(*(data[name] for name in parameters), solver_args=arguments)
-            (found[0] * batch).sum().backward()
+                (found[0] * batch).sum().backward()
             gradients = {name: value.grad.numpy() for name, value in leaves.items()}
             return list(scales), [value.detach().numpy() for value in found], gradients
 
