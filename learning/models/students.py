@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
+from learning.models.build import logits_of
 from learning.models.papers import _image
 from radioopt.base.errors import OptionError, ProblemError
 
@@ -49,13 +50,15 @@ def pooled(features: Tensor) -> Tensor:
     return features.flatten(2).mean(2) if features.dim() > 2 else features
 
 
-def split(model: nn.Module) -> Split:
+def split(model: nn.Module, what: str = "model") -> Split:
     """Take a network apart into features and its last linear layer.
 
     Parameters
     ----------
     model : torch.nn.Module
         With `features` and `classifier`, or a sequence whose last layer is linear, as "mlp" and "cnn" are.
+    what : str, default "model"
+        Option that gave it, for the message.
 
     Returns
     -------
@@ -75,9 +78,49 @@ def split(model: nn.Module) -> Split:
     if isinstance(last, nn.Linear) and callable(getattr(model, "features", None)):
         return Split(_Features(model), last)
     raise ProblemError(
-        f"model: {type(model).__name__} does not say what its features are: give it a method features(x) and a linear "
+        f"{what}: {type(model).__name__} does not say what its features are: give it a method features(x) and a linear "
         "layer classifier, or a Sequential that ends with a linear layer"
     )
+
+
+def split_teacher(teacher: nn.Module, sample_shape: tuple[int, ...]) -> Split:
+    """Take a teacher apart whose last layer, on the mean of its features over the map, gives its logits.
+
+    Parameters
+    ----------
+    teacher : torch.nn.Module
+        See :func:`split`.
+    sample_shape : tuple of int
+        Shape of one sample.
+
+    Returns
+    -------
+    Split
+        With the same weights, in the same memory.
+
+    Raises
+    ------
+    ProblemError
+        If it says no features, or does more between these and its last layer than to average them: students that
+        imitate the features would be given a layer that was trained on something else.
+    """
+    apart, training = split(teacher, "teacher"), teacher.training
+    kind = next(teacher.parameters()).new_zeros(1)
+    two = torch.linspace(0.0, 1.0, 2 * math.prod(sample_shape)).reshape(2, *sample_shape).to(kind)
+    try:
+        with torch.no_grad():
+            whole, features = logits_of(teacher.eval()(two)), pooled(apart.features(two))
+            same = features.shape[1:] == (apart.classifier.in_features,) and torch.allclose(
+                apart.classifier(features), whole, rtol=1e-3, atol=1e-5
+            )
+    finally:
+        teacher.train(training)
+    if not same:
+        raise ProblemError(
+            f"teacher: {type(teacher).__name__} does more between features(x) and classifier than to average maps: let "
+            "features(x) return what classifier gets"
+        )
+    return apart
 
 
 class _Features(nn.Module):

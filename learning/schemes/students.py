@@ -26,7 +26,7 @@ from learning.local.stacked import train_students
 from learning.messages import Message, Wire
 from learning.models.build import build
 from learning.models.noise import OwnNoise
-from learning.models.students import Imitation, split
+from learning.models.students import Imitation, split, split_teacher
 from learning.models.teacher import Teacher
 from learning.models.weights import Rows
 from learning.options import choose, real
@@ -287,10 +287,11 @@ class SimKd(Stu):
     def equip(self, task: Task) -> Task:
         """Put a projector and the teacher's last layer into each network; see :meth:`Scheme.equip`."""
         teacher = teacher_of(task, self.teacher)
+        apart = split_teacher(teacher, task.data.sample_shape)
         made: dict[str, nn.Module] = {}
         for place, (name, network) in enumerate(task.models.items()):
             with OwnNoise(int(task.streams.at("projector", 0, place).integers(2**63))):
-                made[name] = Imitation(split(network), split(teacher), task.data.sample_shape, self.projector)
+                made[name] = Imitation(split(network), apart, task.data.sample_shape, self.projector)
         return task.replace(models={**made, TEACHER: teacher})
 
     def wire(self, task: Task) -> Wire:
@@ -328,7 +329,10 @@ def students_of(task: Task) -> list[str]:
 def teacher_of(task: Task, given: Any) -> nn.Module:
     """Build the teacher's network, or take one that is made."""
     rng = task.streams.at("teacher")
-    return build(given, task.data.sample_shape, task.data.num_outputs, rng)
+    try:
+        return build(given, task.data.sample_shape, task.data.num_outputs, rng)
+    except (OptionError, ProblemError) as error:
+        raise type(error)(f"teacher: {str(error).removeprefix('model: ')}") from error.__cause__
 
 
 def known(task: Task) -> Teacher:

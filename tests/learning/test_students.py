@@ -30,7 +30,15 @@ from learning.local.optimisers import schedule, step_rule
 from learning.local.perceptrons import perceptrons
 from learning.local.stacked import train_students
 from learning.models.build import build
-from learning.models.students import Imitation, Split, dense, dense_teacher, features_shape, split
+from learning.models.students import (
+    Imitation,
+    Split,
+    dense,
+    dense_teacher,
+    features_shape,
+    split,
+    split_teacher,
+)
 from learning.models.weights import digest_of, stack
 from learning.prepare.students import Teach, outputs
 from learning.runs.checkpoint import Checkpoint
@@ -107,6 +115,35 @@ def test_networks_of_others_are_taken_apart():
     assert split(mlp).classifier is mlp[-1]
     with pytest.raises(ProblemError, match="does not say what its features are"):
         split(nn.Linear(3, 2))
+
+
+class Flattened(nn.Module):
+    """A network as many are written: `features` are maps, and `classifier` is on all their pixels, or on their ReLU."""
+
+    def __init__(self, pixels):
+        super().__init__()
+        self.features = nn.Conv2d(1, 3, 3, padding=1)
+        self.classifier = nn.Linear(3 * 16 if pixels else 3, 2)
+        self.pixels = pixels
+
+    def forward(self, x):
+        found = self.features(x)
+        return self.classifier(found.flatten(1) if self.pixels else found.relu().mean((2, 3)))
+
+
+@pytest.mark.parametrize("pixels", [True, False])
+def test_a_teacher_whose_last_layer_gets_something_else_than_its_features_is_refused(pixels):
+    with pytest.raises(
+        ProblemError, match=r"^teacher: Flattened does more between features\(x\) and classifier"
+    ):
+        split_teacher(Flattened(pixels), (1, 4, 4))
+
+
+@pytest.mark.parametrize("name", ["dense-teacher", "small-teacher", "mlp", "cnn"])
+def test_teachers_that_are_there_are_taken(name):
+    teacher = MODELS[name]((1, 8, 8), 10)
+    assert split_teacher(teacher, (1, 8, 8)).classifier in list(teacher.modules())
+    assert teacher.training
 
 
 # -- losses --------------------------------------------------------------------------------------------------------
@@ -605,6 +642,7 @@ def test_what_is_measured_is_what_is_allocated_with_and_reached():
         ({"soft": 0, "hard": 0}, OptionError, r"both are 0: there would be nothing to learn"),
         ({"teacher_rounds": -1}, OptionError, r"teacher_rounds: expected a whole number >= 0, got -1"),
         ({"temprature": 3}, OptionError, r"unknown option temprature; did you mean temperature"),
+        ({"teacher": "dence"}, OptionError, r"^teacher: unknown model 'dence'"),
         ({"waiting": 1}, OptionError, r"waiting: expected true or false, got 1"),
     ],
 )
@@ -617,7 +655,7 @@ def test_simkd_wants_networks_that_say_what_their_features_are():
     def plain(shape, classes):
         return nn.Sequential(nn.Flatten(), nn.Linear(64, classes), nn.Identity())
 
-    with pytest.raises(ProblemError, match="does not say what its features are"):
+    with pytest.raises(ProblemError, match=r"^teacher: Sequential does not say what its features are"):
         train("dtkd", scheme="simkd", rounds=1, teacher=plain, **SMALL)
     assert isinstance(split(dense((1, 2, 2), 2)), Split)
 
