@@ -50,8 +50,24 @@ class Layer(torch.nn.Module):
             raise OptionError(
                 f"{type(self).__name__}.infeasible: expected 'nan' or 'error', got {infeasible!r}"
             )
+        for name, value in fixed.items():
+            if _wants_gradient(value):
+                raise OptionError(
+                    f"{type(self).__name__}.{name}: fixed fields get no gradient, got a tensor that wants one: "
+                    "pass it in the call, or value.detach() here"
+                )
         self.infeasible = infeasible
         self.fixed = dict(fixed)
+
+    def __call__(self, *args: Any, **fields: Any) -> Any:
+        """Refuse what would lose its gradient without a word, and solve; see :meth:`forward`."""
+        for name, value in fields.items():
+            if isinstance(value, (list, tuple)) and _wants_gradient(value):
+                raise OptionError(
+                    f"{type(self).__name__}.{name}: a {type(value).__name__} of tensors gets no gradient: "
+                    "pass one tensor, as torch.stack makes of it"
+                )
+        return super().__call__(*args, **fields)
 
     def forward(self, **fields: Any) -> Any:
         """Solve for these fields, tensors or numbers, and those fixed before.
@@ -373,6 +389,13 @@ def kind_of(tensors: Sequence[torch.Tensor]) -> tuple[torch.dtype, torch.device]
     for value in tensors[1:]:
         dtype = torch.promote_types(dtype, value.dtype)
     return dtype, tensors[0].device
+
+
+def _wants_gradient(value: Any) -> bool:
+    """Tell whether a tensor, or one in a list, is to get a gradient."""
+    if isinstance(value, (list, tuple)):
+        return any(_wants_gradient(part) for part in value)
+    return isinstance(value, torch.Tensor) and value.requires_grad
 
 
 def to_numpy(value: torch.Tensor) -> Any:

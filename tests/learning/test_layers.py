@@ -361,6 +361,17 @@ def test_mistakes_are_named(cell):
         DistillationLayer(**fields, **rest)(fixed_place=place).objective.sum().backward()
 
 
+@pytest.mark.parametrize("layer", LAYERS.values())
+def test_refuses_tensors_whose_gradient_would_be_lost(layer):
+    """A list of tensors, or a fixed one, would be read as numbers: its gradient would be missing without a word."""
+    wants = torch.tensor(1e6, requires_grad=True)
+    with pytest.raises(OptionError, match=r"Layer\.bandwidth_hz: fixed fields get no gradient.*in the call"):
+        layer(bandwidth_hz=wants)
+    with pytest.raises(OptionError, match=r"Layer\.bandwidth_hz: a list of tensors .* torch\.stack"):
+        layer()(bandwidth_hz=[[wants, wants]])
+    assert torch.equal(layer(bandwidth_hz=wants.detach()).fixed["bandwidth_hz"], wants)
+
+
 # -- relaxed choices ---------------------------------------------------------------------------------------------
 
 
