@@ -27,14 +27,15 @@ def report(
     checked: pd.DataFrame | str | Mapping[str, pd.DataFrame | str] | None = None,
     title: str | None = None,
 ) -> Path:
-    """Write one HTML page on allocations, training runs or sweeps; it opens anywhere, without a network.
+    """Write one HTML page on allocations or training runs; it opens anywhere, without a network.
 
     Parameters
     ----------
     path : path-like
         Ends in ".html"; an existing file is replaced.
-    *subjects : Solution, Sweep, TrainingResult, Comparison or RunComparison
-        What to tell of, a chapter each: at least one. A solution is a single instance, and may be infeasible.
+    *subjects : Solution, TrainingResult, Comparison or RunComparison
+        What to tell of, a chapter each: at least one. A solution is a single instance, and may be infeasible. A sweep
+        is told of from its folder, by ``radioopt report FOLDER``.
     scenario : Scenario, optional
         What the solutions were drawn from, whose keys are then listed.
     checked : pandas.DataFrame or mapping of str to DataFrame, optional
@@ -69,7 +70,7 @@ def report(
     """
     page_path(path)
     if not subjects:
-        raise OptionError("report: expected a solution, a sweep or runs to tell of, got none")
+        raise OptionError("report: expected a solution or runs to tell of, got none")
     alone = len(subjects) == 1
     chapters = [_chapter(each, f"f{i}", scenario, checked, alone) for i, each in enumerate(subjects, start=1)]
     named = title or (scenario.name if scenario is not None else chapters[0].title)
@@ -92,8 +93,8 @@ def _chapter(
     tell = getattr(subject, "chapter", None)
     if tell is None or isinstance(subject, type):
         raise OptionError(
-            f"report: expected a solution, a sweep or runs, got {shorten(subject)}: solve a problem, or take "
-            "learning.compare_runs(folders) for saved runs"
+            f"report: expected a solution or runs, got {shorten(subject)}: solve a problem, or take "
+            "learning.compare_runs(folders) for saved runs, or radioopt report FOLDER for a sweep"
         )
     told: Chapter = tell(name)
     return told
