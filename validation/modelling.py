@@ -74,7 +74,8 @@ class Model(NamedTuple):
         Parameters
         ----------
         *more
-            Constraints of the language, as ``model.variables["bandwidth_hz"] >= 1e6``; for CasADi a triple
+            Constraints of the language, as ``model.variables["bandwidth_hz"] >= 1e6``; for Pyomo one of each
+            device, ``*[slot >= 1e6 for slot in model.variables["bandwidth_hz"].values()]``; for CasADi a triple
             ``(low, expression, high)`` of each.
         time_limit_s : float, default 60
             Limit for the solver [s].

@@ -219,6 +219,11 @@ def from_torch(
 
 def _named(source: str, rng: np.random.Generator) -> Dataset:
     found = _SPEC.fullmatch(source)
+    if (found is None or found["name"] not in DATASETS) and os.path.exists(source):
+        kind = "images, mnist, idx, cifar10 or cifar100" if os.path.isdir(source) else "csv"
+        raise OptionError(
+            f"data {source!r}: a path needs the kind of its data before it, {kind}: {kind.split(',')[0]}:{source}"
+        )
     if found is None:
         raise OptionError(
             f"data {source!r}: expected NAME[:FOLDER][@TRAIN+TEST][@standard], such as fashion-mnist@6000+1000"

@@ -177,8 +177,9 @@ class Sampling:
             found = np.flatnonzero(found)
         fine = found.ndim == 1 and found.size and found.dtype.kind in "iu"
         if not fine or found.min() < 0 or found.max() >= count or np.unique(found).size < found.size:
+            option = "participants" if callable(self.participants) else "selection"
             raise ProblemError(
-                f"selection {label(given)}: expected numbers of devices from 0 to {count - 1}, at least one and none "
+                f"{option} {label(given)}: expected numbers of devices from 0 to {count - 1}, at least one and none "
                 f"twice, got {shorten(found)}"
             )
         return np.sort(found.astype(np.int64))

@@ -91,10 +91,16 @@ def _inline(svg: str, name: str) -> str:
     svg = re.sub(r"<!--.*?-->\s*", "", svg, flags=re.DOTALL)
     svg = re.sub(r'(\sid="|href="#|url\(#)', rf"\g<1>{name}-", svg)
     svg = re.sub(r'<svg [^>]*?viewBox="([^"]*)"[^>]*>', r'<svg viewBox="\1" role="img">', svg, count=1)
-    return re.sub(r"#(000000|ffffff)", lambda found: _COLOURS[found[1]], svg).strip()
+    return re.sub("#(" + "|".join(_COLOURS) + ")", lambda found: _COLOURS[found[1]], svg).strip()
 
 
-_COLOURS = {"000000": "var(--ink)", "ffffff": "var(--card)"}
+#: what stands for a colour in a page: black and white are the page's, and the two darkest tones lighter on a dark one
+_COLOURS = {
+    "000000": "var(--ink)",
+    "ffffff": "var(--card)",
+    "1b3a6b": "light-dark(#1b3a6b, #4a7cc4)",
+    "8c2d62": "light-dark(#8c2d62, #c9679e)",
+}
 
 
 def blank(width: float, height: float) -> tuple[Figure, Any]:

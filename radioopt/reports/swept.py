@@ -35,17 +35,24 @@ class Swept:
     Raises
     ------
     OptionError
-        If it is not the folder of a sweep, or a file in it is damaged.
+        If it is not the folder of a sweep, or that of a sweep of training, or a file in it is damaged.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         try:
+            header = pd.read_csv(folder / ROWS, nrows=0)
+            if "scheme" in header and "problem" not in header:
+                raise OptionError(
+                    f"{folder}: a sweep of training, which has no page: see {PICTURE}, {SUMMARY} and {ROWS} in it"
+                )
             text = (folder / SUMMARY).read_bytes()
             self.summary = pd.read_csv(io.BytesIO(text))
             self.status = pd.read_csv(folder / ROWS, usecols=["problem", "status"])
             if list(self.summary.columns[-len(_STATISTICS) :]) != list(_STATISTICS):
                 raise ValueError("its columns are others")
+        except OptionError:
+            raise
         except (ValueError, FileNotFoundError) as error:
             raise OptionError(
                 f"{folder}: not the folder of a sweep, or damaged ({error}): sweep again"

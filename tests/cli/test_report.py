@@ -95,6 +95,11 @@ def test_a_sweep(capsys):
     assert "data:image/png;base64," in page
     Path("band/summary.csv").write_text("problem,draws\n")
     assert "not the folder of a sweep, or damaged" in said(capsys, "band")[1]
+    Path("band/sweep.csv").write_text("learning_rate,scheme,seed,status\n")
+    code, text = said(capsys, "band")
+    assert code == 2
+    assert "a sweep of training, which has no page" in text
+    assert "damaged" not in text
 
 
 @pytest.mark.parametrize(

@@ -198,9 +198,12 @@ def test_mistakes_are_named(cell, options, message):
 @pytest.mark.parametrize("found", [[], [0, 0], [6], [-1], [0.5], "all", [[0, 1]]])
 def test_a_selection_of_ones_own_returns_numbers_of_devices(cell, found):
     with pytest.raises(
-        ProblemError, match="expected numbers of devices from 0 to 5, at least one and none twice"
+        ProblemError,
+        match=r"^participants .*: expected numbers of devices from 0 to 5, at least one and none twice",
     ):
         run(cell, "fedavg", participants=lambda known, rng: found)
+    with pytest.raises(ProblemError, match=r"^selection .*: expected numbers of devices from 0 to 5"):
+        run(cell, "fedavg", participants=2, selection=lambda known, rng: found)
 
 
 def test_a_mask_will_do(cell):

@@ -371,6 +371,18 @@ def test_names_that_are_none_are_refused(source, message):
         load(source, rng())
 
 
+def test_a_path_as_text_is_told_what_to_write(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine.csv").write_text("a,label\n1,0\n")
+    with pytest.raises(OptionError, match=r"data 'mine': a path needs .* cifar100: images:mine$"):
+        load("mine", rng())
+    with pytest.raises(OptionError, match=r"data 'mine.csv': a path needs .*, csv: csv:mine.csv$"):
+        load("mine.csv", rng())
+    (tmp_path / "digits").mkdir()
+    assert load("digits", rng()).num_classes == 10
+
+
 def test_subsamples_are_stratified_and_the_seeds():
     labels = np.repeat([0, 1, 2], [70, 20, 10])
     chosen = stratified(labels, 33, rng())

@@ -143,3 +143,11 @@ def test_a_page_is_written_whole_under_its_own_kind_of_name(tmp_path):
     with pytest.raises(OptionError, match=r"expected a name that ends in \.html, got 'page\.pdf'"):
         write("page.pdf", "title", [Chapter("t", "l")], "foot")
     assert [file.name for file in (tmp_path / "new").iterdir()] == ["page.html"]
+
+
+def test_dark_tones_are_lighter_on_a_dark_page():
+    figure, axes = blank(3, 2)
+    axes.barh([0, 1], [1, 2], color=["#1b3a6b", "#d17a1e"])
+    drawn = picture(figure, "bars", "bars").markup
+    assert "fill: light-dark(#1b3a6b, #4a7cc4)" in drawn
+    assert "fill: #d17a1e" in drawn
