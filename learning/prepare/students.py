@@ -64,7 +64,7 @@ class ChooseStudents(Preparation):
         names, catalogue = [name for name in task.models if name != TEACHER], problem.catalogue.names
         if len(names) != len(catalogue):
             raise ProblemError(
-                f"model: expected {len(catalogue)} networks, one for each model of the catalogue "
+                f"model: expected {len(catalogue)} different networks, one for each model of the catalogue "
                 f"({', '.join(catalogue)}), got {len(names)}: {', '.join(names)}"
             )
         solution = solve(problem, self.policy, task.streams.at("policy"))

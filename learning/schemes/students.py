@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import numbers
 import weakref
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -34,6 +35,8 @@ from learning.radio.base import Work
 from learning.schemes.fedavg import Individual, _moved, sample_numbers
 from learning.task import TEACHER, Cohort, Task
 from radioopt.base.errors import OptionError, ProblemError
+from radioopt.base.options import is_finite
+from radioopt.base.quantity import shorten
 
 #: rule of the local steps of the paper
 RULE = "sgd:momentum=0.9,nesterov=true,weight_decay=0.00075"
@@ -214,8 +217,10 @@ class Kd(Stu):
         real("temperature", self.temperature)
         choose("direction", self.direction, DIRECTIONS)
         for name in ("soft", "hard"):
-            if getattr(self, name) != 0 or isinstance(getattr(self, name), bool):
-                real(name, getattr(self, name))
+            given = getattr(self, name)
+            number = isinstance(given, numbers.Real) and not isinstance(given, bool)
+            if not (number and is_finite(given) and given >= 0):
+                raise OptionError(f"{name}: expected a finite number >= 0, got {shorten(given)}")
         if not self.soft and not self.hard:
             raise OptionError("soft, hard: both are 0: there would be nothing to learn")
 

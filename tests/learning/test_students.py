@@ -628,8 +628,9 @@ def test_what_is_measured_is_what_is_allocated_with_and_reached():
         (
             {"model": "dense:8,dense:16"},
             ProblemError,
-            r"expected 4 networks, one for each model of the catalogue",
+            r"expected 4 different networks, one for each model of the catalogue",
         ),
+        ({"model": ["dense:8"] * 4}, ProblemError, r"expected 4 different networks, .* got 1: dense:8"),
         ({"policy": "ResNet-18"}, OptionError, r"unknown policy 'ResNet-18', choose from optimal, fl-min"),
         (
             {"radio": "tdma"},
@@ -639,6 +640,9 @@ def test_what_is_measured_is_what_is_allocated_with_and_reached():
         ({"bits_per_parameter": 32}, OptionError, r"radio twins takes sizes from the scenario's catalogue"),
         ({"temperature": 0}, OptionError, r"temperature: expected a number > 0, got 0"),
         ({"direction": "both"}, OptionError, r"unknown direction 'both', choose from teacher-student"),
+        ({"soft": -1}, OptionError, r"soft: expected a finite number >= 0, got -1"),
+        ({"hard": True}, OptionError, r"hard: expected a finite number >= 0, got True"),
+        ({"hard": float("nan")}, OptionError, r"hard: expected a finite number >= 0, got nan"),
         ({"soft": 0, "hard": 0}, OptionError, r"both are 0: there would be nothing to learn"),
         ({"teacher_rounds": -1}, OptionError, r"teacher_rounds: expected a whole number >= 0, got -1"),
         ({"temprature": 3}, OptionError, r"unknown option temprature; did you mean temperature"),
