@@ -413,26 +413,26 @@ def names(flag: str, text: str) -> list[str]:
 
 
 def meant(flag: str, known: Collection[str]) -> str:
-    """Say how an option is given that has another name here, or that is one of a scheme, radio or judge; or nothing."""
+    """Say how an option is given that has another name here, or that is one of a part of a run; or nothing."""
     import importlib
-    import inspect
 
     try:
-        catalog, setup = (
-            importlib.import_module("learning.catalog"),
-            importlib.import_module("learning.setup"),
-        )
+        options = importlib.import_module("learning.options")
     except ImportError:
         return ""
     name = flag.lstrip("-").replace("-", "_")
-    name = setup.ALIASES.get(name, name)
+    name = options.ALIASES.get(name, name)
     if "devices.count" in name:
         return "--set devices.count=..."
     if (own := f"--{name.replace('_', '-')}") in known:
         return own
-    tables = (catalog.SCHEMES, catalog.RADIOS, catalog.JUDGES)
-    taken = (name in inspect.signature(kind).parameters for table in tables for kind in table.values())
-    return f"--option {name}=..." if any(taken) else ""
+    flags = {"preparation": "--before", "partition": "--partition"}
+    ways = [
+        f"{flags[role]} {written}" if role in flags else f"--option {name}=..."
+        for role, _, written in options.places(name)
+        if role != "generator"
+    ]
+    return ways[0] if ways else ""
 
 
 def scheme_options(
@@ -455,13 +455,24 @@ def scheme_options(
         for scheme in [own] if dot else schemes:
             known = {option: default for part in takes[scheme].values() for option, default in part.items()}
             if name not in known:
-                near = difflib.get_close_matches(name, known, n=1)
-                meant = f"; did you mean {near[0]}?" if near else ""
                 raise OptionError(
-                    f"--option {name}: scheme {scheme!r} has no such option, it takes {described(known)}{meant}"
+                    f"--option {name}: scheme {scheme!r} has no such option, it takes {described(known)}"
+                    f"{elsewhere(args, name, known)}"
                 )
             made[scheme][name] = value
     return made
+
+
+def elsewhere(args: argparse.Namespace, name: str, known: Collection[str]) -> str:
+    """Say where an option belongs that is none here: to an argument, to another scheme or part, or to a like name."""
+    from radioopt.base.errors import require
+
+    if name in vars(args):
+        return f"; it is an argument of its own: --{name.replace('_', '-')}"
+    if where := require("learning.options", "learning").belongs(name):
+        return f"; it is {where}"
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean {near[0]}?" if near else ""
 
 
 def taken(args: argparse.Namespace, scheme: str, scenario: Scenario | None) -> dict[str, dict[str, Any]]:

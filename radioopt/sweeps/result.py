@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import itertools
-import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,13 +15,12 @@ import pandas as pd
 
 from radioopt.base.errors import MissingExtraError, OptionError, suggestion
 from radioopt.base.files import write_whole
-from radioopt.base.latex import escaped, latex_table, mean_with_interval
+from radioopt.base.limits import limits, within
 from radioopt.base.pictures import drawn
-from radioopt.base.prefixes import prefixed
 from radioopt.base.problem import Problem, problem_class
 from radioopt.base.status import Status
 from radioopt.scenario import Scenario
-from radioopt.sweeps.grid import Axis, axis_unit, with_unit
+from radioopt.sweeps.grid import Axis
 from radioopt.sweeps.point import Question
 
 if TYPE_CHECKING:
@@ -160,7 +158,8 @@ class Sweep:
         pandas.DataFrame
             Indexed by problem and axes: ``draws``, ``infeasible`` and ``unanswered`` (draws without a point for another
             reason), both left out of the rest; ``mean``, ``low`` and ``high`` (Student's interval of the mean, NaN for
-            a single draw), ``q05``, ``median``, ``q95``. Problems without this quantity are left out.
+            a single draw, cut where the quantity ends, as at 0 and 1), ``q05``, ``median``, ``q95``. Problems without
+            this quantity are left out.
 
         Raises
         ------
@@ -189,11 +188,36 @@ class Sweep:
         count, mean = values.count(), values.mean()
         with np.errstate(invalid="ignore"):
             half = t.ppf(0.5 + confidence / 2, count - 1) * values.std() / np.sqrt(count)
-        table = table.assign(mean=mean, low=mean - half, high=mean + half)
+        same = values.max() == values.min()
+        mean, half = (
+            mean.mask(same, values.min()),
+            half.mask(same & (count > 1), 0.0),
+        )  # exactly, not all but rounding
+        ends = np.array([limits(quantity, self.unit(quantity, name)) for name, *_ in table.index]).T
+        low, high = within(mean, mean - half, mean + half, ends)
+        table = table.assign(mean=mean, low=low, high=high)
         for name, level in (("q05", TAIL), ("median", 0.5), ("q95", 1 - TAIL)):
             table[name] = values.quantile(level)
         order = [(q.name, *place) for q in self.questions if q.name in having for place in self._grid()]
         return table.loc[order if self.axes else having]
+
+    def words(self, quantity: str = "objective") -> pd.DataFrame:
+        """Return the summary as people read it.
+
+        Parameters
+        ----------
+        quantity : str, default "objective"
+            A column of the tidy table.
+
+        Returns
+        -------
+        pandas.DataFrame
+            As of :meth:`summary`, which has the numbers in full: axes rounded, in units with a prefix, and without
+            columns that say nothing, which are counts of 0 and spreads where the draws do not differ.
+        """
+        from radioopt.sweeps.tables import words_of
+
+        return words_of(self, quantity)
 
     def having(self, quantity: str) -> list[str]:
         """Name the problems whose answers have a quantity.
@@ -305,38 +329,9 @@ class Sweep:
         OptionError
             As :meth:`summary` and :meth:`roles`.
         """
-        table = self.counts(quantity)
-        along, apart = self.roles(x, by)
-        factor, unit = axis_unit(along)
-        top, middle, fine = [""], [""], [with_unit(along.name, unit)]
-        ratio, apart_unit = (1.0, "") if apart is None else axis_unit(apart)
-        columns = []
-        for problem in self.having(quantity):
-            values = table.loc[[problem]]
-            size = float(np.nanmax(values["mean"].abs())) if values["mean"].notna().any() else math.nan
-            scale, of = prefixed(self.unit(quantity, problem), size)
-            name = f"{problem}: {with_unit(self.name_of(quantity, problem), of)}"
-            for i in range(1 if apart is None else len(apart.values)):
-                top.append(name)
-                columns.append((problem, i, scale))
-                if apart is None:
-                    fine.append("mean")
-                    continue
-                middle.append(with_unit(apart.name, apart_unit))
-                fine.append(f"{apart.values[i] * ratio:g}" if apart.numeric else str(apart.shown[i]))
-        rows = []
-        for at, shown in enumerate(along.shown):
-            cells = [f"{shown * factor:g}" if along.numeric else escaped(shown)]
-            for problem, i, scale in columns:
-                row = table.loc[self.place(problem, along, at, apart, i)]
-                half = (row["high"] - row["low"]) / 2
-                missing = (row["infeasible"] + row["unanswered"]) / row["draws"]
-                text = mean_with_interval(float(row["mean"]) * scale, float(half) * scale)
-                cells.append(text + rf" ({100 * missing:.0f}\,\% none)" * bool(missing))
-            rows.append(cells)
-        notes = [f"means over {self.draws} {self.trials} with 95 % intervals; needs \\usepackage{{booktabs}}"]
-        headings = [top, fine] if apart is None else [top, middle, fine]
-        return latex_table(headings, rows, notes=notes, caption=caption, label=label)
+        from radioopt.sweeps.tables import latex_sweep
+
+        return latex_sweep(self, quantity, x=x, by=by, caption=caption, label=label)
 
     def save(self, folder: str | os.PathLike[str], quantity: str = "objective") -> list[Path]:
         """Write all that a paper needs into a folder, each file whole.
@@ -427,6 +422,23 @@ class Sweep:
         """
         places = {along.key: at} | ({} if apart is None else {apart.key: i})
         return (problem, *(axis.shown[places.get(axis.key, 0)] for axis in self.axes))
+
+    def told(self, table: pd.DataFrame) -> str:
+        """Say of what the means of a summary are.
+
+        Parameters
+        ----------
+        table : pandas.DataFrame
+            As of :meth:`counts`.
+
+        Returns
+        -------
+        str
+            Words; where the draws do not differ, there are no intervals.
+        """
+        from radioopt.sweeps.tables import told_of
+
+        return told_of(self, table)
 
     def __repr__(self) -> str:
         """Say what was varied, and how the draws were answered."""
