@@ -242,6 +242,8 @@ def run(args: argparse.Namespace) -> int:
     if remote and args.engine != "flower":
         raise OptionError("--nodes, --round-deadline, --clock: of --engine flower only: leave out")
     if args.resume is not None:
+        if runs.is_undrawn(Path(args.resume)) and not going_further(args, parser):
+            return draw_anew(Path(args.resume))
         scenario = take_up(args, parser)
     elif args.scenario is None:
         raise OptionError(
@@ -356,6 +358,26 @@ def number(flag: str, text: str | None, word: str | None = None) -> Any:
         raise OptionError(f"{flag}: expected a number{also}, got {text!r}") from None
 
 
+def draw_anew(path: Path) -> int:
+    """Draw a run that is finished and was killed before its picture, or could not be drawn."""
+    from radioopt.base.errors import require
+
+    require("matplotlib", "plot")
+    runs = require("learning.runs.folder", "learning")
+    with require("learning.runs.lock", "learning").locked(path / runs.LOCK, f"run {path}"):
+        require("learning.runs.redraw", "learning").redraw(path)
+    if runs.is_undrawn(path):
+        return 1
+    print(f"run {path} is finished; drawn anew: {', '.join(runs.PICTURES)}")
+    return 0
+
+
+def going_further(args: argparse.Namespace, parser: argparse.ArgumentParser) -> dict[str, Any]:
+    """Return the limits that are given to a run that goes on."""
+    given = {name: getattr(args, name) for name in ENDS}
+    return {name: value for name, value in given.items() if value != parser.get_default(name)}
+
+
 def take_up(args: argparse.Namespace, parser: argparse.ArgumentParser) -> Scenario:
     """Fill the arguments with those of a run that is to go on, and return its scenario."""
     from radioopt.base.errors import OptionError, require
@@ -363,11 +385,7 @@ def take_up(args: argparse.Namespace, parser: argparse.ArgumentParser) -> Scenar
 
     runs = require("learning.runs.folder", "learning")
     path = Path(args.resume)
-    further = {
-        name: value
-        for name, value in vars(args).items()
-        if name in ENDS and value != parser.get_default(name)
-    }
+    further = going_further(args, parser)
     kept = runs.told_settings(path, further=bool(further))
     free = (
         "resume",

@@ -22,9 +22,12 @@ from radioopt.base.status import Status
 from radioopt.scenario import Scenario
 from radioopt.sweeps.grid import Axis
 from radioopt.sweeps.point import Question
+from radioopt.sweeps.saved import ABOUT, about
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from radioopt.reports.page import Chapter
 
 #: share of the draws outside a band of quantiles, at either end
 TAIL = 0.05
@@ -64,6 +67,7 @@ class Sweep:
     seed: int
     scenario: Scenario
     trials: ClassVar[str] = "draws"
+    default: ClassVar[str] = "objective"
 
     def to_frame(self) -> pd.DataFrame:
         """Return the tidy table.
@@ -263,6 +267,12 @@ class Sweep:
 
         return plot_sweep(self, quantity, **options)
 
+    def chapter(self, name: str) -> Chapter:
+        """Tell of the sweep in a report; see :func:`radioopt.report`."""
+        from radioopt.reports.swept import Swept
+
+        return Swept(self, self.default, "Sweep").chapter(name)
+
     def roles(self, x: str | None = None, by: str | None = None) -> tuple[Axis, Axis | None]:
         """Choose the axis that goes along, and the one that tells lines or columns apart.
 
@@ -347,13 +357,14 @@ class Sweep:
         -------
         list of pathlib.Path
             ``sweep.csv`` (:meth:`to_frame`; floats read back exactly), ``sweep.parquet`` if pyarrow is installed,
-            ``summary.csv``; and, where at most two axes have several values, ``sweep.tex``, and ``sweep.png`` and
-            ``sweep.pdf`` if matplotlib is installed.
+            ``summary.csv``; ``sweep.json``, by which ``radioopt report`` knows it again; and, where at most two axes
+            have several values, ``sweep.tex``, and ``sweep.png`` and ``sweep.pdf`` if matplotlib is installed.
         """
         folder, frame = Path(folder).expanduser(), self.to_frame()
         files = {
             "sweep.csv": frame.to_csv(index=False).encode(),
             "summary.csv": self.summary(quantity).to_csv().encode(),
+            ABOUT: about(self, quantity),
         }
         try:
             import pyarrow  # type: ignore[import-not-found]  # noqa: F401
@@ -444,13 +455,22 @@ class Sweep:
         """Say what was varied, and how the draws were answered."""
         over = " x ".join(f"{len(axis.values)} {axis.key}" for axis in self.axes)
         lines = [f"{type(self).__name__}: {over} x {self.draws} {self.trials}"]
-        return "\n".join(
-            lines + [f"  {question.name}: {self._told(question)}" for question in self.questions]
-        )
+        return "\n".join(lines + [f"  {each.name}: {self.told_of(each.name)}" for each in self.questions])
 
-    def _told(self, question: Question) -> str:
-        """Say how the draws of a problem were answered."""
-        own = self.frame["status"][self.frame["problem"] == question.name].value_counts()
+    def told_of(self, problem: str) -> str:
+        """Say how the draws of a problem were answered.
+
+        Parameters
+        ----------
+        problem : str
+            As it was given to the sweep.
+
+        Returns
+        -------
+        str
+            Words.
+        """
+        own = self.frame["status"][self.frame["problem"] == problem].value_counts()
         return ", ".join(f"{n} {status}" for status, n in own.items())
 
     def _answered(self, quantity: str) -> pd.Series[bool]:
