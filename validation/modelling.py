@@ -87,9 +87,20 @@ class Model(NamedTuple):
 
         Raises
         ------
+        OptionError
+            If all further constraints are about another CVXPY model, whose variables have other values.
         NoAnswerError
             If the solver ends without a point.
         """
+        if hasattr(self.model, "variables"):
+            own = {id(variable) for variable in self.model.variables()}
+            theirs = {
+                id(variable) for one in more if hasattr(one, "variables") for variable in one.variables()
+            }
+            if theirs and not theirs & own:
+                raise OptionError(
+                    "solve: the constraints are about variables of another model: take them from this one's variables"
+                )
         self.run(time_limit_s, more)
         return self.read()
 

@@ -248,7 +248,10 @@ class Comparison:
             LaTeX: means with their 95 % intervals.
         """
         names = {"seconds": "time [s]", "kJ": "energy [kJ]", "final": "final accuracy"}
-        return latex_of(self.words().rename(columns=names), notes=[self.head()], caption=caption, label=label)
+        words = (
+            self.words().rename(columns=names).map(lambda text: text.replace("+-", "±").replace(">=", "≥"))
+        )
+        return latex_of(words, notes=[self.head()], caption=caption, label=label)
 
     def to_frame(self) -> pd.DataFrame:
         """Return the runs, one row each."""

@@ -39,6 +39,7 @@ _ESCAPES = {
     "|": r"\textbar{}",
     "µ": r"\textmu{}",
     "±": r"$\pm$",
+    "≥": r"$\ge$",
     **{mark: f"\\{mark}" for mark in "&%$#_{}"},
 }
 

@@ -157,6 +157,16 @@ def test_intervals_of_an_accuracy_end_at_1():
     assert f"0.95 [{found.table().loc['optimal', 'final_low']:.4g}, 1]" in str(found)
 
 
+def test_latex_has_signs_in_place_of_letters():
+    lines = made({"optimal": [10.0, 20.0], "online": [50.0, None]}).to_latex().splitlines()
+    optimal, online = (
+        next(line for line in lines if line.startswith(name)) for name in ("optimal", "online")
+    )
+    assert r"$\pm$" in optimal
+    assert r"$\ge$ 75" in online
+    assert "+-" not in optimal
+
+
 def test_intervals_of_rounds_and_energy_are_unknown_unless_all_runs_reached_the_target():
     online = made({"optimal": [10.0, 20.0], "online": [50.0, None]}).table().loc["online"]
     assert online[["rounds_low", "rounds_high", "energy_low_j", "energy_high_j"]].isna().all()
