@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from learning.runs.folder import MANIFEST, METRICS, draw
 from learning.runs.plots import plot_comparison, plot_training
-from learning.runs.read import SavedRun, read_runs
+from learning.runs.read import read_runs
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
+
+    from radioopt.base.pictures import Look
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,19 +45,38 @@ def redraw(path: Path) -> None:
     ProblemError
         If the folder is no finished run, or a file in it is damaged.
     """
-    saved = read_runs(path)
-    draw(lambda: _figure(path, saved), path)
+    read_runs(path)
+    draw(lambda: figure_of(path), path)
 
 
-def _figure(path: Path, saved: list[SavedRun]) -> Figure:
+def figure_of(path: str | os.PathLike[str], **look: Unpack[Look]) -> Figure:
+    """Return the picture of a run or a comparison whose numbers are saved.
+
+    Parameters
+    ----------
+    path : path-like
+        Its folder.
+    **look
+        As of :class:`radioopt.base.pictures.Look`.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        As :meth:`plot` of what was saved.
+
+    Raises
+    ------
+    ProblemError
+        If the folder is no finished run, or a file in it is damaged.
+    """
     import pandas as pd
 
+    path, saved = Path(path), read_runs(path)
     config = json.loads((path / MANIFEST).read_bytes())["config"]
     if "policies" not in config:
         (run,) = saved
-        return plot_training(run.curve, config, "")
+        return plot_training(run.curve, config, "", **look)
     runs = pd.read_csv(path / METRICS, index_col=0, converters={"policy": str})
     keys = [(policy, seed) for policy in config["policies"] for seed in config["seeds"]]
-    return plot_comparison(
-        _Compared(config, runs, dict(zip(keys, (run.curve for run in saved), strict=True)))
-    )
+    curves = dict(zip(keys, (run.curve for run in saved), strict=True))
+    return plot_comparison(_Compared(config, runs, curves), **look)

@@ -103,7 +103,10 @@ def _table(sweep: Sweep, quantity: str, problem: str) -> Table:
 
 def _runs(sweep: Sweep) -> Table:
     """List the runs of a training."""
-    frame = sweep.to_frame().dropna(axis=1, how="all")
+    frame = sweep.to_frame()
+    if frame["seconds_to_target"].isna().all() and not frame["reached"].any():
+        frame = frame.drop(columns="reached")  # as there is no target
+    frame = frame.dropna(axis=1, how="all")
     units = {
         str(name): Unit(frame.attrs["units"].get(name, words_and_unit(str(name))[1] or "1")) for name in frame
     }
