@@ -23,6 +23,8 @@ def varies(table: pd.DataFrame) -> bool:
 
 def told_of(sweep: Sweep, table: pd.DataFrame) -> str:
     """Say of what the means of a summary are; see :meth:`Sweep.told`."""
+    if table["mean"].isna().all():
+        return f"no answer in any of {sweep.draws} {sweep.trials}"
     if sweep.draws == 1:
         return f"of a single {sweep.trials.removesuffix('s')}"
     if not varies(table):

@@ -310,6 +310,10 @@ def test_the_table_says_where_answers_are_missing():
     vary = {"bandwidth_hz": [1e6, 20e6], "fimi.max_round_latency_s": [20.0]}
     text = ro.sweep(THREE, vary, draws=4, problems="fimi", progress=False).to_latex()
     assert r"1 & -- (100\,\% none) \\" in text
+    vary = {"bandwidth_hz": [1e6], "fimi.max_round_latency_s": [20.0]}
+    none = ro.sweep(THREE, vary, draws=4, problems="fimi", progress=False)
+    assert none.to_latex().startswith("% no answer in any of 4 draws; ")
+    assert none.plot().axes
 
 
 @pytest.mark.parametrize(
