@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from radioopt.base.errors import ProblemError, suggestion
-from radioopt.base.quantity import Array, at_least, check, look_at, nonnegative, positive
+from radioopt.base.layout import look_at
+from radioopt.base.quantity import Array, at_least, check, nonnegative, positive
 from radioopt.base.record import Record
 from radioopt.channel import clarke_correlation, gauss_markov
 from radioopt.scenario.drawn import FADING, Drawn, MissingQuantityError

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self
 import numpy as np
 
 from radioopt.base.errors import ProblemError
+from radioopt.base.layout import Layout
 from radioopt.base.quantity import (
     DEVICE,
     PER_INSTANCE,
     Array,
-    Layout,
     Quantity,
     at_least,
     finite,

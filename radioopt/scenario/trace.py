@@ -16,15 +16,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from radioopt.base.errors import ProblemError
-from radioopt.base.quantity import (
-    Array,
-    check,
-    check_choice,
-    finite,
-    look_at,
-    positive,
-    shorten,
-)
+from radioopt.base.layout import look_at
+from radioopt.base.quantity import Array, check, check_choice, finite, positive, shorten
 from radioopt.base.quantity import refuse as refuse_first
 from radioopt.scenario.sheets import (
     Sheet,
