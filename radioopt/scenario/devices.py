@@ -20,6 +20,8 @@ from radioopt.scenario.trace import ChannelTrace
 if TYPE_CHECKING:
     from radioopt.base.problem import Problem
 
+#: NumPy's words for an array that no memory holds
+_TOO_LARGE = ("Maximum allowed dimension exceeded", "array is too big", "maximum supported dimension")
 _RATES = ("uplink_rate_bps", "downlink_rate_bps")
 _FORMER_PATH = {"line_of_sight", "shadowing_db"}  # what described a path until its gain is given
 #: settings of "feel" that say how long computing takes
@@ -444,6 +446,12 @@ class Devices(Drawn):
             problem: Problem[Any] = hook(family).build(self, settings, {**self._drawn[family], **values})
         except MissingQuantityError as error:
             raise MissingQuantityError(f"{error}, which [{family}] needs") from None
+        except (MemoryError, ValueError) as error:
+            if isinstance(error, MemoryError) or str(error).startswith(_TOO_LARGE):
+                raise ProblemError(
+                    f"[{family}]: its counts ask for more memory than there is: {error}"
+                ) from None
+            raise
         if isinstance(problem, Record):
             for name in values.keys() & problem.quantities.keys():
                 look_at(f'Devices.problem("{family}")', problem.quantities[name], values[name], strict=False)
