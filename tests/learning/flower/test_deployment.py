@@ -3,7 +3,6 @@
 import contextlib
 import importlib.util
 import json
-import subprocess
 import time
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from learning import train
 from learning.flower.deployment import deploy
 from learning.runs.checkpoint import _read
 from radioopt import OptionError
-from validation.loopback import Deployment, killed
+from validation.loopback import Deployment, killed, made
 
 flwr = importlib.util.find_spec("flwr")  # importing it warns of what it uses
 
@@ -98,7 +97,7 @@ def test_three_nodes_with_keys_give_the_same_and_strangers_are_refused(deploymen
     (deployment.folder / "other.crt").write_bytes((deployment.folder / "ca.crt").read_bytes())
     other = ["openssl", "req", "-new", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "other.key"]
     other += ["-subj", "/O=other", "-days", "1", "-out", "other.crt"]
-    subprocess.run(other, cwd=deployment.folder, check=True, capture_output=True)
+    made(other, deployment.folder)
     deceived = deployment.node("deceived", keys[0], "--root-certificates", "other.crt", "--max-retries", "2")
     for process, reason in ((stranger, "2004"), (nameless, "2001"), (deceived, "CERTIFICATE_VERIFY_FAILED")):
         assert process.wait(300) != 0
