@@ -22,13 +22,17 @@ MINUTES = 8
 DEADLINE_S = 100.0
 
 
-def test_a_run_is_saved_as_any_other(Loopback, tmp_path):
+def test_a_run_is_saved_as_any_other(Loopback, tmp_path, capsys):
     config = {"options": json.dumps(OPTIONS), "nodes": 3, "folder": str(tmp_path), "name": "three"}
     folder = deploy(Loopback(3), config, poll_s=0.001)
     there = pd.read_csv(folder / "metrics.csv")
     here = train("feel-cpu", **OPTIONS).to_frame()
     assert there["test_accuracy"].tolist() == pytest.approx(here["test_accuracy"].tolist(), abs=1e-6)
     assert folder == tmp_path / "three"
+    first, second, saved = capsys.readouterr().out.splitlines()
+    assert first.startswith("round 1: ")
+    assert second.startswith("round 2: ")
+    assert saved == f"saved in {folder}"
 
 
 def test_a_server_that_was_stopped_goes_on_from_its_last_round(Loopback, tmp_path):
@@ -56,6 +60,10 @@ def test_a_server_that_was_stopped_goes_on_from_its_last_round(Loopback, tmp_pat
     [
         ({"node": 3}, "app: unknown setting node, choose from scenario, options"),
         ({"options": "fedavg"}, "options: expected a JSON object"),
+        (
+            {"scenario": "cell.toml"},
+            "no such file: cell.toml: give its whole path, since the server runs in a folder of its own",
+        ),
         ({"clock": "sun"}, "unknown clock 'sun'"),
     ],
 )

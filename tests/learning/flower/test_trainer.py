@@ -1,6 +1,7 @@
 """The trainer that stays beside a node: it answers as one process does, is never left behind, and is replaced."""
 
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -37,6 +38,7 @@ def owner(monkeypatch, tmp_path):
     yield process
     process.kill()
     process.wait(20)
+    shutil.rmtree(trainer._folder(process.pid))
 
 
 def pid_of(owner):
@@ -162,3 +164,4 @@ def test_nodes_share_their_trainers_with_nobody(owner):
     folders = {trainer._folder(pid) for pid in (owner.pid, os.getpid())}
     assert len(folders) == 2
     assert np.all([folder.stat().st_mode & 0o077 == 0 for folder in folders])
+    trainer._folder(os.getpid()).rmdir()
