@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError
 from typing import Any
@@ -95,6 +96,10 @@ def spread(
         yield from (function(*given) for given in work)
         return
     joblib = require("joblib", extra)
+    if backend == "loky":
+        # Where warnings are errors this one would end the thread that hands out the work, and the caller would wait
+        # for ever. It says nothing: another process takes the place of the idle one that stopped.
+        warnings.filterwarnings("ignore", "A worker stopped while some jobs were given", UserWarning)
     calls = (joblib.delayed(Carried(function))(*given) for given in work)
     yield from joblib.Parallel(n_jobs=jobs, backend=backend, return_as="generator")(calls)
 

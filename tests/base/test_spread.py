@@ -1,5 +1,7 @@
 """Work spread over threads, processes or a cluster gives what it gives here."""
 
+import subprocess
+import sys
 from concurrent.futures import CancelledError
 from types import SimpleNamespace
 
@@ -49,6 +51,26 @@ def test_chunks_give_what_the_batch_gives(problem, jobs, backend):
     chunks = list(solve_chunks(problem, 4, jobs=jobs, backend=backend))
     assert [len(solution.objective) for solution in chunks] == [4, 4, 3]
     same(chunks, problem.solve())
+
+
+IDLE = """
+import time, warnings
+from functools import partialmethod
+from joblib._parallel_backends import LokyBackend
+from radioopt.base.spread import spread
+
+warnings.simplefilter("error")
+LokyBackend.configure = partialmethod(LokyBackend.configure, idle_worker_timeout=0.3)
+for pause in 10 * [0.3, 0.33, 0.36]:
+    assert list(spread(divmod, [(7, 2), (9, 4), (5, 5)], jobs=2)) == [(3, 1), (2, 1), (1, 0)]
+    time.sleep(pause)
+"""
+
+
+@pytest.mark.slow
+def test_processes_that_end_when_idle_hold_nobody_up_where_warnings_are_errors():
+    pytest.importorskip("joblib")
+    subprocess.run([sys.executable, "-c", IDLE], timeout=120, check=True)
 
 
 @needs_dask
