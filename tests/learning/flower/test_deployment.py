@@ -78,13 +78,14 @@ def deployment(tmp_path):
         yield made
 
 
-def trainers():
-    """Numbers of the trainers' processes that run on this machine."""
-    found = set()
-    for one in Path("/proc").glob("[0-9]*/cmdline"):
+def trainers(deployment):
+    """Numbers of the trainers' processes of a deployment: others may run on this machine."""
+    found, home = set(), f"FLWR_HOME={deployment.folder / 'home'}".encode()
+    for one in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            if b"learning.flower.trainer" in one.read_bytes():
-                found.add(int(one.parent.name))
+            command, environment = (one / "cmdline").read_bytes(), (one / "environ").read_bytes()
+            if b"learning.flower.trainer" in command and home in environment.split(b"\0"):
+                found.add(int(one.name))
     return found
 
 
@@ -99,7 +100,6 @@ needs_flower = pytest.mark.skipif(
 def test_three_nodes_with_keys_give_the_same_and_strangers_are_refused(deployment):
     deployment.server()
     keys = [deployment.registered(f"node{i}") for i in range(3)]
-    before = trainers()
     stranger = deployment.node("stranger", deployment.key("stranger-key"))
     nameless = deployment.node("nameless", None)
     (deployment.folder / "other.crt").write_bytes((deployment.folder / "ca.crt").read_bytes())
@@ -119,7 +119,7 @@ def test_three_nodes_with_keys_give_the_same_and_strangers_are_refused(deploymen
     assert there["answered"][1:].tolist() == [12, 12]
     assert there["test_accuracy"].tolist() == pytest.approx(here["test_accuracy"].tolist(), abs=1e-6)
     assert there["test_loss"].tolist() == pytest.approx(here["test_loss"].tolist(), abs=1e-6)
-    assert len(trainers() - before) == 3
+    assert len(trainers(deployment)) == 3
     print("seconds per round:", there["round_s"].tolist(), "ours:", there["server_s"].tolist())
 
 
@@ -132,7 +132,6 @@ def test_a_node_is_killed_in_mid_round_then_the_server_and_the_run_goes_on(deplo
     folder = deployment.folder / "runs" / "kept"
     log = deployment.folder / "node1.log"
     server = deployment.server()
-    before = trainers()
     node = [deployment.node(f"node{i}", deployment.registered(f"node{i}")) for i in range(2)][1]
     deployment.run("kept", options, nodes=2, deadline_s=DEADLINE_S)
     deployment.until(
@@ -140,7 +139,7 @@ def test_a_node_is_killed_in_mid_round_then_the_server_and_the_run_goes_on(deplo
     )
     killed(node)
     killing = time.monotonic()
-    deployment.until(lambda: len(trainers() - before) <= 1, 60, "the trainer of a node that is gone stays")
+    deployment.until(lambda: len(trainers(deployment)) <= 1, 60, "the trainer of a node that is gone stays")
     deployment.node("node2", deployment.registered("node2"))
     deployment.until(lambda: rounds_kept(folder) >= 3, 60 * MINUTES, "round 3 does not end")
     assert time.monotonic() - killing >= DEADLINE_S / 2  # it was waited for, and not for ever
