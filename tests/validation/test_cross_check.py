@@ -214,7 +214,7 @@ def test_a_worker_is_kept_and_replaced_after_a_crash(own_worker):
     worker.ask(peer, problem, 20.0)
     assert own_worker[peer.modules] is first
     first.process.kill()
-    first.process.wait()
+    first.process.wait(60)
     with pytest.raises(worker.WorkerError, match="crashed"):
         worker.ask(peer, problem, 20.0)
     assert worker.ask(peer, problem, 20.0).status == "Solve_Succeeded"
