@@ -388,13 +388,16 @@ def page(documents: Iterable[Mapping[str, Any]]) -> str:
     lines += [f"- {text}" for found in documents for text in found["disagreements"]]
     lines += [
         "",
-        "- `answered`: a point came back. `optimal`: the certificate proves it. `infeasible`: the method says that there is",
-        "  none. `refused`: the method does not take such instances. `unproven`: an exact method's answer that is neither",
-        "  proven nor infeasible. `denied`: a wrong claim.",
-        "- `difference`: to the best objective of all, relative. `gap`: to the bound, relative. `residual`: violation of a",
-        "  constraint. Each is the worst of all answers. `seconds` is the mean.",
-        "- Methods that do not claim an optimum, such as the papers' searches and baselines, may be far from it. So may",
-        "  generic solvers that end at their time limit.",
+        "- `answered`: a point came back.",
+        "- `optimal`: the certificate proves it. `infeasible`: the method says that there is no point.",
+        "- `refused`: the method does not take such instances.",
+        "- `unproven`: an exact method's answer that is neither proven nor infeasible. `denied`: a wrong claim.",
+        "- `difference`: to the best objective of all, relative. `gap`: to the bound, relative.",
+        "- `residual`: violation of a constraint. This and the two before are the worst of all answers.",
+        "- `seconds`: the mean.",
+        "",
+        "Methods that do not claim an optimum, such as the papers' searches and baselines, may be far from it.",
+        "So may generic solvers that end at their time limit.",
     ]
     return "\n".join(lines) + "\n"
 
