@@ -96,12 +96,20 @@ class _Exchange(Preparation):
 
         def found(problem: Any) -> Any:
             solution = find(problem)
-            if isinstance(solution, problem.solution_class()):
-                return solution
-            raise ProblemError(
-                f"{type(self).__name__}: method: expected a function that returns a solution of the problem, as "
-                f"problem.judge(source=...) is one; got {shorten(solution)}"
-            )
+            if not isinstance(solution, problem.solution_class()):
+                raise ProblemError(
+                    f"{type(self).__name__}: method: expected a function that returns a solution of the problem, as "
+                    f"problem.judge(source=...) is one; got {shorten(solution)}"
+                )
+            problem.judge(source=solution.source)  # refuses links that are not allowed, and other numbers of devices
+            i, kind = np.nonzero((solution.transferred > 0) & (solution.source >= 0)[:, None])
+            if not (trusted := problem.trust[solution.source[i], i, kind]).all():
+                at = np.argmin(trusted)
+                raise ProblemError(
+                    f"{type(self).__name__}: method: device {solution.source[i[at]]} does not trust device {i[at]} with "
+                    f"kind {kind[at]}, which the graph sends: solve the problem that the function is given"
+                )
+            return solution
 
         return found
 

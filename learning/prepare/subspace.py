@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from learning.options import choose, whole
 from radioopt.base.errors import ProblemError, require
+from radioopt.base.quantity import shorten
 
 Floats = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -37,8 +39,20 @@ class Subspace:
 
     def project(self, x: ArrayLike) -> Floats:
         """Return samples (n, ...) in the subspace, (n, r)."""
-        flat = np.asarray(x, np.float64).reshape(-1, self.mean.size)
-        return np.asarray((flat - self.mean) @ self.directions.T)
+        return np.asarray((_rows("project: x", x, self.mean.size) - self.mean) @ self.directions.T)
+
+
+def _rows(what: str, x: ArrayLike, size: int | None = None) -> Floats:
+    """Return samples as rows of features, finite, and as many as there have to be."""
+    given = np.asarray(x, np.float64)
+    if not given.ndim:
+        raise ProblemError(f"{what}: expected samples of one or more features, got {shorten(x)}")
+    flat = given.reshape(len(given), math.prod(given.shape[1:]))
+    if len(flat) and size is not None and flat.shape[1] != size:
+        raise ProblemError(f"{what}: expected samples of {size} features, got {flat.shape[1]}")
+    if not (good := np.isfinite(flat).all(1)).all():
+        raise ProblemError(f"{what}: expected finite numbers, sample {np.argmin(good)} has another")
+    return flat
 
 
 def distributed_pca(samples: Sequence[ArrayLike], components: int, sent: int | None = None) -> Subspace:
@@ -66,7 +80,8 @@ def distributed_pca(samples: Sequence[ArrayLike], components: int, sent: int | N
     Raises
     ------
     ProblemError
-        If there are no samples, or fewer features than components.
+        If there are no samples, a number of them is not finite, devices have different numbers of features, or there are
+        fewer features than components.
 
     References
     ----------
@@ -82,8 +97,10 @@ def distributed_pca(samples: Sequence[ArrayLike], components: int, sent: int | N
     """
     count = whole("components", components)
     rows = whole("sent", 2 * count if sent is None else sent)
-    arrays = [np.asarray(x, np.float64) for x in samples]
-    flat = [x.reshape(len(x), -1) for x in arrays if len(x)]
+    flat: list[Floats] = []
+    for device, x in enumerate(samples):
+        own = _rows(f"distributed_pca: device {device}", x, flat[0].shape[1] if flat else None)
+        flat += [own] * bool(len(own))
     if not flat:
         raise ProblemError("distributed_pca: no device has samples")
     size = flat[0].shape[1]
@@ -165,6 +182,8 @@ def target_groups(targets: Sequence[ArrayLike], groups: int, rule: str = "quanti
     ------
     OptionError
         If there is no such rule, or no group.
+    ProblemError
+        If a target is not finite.
 
     References
     ----------
@@ -179,9 +198,10 @@ def target_groups(targets: Sequence[ArrayLike], groups: int, rule: str = "quanti
     """
     count = whole("groups", groups)
     by_gaps = choose("rule", rule, {"quantiles": False, "gaps": True}, "one of these")
-    values = [np.asarray(own, np.float64).reshape(-1) for own in targets]
+    values = [_rows(f"target_groups: device {i}", own).reshape(-1) for i, own in enumerate(targets)]
     if not by_gaps:
-        edges = np.quantile(np.concatenate(values), np.arange(1, count) / count)
+        everything = np.concatenate([*values, np.zeros(0)])
+        edges = np.quantile(everything, np.arange(1, count) / count) if everything.size else everything
         return tuple(np.searchsorted(edges, own, side="right").astype(np.int64) for own in values)
     found = []
     for own in values:

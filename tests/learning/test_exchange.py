@@ -14,7 +14,7 @@ from learning.prepare.exchange import move
 from learning.prepare.propagate import by_spreading, some_of_every_class
 from learning.prepare.subspace import moments, target_groups
 from learning.runs.checkpoint import Checkpoint
-from radioopt import OptionError, ProblemError, Scenario
+from radioopt import OptionError, ProblemError, Scenario, SolveError
 from radioopt.d2d import ClusterGraphProblem, EnergyModel, GraphProblem, label_message_bits, rewards
 
 #: devices that each hold samples of a few classes, as the d2d tables of the shipped scenarios have it
@@ -84,6 +84,12 @@ def test_a_subspace_counts_what_is_sent_and_takes_devices_without_samples():
         distributed_pca([rng.normal(size=(20, 5))], 6)
     with pytest.raises(ProblemError, match="no device has samples"):
         distributed_pca([np.zeros((0, 5))], 1)
+    with pytest.raises(ProblemError, match="device 1: expected samples of 5 features, got 4"):
+        distributed_pca([rng.normal(size=(20, 5)), np.zeros((3, 4))], 1)
+    with pytest.raises(ProblemError, match="device 0: expected finite numbers, sample 2 has another"):
+        distributed_pca([[[0.0], [1.0], [np.nan]]], 1)
+    with pytest.raises(ProblemError, match="project: x: expected samples of 5 features, got 6"):
+        found.project(np.zeros((2, 6)))
 
 
 # -- labels -----------------------------------------------------------------------------------------------------
@@ -325,8 +331,11 @@ def test_targets_of_a_regression_stand_for_classes(sharing):
     assert np.bincount(edges).tolist() == [50] * 10
     apart = target_groups([[0.0, 0.1, 9.0, 9.1, 5.0]], 3, "gaps")[0]
     assert apart.tolist() == [0, 0, 2, 2, 1]
+    assert [own.tolist() for own in target_groups([[], []], 2)] == [[], []]
     with pytest.raises(OptionError, match="rule"):
         target_groups([[1.0]], 2, "median")
+    with pytest.raises(ProblemError, match="target_groups: device 1: expected finite numbers, sample 0 has another"):
+        target_groups([[1.0], [np.nan]], 2)
 
 
 def test_moments_of_clusters():
@@ -354,6 +363,24 @@ def test_what_cannot_be_exchanged_is_refused(sharing, before, options, error, me
     given = {"scheme": "fedavg", "rounds": 1, "model": "softmax"} | options
     with pytest.raises(error, match=message):
         train(given.pop("scenario", sharing), before=[before], **given)
+
+
+@pytest.mark.parametrize(
+    ("graph", "error", "message"),
+    [
+        (lambda problem: None, ProblemError, r"method: expected a function that returns a solution of the problem"),
+        (lambda problem: problem.replace(trust=True).judge(source=np.roll(np.arange(6), 1)), ProblemError,
+         r"method: device \d does not trust device \d with kind \d, which the graph sends: solve the problem that"),
+        (lambda problem: problem.judge(source=[0, -1, -1, -1, -1, -1], throw=False), SolveError,
+         r"source: expected -1, or another device 0 ... 5 whose link is allowed at index 0"),
+        (lambda problem: Scenario.load("d2d").draw(seed=0).problem("d2d").solve("none"), ProblemError,
+         r"source: expected shape \(6,\), got \(30,\)"),
+    ],
+    ids=["nothing", "against trust", "from itself", "of other devices"],
+)  # fmt: skip
+def test_a_graph_of_ones_own_is_one_of_the_problem(sharing, graph, error, message):
+    with pytest.raises(error, match=message):
+        train(sharing, scheme="fedavg", before=[Exchange(graph)], rounds=1, **DATA)
 
 
 def test_labels_spread_before_samples_are_shared(sharing):
