@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from learning.options import choose, real, whole
+from learning.options import choose, real, shipped_with, whole
 from learning.prepare.base import Preparation, Prepared
 from learning.prepare.costs import upload
 from learning.prepare.graph_network import GraphNetwork
@@ -62,7 +62,7 @@ class _Exchange(Preparation):
         if family not in devices.scenario.problems:
             raise ProblemError(
                 f"{type(self).__name__}: scenario {devices.scenario.name!r} has no table [{family}], which says who "
-                "trusts whom and how links are: add it"
+                f"trusts whom and how links are: add it{shipped_with(devices.scenario, family)}"
             )
         return devices.problem(family)
 
@@ -101,13 +101,15 @@ class _Exchange(Preparation):
                     f"{type(self).__name__}: method: expected a function that returns a solution of the problem, as "
                     f"problem.judge(source=...) is one; got {shorten(solution)}"
                 )
-            problem.judge(source=solution.source)  # refuses links that are not allowed, and other numbers of devices
+            problem.judge(
+                source=solution.source
+            )  # refuses links that are not allowed, and other numbers of devices
             i, kind = np.nonzero((solution.transferred > 0) & (solution.source >= 0)[:, None])
             if not (trusted := problem.trust[solution.source[i], i, kind]).all():
                 at = np.argmin(trusted)
                 raise ProblemError(
-                    f"{type(self).__name__}: method: device {solution.source[i[at]]} does not trust device {i[at]} with "
-                    f"kind {kind[at]}, which the graph sends: solve the problem that the function is given"
+                    f"{type(self).__name__}: method: device {solution.source[i[at]]} does not trust device {i[at]} "
+                    f"with kind {kind[at]}, which the graph sends: solve the problem that the function is given"
                 )
             return solution
 
@@ -175,7 +177,7 @@ class Exchange(_Exchange):
     bits_per_number : float, default 8
         Size of a number of a sample > 0 [bit]; a label is not charged.
     targets : {"quantiles", "gaps"}, default "quantiles"
-        What stands for classes in a regression; see :func:`~learning.prepare.subspace.target_groups`.
+        What stands for classes of the first target in a regression: :func:`~learning.prepare.subspace.target_groups`.
     amplifier_efficiency : float, default 0.5
         Share of the amplifier's power that is radiated, in (0, 1].
     circuit_power_w : float, default 0.1

@@ -80,8 +80,8 @@ def distributed_pca(samples: Sequence[ArrayLike], components: int, sent: int | N
     Raises
     ------
     ProblemError
-        If there are no samples, a number of them is not finite, devices have different numbers of features, or there are
-        fewer features than components.
+        If there are no samples, one is not finite, devices have different numbers of features, or there are fewer
+        features than components.
 
     References
     ----------

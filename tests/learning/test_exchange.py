@@ -334,7 +334,9 @@ def test_targets_of_a_regression_stand_for_classes(sharing):
     assert [own.tolist() for own in target_groups([[], []], 2)] == [[], []]
     with pytest.raises(OptionError, match="rule"):
         target_groups([[1.0]], 2, "median")
-    with pytest.raises(ProblemError, match="target_groups: device 1: expected finite numbers, sample 0 has another"):
+    with pytest.raises(
+        ProblemError, match="target_groups: device 1: expected finite numbers, sample 0 has another"
+    ):
         target_groups([[1.0], [np.nan]], 2)
 
 
@@ -350,7 +352,10 @@ def test_moments_of_clusters():
 @pytest.mark.parametrize(
     ("before", "options", "error", "message"),
     [
-        (Exchange(), {"scenario": "feel-cpu"}, ProblemError, r"has no table \[d2d\], which says who trusts whom"),
+        (Exchange(), {"scenario": "feel-cpu"}, ProblemError,
+         r"has no table \[d2d\], which says who trusts whom .*: add it, or take scenario d2d-training, which has it$"),
+        (Exchange(), {"scenario": "d2d-clusters"}, ProblemError,
+         r"plans with a table \[feel\], .* has none: add it, or take scenario d2d-training, which has it$"),
         (Exchange(), {"data": Dataset(np.eye(8), np.arange(8) % 2, np.eye(8), np.arange(8) % 2, num_classes=2)},
          ProblemError, r"d2d.num_classes: expected 2, the classes of the data, got 10"),
         ("exchange:method=\"best\"", {}, OptionError, r"unknown method 'best', choose from local-search"),
