@@ -15,7 +15,7 @@ from learning.options import choose, real, shipped_with, whole
 from learning.prepare.base import Preparation, Prepared
 from learning.prepare.costs import upload
 from learning.prepare.graph_network import GraphNetwork
-from learning.prepare.subspace import IntArray, Subspace, distributed_pca, kmeans, moments, target_groups
+from learning.prepare.subspace import IntArray, Subspace, distributed_pca, find_clusters, target_groups
 from learning.radio.base import Radio
 from learning.radio.links import Links
 from learning.streams import Streams
@@ -334,19 +334,16 @@ class ExchangeClusters(_Exchange):
         solve = self._solver(devices.scenario.replace({"d2d-clusters.dimensions": dimensions}), task.streams)
         total.subspace(space, devices, radio, task.streams.at("prepare/subspace"))
         for edge in range(self.edges):
-            kinds, found = [], []
-            for device, part in enumerate(parts):
-                own = space.project(x[part])
-                kinds.append(kmeans(own, groups, task.streams.at("prepare/kmeans", edge, device)))
-                found.append(moments(own, kinds[-1], groups))
-            counts, centroids, covariances = (np.stack(one) for one in zip(*found, strict=True))
+            rngs = [task.streams.at("prepare/kmeans", edge, device) for device in range(len(parts))]
+            found = find_clusters([space.project(x[part]) for part in parts], groups, rngs)
+            kinds = list(found.labels)
             problem = problem.replace(
-                counts=counts, centroids=centroids, covariances=covariances, strict=None
+                counts=found.counts, centroids=found.centroids, covariances=found.covariances, strict=None
             )
             solution = solve(problem)
             parts, moves = move(parts, kinds, solution, rng)
             total.add(links, solution.source, moves)
-            bits = cluster_message_bits(centroids.shape[-1], groups)
+            bits = cluster_message_bits(found.centroids.shape[-1], groups)
             total.talked(links, bits, self._trials(solution))
             rows += [(edge, *one) for one in moves]
             used = solution.source[:, None] == np.arange(len(parts))

@@ -55,6 +55,18 @@ def _rows(what: str, x: ArrayLike, size: int | None = None) -> Floats:
     return flat
 
 
+def _of_one_size(what: str, samples: Sequence[ArrayLike]) -> tuple[list[Floats], int]:
+    """Return the rows of each device, and the number of features that all have who have samples."""
+    rows: list[Floats] = []
+    size: int | None = None
+    for device, x in enumerate(samples):
+        rows.append(_rows(f"{what}: device {device}", x, size))
+        size = rows[-1].shape[1] if size is None and len(rows[-1]) else size
+    if size is None:
+        raise ProblemError(f"{what}: no device has samples")
+    return rows, size
+
+
 def distributed_pca(samples: Sequence[ArrayLike], components: int, sent: int | None = None) -> Subspace:
     r"""Find the principal components of all devices' samples without sharing any.
 
@@ -97,13 +109,8 @@ def distributed_pca(samples: Sequence[ArrayLike], components: int, sent: int | N
     """
     count = whole("components", components)
     rows = whole("sent", 2 * count if sent is None else sent)
-    flat: list[Floats] = []
-    for device, x in enumerate(samples):
-        own = _rows(f"distributed_pca: device {device}", x, flat[0].shape[1] if flat else None)
-        flat += [own] * bool(len(own))
-    if not flat:
-        raise ProblemError("distributed_pca: no device has samples")
-    size = flat[0].shape[1]
+    given, size = _of_one_size("distributed_pca", samples)
+    flat = [own for own in given if len(own)]
     if count > size:
         raise ProblemError(f"distributed_pca: components: expected at most {size}, the features, got {count}")
     number = np.array([len(x) for x in flat], np.float64)
@@ -158,6 +165,72 @@ def moments(x: Floats, cluster: IntArray, groups: int) -> tuple[Floats, Floats, 
         off = mine - centroids[k]
         covariances[k] = off.T @ off / len(mine)
     return counts, centroids, covariances
+
+
+@dataclass(frozen=True, eq=False)
+class Clusters:
+    """Clusters of the samples of each of N devices; :func:`find_clusters` makes them.
+
+    Parameters
+    ----------
+    labels : tuple of ndarray of int64, shapes (n_i,)
+        Cluster of each sample, from 0 to k - 1, numbered by each device for itself.
+    counts : ndarray, shape (N, k)
+        Samples of each cluster; 0 where a device has fewer.
+    centroids : ndarray, shape (N, k, t)
+        Means.
+    covariances : ndarray, shape (N, k, t, t)
+        Covariances, by the number of samples.
+    """
+
+    labels: tuple[IntArray, ...]
+    counts: Floats
+    centroids: Floats
+    covariances: Floats
+
+
+def find_clusters(
+    samples: Sequence[ArrayLike], groups: int, rngs: Sequence[np.random.Generator] | None = None
+) -> Clusters:
+    """Sort the samples of each device into clusters of its own by K-means, and measure them; needs scikit-learn.
+
+    Parameters
+    ----------
+    samples : sequence of N array_like, shapes (n_i, t)
+        Samples of each device, in a common subspace; a device may have none.
+    groups : int
+        Clusters k >= 1 of each device; one with fewer different samples has fewer.
+    rngs : sequence of N numpy.random.Generator, optional
+        Of each device; those of the seeds 0, 1, ... by default.
+
+    Returns
+    -------
+    Clusters
+        With the counts, centroids and covariances of :class:`radioopt.d2d.ClusterGraphProblem`.
+
+    Raises
+    ------
+    OptionError
+        If there is no cluster.
+    ProblemError
+        If no device has samples, one is not finite, or devices have different numbers of features.
+
+    Examples
+    --------
+    >>> found = find_clusters([[[0.0], [2.0], [9.0]], np.zeros((0, 1))], 2)
+    >>> sorted(found.counts[0].tolist()), found.counts[1].tolist(), found.centroids.shape
+    ([1.0, 2.0], [0.0, 0.0], (2, 2, 1))
+    """
+    count = whole("groups", groups)
+    rows, size = _of_one_size("find_clusters", samples)
+    rows = [own.reshape(-1, size) for own in rows]  # those of a device without samples, too
+    labels = tuple(
+        kmeans(own, count, np.random.default_rng(device) if rngs is None else rngs[device])
+        for device, own in enumerate(rows)
+    )
+    found = [moments(own, mine, count) for own, mine in zip(rows, labels, strict=True)]
+    counts, centroids, covariances = (np.stack(one) for one in zip(*found, strict=True))
+    return Clusters(labels, counts, centroids, covariances)
 
 
 def target_groups(targets: Sequence[ArrayLike], groups: int, rule: str = "quantiles") -> tuple[IntArray, ...]:

@@ -7,7 +7,15 @@ import pandas as pd
 import pytest
 
 import learning
-from learning import Dataset, Exchange, ExchangeClusters, PropagateLabels, distributed_pca, train
+from learning import (
+    Dataset,
+    Exchange,
+    ExchangeClusters,
+    PropagateLabels,
+    distributed_pca,
+    find_clusters,
+    train,
+)
 from learning.data.sources import load
 from learning.models.weights import digest_of
 from learning.prepare.exchange import move
@@ -347,6 +355,25 @@ def test_moments_of_clusters():
     assert centroids[0].tolist() == [1, 0]
     assert covariances[0].tolist() == [[1, 0], [0, 0]]
     assert ClusterGraphProblem.methods.keys() == GraphProblem.methods.keys()
+
+
+def test_clusters_of_data_of_ones_own_pose_the_problem():
+    rng = np.random.default_rng(0)
+    samples = [rng.normal(at, 1.0, (40, 3)) for at in (0.0, 0.0, 9.0)] + [np.zeros((0, 3)), []]
+    found = find_clusters(samples, 2)
+    assert found.counts.sum(-1).tolist() == [40, 40, 40, 0, 0]
+    for x, label, centroid in zip(samples[:3], found.labels, found.centroids, strict=False):
+        np.testing.assert_allclose(centroid[1], x[label == 1].mean(0))
+    own = ClusterGraphProblem(
+        counts=found.counts, centroids=found.centroids, covariances=found.covariances, thresholds=5,
+        requested_points=10, outage_probability=0.1,
+    )  # fmt: skip
+    assert set(own.solve().source[:3]) <= {-1, 0, 1, 2}  # devices without data send nothing
+    assert find_clusters([np.zeros((5, 2))], 3).counts.tolist() == [[5, 0, 0]]
+    with pytest.raises(ProblemError, match="find_clusters: no device has samples"):
+        find_clusters([], 2)
+    with pytest.raises(ProblemError, match="find_clusters: device 1: expected samples of 3 features, got 2"):
+        find_clusters([samples[0], [[1.0, 2.0]]], 2)
 
 
 @pytest.mark.parametrize(
