@@ -1,6 +1,7 @@
 """Before training without all labels: a common subspace, labels that spread, samples that move."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -17,6 +18,7 @@ from learning import (
     train,
 )
 from learning.data.idx import FASHION_MNIST
+from learning.data.partition import partition
 from learning.data.sources import load
 from learning.models.weights import digest_of
 from learning.prepare.exchange import move
@@ -157,6 +159,34 @@ def test_ten_devices_with_three_labels_each(name, components, expected):
             hits.append((given == y)[~known])
         right[seed, at] = np.concatenate(hits).mean()
     assert (right.mean(0) > np.array(expected) - 0.02).all(), right.mean(0)
+
+
+def test_what_the_data_say_of_samples_without_a_label_is_not_looked_at(sharing):
+    data, rng = load("digits@300+100", np.random.default_rng(0)), np.random.default_rng(1)
+    known, parts = rng.random(300) < 0.3, partition("few-labels:2", data.train_y, 6, rng)
+    options = {"scheme": "fedavg", "partition": parts, "rounds": 1, "model": "softmax"}
+    found = [
+        train(sharing, before=[PropagateLabels(known=known)], data=given, **options)
+        for given in (data, replace(data, train_y=np.where(known, data.train_y, 0)))
+    ]
+    one, other = (np.array(result.task.data.train_y)[np.concatenate(result.task.parts)] for result in found)
+    np.testing.assert_array_equal(one, other)
+    assert (other == data.train_y[np.concatenate(found[1].task.parts)]).mean() > 0.85
+    table = found[0].prepared[0].to_frame()
+    assert table["labelled"].tolist() == [known[part].sum() for part in parts]
+    assert table["accuracy"].isna().all()
+    assert found[0].config["before"][0]["known"].startswith(f"{known.sum()} of 300, ")
+    for given, message in (
+        (known[1:], r"known: expected shape \(300,\), the training samples, got \(299,\)"),
+        (
+            np.zeros(300, bool),
+            r"known: device 0 has none among its \d+ samples: deal them out so that every device",
+        ),
+    ):
+        with pytest.raises(ProblemError, match=message):
+            train(sharing, before=[PropagateLabels(known=given)], data=data, **options)
+    with pytest.raises(OptionError, match="known: expected truth values"):
+        PropagateLabels(known=[0, 1])
 
 
 def test_every_class_keeps_a_label_and_labels_known_stay(sharing):
