@@ -24,6 +24,7 @@ from learning.catalog import (
 from radioopt.base.errors import OptionError, ProblemError
 from radioopt.base.options import MOST, is_finite
 from radioopt.base.quantity import shorten
+from radioopt.scenario import Scenario
 
 T = TypeVar("T")
 
@@ -78,6 +79,14 @@ def whole(option: str, given: Any, *, low: int = 1, most: int = MOST) -> int:
         return int(given)
     expected = f"< 2**{most.bit_length()}" if number and int(given) > most else f">= {low}"
     raise OptionError(f"{option}: expected a whole number {expected}, got {shorten(given)}")
+
+
+def shipped_with(scenario: Scenario, table: str) -> str:
+    """Say which scenario that comes with radioopt has the tables of one and another; nothing if there is none."""
+    wanted = {table, *scenario.problems}
+    every = Scenario.examples() if len(wanted) > 1 else ()
+    found = [name for name in every if wanted <= set(Scenario.load(name).problems)]
+    return f", or take scenario {' or '.join(found)}, which has it" if found else ""
 
 
 def keywords(what: str, text: str, kind: Callable[..., Any]) -> dict[str, Any]:

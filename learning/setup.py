@@ -23,7 +23,18 @@ from learning.local.timing import StepTimes, time_training
 from learning.loop import Plans
 from learning.messages import Wire
 from learning.models import build as models
-from learning.options import ALIASES, belongs, choose, described, keywords, label, real, suggestion, whole
+from learning.options import (
+    ALIASES,
+    belongs,
+    choose,
+    described,
+    keywords,
+    label,
+    real,
+    shipped_with,
+    suggestion,
+    whole,
+)
 from learning.prepare.base import Preparation
 from learning.radio.base import Allocation, Planner, Radio, Work
 from learning.radio.sampling import Places, Sampling, only
@@ -364,7 +375,7 @@ def _refuse_table(scenario: Scenario, radio: Radio, given: Any, scheme: Scheme[A
         other = f", or choose a scheme with local steps, as fedavg, and radio {' or '.join(others)}"
     raise ProblemError(
         f"radio {label(given)!r} plans with a table [{radio.table}], and scenario {scenario.name!r} has none: "
-        f"add it{other}"
+        f"add it{other}{shipped_with(scenario, radio.table)}"
     )
 
 

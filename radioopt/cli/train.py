@@ -5,6 +5,7 @@ radioopt train mix2fld --scheme mix2fld --data fashion-mnist@6000+1000 --model m
 radioopt train feel-cpu --policy optimal,full --seeds 5 --rounds 50
 radioopt train feel-cpu --policy optimal,full --seeds 5 --target-accuracy 0.9 --seconds 20000
 radioopt train dtkd --scheme simkd --partition disjoint-labels --rounds 40 --option teacher_rounds=60
+radioopt train d2d --scheme fedavg --partition few-labels:2 --before exchange
 radioopt train --resume runs/a
 
 One scheme, policy and seed make a run; several are compared on the same seeds, round by round with means and
@@ -231,6 +232,8 @@ def run(args: argparse.Namespace) -> int:
 
     parser = args.__dict__.pop("parser")
     learning, runs = require("learning", "learning"), require("learning.runs.folder", "learning")
+    if args.scenario is not None:
+        args.scenario = for_training(args.scenario)
     if args.__dict__.pop("options"):
         show_options(args)
         return 0
@@ -343,6 +346,14 @@ def run(args: argparse.Namespace) -> int:
         shown = sorted(path.name for path in folder.iterdir() if path.name not in runs.KEPT)
         print(f"saved in {folder}: {', '.join(shown)}")
     return 0
+
+
+def for_training(name: str) -> str:
+    """Name the scenario to train with: one that comes with radioopt may have another for it, d2d has d2d-training."""
+    from radioopt.scenario import Scenario
+
+    longer = f"{name}-training"
+    return longer if longer in Scenario.examples() else name
 
 
 def number(flag: str, text: str | None, word: str | None = None) -> Any:

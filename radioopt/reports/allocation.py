@@ -242,7 +242,7 @@ def _allocation(solution: Solution, name: str) -> list[Part]:
 
 
 def _drawn(solution: Solution, name: str) -> Part:
-    """Draw the allocation, or say why that was not possible: matplotlib can fail in any way."""
+    """Draw the allocation, or say in the page why that was not possible."""
     try:
         with any_letters():
             return both(
@@ -250,8 +250,8 @@ def _drawn(solution: Solution, name: str) -> Part:
             )
     except ImportError:
         raise
-    except Exception as error:
-        return Text(f"Not drawn: {' '.join(str(error).split())[:200] or type(error).__name__}")
+    except Exception as error:  # matplotlib can fail in any way: settings, fonts, LaTeX
+        return Text(f"Not drawn: {type(error).__name__}: {' '.join(str(error).split())[:200]}")
 
 
 def _totals(frame: pd.DataFrame, units: Mapping[str, Unit]) -> Table:

@@ -19,7 +19,9 @@ def test_help_imports_nothing_heavy():
         "except SystemExit: pass\n"
         "print([m for m in ('numpy', 'numba', 'pandas', 'rich', 'torch') if m in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=300
+    )
     assert done.stdout.splitlines()[-1] == "[]"
     for command in ("solve", "validate", "train", "compare", "report", "generate", "methods", "demo"):
         assert f"    {command} " in done.stdout

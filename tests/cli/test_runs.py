@@ -49,6 +49,27 @@ def test_a_picture_that_cannot_be_drawn_loses_nothing(capsys, monkeypatch, more)
     assert "unfinished.json" not in saved
 
 
+def test_training_with_d2d_takes_its_scenario_for_training(capsys):
+    asked = [
+        "train",
+        "d2d",
+        "--scheme",
+        "fedavg",
+        "--data",
+        "digits@300+100",
+        "--model",
+        "softmax",
+        "--rounds",
+        "1",
+    ]
+    assert main([*asked, "--partition", "few-labels:2", "--before", "exchange:method=closest", "--json"]) == 0
+    config = json.loads(capsys.readouterr().out)["config"]
+    assert config["scenario"]["name"].endswith("(d2d-training)")
+    assert [(step["name"], step["method"]) for step in config["before"]] == [("exchange", "closest")]
+    (folder,) = Path("runs").iterdir()
+    assert folder.name.startswith("d2d-training-digits-")
+
+
 def test_numbers_are_saved_before_anything_is_drawn(monkeypatch, capsys):
     def interrupted(*_):
         assert json.loads(Path("runs/a/manifest.json").read_text())["result"]["rounds"] == 2
