@@ -273,6 +273,12 @@ def test_axes_are_rounded_for_people_and_kept_in_full_in_files(fixed, tmp_path):
         ((0.1, 1 / 3, 1e-7), "1", ["0.1", "0.3333", "1e-07"]),
         ((100.0, 123456.0), "m", ["0.1", "123.5"]),
         ((-2.5, 0.0, 10.0), "dBm", ["-2.5", "0", "10"]),
+        (("iid", 0.5), "1", ["iid", "0.5"]),
+        (
+            ([1.5] * 20, [1.5] * 30),
+            "1",
+            ["1.5, 1.5, 1.5, 1.5, 1.5, 1.5, … (1)", "1.5, 1.5, 1.5, 1.5, 1.5, 1.5, … (2)"],
+        ),
     ],
 )
 def test_values_of_an_axis_have_the_digits_that_tell_them_apart(values, unit, texts):
