@@ -394,7 +394,15 @@ def test_the_command_writes_tables_and_pictures(tmp_path, capsys):
     assert main([*command, "--save", str(tmp_path / "a")]) == 0
     assert "Sweep: 4 bandwidth_hz x 5 draws" in capsys.readouterr().out
     names = {file.name for file in (tmp_path / "a").iterdir()} - {"sweep.parquet"}
-    assert names == {"points", "sweep.csv", "summary.csv", "sweep.tex", "sweep.png", "sweep.pdf"}
+    assert names == {
+        "points",
+        "sweep.csv",
+        "summary.csv",
+        "sweep.json",
+        "sweep.tex",
+        "sweep.png",
+        "sweep.pdf",
+    }
     assert b"/FontFile2" in (tmp_path / "a" / "sweep.pdf").read_bytes()  # TrueType
     assert main([*command, "--csv"]) == 0
     assert capsys.readouterr().out == (tmp_path / "a" / "sweep.csv").read_text()
