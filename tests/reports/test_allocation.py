@@ -95,7 +95,7 @@ def test_changes_are_those_of_solving_again():
 def test_a_picture_that_fails_is_named_with_its_fault_and_all_else_is_there(monkeypatch):
     scenario, solution = solution_of("feel-cpu")
 
-    def plot(self):
+    def plot(self, **look):
         raise KeyError("font")
 
     monkeypatch.setattr(type(solution), "plot", plot)
