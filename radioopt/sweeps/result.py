@@ -268,7 +268,18 @@ class Sweep:
         return plot_sweep(self, quantity, **options)
 
     def chapter(self, name: str) -> Chapter:
-        """Tell of the sweep in a report; see :func:`radioopt.report`."""
+        """Tell of the sweep in a report; see :func:`radioopt.report`.
+
+        Parameters
+        ----------
+        name : str
+            Letters and digits by which its pictures are told apart on the page.
+
+        Returns
+        -------
+        Chapter
+            Picture, a table for each problem, and what was varied.
+        """
         from radioopt.reports.swept import Swept
 
         return Swept(self, self.default, "Sweep").chapter(name)
