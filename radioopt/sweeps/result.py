@@ -445,23 +445,6 @@ class Sweep:
         places = {along.key: at} | ({} if apart is None else {apart.key: i})
         return (problem, *(axis.shown[places.get(axis.key, 0)] for axis in self.axes))
 
-    def told(self, table: pd.DataFrame) -> str:
-        """Say of what the means of a summary are.
-
-        Parameters
-        ----------
-        table : pandas.DataFrame
-            As of :meth:`counts`.
-
-        Returns
-        -------
-        str
-            Words; where the draws do not differ, there are no intervals.
-        """
-        from radioopt.sweeps.tables import told_of
-
-        return told_of(self, table)
-
     def __repr__(self) -> str:
         """Say what was varied, and how the draws were answered."""
         over = " x ".join(f"{len(axis.values)} {axis.key}" for axis in self.axes)
