@@ -190,9 +190,15 @@ def _generate(app: Any) -> None:
     (folder / "changelog.md").write_text((ROOT / "CHANGELOG.md").read_text())
 
 
+def _trim(app: Any, page: str, source: list[str]) -> None:
+    """Leave out the empty line that ends an example for doctest."""
+    source[0] = re.sub(r"\n\n```\n", "\n```\n", source[0])
+
+
 def setup(app: Any) -> dict[str, bool]:
     """Let Sphinx know of the formulas and of the pages made from code."""
     app.add_html_math_renderer("mathml", (_inline, None), (_block, None))
     app.add_lexer("csv", TextLexer)
     app.connect("builder-inited", _generate)
+    app.connect("source-read", _trim)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

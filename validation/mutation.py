@@ -2,11 +2,14 @@
 
 ``python -m validation.mutation`` chooses places in all kernels and certificates, as many in each file as in any other,
 by a seed. Each change is made in a copy of the project, where the quick tests of the family run with the kernels as
-plain Python, and, if they pass, random instances are checked by certificate. A change that nothing notices has
-survived: either it changes nothing that can be seen, and the result file says why under "answer", or a test is missing.
+plain Python, the cheapest first. If they pass, random instances are checked by certificate, and at last come the tests
+that take more than a second. A change that nothing notices has survived: either it changes nothing that can be seen,
+and the result file says why under "answer", or a test is missing.
 
-The result file is ``validation/mutants.json``. Changes that it has are not tried again, unless they survived and have
-no answer and ``--again`` is given.
+What each test takes, and that it passes, is measured once per family without any change, and kept in
+``runs/mutation_costs.json``: remove that file after a change of the tests. The result file is
+``validation/mutants.json``. Changes that it has are not tried again, unless they survived and have no answer and
+``--again`` is given.
 """
 
 from __future__ import annotations
@@ -18,10 +21,11 @@ import json
 import multiprocessing
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -34,6 +38,7 @@ from radioopt.base.files import write_whole
 
 ROOT = Path(__file__).resolve().parents[1]
 STORED = Path(__file__).with_name("mutants.json")
+COSTS = ROOT / "runs" / "mutation_costs.json"
 #: what is changed
 FILES = (
     "radioopt/*/kernel*.py",
@@ -58,7 +63,17 @@ FIRST = ("test_certificate.py", "test_optimality.py", "test_kernel.py", "test_ad
 #: problems that a family's kernels solve
 PROBLEMS = {"d2d": ("d2d", "d2d-sparse"), "clusters": ("d2d-clusters",), "numerics": ("feel", "fimi")}
 #: packages that the tests import
-PRELOADED = ("numpy", "pandas", "scipy", "numba", "pydantic", "rich", "torch", "cvxpy", "joblib")
+PRELOADED = (
+    "numpy",
+    "pandas",
+    "scipy.optimize",
+    "numba",
+    "pydantic",
+    "rich",
+    "joblib",
+    "pytest",
+    "hypothesis",
+)
 COMPARISONS = {
     ast.Lt: ("<", ("<=", ">")),
     ast.LtE: ("<=", ("<", ">=")),
@@ -68,8 +83,12 @@ COMPARISONS = {
     ast.NotEq: ("!=", ("==",)),
 }
 SIGNS = {ast.Add: ("+", "-"), ast.Sub: ("-", "+"), ast.Mult: ("*", "/"), ast.Div: ("/", "*")}
-#: test files that are collected before the others; instances; seconds
-EARLY, INSTANCES, LIMIT_S = 2, 60, 900.0
+#: test files that are collected before the others; instances
+EARLY, INSTANCES = 2, 60
+#: seconds of the processor up to which a test is cheap; a test may take so many times what it takes, and a little more
+CHEAP_S, TIMES, MORE_S = 1.0, 10.0, 5.0
+#: seconds of the clock after which a process is ended, one that measures costs too
+LIMIT_S, LIMIT_COSTS_S = 900.0, 3600.0
 #: exit code of a process in which something was noticed
 NOTICED = 3
 
@@ -225,7 +244,7 @@ def tests_of(family: str, folder: Path) -> list[str]:
     return [str(path.relative_to(folder)) for path in files]
 
 
-def attempt(mutant: Mutant, folder: Path) -> dict[str, Any]:
+def attempt(mutant: Mutant, folder: Path, costs: Mapping[str, float]) -> dict[str, Any]:
     """Make a change in the copy, run what may notice it, and take it back.
 
     Parameters
@@ -234,20 +253,20 @@ def attempt(mutant: Mutant, folder: Path) -> dict[str, Any]:
         The change.
     folder : pathlib.Path
         A copy of the project.
+    costs : mapping of str to float
+        Seconds of the processor that each test takes without any change [s].
 
     Returns
     -------
     dict
-        "outcome", "caught" or "survived"; "by", what noticed; "seconds".
+        "outcome", "caught" or "survived"; "by", what noticed; "seconds" of the processor.
     """
-    path, began = folder / mutant.file, time.monotonic()
+    path, began = folder / mutant.file, processor_s()
     source = path.read_text()
     path.write_text(mutant.applied(source))
     forget(path)
-    files = tests_of(mutant.family, folder)
-    problems = PROBLEMS.get(mutant.family, (mutant.family,))
     try:
-        by = run(folder, (files[:EARLY], files[EARLY:]), problems)
+        by = run(folder, mutant.family, costs)
     finally:
         path.write_text(source)
         forget(path)
@@ -255,8 +274,14 @@ def attempt(mutant: Mutant, folder: Path) -> dict[str, Any]:
         **asdict(mutant),
         "outcome": "caught" if by else "survived",
         "by": by,
-        "seconds": round(time.monotonic() - began, 1),
+        "seconds": round(processor_s() - began, 1),
     }
+
+
+def processor_s() -> float:
+    """Return the processor time of all processes that this one has waited for."""
+    spent = os.times()
+    return spent.children_user + spent.children_system
 
 
 def forget(path: Path) -> None:
@@ -265,17 +290,17 @@ def forget(path: Path) -> None:
         old.unlink()
 
 
-def run(folder: Path, groups: Sequence[Sequence[str]], problems: Sequence[str] = ()) -> str:
-    """Run groups of test files, then check random instances of some problems, in a process forked for it.
+def run(folder: Path, family: str, costs: Mapping[str, float]) -> str:
+    """Run the tests of a family, and check random instances of its problems, in a process of its own.
 
     Parameters
     ----------
     folder : pathlib.Path
         A copy of the project.
-    groups : sequence of sequences of str
-        Tests, those of a group collected at once.
-    problems : sequence of str
-        Problems to check.
+    family : str
+        Whose tests.
+    costs : mapping of str to float
+        Seconds of the processor that each test takes without any change [s].
 
     Returns
     -------
@@ -284,64 +309,132 @@ def run(folder: Path, groups: Sequence[Sequence[str]], problems: Sequence[str] =
     """
     said = folder / "said.txt"
     said.write_text("")
-    process: Any = multiprocessing.get_context("forkserver").Process(
-        target=_inside, args=(folder, groups, problems, said)
-    )
-    process.start()
-    process.join(LIMIT_S)
-    if process.is_alive():
-        process.kill()
-        process.join()
+    code = _apart(_inside, (folder, family, costs, said), LIMIT_S)
+    if code is None:
         return f"{said.read_text()}, which did not end"
-    if process.exitcode not in (0, NOTICED):
-        raise RadioOptError(f"{said.read_text()}: the process ended with {process.exitcode}")
-    return said.read_text() if process.exitcode else ""
+    if code not in (0, NOTICED):
+        raise RadioOptError(f"{said.read_text()}: the process ended with {code}")
+    return said.read_text() if code else ""
 
 
-def _inside(folder: Path, groups: Sequence[Sequence[str]], problems: Sequence[str], said: Path) -> None:
-    """Run tests and checks, say which one is at work, and end with an error at the first that fails."""
+def measured(folder: Path, family: str) -> dict[str, float]:
+    """Run the tests of a family without any change, and return what each that passes takes [s]."""
+    out = folder / "costs.json"
+    code = _apart(_measure, (folder, family, out), LIMIT_COSTS_S)
+    if code != 0:
+        raise RadioOptError(f"the tests of {family} cannot be run without any change: {code}")
+    costs: dict[str, float] = json.loads(out.read_text())
+    return costs
+
+
+def _apart(target: Callable[..., None], args: tuple[Any, ...], limit_s: float) -> int | None:
+    """Run a function in a forked process, and return its exit code, or None if it did not end in time."""
+    process: Any = multiprocessing.get_context("forkserver").Process(target=target, args=args)
+    process.start()
+    process.join(limit_s)
+    if not process.is_alive():
+        return int(process.exitcode)
+    process.kill()
+    process.join()
+    return None
+
+
+def _tests(names: Sequence[str], plugin: object) -> int:
+    """Run the tests of some files that are not slow."""
     import pytest
 
-    from radioopt.cli import main as radioopt  # of the copy, as are all that follow
+    quiet = ["-q", "-n", "0", "-p", "no:cacheprovider", "--tb", "no"]
+    return int(pytest.main([*quiet, "-m", "not slow and not reference and not exhaustive", *names], [plugin]))
 
+
+def _measure(folder: Path, family: str, out: Path) -> None:
+    """Write what each test of a family takes."""
     os.chdir(folder)
+    costs = Costs()
     with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
-        for names in filter(None, groups):
-            notes = Failures()
-            said.write_text("tests")
-            quick = ["-x", "-q", "-n", "0", "-p", "no:cacheprovider", "--tb", "no"]
-            quick += ["-m", "not slow and not reference and not exhaustive"]
-            if pytest.main([*quick, *names], plugins=[notes]):
-                said.write_text(notes.first)
-                os._exit(NOTICED)
-        for problem in problems:
-            said.write_text(f"validate --problem {problem}")
-            counts = [
-                "--instances",
-                "0",
-                "--certificates",
-                str(INSTANCES),
-                "--folder",
-                tempfile.mkdtemp(dir=folder),
-            ]
-            if radioopt(["validate", "--thorough", "--problem", problem, *counts]):
-                os._exit(NOTICED)
+        _tests(tests_of(family, folder), costs)
+    out.write_text(json.dumps(costs.of))
     os._exit(0)
 
 
-class Failures:
-    """Pytest plugin that remembers the first test that failed."""
+def _inside(folder: Path, family: str, costs: Mapping[str, float], said: Path) -> None:
+    """Run tests and checks, say which one is at work, and end with an error at the first that fails."""
+    from radioopt.cli import main as radioopt  # of the copy, as are all that follow
 
-    first = "tests"
+    os.chdir(folder)
+    files = tests_of(family, folder)
+    cheap = {name: cost for name, cost in costs.items() if cost <= CHEAP_S}
+    dear = {name: cost for name, cost in costs.items() if cost > CHEAP_S}
+    with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
+        _tests(files[:EARLY], Watch(cheap, said))
+        _tests(files[EARLY:], Watch(cheap, said))
+        for problem in PROBLEMS.get(family, (family,)):
+            said.write_text(f"validate --problem {problem}")
+            place = tempfile.mkdtemp(dir=folder)
+            counts = ["--instances", "0", "--certificates", str(INSTANCES), "--folder", place]
+            if radioopt(["validate", "--thorough", "--problem", problem, *counts]):
+                os._exit(NOTICED)
+        _tests(sorted({name.partition("::")[0] for name in dear}) or ["--version"], Watch(dear, said))
+    os._exit(0)
+
+
+class Costs:
+    """Pytest plugin that measures what each test takes that passes, in seconds of the processor."""
+
+    def __init__(self) -> None:
+        self.of: dict[str, float] = {}
+
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        """Begin a test."""
+        self.of[nodeid] = -time.process_time()
 
     def pytest_runtest_logreport(self, report: Any) -> None:
-        """Remember a test."""
-        if report.failed and self.first == "tests":
-            self.first = report.nodeid
+        """Forget a test that fails or is skipped."""
+        if not report.passed:
+            self.of.pop(report.nodeid, None)
+
+    def pytest_runtest_logfinish(self, nodeid: str) -> None:
+        """End a test."""
+        if nodeid in self.of:
+            self.of[nodeid] += time.process_time()
+
+
+class Watch:
+    """Pytest plugin that runs known tests, the cheapest first, and ends the process where one fails or does not end."""
+
+    def __init__(self, costs: Mapping[str, float], said: Path) -> None:
+        self.costs, self.said = costs, said
+        said.write_text("collecting tests")
+
+    def pytest_collection_modifyitems(self, items: list[Any]) -> None:
+        """Leave the known ones, in their order."""
+        items[:] = sorted((i for i in items if i.nodeid in self.costs), key=lambda i: self.costs[i.nodeid])
+
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        """Begin a test, which may take several times what it takes without a change."""
+        self.said.write_text(nodeid)
+        signal.signal(signal.SIGPROF, self._late)
+        signal.setitimer(signal.ITIMER_PROF, MORE_S + TIMES * self.costs[nodeid])
+
+    def pytest_runtest_logreport(self, report: Any) -> None:
+        """End with the first failure."""
+        if report.failed:
+            os._exit(NOTICED)
+
+    def pytest_runtest_logfinish(self) -> None:
+        """End a test."""
+        signal.setitimer(signal.ITIMER_PROF, 0.0)
 
     def pytest_collectreport(self, report: Any) -> None:
-        """Remember a file that cannot be imported."""
-        self.pytest_runtest_logreport(report)
+        """End if a file cannot be imported."""
+        if report.failed:
+            self.said.write_text(report.nodeid)
+            os._exit(NOTICED)
+
+    def _late(self, *_: object) -> None:
+        """End with a test that takes too long."""
+        self.said.write_text(f"{self.said.read_text()}, which did not end")
+        os._exit(NOTICED)
 
 
 def prepare(folder: Path) -> None:
@@ -367,7 +460,7 @@ def main() -> None:
         folder = Path(name)
         copy(folder)
         prepare(folder)
-        sound: set[str] = set()
+        costs: dict[str, dict[str, float]] = json.loads(COSTS.read_text()) if COSTS.exists() else {}
         for number, mutant in enumerate(choose(args.count, args.seed), 1):
             before = known.get(mutant.key)
             open_ = before is not None and before["outcome"] == "survived" and not before.get("answer")
@@ -375,11 +468,11 @@ def main() -> None:
                 continue
             if time.monotonic() > end:
                 break
-            found = attempt(mutant, folder)
-            if found["by"].startswith("tests/") and found["by"] not in sound:
-                if run(folder, [[found["by"]]]):
-                    raise RadioOptError(f"{found['by']} fails without any change")
-                sound.add(found["by"])
+            if mutant.family not in costs:
+                costs[mutant.family] = measured(folder, mutant.family)
+                COSTS.parent.mkdir(exist_ok=True)
+                write_whole(COSTS, json.dumps(costs).encode())
+            found = attempt(mutant, folder, costs[mutant.family])
             known[mutant.key] = found
             write_whole(STORED, (json.dumps(known, indent=1, ensure_ascii=False) + "\n").encode())
             print(f"{number} of {args.count}: {mutant.key}: {found['outcome']} {found['by']}", flush=True)

@@ -359,11 +359,16 @@ def page(documents: Iterable[Mapping[str, Any]]) -> str:
         "# Validation at scale",
         "",
         "`radioopt validate --thorough --folder runs/thorough --jobs 2` checks 1,000 random instances of every",
-        "problem against all generic solvers and 100,000 by certificate. It goes on where it was, and ends with an",
-        "error if any claim is denied: an optimum that plain NumPy or a generic solver's point denies, a bound that a",
-        "point or a report beats, a problem that is called infeasible and has a point. Generic solvers' points are",
-        "repaired to feasibility before they are compared.",
+        "problem against all generic solvers and 100,000 by certificate. It can be interrupted and goes on where it",
+        "was. Generic solvers' points are repaired to feasibility before they are compared. The command ends with an",
+        "error if any claim is denied. A claim is denied if",
+        "",
+        "- plain NumPy or a generic solver's point shows that an optimum is none;",
+        "- a point, or an objective that a solver reports, is better than a bound;",
+        "- a problem that is called infeasible has a feasible point.",
+        "",
         f"`python -m validation.thorough` writes this page from the counts stored in `validation/{STORED.name}`.",
+        "The column `instances` says how many were checked in that run.",
     ]
     for kind, words in zip(KINDS, ("Against generic solvers", "By certificate"), strict=True):
         lines += ["", f"## {words}", ""]
@@ -383,9 +388,16 @@ def page(documents: Iterable[Mapping[str, Any]]) -> str:
     lines += [f"- {text}" for found in documents for text in found["disagreements"]]
     lines += [
         "",
-        "Differences are to the best objective of all, gaps to the bound, both relative; the worst of all answers,",
-        "and mean seconds. Methods that do not claim an optimum, such as the papers' searches and baselines, may be",
-        "far from it, as may generic solvers that end at their time limit. A method refuses what it is not made for.",
+        "- `answered`: a point came back.",
+        "- `optimal`: the certificate proves it. `infeasible`: the method says that there is no point.",
+        "- `refused`: the method does not take such instances.",
+        "- `unproven`: an exact method's answer that is neither proven nor infeasible. `denied`: a wrong claim.",
+        "- `difference`: to the best objective of all, relative. `gap`: to the bound, relative.",
+        "- `residual`: violation of a constraint. This and the two before are the worst of all answers.",
+        "- `seconds`: the mean.",
+        "",
+        "Methods that do not claim an optimum, such as the papers' searches and baselines, may be far from it.",
+        "So may generic solvers that end at their time limit.",
     ]
     return "\n".join(lines) + "\n"
 

@@ -330,7 +330,7 @@ def _cell(cell: Any, column: str, row: int, name: str, factor: float, domain: Do
         raise ProblemError(f"{where}: expected a number, got {shorten(cell)}") from None
     if not _inside(value, domain):
         hint = (
-            "; per cent belong into a column that ends in _percent"
+            "; percentages belong in a column that ends in _percent"
             if domain is fraction and value > 1
             else ""
         )

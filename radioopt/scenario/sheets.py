@@ -105,7 +105,7 @@ def number(cell: Any) -> float:
             if re.fullmatch(r"[-+\d.' ]*,[\d,.' ]*([eE][-+]?\d+)?", text):
                 hint = "; write decimals with a point, thousands without a mark"
             elif re.match(r"[-+]?[\d.]+\s*[A-Za-z%]", text):
-                hint = "; the unit belongs into the name of the column"
+                hint = "; the unit belongs in the name of the column"
             raise ValueError(f"expected a number, got {shorten(text)}{hint}") from None
     if not isinstance(cell, numbers.Real) or isinstance(cell, bool):
         raise ValueError(f"expected a number, got {shorten(cell)}")

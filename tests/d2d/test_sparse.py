@@ -151,15 +151,15 @@ judged = found.verify()
 print(json.dumps({
     "links": len(found.problem.receiver), "classes": found.problem.sizes["class"], "residual": float(judged.residual),
     "objectives": [float(found.objective), float(judged.objective)],
-    "closest": float(found.problem.solve("closest").objective), "seconds": longer, "ratio": longer / min(seconds),
+    "closest": float(found.problem.solve("closest").objective), "ratio": longer / min(seconds),
     "gigabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6,
 }))
 """
 
 
 @pytest.mark.slow
-def test_a_hundred_thousand_devices_take_seconds_and_a_gigabyte_in_proportion_to_their_links():
-    """In a process of its own, whose peak memory is that of this alone; by CPU time."""
+def test_a_hundred_thousand_devices_take_a_gigabyte_and_time_in_proportion_to_their_links():
+    """In a process of its own, whose peak memory is that of this alone; a ratio of CPU times."""
     where = os.environ | {"RADIOOPT_COMPILE": "wait", "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(
         [sys.executable, "-c", LARGE], capture_output=True, text=True, timeout=500, check=True, env=where
@@ -169,7 +169,6 @@ def test_a_hundred_thousand_devices_take_seconds_and_a_gigabyte_in_proportion_to
     assert found["residual"] <= 0
     assert found["objectives"][0] == pytest.approx(found["objectives"][1], rel=1e-12)
     assert found["objectives"][0] > found["closest"]
-    assert found["seconds"] < 30
     assert found["gigabytes"] < 1.0
     assert found["ratio"] < 13
 

@@ -51,7 +51,7 @@ def test_a_catalogue_reads_tables_in_their_units(csv):
         (GOOD.replace("90.14", "inf"), r"row 1 \(large\), column own_accuracy_percent: .* \[0, 1\], got 'inf'"),
         (
             GOOD.replace("own_accuracy_percent", "own_accuracy"),
-            r"row 0 \(small\), column own_accuracy: expected in \[0, 1\], got '86\.53'; per cent belong into a column",
+            r"row 0 \(small\), column own_accuracy: expected in \[0, 1\], got '86\.53'; percentages belong in a column",
         ),
         (
             "\n".join(line.rpartition(",")[0] for line in GOOD.splitlines()),

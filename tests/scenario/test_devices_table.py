@@ -220,7 +220,7 @@ TABLE_MISTAKES = [
     (rows("far,20,1"), "line 2, column distance_m: expected a number, got 'far'"),
     (
         rows("100,20,1.5 GHz"),
-        "line 2, column cpu_frequency_ghz: expected a number, got '1.5 GHz'; the unit belongs into the name of the "
+        "line 2, column cpu_frequency_ghz: expected a number, got '1.5 GHz'; the unit belongs in the name of the "
         "column",
     ),
     (

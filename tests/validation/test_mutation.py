@@ -61,19 +61,19 @@ def test_a_change_is_taken_back_and_what_noticed_is_named(tmp_path, monkeypatch)
     path.write_text("x = 1\n")
     seen = []
 
-    def run(folder, groups, problems):
-        seen.append((path.read_text(), problems))
+    def run(folder, family, costs):
+        seen.append((path.read_text(), family, costs))
         return "tests/feel/test_kernel.py::test_x"
 
     monkeypatch.setattr(mutation, "run", run)
-    found = mutation.attempt(Mutant("radioopt/feel/kernel.py", 1, 4, "1", "2"), tmp_path)
-    assert seen == [("x = 2\n", ("feel",))]
+    costs = {"tests/feel/test_kernel.py::test_x": 0.1}
+    found = mutation.attempt(Mutant("radioopt/feel/kernel.py", 1, 4, "1", "2"), tmp_path, costs)
+    assert seen == [("x = 2\n", "feel", costs)]
     assert path.read_text() == "x = 1\n"
     assert (found["outcome"], found["by"]) == ("caught", "tests/feel/test_kernel.py::test_x")
     monkeypatch.setattr(mutation, "run", lambda *_: "")
-    assert (
-        mutation.attempt(Mutant("radioopt/feel/kernel.py", 1, 4, "1", "2"), tmp_path)["outcome"] == "survived"
-    )
+    found = mutation.attempt(Mutant("radioopt/feel/kernel.py", 1, 4, "1", "2"), tmp_path, costs)
+    assert (found["outcome"], found["by"]) == ("survived", "")
 
 
 def test_whatever_survived_has_an_answer():
