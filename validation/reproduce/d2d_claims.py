@@ -85,11 +85,13 @@ CLAIMS = (
     Claim("Fig. 10: embeddings are set apart", "unsupervised", "silhouette"),
 )  # fmt: skip
 
-#: parts of the short table, with what was varied
-SHORT = (
-    ("supervised", ""), ("semi-supervised", ""), ("unsupervised", ""), ("regression", ""), ("decentralised", ""),
-    ("semi-decentralised", ""), ("stragglers", "0.6"), ("interval", "150"),
-)  # fmt: skip
+#: parts of the short table, with what was varied, and what it calls them
+SHORT = {
+    ("supervised", ""): "all labels", ("semi-supervised", ""): "a tenth of the labels",
+    ("unsupervised", ""): "no labels", ("regression", ""): "numbers: R2", ("decentralised", ""): "no server",
+    ("semi-decentralised", ""): "server now and then", ("stragglers", "0.6"): "60 % stragglers",
+    ("interval", "150"): "150 local steps",
+}  # fmt: skip
 
 
 def select(runs: pd.DataFrame, part: str, at: str = "") -> pd.DataFrame:
@@ -232,7 +234,7 @@ def _row(text: str, found: np.ndarray, higher: bool) -> dict[str, Any]:
 
 
 def in_short(runs: pd.DataFrame) -> pd.DataFrame:
-    """Tabulate the accuracy in the end of every method, a column for each part, with the gain over no exchange.
+    """Tabulate the accuracy in the end of every method in per cent, a column for each part, with the gain over none.
 
     Parameters
     ----------
@@ -245,14 +247,15 @@ def in_short(runs: pd.DataFrame) -> pd.DataFrame:
         Means over the seeds, of differences that are paired by seed with half of their 95 % interval.
     """
     made: dict[str, dict[str, str]] = {}
-    for name, at in SHORT:
+    for (name, at), title in SHORT.items():
         group = select(runs, name, at)
         for method, mine in group.groupby("method", sort=False):
             gain = paired(group, "final", str(method), NONE) if method != NONE else np.empty(0)
-            over = f" ({spread_of(pd.Series(gain), 3, sign=True)})" if len(gain) else ""
-            made.setdefault(str(method), {})[f"{name} {at}".strip()] = f"{mine['final'].mean():.3f}{over}"
-    table = pd.DataFrame(made).T.rename_axis("method")
-    return table.reindex([one for one in (*GRAPHS, *REWARDS) if one in table.index]).fillna("").reset_index()
+            over = f" ({spread_of(pd.Series(100 * gain), 1, sign=True)})" if len(gain) else ""
+            made.setdefault(str(method), {})[title] = f"{100 * mine['final'].mean():.1f}{over}"
+    table = pd.DataFrame(made).T.rename_axis("graph")
+    table = table.reindex([one for one in (*GRAPHS, *REWARDS) if one in table.index]).fillna("")
+    return table.rename(index=lambda one: one if one == NONE else f"`{one}`").reset_index()
 
 
 def _gains(runs: pd.DataFrame, one: str) -> Iterator[dict[str, Any]]:
@@ -376,7 +379,7 @@ def report(runs: pd.DataFrame, setting: dict[str, Any]) -> str:
         f"{_before(runs)}), by Wasserstein and in total variation."
     ]
     if len(short := in_short(runs)):
-        text += ["## In short: accuracy or R2 in the end, and gain over no exchange", markdown(short)]
+        text += ["## In short: accuracy or R2 in the end [%], and gain over no exchange", markdown(short)]
     for name, part in PARTS.items():
         group = runs[runs["part"] == name]
         if group.empty:
