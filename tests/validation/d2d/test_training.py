@@ -104,7 +104,12 @@ def test_verdicts_follow_the_intervals():
     assert judged["Fig. 6(e): J to 0.7, supervised", "none"] == "reproduces"
     text = d2d_claims.report(runs, {"data": "digits"})
     assert "| q-learning | 0.801 ± 0.002 | 0.1 [0.1, 0.1] |" in text
-    assert len(d2d_claims.draw(runs).axes[0].lines) == 3
+    lines = d2d_claims.draw(runs).axes[0].lines
+    assert [line.get_color() for line in lines] == [
+        "0.4",
+        "C0",
+        "C5",
+    ]  # of the method, whatever else is drawn
 
 
 def test_the_page_of_the_paper_counts_the_rivals_of_a_claim():
