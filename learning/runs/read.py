@@ -298,7 +298,7 @@ class RunComparison:
         frame, units, names = self.table(targets), {}, {}
         if (frame["runs"] == 1).all():
             frame = frame.drop(
-                columns=[name for name in frame if name.partition("_")[0] in ("runs", "reached")]
+                columns=[name for name in frame if str(name).partition("_")[0] in ("runs", "reached")]
             )
         for name in map(str, frame):
             what = "energy_j" if name.startswith("energy_j") else name.partition("_")[0]

@@ -40,14 +40,14 @@ def limits(name: str, unit: str = "") -> tuple[float, float]:
     return (0.0 if sized else -math.inf), math.inf
 
 
-def within(mean: Any, low: Any, high: Any, ends: tuple[float, float]) -> tuple[Any, Any]:
+def within(mean: Any, low: Any, high: Any, ends: Any) -> tuple[Any, Any]:
     """Cut intervals where the quantity ends: they cover the mean as often as before.
 
     Parameters
     ----------
     mean, low, high : float or array
         Means and intervals; NaN stays.
-    ends : tuple of float
+    ends : pair of float or array
         As of :func:`limits`. A mean outside of them is of another quantity, and its interval stays.
 
     Examples
