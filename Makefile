@@ -6,8 +6,9 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 EVERYTHING := .[all,dev,docs]
 
-# One file per worker at a time, so that each kernel is compiled by one of them.
-PYTEST := $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile
+# One file per worker at a time, so that each kernel is compiled by one of them. A test that hangs is ended, and its
+# stacks are printed; the longest take half a minute.
+PYTEST := $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --timeout 600 --timeout-method thread
 
 .PHONY: demo test test-exhaustive test-nojit lint docs bench lock clean
 
@@ -19,7 +20,7 @@ test: $(STAMP)
 
 # Hundreds of instances against every generic solver, a million certified.
 test-exhaustive: $(STAMP)
-	@$(PYTEST) -m exhaustive
+	@$(PYTEST) --timeout 0 -m exhaustive
 
 # The kernels as plain Python: the same answers, no compiler. What only takes long or checks other solvers is left out.
 test-nojit: $(STAMP)

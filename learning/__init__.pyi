@@ -73,8 +73,10 @@ from learning.prepare.propagate import PropagateLabels as PropagateLabels
 from learning.prepare.share import SharePublic as SharePublic
 from learning.prepare.students import ChooseStudents as ChooseStudents
 from learning.prepare.students import Teach as Teach
+from learning.prepare.subspace import Clusters as Clusters
 from learning.prepare.subspace import Subspace as Subspace
 from learning.prepare.subspace import distributed_pca as distributed_pca
+from learning.prepare.subspace import find_clusters as find_clusters
 from learning.prepare.subspace import target_groups as target_groups
 from learning.radio.base import Payload as Payload
 from learning.radio.base import Plan as Plan

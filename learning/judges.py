@@ -21,7 +21,7 @@ from learning.models.similarity import gradient_similarity
 from learning.models.weights import Rows, Sums, Weights, of_device, weights_of
 from learning.options import choose, real, whole
 from learning.task import Cohort, State, Task
-from radioopt.base.errors import OptionError, require
+from radioopt.base.errors import OptionError, ProblemError, require
 
 #: named numbers of a round
 Figures = dict[str, float]
@@ -319,6 +319,8 @@ class Linear(Judge):
     ------
     OptionError
         If the number is out of its range, or the data are a regression.
+    ProblemError
+        If all samples that it is fitted to have the same label, as where there are none.
 
     Notes
     -----
@@ -344,6 +346,11 @@ class Linear(Judge):
         )
         x, y = task.samples
         some = torch.from_numpy(rows).to(x.device)
+        if len(kinds := y[some].unique()) < 2:
+            raise ProblemError(
+                f"judge linear: fits to labelled samples of two classes or more, and all {len(rows)} have label "
+                f"{int(kinds[0])}: give samples their labels, which training does not look at, or take another judge"
+            )
         weights = self.model(state, crew)
         seen, tested = (features(task, weights, part).cpu().numpy() for part in (x[some], task.test[0]))
         with warnings.catch_warnings():

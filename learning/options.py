@@ -24,8 +24,26 @@ from learning.catalog import (
 from radioopt.base.errors import OptionError, ProblemError
 from radioopt.base.options import MOST, is_finite
 from radioopt.base.quantity import shorten
+from radioopt.scenario import Scenario
 
 T = TypeVar("T")
+
+#: names of options elsewhere, and what they are here
+ALIASES = {
+    "lr": "learning_rate",
+    "eta": "learning_rate",
+    "num_clients": "scenario.replace({'devices.count': ...})",
+    "clients": "scenario.replace({'devices.count': ...})",
+    "batch_size": "batchsize",
+    "local_epochs": "epochs",
+    "num_rounds": "rounds",
+    "optimizer": "optimiser",
+    "dataset": "data",
+    "algorithm": "scheme",
+    "strategy": "scheme",
+    "link": "radio",
+    "mu": "proximal",
+}
 
 
 def choose(option: str, given: Any, table: Mapping[str, T], alternative: str = "") -> T:
@@ -61,6 +79,14 @@ def whole(option: str, given: Any, *, low: int = 1, most: int = MOST) -> int:
         return int(given)
     expected = f"< 2**{most.bit_length()}" if number and int(given) > most else f">= {low}"
     raise OptionError(f"{option}: expected a whole number {expected}, got {shorten(given)}")
+
+
+def shipped_with(scenario: Scenario, table: str) -> str:
+    """Say which scenario that comes with radioopt has the tables of one and another; nothing if there is none."""
+    wanted = {table, *scenario.problems}
+    every = Scenario.examples() if len(wanted) > 1 else ()
+    found = [name for name in every if wanted <= set(Scenario.load(name).problems)]
+    return f", or take scenario {' or '.join(found)}, which has it" if found else ""
 
 
 def keywords(what: str, text: str, kind: Callable[..., Any]) -> dict[str, Any]:
@@ -123,6 +149,43 @@ def settings_of(given: Any) -> dict[str, Any]:
             f"{name}: expected a dataclass of its options: write @dataclass(frozen=True) above class {name}"
         )
     return {item.name: getattr(given, item.name) for item in dataclasses.fields(given)}
+
+
+def belongs(name: str) -> str:
+    """Say where a name is an option, and how it is given there; nothing where it is one nowhere.
+
+    Examples
+    --------
+    >>> belongs("proximal"), belongs("clusters"), belongs("colour")
+    ('an option of scheme fedprox, contrastive', 'an option of radio d2d-server', '')
+    >>> belongs("amounts")
+    'an option of preparation fill, repeat-own, share-unlabelled, given as fill:amounts=...'
+    >>> belongs("alpha")
+    'an option of partition dirichlet, given as dirichlet:ALPHA'
+    """
+    told = []
+    for role, takers, written in places(name):
+        more = f" and {len(takers) - 4} more" if len(takers) > 4 else ""
+        given = f", given as {written}" if written else ""
+        told.append(f"{role} {', '.join(takers[:4])}{more}{given}")
+    return f"an option of {'; and of '.join(told)}" if told else ""
+
+
+def places(name: str) -> list[tuple[str, list[str], str]]:
+    """Find who takes an option: the role, the names, and how it is written behind the first of these."""
+    found = []
+    tables = {"scheme": SCHEMES, "radio": RADIOS, "judge": JUDGES, "preparation": PREPARATIONS}
+    for role, table in (tables | {"generator": GENERATORS, "partition": PARTITIONS}).items():
+        begin = 3 if table is PARTITIONS else 0  # after labels, devices and random numbers
+        own = {taker: list(inspect.signature(table[taker]).parameters)[begin:] for taker in table}
+        takers = [taker for taker in table if name in own[taker]]
+        if not takers:
+            continue
+        written = f"{takers[0]}:{name}=..." if role in ("preparation", "generator") else ""
+        if role == "partition":
+            written = f"{takers[0]}:{','.join(own[takers[0]][: own[takers[0]].index(name) + 1]).upper()}"
+        found.append((role, takers, written))
+    return found
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:

@@ -23,7 +23,18 @@ from learning.local.timing import StepTimes, time_training
 from learning.loop import Plans
 from learning.messages import Wire
 from learning.models import build as models
-from learning.options import choose, described, keywords, label, real, suggestion, whole
+from learning.options import (
+    ALIASES,
+    belongs,
+    choose,
+    described,
+    keywords,
+    label,
+    real,
+    shipped_with,
+    suggestion,
+    whole,
+)
 from learning.prepare.base import Preparation
 from learning.radio.base import Allocation, Planner, Radio, Work
 from learning.radio.sampling import Places, Sampling, only
@@ -102,6 +113,8 @@ class Setup:
         before = self._before()
         scheme, radio, judge, needed = self._parts(before, scenario)
         before = (*before, *needed)
+        for step in before:
+            step.refuse(scheme)
         at_once = None if self.devices_at_once is None else whole("devices_at_once", self.devices_at_once)
         device = _device(self.device)
         data = sources.load(self.data, streams.at("data"))
@@ -262,13 +275,13 @@ class Setup:
         takes = {kind: list(inspect.signature(kind).parameters) for kind in kinds if isinstance(kind, type)}
         everything = [*SETTINGS, *RUNNING, *(taken for names in takes.values() for taken in names)]
         meant = ALIASES.get(name)
-        takers = [scheme for scheme, kind in SCHEMES.items() if meant in inspect.signature(kind).parameters]
+        where = belongs(meant or name)
         if meant is None:
-            hint = suggestion(name, everything)
-        elif meant in everything or not takers:
+            hint = f", {where};" if where else suggestion(name, everything)
+        elif meant in everything or not where:
             hint = f"; did you mean {meant}?"
         else:
-            hint = f"; {meant} is an option of scheme {', '.join(takers)};"
+            hint = f"; {meant} is {where};"
         told = "; ".join(
             f"{_role(kind)} {label(kind)!r} takes: {', '.join(own)}" for kind, own in takes.items() if own
         )
@@ -313,22 +326,6 @@ class Setup:
         )
 
 
-#: names of options elsewhere, and what they are here
-ALIASES = {
-    "lr": "learning_rate",
-    "eta": "learning_rate",
-    "num_clients": "scenario.replace({'devices.count': ...})",
-    "clients": "scenario.replace({'devices.count': ...})",
-    "batch_size": "batchsize",
-    "local_epochs": "epochs",
-    "num_rounds": "rounds",
-    "optimizer": "optimiser",
-    "dataset": "data",
-    "algorithm": "scheme",
-    "strategy": "scheme",
-    "link": "radio",
-    "mu": "proximal",
-}
 #: arguments of :func:`learning.train` that say what is done, and those that say how it is kept and shown
 SETTINGS = tuple(item.name for item in fields(Setup) if item.name != "options")
 RUNNING = ("checkpoint", "every", "callbacks", "progress")
@@ -378,7 +375,7 @@ def _refuse_table(scenario: Scenario, radio: Radio, given: Any, scheme: Scheme[A
         other = f", or choose a scheme with local steps, as fedavg, and radio {' or '.join(others)}"
     raise ProblemError(
         f"radio {label(given)!r} plans with a table [{radio.table}], and scenario {scenario.name!r} has none: "
-        f"add it{other}"
+        f"add it{other}{shipped_with(scenario, radio.table)}"
     )
 
 

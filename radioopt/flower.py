@@ -45,7 +45,8 @@ class AllocatingStrategy:
     Raises
     ------
     OptionError
-        If the scenario has several problems and no `family` is given, or none of that name.
+        If the scenario has several problems and no `family` is given, or none of that name; or if `devices` is no
+        mapping, or gives a device to two nodes.
     ProblemError
         If a batch of problems is given, or there are more nodes than devices.
     SolveError
@@ -85,6 +86,8 @@ class AllocatingStrategy:
             raise OptionError(
                 f"source: expected a scenario, a problem or a function of the round, got {type(source).__name__}"
             )
+        if devices is not None:
+            _check_devices(devices)
         self._devices = dict(devices or {})
         self._fixed = devices is not None
         self.solution: Solution | None = None
@@ -195,6 +198,18 @@ class AllocatingStrategy:
                     f"devices: there are {count}, and more nodes than that: take a scenario with more devices"
                 )
         return self._devices[node]
+
+
+def _check_devices(devices: Any) -> None:
+    """Refuse what binds no nodes to devices, or two of them to the same, whose resources would be spent twice."""
+    if not isinstance(devices, Mapping):
+        raise OptionError(f"devices: expected a mapping from nodes to devices, got {type(devices).__name__}")
+    taken: dict[Any, Any] = {}
+    for node, device in devices.items():
+        if taken.setdefault(device, node) != node:
+            raise OptionError(
+                f"devices: device {device} is given to the nodes {taken[device]} and {node}: to one only"
+            )
 
 
 def _only(scenario: Scenario, family: str | None) -> str:

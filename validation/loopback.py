@@ -17,6 +17,8 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
+#: seconds in which a process that is told to end does so, and one that makes a key or a certificate is done
+ENDING_S, MAKING_S = 20.0, 120.0
 #: the commands of docs/distributed.md
 CERTIFICATES = r"""
 openssl genrsa -out ca.key 4096
@@ -69,7 +71,7 @@ class Deployment:
         shutil.copytree(ROOT / "examples" / "flower", folder / "app")
         (folder / "san.ext").write_text(ALTERNATIVES)
         for line in CERTIFICATES.replace("\\\n", " ").strip().splitlines():
-            subprocess.run(line.split(), cwd=folder, check=True, capture_output=True)
+            made(line.split(), folder)
 
     def __enter__(self) -> Deployment:
         """Return the deployment."""
@@ -83,10 +85,10 @@ class Deployment:
             process.terminate()
         for process in self.started:
             try:
-                process.wait(20)
+                process.wait(ENDING_S)
             except subprocess.TimeoutExpired:
                 process.kill()
-                process.wait()
+                process.wait(ENDING_S)
 
     def registered(self, name: str) -> Path:
         """Make the key of a node, and register it."""
@@ -97,7 +99,7 @@ class Deployment:
     def key(self, name: str) -> Path:
         """Make a key."""
         command = ["ssh-keygen", "-q", "-t", "ecdsa", "-b", "384", "-N", "", "-f", name]
-        subprocess.run(command, cwd=self.folder, check=True)
+        made(command, self.folder)
         return self.folder / name
 
     def server(self) -> subprocess.Popen[bytes]:
@@ -180,10 +182,16 @@ class Deployment:
         return True
 
 
+def made(command: list[str], folder: Path) -> None:
+    """Call a program that makes keys or certificates; it is not to ask anything."""
+    asked = {"stdin": subprocess.DEVNULL, "capture_output": True, "timeout": MAKING_S}
+    subprocess.run(command, cwd=folder, check=True, **asked)  # type: ignore[call-overload]
+
+
 def killed(process: subprocess.Popen[bytes]) -> None:
     """End a process at once, as a machine that loses its power does."""
     os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+    process.wait(ENDING_S)
 
 
 def free_port() -> int:

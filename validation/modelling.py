@@ -87,11 +87,36 @@ class Model(NamedTuple):
 
         Raises
         ------
+        OptionError
+            If all further constraints are about another CVXPY model, whose variables have other values.
         NoAnswerError
             If the solver ends without a point.
         """
+        if hasattr(self.model, "variables"):
+            own = {id(variable) for variable in self.model.variables()}
+            theirs = {
+                id(variable) for one in more if hasattr(one, "variables") for variable in one.variables()
+            }
+            if theirs and not theirs & own:
+                raise OptionError(
+                    "solve: the constraints are about variables of another model: take them from this one's variables"
+                )
         self.run(time_limit_s, more)
         return self.read()
+
+    def __repr__(self) -> str:
+        """Name the variables and the constraints, and say how they are scaled."""
+        home = type(self.model).__module__.partition(".")[0]
+        groups = dict.fromkeys(
+            name.partition("[")[0] for name in self.constraints
+        )  # air_s[0,1], air_s[0,2], ...
+        lines = [
+            f"Model: {'casadi' if home == 'builtins' else home}",
+            f"  variables    {', '.join(self.variables)}",
+            f"  constraints  {', '.join(groups)}",
+            f"  scaling      {self.scaling}",
+        ]
+        return "\n".join(lines)
 
 
 def model(problem: Problem[Any], language: str = "cvxpy") -> Model:
@@ -123,8 +148,11 @@ def model(problem: Problem[Any], language: str = "cvxpy") -> Model:
     >>> from radioopt import Scenario, SolveOptions
     >>> problem = Scenario.load("feel-cpu").draw(seed=1).problem("feel")
     >>> program = model(problem, "cvxpy")
-    >>> print(*program.constraints)
-    uploads uplink_frame min_batchsize max_batchsize downloads downlink_frame
+    >>> program
+    Model: cvxpy
+      variables    batchsize, uplink_slot_s, downlink_slot_s, upload_phase_s, download_phase_s
+      constraints  uploads, uplink_frame, min_batchsize, max_batchsize, downloads, downlink_frame
+      scaling      ...
     >>> about = SolveOptions(feasibility_tol=1e-7, gap_tol=1e-6)  # as exact as the solver is
     >>> problem.judge(about, **program.solve()).status.name
     'OPTIMAL'

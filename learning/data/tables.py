@@ -102,7 +102,8 @@ def of_frame(what: str, frame: pd.DataFrame, label: str | None = None) -> tuple[
         if len(found) != 1:
             raise ProblemError(
                 f"{what}: {len(found)} columns are called label, class, target or y; its columns are "
-                f"{', '.join(columns)}: say which has the labels, as csv:FILE:COLUMN, or give (features, labels)"
+                f"{', '.join(columns)}: call the one with the labels label, or give (features, labels), or of a file "
+                "csv:FILE:COLUMN"
             )
         (label,) = found
     if label not in columns:

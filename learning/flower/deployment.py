@@ -53,12 +53,12 @@ def deploy(
     -------
     pathlib.Path
         The folder of the run, with metrics, picture, manifest and faults. If there is an unfinished run of this name,
-        this one goes on from it.
+        this one goes on from it. A line is printed per round, unless the options name other callbacks.
 
     Raises
     ------
     OptionError
-        If a key is unknown, or the options are no JSON object.
+        If a key is unknown, the options are no JSON object, or a file that they name is not there.
     """
     if unknown := sorted(config.keys() - CONFIG.keys()):
         raise OptionError(f"app: unknown setting {unknown[0]}, choose from {', '.join(CONFIG)}")
@@ -69,10 +69,15 @@ def deploy(
         raise OptionError(
             f'options: expected a JSON object, as {{"scheme": "fedavg"}}, got {given["options"]!r}'
         ) from error
-    setup, running = read(given["scenario"], options)
-    with torch_threads(1), fresh_torch():
-        plans = setup.plans()
-        settings = told(setup, plans)
+    try:
+        setup, running = read(given["scenario"], options)
+        with torch_threads(1), fresh_torch():
+            plans = setup.plans()
+            settings = told(setup, plans)
+    except FileNotFoundError as error:
+        raise OptionError(
+            f"no such file: {error.filename}: give its whole path, since the server runs in a folder of its own"
+        ) from error
     about = {
         "scenario": plans.scenario.to_dict(),
         "app": {name: given[name] for name in ("options", "clock")},
@@ -86,12 +91,19 @@ def deploy(
             int(given["nodes"]),
             float(given["deadline-s"]),
             int(given["min-arrived"]),
-            {"every": 1, "progress": False, **running, "checkpoint": folder / runs.CHECKPOINT},
+            {
+                "every": 1,
+                "progress": False,
+                "callbacks": "print",
+                **running,
+                "checkpoint": folder / runs.CHECKPOINT,
+            },
             clock=given["clock"],
             poll_s=poll_s,
             patience_s=patience_s,
         )
         runs.finish_run(result, folder, about)
+    print(f"saved in {folder.absolute()}")
     return folder
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
@@ -46,6 +47,42 @@ class Mail(Protocol):
 
     def fetch(self, ids: Sequence[str]) -> list[Answer]:
         """Return what has come of these letters so far, each answer once."""
+
+
+class Recalled(Exception):
+    """Nobody waits for the run any more."""
+
+
+class Recallable:
+    """Mail that can be stopped from another thread, whoever uses it then.
+
+    Parameters
+    ----------
+    mail : Mail
+        What carries the letters.
+    stopped : threading.Event
+        When it is set, every call raises :class:`Recalled`.
+    """
+
+    def __init__(self, mail: Mail, stopped: threading.Event) -> None:
+        self._mail, self._stopped = mail, stopped
+
+    def nodes(self) -> list[int]:
+        """Return the nodes that can be reached; see :class:`Mail`."""
+        return self._going().nodes()
+
+    def send(self, letters: Mapping[int, Letter], ttl_s: float) -> dict[str, int]:
+        """Send letters; see :class:`Mail`."""
+        return self._going().send(letters, ttl_s)
+
+    def fetch(self, ids: Sequence[str]) -> list[Answer]:
+        """Return what has come; see :class:`Mail`."""
+        return self._going().fetch(ids)
+
+    def _going(self) -> Mail:
+        if self._stopped.is_set():
+            raise Recalled("the run was interrupted")
+        return self._mail
 
 
 class Fault(NamedTuple):

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 from learning.flower import grid
 from learning.flower.crew import RemoteCrew
 from learning.flower.node import answer
-from learning.flower.post import POLL_S, Mail, Post
+from learning.flower.post import POLL_S, Mail, Post, Recallable
 from learning.flower.told import told
 from learning.local.globals import fresh_torch, torch_threads
 from learning.loop import Plans, begin
@@ -29,6 +32,10 @@ from radioopt.scenario import Scenario
 DEADLINE_S = 120.0
 #: the same in a simulation, whose first round starts all processes on one machine
 SIMULATED_S = 600.0
+#: seconds that an interrupted simulation waits for its server, which may be in the middle of a checkpoint
+ENDING_S = 30.0
+#: by how much Ray's processes give way to all others, 15 by default: on a busy machine rounds take many times longer
+NICENESS = "RAY_worker_niceness"
 
 
 def simulate(
@@ -98,23 +105,31 @@ def simulate(
         )
     app = serverapp.ServerApp()
     done: list[TrainingResult | BaseException] = []
+    threads: list[threading.Thread] = []
+    stopped = threading.Event()
 
     @app.main()  # type: ignore[untyped-decorator]
     def main(grid_: Any, context: Any) -> None:
+        threads.append(threading.current_thread())
         try:
-            mail = grid.GridMail(grid_)
+            mail = Recallable(grid.GridMail(grid_), stopped)
             done.append(serve(plans, settings, mail, count, deadline_s, min_arrived, running, clock=clock))
         except BaseException as error:
             done.append(error)
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        flower.run_simulation(
-            server_app=app,
-            client_app=grid.client_app(answer),
-            num_supernodes=count,
-            backend_config={"client_resources": {"num_cpus": cpus, "num_gpus": 0.0}},
-        )
+    try:
+        with warnings.catch_warnings(), _urgent():
+            warnings.simplefilter("ignore")
+            flower.run_simulation(
+                server_app=app,
+                client_app=grid.client_app(answer),
+                num_supernodes=count,
+                backend_config={"client_resources": {"num_cpus": cpus, "num_gpus": 0.0}},
+            )
+    finally:  # Flower leaves the server's thread alone, which would go on to the deadline of every round
+        stopped.set()
+        for thread in threads:
+            thread.join(ENDING_S)
     if isinstance(done[0], BaseException):
         raise done[0]
     return done[0]
@@ -200,6 +215,19 @@ def serve(
         planning = replace(planning, planner=planner, config={**plans.config, "clock": clock})
     with torch_threads(1), fresh_torch():
         return begin(planning, **kept)
+
+
+@contextmanager
+def _urgent() -> Iterator[None]:
+    """Have Ray start processes that are as urgent as this one, unless the user says otherwise."""
+    if NICENESS in os.environ:
+        yield
+        return
+    os.environ[NICENESS] = "0"
+    try:
+        yield
+    finally:
+        os.environ.pop(NICENESS, None)
 
 
 def _gathered(mail: Mail, count: int, patience_s: float, poll_s: float) -> list[int]:

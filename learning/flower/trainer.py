@@ -17,17 +17,24 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable
+from multiprocessing import AuthenticationError
 from multiprocessing.connection import Client, Connection, Listener
 from pathlib import Path
 from typing import Any
 
 from learning.flower import grid
 from learning.flower.letters import Letter, Memory
+from learning.flower.post import GRACE_S
 
+#: the answer of a trainer, or what went wrong, with what the devices keep
+Said = tuple[Letter | str, Memory]
 #: seconds in which a trainer that was started has to open its socket, which is before it imports torch
 OPENING_S = 60.0
 #: seconds between two looks whether it has
 LOOK_S = 0.02
+#: seconds in which it has to make data and models, once for a run
+MAKING_S = 1800.0
 
 
 def client_app() -> Any:
@@ -56,21 +63,51 @@ def ask(letter: Letter, memory: Memory) -> Letter:
     Raises
     ------
     RuntimeError
-        If the trainer fails, or ends: because it is killed, or because it takes longer than the round's deadline.
+        If the trainer fails, or ends: because it is killed, or because it takes longer than the round's deadline. Or if
+        it says nothing for so long that the server would throw the answer away.
     """
     began = time.perf_counter()
-    with _reached(os.getppid()) as line:
-        line.send((letter, dict(memory)))
-        try:
-            said, kept = line.recv()
-        except (EOFError, ConnectionError) as error:
-            raise RuntimeError("trainer: it ended in mid-work; the next letter starts another one") from error
+    said, kept = _within(float(letter.numbers["deadline_s"]) + GRACE_S, lambda: _told(letter, memory))
     if isinstance(said, str):
         raise RuntimeError(f"trainer: {said}")
     memory.clear()
     memory.update(kept)
     waited = time.perf_counter() - began - said.numbers["compute_s"]
     return Letter({**said.numbers, "load_s": waited}, said.arrays)
+
+
+def _told(letter: Letter, memory: Memory) -> Said:
+    """Pass a letter to the trainer, and return what it says."""
+    with _reached(os.getppid()) as line:
+        try:
+            line.send((letter, dict(memory)))
+            said, kept = line.recv()
+        except (EOFError, ConnectionError) as error:
+            raise RuntimeError("trainer: it ended in mid-work; the next letter starts another one") from error
+    return said, kept
+
+
+def _within(seconds: float, do: Callable[[], Said]) -> Said:
+    """Wait so long and no longer for what talks over a socket, which could wait for ever."""
+    found: list[Said] = []
+    raised: list[BaseException] = []
+
+    def note() -> None:
+        try:
+            found.append(do())
+        except BaseException as error:
+            raised.append(error)
+
+    thread = threading.Thread(target=note, daemon=True)  # it ends with this process
+    thread.start()
+    thread.join(seconds)
+    if raised:
+        raise raised[0]
+    if not found:
+        raise RuntimeError(
+            f"trainer: it said nothing within {seconds:g} s; the log of the SuperNode may say why"
+        )
+    return found[0]
 
 
 def _reached(owner: int) -> Connection[Any, Any]:
@@ -134,11 +171,15 @@ def serve(folder: Path, owner: int) -> None:
             try:
                 with listener.accept() as line:
                     line.send(_answered(*line.recv()))
-            except Exception as error:  # who asked is gone, or has no key: the next one may be all right
+            except (
+                AuthenticationError,
+                EOFError,
+                ConnectionError,
+            ) as error:  # who asked has no key, or is gone
                 print(f"trainer: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
 
 
-def _answered(letter: Letter, memory: Memory) -> tuple[Letter | str, Memory]:
+def _answered(letter: Letter, memory: Memory) -> Said:
     """Do what a letter says, or say what went wrong; end the process if it takes longer than the round."""
     import faulthandler
     import traceback
@@ -147,10 +188,11 @@ def _answered(letter: Letter, memory: Memory) -> tuple[Letter | str, Memory]:
     from learning.flower.told import made
 
     try:
-        made(str(letter.numbers["settings"]))  # once, however long it takes
+        faulthandler.dump_traceback_later(MAKING_S, exit=True)
+        made(str(letter.numbers["settings"]))  # once: it may take longer than a round
         faulthandler.dump_traceback_later(float(letter.numbers["deadline_s"]), exit=True)
         return answer(letter, memory), memory
-    except Exception as error:
+    except Exception as error:  # whatever it is goes to the server, which says so, and to the log
         traceback.print_exc()
         return f"{type(error).__name__}: {error}", memory
     finally:

@@ -81,6 +81,20 @@ class Preparation(ABC):
             The new task, seconds, joules and bits, and a table of what was done.
         """
 
+    def refuse(self, scheme: Any) -> None:  # noqa: B027 (most go with every scheme)
+        """Refuse a scheme whose options do not go with it, before anything is computed; by default none.
+
+        Parameters
+        ----------
+        scheme : Scheme
+            What is trained afterwards.
+
+        Raises
+        ------
+        OptionError
+            If they do not go together.
+        """
+
     def settings(self) -> dict[str, Any]:
         """Return the options, for the manifest of a run."""
         return settings_of(self)

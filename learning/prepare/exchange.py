@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from learning.options import choose, real, whole
+from learning.options import choose, real, shipped_with, whole
 from learning.prepare.base import Preparation, Prepared
 from learning.prepare.costs import upload
 from learning.prepare.graph_network import GraphNetwork
-from learning.prepare.subspace import IntArray, Subspace, distributed_pca, kmeans, moments, target_groups
+from learning.prepare.subspace import IntArray, Subspace, distributed_pca, find_clusters, target_groups
 from learning.radio.base import Radio
 from learning.radio.links import Links
 from learning.streams import Streams
@@ -62,7 +62,7 @@ class _Exchange(Preparation):
         if family not in devices.scenario.problems:
             raise ProblemError(
                 f"{type(self).__name__}: scenario {devices.scenario.name!r} has no table [{family}], which says who "
-                "trusts whom and how links are: add it"
+                f"trusts whom and how links are: add it{shipped_with(devices.scenario, family)}"
             )
         return devices.problem(family)
 
@@ -96,12 +96,22 @@ class _Exchange(Preparation):
 
         def found(problem: Any) -> Any:
             solution = find(problem)
-            if isinstance(solution, problem.solution_class()):
-                return solution
-            raise ProblemError(
-                f"{type(self).__name__}: method: expected a function that returns a solution of the problem, as "
-                f"problem.judge(source=...) is one; got {shorten(solution)}"
-            )
+            if not isinstance(solution, problem.solution_class()):
+                raise ProblemError(
+                    f"{type(self).__name__}: method: expected a function that returns a solution of the problem, as "
+                    f"problem.judge(source=...) is one; got {shorten(solution)}"
+                )
+            problem.judge(
+                source=solution.source
+            )  # refuses links that are not allowed, and other numbers of devices
+            i, kind = np.nonzero((solution.transferred > 0) & (solution.source >= 0)[:, None])
+            if not (trusted := problem.trust[solution.source[i], i, kind]).all():
+                at = np.argmin(trusted)
+                raise ProblemError(
+                    f"{type(self).__name__}: method: device {solution.source[i[at]]} does not trust device {i[at]} "
+                    f"with kind {kind[at]}, which the graph sends: solve the problem that the function is given"
+                )
+            return solution
 
         return found
 
@@ -167,7 +177,7 @@ class Exchange(_Exchange):
     bits_per_number : float, default 8
         Size of a number of a sample > 0 [bit]; a label is not charged.
     targets : {"quantiles", "gaps"}, default "quantiles"
-        What stands for classes in a regression; see :func:`~learning.prepare.subspace.target_groups`.
+        What stands for classes of the first target in a regression: :func:`~learning.prepare.subspace.target_groups`.
     amplifier_efficiency : float, default 0.5
         Share of the amplifier's power that is radiated, in (0, 1].
     circuit_power_w : float, default 0.1
@@ -324,19 +334,16 @@ class ExchangeClusters(_Exchange):
         solve = self._solver(devices.scenario.replace({"d2d-clusters.dimensions": dimensions}), task.streams)
         total.subspace(space, devices, radio, task.streams.at("prepare/subspace"))
         for edge in range(self.edges):
-            kinds, found = [], []
-            for device, part in enumerate(parts):
-                own = space.project(x[part])
-                kinds.append(kmeans(own, groups, task.streams.at("prepare/kmeans", edge, device)))
-                found.append(moments(own, kinds[-1], groups))
-            counts, centroids, covariances = (np.stack(one) for one in zip(*found, strict=True))
+            rngs = [task.streams.at("prepare/kmeans", edge, device) for device in range(len(parts))]
+            found = find_clusters([space.project(x[part]) for part in parts], groups, rngs)
+            kinds = list(found.labels)
             problem = problem.replace(
-                counts=counts, centroids=centroids, covariances=covariances, strict=None
+                counts=found.counts, centroids=found.centroids, covariances=found.covariances, strict=None
             )
             solution = solve(problem)
             parts, moves = move(parts, kinds, solution, rng)
             total.add(links, solution.source, moves)
-            bits = cluster_message_bits(centroids.shape[-1], groups)
+            bits = cluster_message_bits(found.centroids.shape[-1], groups)
             total.talked(links, bits, self._trials(solution))
             rows += [(edge, *one) for one in moves]
             used = solution.source[:, None] == np.arange(len(parts))

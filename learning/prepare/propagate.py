@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass, replace
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,8 @@ from learning.prepare.costs import upload
 from learning.prepare.subspace import Floats, IntArray, distributed_pca
 from learning.radio.base import Radio
 from learning.task import Task
-from radioopt.base.errors import ProblemError, require
+from radioopt.base.errors import OptionError, ProblemError, require
+from radioopt.base.quantity import shorten
 from radioopt.scenario import Devices
 
 #: the neighbour whose distance sets the width of the kernel, and how much narrower that is
@@ -40,19 +42,23 @@ class PropagateLabels(Preparation):
     labeller : {"spreading", "mlp"}, default "spreading"
         Label spreading over an RBF kernel, whose width goes by the distance to the 7th nearest sample; or the
         predictions of a perceptron that is trained with the labels known.
+    known : array_like of bool, shape (n,), optional
+        Which of the n training samples have a label, of data that are really half-labelled; in place of `fraction`. The
+        others may have any in the data, which is not looked at here, but is by partitions that go by labels.
 
     Raises
     ------
     OptionError
-        If a number is out of its range.
+        If a number is out of its range, or `known` is not of truth values.
     ProblemError
-        If the data are a regression, or a sample is on two devices: each might give it another label.
+        If the data are a regression, a sample is on two devices, which might give it two labels, a device knows no
+        label, or `known` is not as long as the training samples.
 
     Notes
     -----
     Labels known are kept. Samples that no label reaches stay without one and are left out of training; the table of
-    what was done has their number, and the accuracy of the labels that were given. Uplinks of the subspace follow each
-    other at the full rate of each device.
+    what was done has their number, and the accuracy of the labels that were given, NaN if `known` says which are.
+    Uplinks of the subspace follow each other at the full rate of each device.
 
     References
     ----------
@@ -71,11 +77,25 @@ class PropagateLabels(Preparation):
     fraction: float = 0.05
     components: int = 16
     labeller: str = "spreading"
+    known: Any = None
 
     def __post_init__(self) -> None:
+        if self.known is not None and np.asarray(self.known).dtype != np.bool_:
+            raise OptionError(
+                f"known: expected truth values, one for each training sample, got {shorten(self.known)}"
+            )
         real("fraction", self.fraction, high=1.0, closed=True)
         whole("components", self.components, low=0)
         choose("labeller", self.labeller, LABELLERS, "one of these")
+
+    def settings(self) -> dict[str, Any]:
+        """Return the options, for the manifest of a run; how many labels are known, and which by a checksum."""
+        if self.known is None:
+            return super().settings()
+        mask = np.asarray(self.known)
+        return super().settings() | {
+            "known": f"{int(mask.sum())} of {mask.size}, {crc32(mask.tobytes()):08x}"
+        }
 
     def __call__(self, task: Task, devices: Devices, radio: Radio) -> Prepared:
         """Propagate labels; see :meth:`Preparation.__call__`."""
@@ -102,19 +122,30 @@ class PropagateLabels(Preparation):
                     f"PropagateLabels: the subspace did not reach device {lost}: take components=0"
                 )
             seconds += delivery.seconds
+        mask = None if self.known is None else np.asarray(self.known)
+        if mask is not None and mask.shape != data.train_y.shape:
+            raise ProblemError(
+                f"PropagateLabels: known: expected shape {data.train_y.shape}, the training samples, got {mask.shape}"
+            )
         labels, parts, rows = np.array(data.train_y), [], []
         spread = LABELLERS[self.labeller]
         for device, (part, own) in enumerate(zip(task.parts, x, strict=True)):
             rng = streams.at("prepare/propagate", 0, device)
             truth = data.train_y[part]
-            known = some_of_every_class(truth, self.fraction, rng)
+            known = some_of_every_class(truth, self.fraction, rng) if mask is None else mask[part]
+            if not known.any():
+                raise ProblemError(
+                    f"PropagateLabels: known: device {device} has none among its {part.size} samples: deal them out so "
+                    "that every device knows a label"
+                )
             given = spread(own, np.where(known, truth, -1), rng)
             given = np.where(known, truth, given)
             reached = given >= 0
             labels[part[reached]] = given[reached]
             parts.append(part[reached])
             guessed = reached & ~known
-            right = float((given == truth)[guessed].mean()) if guessed.any() else np.nan
+            told = mask is None and guessed.any()
+            right = float((given == truth)[guessed].mean()) if told else np.nan
             rows.append((device, part.size, known.sum(), (~reached).sum(), right))
         names = ("device", "samples", "labelled", "unreached", "accuracy")
         record = {name: np.array(column) for name, column in zip(names, zip(*rows, strict=True), strict=True)}

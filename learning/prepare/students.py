@@ -93,7 +93,7 @@ class Teach(Preparation):
     Parameters
     ----------
     teacher_rounds : int, default 100
-        Steps >= 0, each over all samples; 0 takes the network as it is.
+        Steps >= 0, each over all samples; 0 takes the network as it is, which has to be given as one.
     teacher_rate : float, default 0.1
         Of these steps, > 0; it falls to zero along a cosine.
     teacher_optimiser : str or Rule, default "sgd:momentum=0.9,nesterov=true"
@@ -105,7 +105,7 @@ class Teach(Preparation):
     Raises
     ------
     OptionError
-        If a number is out of its range, or there is no such rule.
+        If a number is out of its range, or there is no such rule; or if a teacher that is not trained is given by name.
 
     Notes
     -----
@@ -149,6 +149,15 @@ class Teach(Preparation):
         record = {"round": np.arange(1, len(losses) + 1), "train_loss": losses}
         done = task.replace(teacher=Teacher(values, features, logits))
         return Prepared(done, seconds=seconds, record=record)
+
+    def refuse(self, scheme: Any) -> None:
+        """Refuse to take a teacher as it is whose weights are random, as those of a name are."""
+        teacher = getattr(scheme, "teacher", None)
+        if not self.teacher_rounds and isinstance(teacher, str):
+            raise OptionError(
+                f"teacher_rounds: 0 takes the teacher as it is, and the weights of {teacher!r} are random: give at "
+                "least 1, or as teacher a network that is trained"
+            )
 
     def train(self, task: Task, network: nn.Module, values: Weights) -> tuple[dict[str, Tensor], Any]:
         """Return the teacher's weights after all steps, and the loss before each of them [nat]."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from learning.options import choose, whole
 from radioopt.base.errors import ProblemError, require
+from radioopt.base.quantity import shorten
 
 Floats = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -37,8 +39,32 @@ class Subspace:
 
     def project(self, x: ArrayLike) -> Floats:
         """Return samples (n, ...) in the subspace, (n, r)."""
-        flat = np.asarray(x, np.float64).reshape(-1, self.mean.size)
-        return np.asarray((flat - self.mean) @ self.directions.T)
+        return np.asarray((_rows("project: x", x, self.mean.size) - self.mean) @ self.directions.T)
+
+
+def _rows(what: str, x: ArrayLike, size: int | None = None) -> Floats:
+    """Return samples as rows of features, finite, and as many as there have to be."""
+    given = np.asarray(x, np.float64)
+    if not given.ndim:
+        raise ProblemError(f"{what}: expected samples of one or more features, got {shorten(x)}")
+    flat = given.reshape(len(given), math.prod(given.shape[1:]))
+    if len(flat) and size is not None and flat.shape[1] != size:
+        raise ProblemError(f"{what}: expected samples of {size} features, got {flat.shape[1]}")
+    if not (good := np.isfinite(flat).all(1)).all():
+        raise ProblemError(f"{what}: expected finite numbers, sample {np.argmin(good)} has another")
+    return flat
+
+
+def _of_one_size(what: str, samples: Sequence[ArrayLike]) -> tuple[list[Floats], int]:
+    """Return the rows of each device, and the number of features that all have who have samples."""
+    rows: list[Floats] = []
+    size: int | None = None
+    for device, x in enumerate(samples):
+        rows.append(_rows(f"{what}: device {device}", x, size))
+        size = rows[-1].shape[1] if size is None and len(rows[-1]) else size
+    if size is None:
+        raise ProblemError(f"{what}: no device has samples")
+    return rows, size
 
 
 def distributed_pca(samples: Sequence[ArrayLike], components: int, sent: int | None = None) -> Subspace:
@@ -66,7 +92,8 @@ def distributed_pca(samples: Sequence[ArrayLike], components: int, sent: int | N
     Raises
     ------
     ProblemError
-        If there are no samples, or fewer features than components.
+        If there are no samples, one is not finite, devices have different numbers of features, or there are fewer
+        features than components.
 
     References
     ----------
@@ -82,11 +109,8 @@ def distributed_pca(samples: Sequence[ArrayLike], components: int, sent: int | N
     """
     count = whole("components", components)
     rows = whole("sent", 2 * count if sent is None else sent)
-    arrays = [np.asarray(x, np.float64) for x in samples]
-    flat = [x.reshape(len(x), -1) for x in arrays if len(x)]
-    if not flat:
-        raise ProblemError("distributed_pca: no device has samples")
-    size = flat[0].shape[1]
+    given, size = _of_one_size("distributed_pca", samples)
+    flat = [own for own in given if len(own)]
     if count > size:
         raise ProblemError(f"distributed_pca: components: expected at most {size}, the features, got {count}")
     number = np.array([len(x) for x in flat], np.float64)
@@ -143,6 +167,72 @@ def moments(x: Floats, cluster: IntArray, groups: int) -> tuple[Floats, Floats, 
     return counts, centroids, covariances
 
 
+@dataclass(frozen=True, eq=False)
+class Clusters:
+    """Clusters of the samples of each of N devices; :func:`find_clusters` makes them.
+
+    Parameters
+    ----------
+    labels : tuple of ndarray of int64, shapes (n_i,)
+        Cluster of each sample, from 0 to k - 1, numbered by each device for itself.
+    counts : ndarray, shape (N, k)
+        Samples of each cluster; 0 where a device has fewer.
+    centroids : ndarray, shape (N, k, t)
+        Means.
+    covariances : ndarray, shape (N, k, t, t)
+        Covariances, by the number of samples.
+    """
+
+    labels: tuple[IntArray, ...]
+    counts: Floats
+    centroids: Floats
+    covariances: Floats
+
+
+def find_clusters(
+    samples: Sequence[ArrayLike], groups: int, rngs: Sequence[np.random.Generator] | None = None
+) -> Clusters:
+    """Sort the samples of each device into clusters of its own by K-means, and measure them; needs scikit-learn.
+
+    Parameters
+    ----------
+    samples : sequence of N array_like, shapes (n_i, t)
+        Samples of each device, in a common subspace; a device may have none.
+    groups : int
+        Clusters k >= 1 of each device; one with fewer different samples has fewer.
+    rngs : sequence of N numpy.random.Generator, optional
+        Of each device; those of the seeds 0, 1, ... by default.
+
+    Returns
+    -------
+    Clusters
+        With the counts, centroids and covariances of :class:`radioopt.d2d.ClusterGraphProblem`.
+
+    Raises
+    ------
+    OptionError
+        If there is no cluster.
+    ProblemError
+        If no device has samples, one is not finite, or devices have different numbers of features.
+
+    Examples
+    --------
+    >>> found = find_clusters([[[0.0], [2.0], [9.0]], np.zeros((0, 1))], 2)
+    >>> sorted(found.counts[0].tolist()), found.counts[1].tolist(), found.centroids.shape
+    ([1.0, 2.0], [0.0, 0.0], (2, 2, 1))
+    """
+    count = whole("groups", groups)
+    rows, size = _of_one_size("find_clusters", samples)
+    rows = [own.reshape(-1, size) for own in rows]  # those of a device without samples, too
+    labels = tuple(
+        kmeans(own, count, np.random.default_rng(device) if rngs is None else rngs[device])
+        for device, own in enumerate(rows)
+    )
+    found = [moments(own, mine, count) for own, mine in zip(rows, labels, strict=True)]
+    counts, centroids, covariances = (np.stack(one) for one in zip(*found, strict=True))
+    return Clusters(labels, counts, centroids, covariances)
+
+
 def target_groups(targets: Sequence[ArrayLike], groups: int, rule: str = "quantiles") -> tuple[IntArray, ...]:
     """Sort the targets of a regression into groups that stand for classes.
 
@@ -165,6 +255,8 @@ def target_groups(targets: Sequence[ArrayLike], groups: int, rule: str = "quanti
     ------
     OptionError
         If there is no such rule, or no group.
+    ProblemError
+        If a target is not finite.
 
     References
     ----------
@@ -179,9 +271,10 @@ def target_groups(targets: Sequence[ArrayLike], groups: int, rule: str = "quanti
     """
     count = whole("groups", groups)
     by_gaps = choose("rule", rule, {"quantiles": False, "gaps": True}, "one of these")
-    values = [np.asarray(own, np.float64).reshape(-1) for own in targets]
+    values = [_rows(f"target_groups: device {i}", own).reshape(-1) for i, own in enumerate(targets)]
     if not by_gaps:
-        edges = np.quantile(np.concatenate(values), np.arange(1, count) / count)
+        everything = np.concatenate([*values, np.zeros(0)])
+        edges = np.quantile(everything, np.arange(1, count) / count) if everything.size else everything
         return tuple(np.searchsorted(edges, own, side="right").astype(np.int64) for own in values)
     found = []
     for own in values:

@@ -8,7 +8,7 @@ import os
 import re
 import shutil
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -107,7 +107,7 @@ def save_run(result: Saveable, name: str, folder: str | os.PathLike[str] = "runs
         with whole_directory(path) as target:
             for file, content in files.items():
                 (target / file).write_bytes(content)
-    _draw(result, path)
+    draw(result.plot, path)
     return path
 
 
@@ -120,10 +120,10 @@ def _numbers(result: Saveable) -> dict[str, bytes]:
     return files
 
 
-def _draw(result: Saveable, path: Path) -> None:
+def draw(plot: Callable[[], Figure], path: Path) -> None:
     """Draw the picture of a run whose numbers are saved: it can be drawn again, a run cannot be done again."""
     try:
-        figure = result.plot()
+        figure = plot()
         pictures = {name: drawn(figure, name.rpartition(".")[2]) for name in PICTURES}
         for name, content in pictures.items():
             write_whole(path / name, content)
@@ -231,14 +231,23 @@ def finish_run(result: Saveable, path: Path, settings: Mapping[str, Any]) -> Non
     OSError
         If the folder cannot be written.
     """
-    if is_finished(path):
-        for file, content in _numbers(result).items():
-            write_whole(path / file, content)
-        _draw(result, path)
-    else:
-        save_run(result, path.name, path.parent)
+    further = is_finished(path)
+    if further:
+        for name in PICTURES:  # of fewer rounds: a run that is broken off here is drawn anew
+            (path / name).unlink(missing_ok=True)
     if (path / CHECKPOINT).exists():
         write_whole(path / COMMAND, (json.dumps(plain(settings), indent=1) + "\n").encode())
+    if not further:
+        save_run(result, path.name, path.parent)
+        return
+    for file, content in _numbers(result).items():
+        write_whole(path / file, content)
+    draw(result.plot, path)
+
+
+def is_undrawn(path: Path) -> bool:
+    """Whether a run is finished, and its picture is missing: it was killed before, or could not be drawn."""
+    return (path / MANIFEST).is_file() and not all((path / name).is_file() for name in PICTURES)
 
 
 def told_settings(path: str | os.PathLike[str], *, further: bool = False) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 
 from learning.options import choose
+from radioopt.base.limits import limits, within
 from radioopt.base.pictures import Look, band, canvas, key, key_of_all, line, logarithmic
 
 if TYPE_CHECKING:
@@ -134,7 +135,7 @@ def plot_comparison(comparison: Any, x: str = "", confidence: float = 0.95, **lo
             if target is not None:
                 label += f" ({mine['reached'].sum()} of {len(mine)} reach it)"
             hold = target is not None and not config.get("go_on")
-            _average(axes, found, line(i), label, hold=hold, by_ratio=by_ratio, confidence=confidence)
+            _average(axes, found, line(i), label, what, hold=hold, by_ratio=by_ratio, confidence=confidence)
             median = float(np.median(mine["seconds_to_target"].fillna(np.inf)))
             if x == "seconds" and np.isfinite(median):
                 at = {"color": line(i)["color"], "marker": line(i)["marker"], "markeredgecolor": "black"}
@@ -186,7 +187,7 @@ def plot_runs(comparison: Any, targets: Sequence[float], **look: Unpack[Look]) -
             by_ratio = _differ_tenfold(paths)
             for i, (name, found) in enumerate(paths.items()):
                 label = f"{name} ({len(found)} runs)" if len(found) > 1 else name
-                _average(axes, found, line(i), label, hold=False, by_ratio=by_ratio, confidence=0.95)
+                _average(axes, found, line(i), label, what, hold=False, by_ratio=by_ratio, confidence=0.95)
                 if len(found) == 1:
                     spent, y = found[0]
                     first = [int(np.argmax(y >= target)) for target in targets if (y >= target).any()]
@@ -271,14 +272,16 @@ def _average(
     found: Sequence[tuple[np.ndarray, np.ndarray]],
     style: Mapping[str, Any],
     label: str,
+    what: str,
     **options: Any,
 ) -> None:
-    """Draw the mean of runs with its interval, in few enough markers to see the line."""
+    """Draw the mean of runs with its interval, as far as what is judged goes, in few enough markers to see the line."""
     known = [one for one in found if np.isfinite(one[0]).all()]
     if len(known) < len(found) or not known:
         axes.plot([], [], label=label, **style)
         return
     places, mean, low, high = averaged(known, **options)
+    low, high = within(mean, low, high, limits(what))
     often = max(1, len(places) // 8)
     axes.plot(places, mean, label=label, markevery=often, **style)
     band(axes, places, low, high, style["color"])

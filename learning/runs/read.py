@@ -296,12 +296,14 @@ class RunComparison:
         from radioopt.base.latex import latex_of
 
         frame, units, names = self.table(targets), {}, {}
+        if (frame["runs"] == 1).all():
+            frame = frame.drop(
+                columns=[name for name in frame if str(name).partition("_")[0] in ("runs", "reached")]
+            )
         for name in map(str, frame):
             what = "energy_j" if name.startswith("energy_j") else name.partition("_")[0]
             word, units[name] = {"seconds": ("time", "s"), "energy_j": ("energy", "J")}.get(what, (what, "1"))
             names[name] = word + name[len(what) :]
-            if (frame["runs"] == 1).all() and what in ("runs", "reached"):
-                frame = frame.drop(columns=name)
         units = {names[name]: unit for name, unit in units.items()}
         return latex_of(frame.rename(columns=names), units, caption=caption, label=label)
 

@@ -25,6 +25,7 @@ from learning.study.intervals import group_means, positive_interval, t_interval,
 from learning.training import refuse_mistakes, train
 from radioopt.base.errors import OptionError
 from radioopt.base.latex import latex_of
+from radioopt.base.limits import limits, within
 from radioopt.base.quantity import shorten
 from radioopt.base.spread import check_backend, spread
 from radioopt.base.tables import table_text
@@ -73,6 +74,12 @@ class Comparison:
         """The accuracy that the runs are compared by; None where they are compared round by round."""
         return (self.config.get("targets") or {}).get("test_accuracy")
 
+    @property
+    def metric(self) -> str:
+        """What ``final_accuracy`` is: "accuracy", or "r2" of a regression."""
+        regression = all("test_r2" in curve for curve in self.curves.values())
+        return "r2" if regression and self.curves else "accuracy"
+
     def by_round(self, confidence: float = 0.95) -> pd.DataFrame:
         """Average the runs of each policy round by round.
 
@@ -86,7 +93,8 @@ class Comparison:
         pandas.DataFrame
             Indexed by policy and round: ``runs``, how many were not over yet; and of every number of the rounds, as
             ``test_accuracy``, its mean, with ``test_accuracy_low`` and ``test_accuracy_high``, Student's interval of
-            the mean. What ends at a target ends early: with ``go_on=True`` all runs are in every round.
+            the mean, cut where the number ends, as at 1. What ends at a target ends early: with ``go_on=True`` all runs
+            are in every round.
 
         Raises
         ------
@@ -188,7 +196,8 @@ class Comparison:
                 name: positive_interval(mine[name].to_numpy(float), confidence)
                 for name in ("rounds", "seconds", "energy_j")
             }
-            final = t_interval(mine["final_accuracy"].to_numpy(float), confidence)
+            mean, low, high = t_interval(mine["final_accuracy"].to_numpy(float), confidence)
+            final = (mean, *map(float, within(mean, low, high, limits(self.metric))))
             rows[policy] = {"runs": len(mine), "rounds": numbers["rounds"][0]}
             for names, interval in (
                 ("seconds seconds_low seconds_high", numbers["seconds"]),
@@ -208,7 +217,7 @@ class Comparison:
             if self.target is None:
                 told = {
                     "rounds": f"{row.rounds:.5g}",
-                    "final": with_width(row.final, row.final - row.final_low),
+                    "final": with_interval(row.final, row.final_low, row.final_high),
                     "seconds": with_interval(row.seconds, row.seconds_low, row.seconds_high),
                 }
             else:
@@ -239,7 +248,10 @@ class Comparison:
             LaTeX: means with their 95 % intervals.
         """
         names = {"seconds": "time [s]", "kJ": "energy [kJ]", "final": "final accuracy"}
-        return latex_of(self.words().rename(columns=names), notes=[self.head()], caption=caption, label=label)
+        words = (
+            self.words().rename(columns=names).map(lambda text: text.replace("+-", "±").replace(">=", "≥"))
+        )
+        return latex_of(words, notes=[self.head()], caption=caption, label=label)
 
     def to_frame(self) -> pd.DataFrame:
         """Return the runs, one row each."""

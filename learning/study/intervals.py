@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from radioopt.base.limits import limits, within
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -36,11 +38,11 @@ def positive_interval(values: np.ndarray, confidence: float) -> tuple[float, flo
 
 
 def with_interval(mean: float, low: float, high: float) -> str:
-    """Write a mean of what is at least 0: with the half width of its interval, or both ends where it is one-sided."""
+    """Write a mean: with the half width of its interval, or both ends where it does not reach as far up as down."""
     if not math.isfinite(mean):
         return "-"
-    if low == 0 and high > mean:
-        return f"{mean:.4g} [0, {high:.4g}]"
+    if not math.isclose(mean - low, high - mean, rel_tol=1e-6) and math.isfinite(low + high):
+        return f"{mean:.4g} [{low:.4g}, {high:.4g}]"
     return with_width(mean, mean - low)
 
 
@@ -61,7 +63,10 @@ def _exponent(value: float) -> int:
 
 
 def group_means(groups: Any, confidence: float) -> pd.DataFrame:
-    """Return of every column of grouped rows the mean, with ``_low`` and ``_high``, and how many ``runs`` there are."""
+    """Return of every column of grouped rows the mean, with ``_low`` and ``_high``, and how many ``runs``.
+
+    Limits do not go beyond what a column can be: an accuracy is at most 1.
+    """
     import pandas as pd
     from scipy.stats import t
 
@@ -69,6 +74,6 @@ def group_means(groups: Any, confidence: float) -> pd.DataFrame:
     half = groups.std() * t.ppf(0.5 + confidence / 2, count - 1) / np.sqrt(count)
     columns = {"runs": groups.size()}
     for name in mean:
-        columns |= {name: mean[name], f"{name}_low": mean[name] - half[name]}
-        columns[f"{name}_high"] = mean[name] + half[name]
+        low, high = within(mean[name], mean[name] - half[name], mean[name] + half[name], limits(str(name)))
+        columns |= {name: mean[name], f"{name}_low": low, f"{name}_high": high}
     return pd.DataFrame(columns)

@@ -53,6 +53,7 @@ class TrainingSweep(Sweep):
     """
 
     trials = "seeds"
+    default = DEFAULT
 
     def to_frame(self) -> pd.DataFrame:
         """Return the tidy table: a row per point, scheme and seed, with what the run reached and what it took.
@@ -108,8 +109,9 @@ class TrainingSweep(Sweep):
         """Return the summary with the columns that figure and table need."""
         return super().summary(quantity)
 
-    def _told(self, question: Question) -> str:
-        own = self.frame[self.frame["problem"] == question.name]
+    def told_of(self, problem: str) -> str:
+        """Say what the runs of a scheme reached."""
+        own = self.frame[self.frame["problem"] == problem]
         low, high = own[DEFAULT].min(), own[DEFAULT].max()
         return f"{len(own)} runs, test accuracy {low:.3g} to {high:.3g}"
 

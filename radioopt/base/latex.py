@@ -39,6 +39,7 @@ _ESCAPES = {
     "|": r"\textbar{}",
     "µ": r"\textmu{}",
     "±": r"$\pm$",
+    "≥": r"$\ge$",
     **{mark: f"\\{mark}" for mark in "&%$#_{}"},
 }
 
@@ -79,13 +80,41 @@ def mean_with_interval(mean: float, half: float) -> str:
     size = math.floor(math.log10(abs(mean))) if mean else 0
     power = 0 if -3 <= size <= 4 else size
     mean, half = mean / 10.0**power + 0.0, half / 10.0**power  # no -0
-    if not math.isfinite(half) or half == 0:
+    if not math.isfinite(half) or half <= 1e-12 * abs(mean):  # of equal numbers, whose mean may be rounded
         text = f"{mean:.4g}"
     else:
         places = min(max(1 - math.floor(math.log10(half)), 0), 6)
         text = rf"{mean:.{places}f} \pm {half:.{places}f}"
         text = f"({text})" if power else text
     return f"${text}" + (rf" \times 10^{{{power}}}$" if power else "$")
+
+
+def mean_and_ends(mean: float, low: float, high: float) -> str:
+    r"""Write a mean with its interval in LaTeX: the half width, or both ends where it does not reach as far up as down.
+
+    Parameters
+    ----------
+    mean, low, high : float
+        NaN ends where the spread is unknown.
+
+    Returns
+    -------
+    str
+        In mathematical mode.
+
+    Examples
+    --------
+    >>> print(mean_and_ends(0.5, 0.4, 0.6), mean_and_ends(0.97, 0.93, 1.0))
+    $0.50 \pm 0.10$ $0.970$ [$0.930$, $1$]
+    """
+    down, up = mean - low, high - mean
+    if math.isclose(down, up, rel_tol=1e-6) or not math.isfinite(down + up):
+        return mean_with_interval(mean, (high - low) / 2)
+    places = min(max(1 - math.floor(math.log10(max(down, up))), 0), 6)
+    shown = (
+        f"{value:.{places}f}" if value != round(value) else f"{value:.0f}" for value in (mean, low, high)
+    )
+    return "${}$ [${}$, ${}$]".format(*shown)
 
 
 def latex_table(

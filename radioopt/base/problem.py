@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from radioopt.base.errors import OptionError, ProblemError
+from radioopt.base.layout import look_at
 from radioopt.base.naming import named
 from radioopt.base.options import DEFAULT_OPTIONS, MOST, SolveOptions, is_finite
-from radioopt.base.quantity import Array, look_at, shorten
+from radioopt.base.quantity import Array, shorten
 from radioopt.base.record import Record
 from radioopt.base.rooms import room
 

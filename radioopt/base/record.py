@@ -15,7 +15,8 @@ from numpy.typing import ArrayLike
 
 from radioopt.base.errors import ProblemError
 from radioopt.base.files import write_whole
-from radioopt.base.quantity import Array, Axes, BlockKey, Blocks, Layout, Quantity, columns, read_quantities
+from radioopt.base.layout import Blocks, Layout, columns, read_quantities
+from radioopt.base.quantity import Array, Axes, BlockKey, Quantity
 
 if TYPE_CHECKING:
     import os

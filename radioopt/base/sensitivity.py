@@ -13,6 +13,7 @@ import numpy as np
 
 from radioopt.base.errors import OptionError
 from radioopt.base.judge import GIVEN
+from radioopt.base.prefixes import prefixed
 from radioopt.base.quantity import PER_INSTANCE, Array, Axes, Quantity
 from radioopt.base.record import Record
 from radioopt.base.status import Status
@@ -107,7 +108,7 @@ class Sensitivity(Record):
         >>> from radioopt import Scenario
         >>> worth = Scenario.load("fimi").draw(seed=1).problem("fimi").solve().sensitivity()
         >>> print(worth.table().loc["bandwidth_hz", "says"])
-        1 % more (2e+05 Hz) lowers the energy per round by 0.622 %; 1 Hz more lowers it by 9.73e-07 J
+        1 % more (200 kHz) lowers the energy per round by 0.622 %; 1 Hz more lowers it by 9.73e-07 J
         """
         import pandas as pd
 
@@ -193,7 +194,7 @@ class Sensitivity(Record):
         better = self.solution.problem.sense == "max"
         change = price if better else -price
         whom = " of every device" if every else ""
-        step = f" ({abs(value) / 100:.3g}{_unit(unit)})" if np.isfinite(value) and value and not every else ""
+        step = f" ({_amount(abs(value) / 100, unit)})" if np.isfinite(value) and value and not every else ""
         said = []
         if elasticity:
             said.append(f"1 % more{whom}{step} {_verb(elasticity)} the {name} by {abs(elasticity):.3g} %")
@@ -220,6 +221,12 @@ def elasticities(solution: Solution, slopes: dict[str, Array]) -> dict[str, Arra
 
 def _wide(value: Any, declared: Quantity) -> Any:
     return value if declared.axes == PER_INSTANCE else np.expand_dims(value, -1)
+
+
+def _amount(value: float, unit: str) -> str:
+    """Write a number with its unit, which gets a prefix: 200 kHz."""
+    factor, shown = prefixed(unit, value)
+    return f"{value * factor:.3g}{_unit(shown)}"
 
 
 def _unit(unit: str, *, one: bool = False) -> str:

@@ -16,16 +16,10 @@ from radioopt.base.adjoint import Differentiable
 from radioopt.base.certify import Certificate
 from radioopt.base.errors import ProblemError, SolveError, SolveWarning
 from radioopt.base.judge import GIVEN, Limit
+from radioopt.base.layout import Blocks
 from radioopt.base.options import DEFAULT_OPTIONS, SolveOptions
 from radioopt.base.problem import Problem, problem_class, problem_from
-from radioopt.base.quantity import (
-    PER_INSTANCE,
-    Array,
-    Blocks,
-    Quantity,
-    quantity,
-    unrestricted,
-)
+from radioopt.base.quantity import PER_INSTANCE, Array, Quantity, quantity, unrestricted
 from radioopt.base.record import Record, read_file
 from radioopt.base.rooms import families
 from radioopt.base.status import Status

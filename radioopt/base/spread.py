@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import CancelledError
 from typing import Any
 
 from radioopt.base.carried import Carried
@@ -11,6 +13,8 @@ from radioopt.base.problem import Problem
 
 #: where work may be done
 BACKENDS = ("loky", "threading", "dask")
+#: seconds to wait for a scheduler to answer, and for a worker to be there
+PATIENCE_S = 30.0
 
 
 def check_backend(backend: str, scheduler: str | None) -> None:
@@ -75,7 +79,7 @@ def spread(
     Raises
     ------
     OptionError
-        If there is no such backend.
+        If there is no such backend, or the cluster's scheduler cannot be reached or has no worker for half a minute.
     MissingExtraError
         If joblib or dask is not installed.
 
@@ -92,6 +96,10 @@ def spread(
         yield from (function(*given) for given in work)
         return
     joblib = require("joblib", extra)
+    if backend == "loky":
+        # Where warnings are errors this one would end the thread that hands out the work, and the caller would wait
+        # for ever. It says nothing: another process takes the place of the idle one that stopped.
+        warnings.filterwarnings("ignore", "A worker stopped while some jobs were given", UserWarning)
     calls = (joblib.delayed(Carried(function))(*given) for given in work)
     yield from joblib.Parallel(n_jobs=jobs, backend=backend, return_as="generator")(calls)
 
@@ -102,17 +110,41 @@ def _on_cluster(
     """Call on the workers of a dask cluster; what is not done is given up if the caller stops."""
     distributed = require("distributed", "dask")
     try:
-        client = distributed.Client(scheduler, set_as_default=False, timeout=30)
+        client = distributed.Client(scheduler, set_as_default=False, timeout=PATIENCE_S)
     except (OSError, ValueError) as error:
         raise OptionError(f"scheduler {scheduler}: there is none: {error}") from error
     with client:
+        _await_worker(client, scheduler)
         futures = [client.submit(function, *given, pure=False) for given in work]
         try:
             for future in futures:
+                _await(future, client, scheduler)
                 yield future.result()
                 future.release()
         finally:
             client.cancel([future for future in futures if not future.done()])
+
+
+def _await(future: Any, client: Any, scheduler: str | None) -> None:
+    """Wait until something is done, for as long as there are workers that may do it."""
+    while True:
+        try:
+            future.exception(timeout=PATIENCE_S)  # what it raised is returned
+            return
+        except TimeoutError:
+            _await_worker(client, scheduler)
+        except CancelledError as error:
+            raise OptionError(f"scheduler {scheduler}: it was there, and is gone: start it again") from error
+
+
+def _await_worker(client: Any, scheduler: str | None) -> None:
+    """Wait until the cluster has a worker, but not for ever."""
+    try:
+        client.wait_for_workers(1, timeout=PATIENCE_S)
+    except TimeoutError as error:
+        raise OptionError(
+            f"scheduler {scheduler}: it has no worker for {PATIENCE_S:g} s: start one, as dask worker {scheduler}"
+        ) from error
 
 
 def solve_chunks(

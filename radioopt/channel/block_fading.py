@@ -228,7 +228,7 @@ class SlotCount:
             If a limit is negative or not finite, or the shapes do not broadcast.
         """
         n, p, q, m = self._limited("outage", max_slots)
-        late = _beta(np.maximum(m - n, 0.0) + 1.0, np.maximum(n, 1.0), q, p)
+        late = _beta(m - n + 1.0, n, q, p, where=(n > 0) & (m >= n))
         return float_if_scalar(np.where(n == 0, 0.0, np.where(m < n, 1.0, late)))
 
     def arrival(self, max_slots: ArrayLike) -> float | FloatArray:
@@ -250,7 +250,7 @@ class SlotCount:
             If a limit is negative or not finite, or the shapes do not broadcast.
         """
         n, p, q, m = self._limited("arrival", max_slots)
-        there = _beta(np.maximum(n, 1.0), np.maximum(m - n, 0.0) + 1.0, p, q)
+        there = _beta(n, m - n + 1.0, p, q, where=(n > 0) & (m >= n))
         return float_if_scalar(np.where(n == 0, 1.0, np.where(m < n, 0.0, there)))
 
     def truncated_mean(self, max_slots: ArrayLike) -> float | FloatArray:
@@ -484,9 +484,12 @@ class SlotCount:
         return n, p, q, np.floor(limit)
 
 
-def _beta(a: FloatArray, b: FloatArray, p: FloatArray, q: FloatArray) -> FloatArray:
-    """Regularised incomplete beta function I_p(a, b), from the smaller one of p and q = 1 - p."""
-    return np.where(p <= 0.5, betainc(a, b, np.minimum(p, 0.5)), betaincc(b, a, np.minimum(q, 0.5)))
+def _beta(a: FloatArray, b: FloatArray, p: FloatArray, q: FloatArray, where: Any = True) -> FloatArray:
+    """Regularised incomplete beta function I_p(a, b), from the smaller one of p and q = 1 - p; else 0."""
+    found = np.zeros(np.broadcast_shapes(*map(np.shape, (a, b, p, where))))
+    betainc(a, b, p, out=found, where=where & (p <= 0.5))
+    betaincc(b, a, q, out=found, where=where & (p > 0.5))
+    return found
 
 
 def _fraction(a: FloatArray, b: FloatArray, x: FloatArray) -> FloatArray:

@@ -72,6 +72,8 @@ class Parser(argparse.ArgumentParser):
         if flags:
             known = self._option_string_actions
             near = [self.meant(flags[0], known)] if self.meant is not None else []
+            if flags[0] == "--latex":
+                self.error("unknown option --latex: radioopt solve, sweep and compare have it")
             near = list(filter(None, near)) or difflib.get_close_matches(flags[0], known, n=1)
             self.error(f"unknown option {flags[0]}" + (f"; did you mean {near[0]}?" if near else ""))
         return found, left

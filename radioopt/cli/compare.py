@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="draw accuracy over seconds and joules: .pdf, .svg, or .png, which has a .pdf beside it",
     )
-    output.add_format_arguments(parser)
+    output.add_format_arguments(parser, latex=True)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -47,7 +47,9 @@ def run(args: argparse.Namespace) -> int:
         drawn = [file, file.with_suffix(".pdf")] if file.suffix == ".png" else [file]
         for name in drawn:
             figure.savefig(name)
-    if args.csv:
+    if args.latex:
+        print(found.to_latex(targets), end="")
+    elif args.csv:
         output.print_csv(table)
     elif args.json:
         document = {

@@ -24,11 +24,13 @@ if TYPE_CHECKING:
 PROSE = 24
 
 
-def add_format_arguments(parser: argparse.ArgumentParser) -> None:
-    """Offer ``--json`` and ``--csv`` beside the table."""
+def add_format_arguments(parser: argparse.ArgumentParser, *, latex: bool = False) -> None:
+    """Offer ``--json`` and ``--csv`` beside the table, and ``--latex`` where there is a table for a paper."""
     group = parser.add_mutually_exclusive_group()
     group.add_argument("--json", action="store_true", help="print JSON (full precision, nan as null)")
     group.add_argument("--csv", action="store_true", help="print CSV (full precision)")
+    if latex:
+        group.add_argument("--latex", action="store_true", help="print a table for LaTeX, with booktabs")
 
 
 def check_file(flag: str, path: str | None, suffixes: tuple[str, ...]) -> None:
@@ -58,7 +60,7 @@ def check_folder(flag: str, path: str) -> None:
 
 def wants_table(args: argparse.Namespace) -> bool:
     """Whether the output is for a person."""
-    return not (args.json or args.csv)
+    return not (args.json or args.csv or getattr(args, "latex", False))
 
 
 def console(*, stderr: bool = False) -> Console:

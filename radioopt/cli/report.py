@@ -68,7 +68,6 @@ def run(args: argparse.Namespace) -> int:
     from radioopt.base.errors import OptionError, require
     from radioopt.reports import report
     from radioopt.reports.page import page_path
-    from radioopt.reports.swept import Swept, is_swept
 
     for module in ("matplotlib", "jinja2"):
         require(module, "plot")
@@ -105,11 +104,33 @@ def run(args: argparse.Namespace) -> int:
             raise OptionError(f"report: {swept[0]} is a sweep, and others are runs: report them apart")
         if swept:
             refuse(args, OF_RUNS, "runs")
-            file = report(where, *map(Swept, swept))
+            file = report(where, *map(read_swept, swept))
         else:
             file = report(where, runs_of(folders, args.target))
     print(f"saved {file}")
     return code
+
+
+def is_swept(folder: Path) -> bool:
+    """Whether a folder is that of a sweep."""
+    return (folder / "summary.csv").is_file() and (folder / "sweep.csv").is_file()
+
+
+def read_swept(folder: Path) -> Any:
+    """Read the folder of a sweep, of problems or of training."""
+    from radioopt.reports.swept import Swept
+    from radioopt.sweeps.result import Sweep
+    from radioopt.sweeps.saved import read_sweep
+
+    kinds: dict[str, type[Sweep]] = {"draws": Sweep}
+    try:
+        from learning.study.sweep import TrainingSweep
+    except ImportError:  # without PyTorch there are sweeps of problems
+        pass
+    else:
+        kinds["seeds"] = TrainingSweep
+    found, quantity = read_sweep(folder, kinds)
+    return Swept(found, quantity, f"Sweep {folder.resolve().name}")
 
 
 def default_name(what: list[str]) -> str:

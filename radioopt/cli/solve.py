@@ -5,6 +5,7 @@ radioopt solve cell.toml --problem feel      your own; --seed draws another plac
 radioopt solve feel-cpu --set bandwidth_hz=5e6 --devices mine.csv --option integer=true
 radioopt solve feel-cpu --trace rates.csv     all instants of a trace of rates or gains; --at 12.5: one
 radioopt solve problem.npz --plot round.png  a problem saved by Problem.save
+radioopt solve cell.toml --latex > table.tex  the allocation as a table for a paper
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--gap-tol", type=float, default=1e-9, help="certified gap that counts as optimal")
     parser.add_argument("--save", metavar="FILE", help="save the solution (.npz or .json)")
     parser.add_argument("--plot", metavar="FILE", help="save a picture of the allocation (.png, .pdf, .svg)")
-    output.add_format_arguments(parser)
+    output.add_format_arguments(parser, latex=True)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -79,6 +80,10 @@ def run(args: argparse.Namespace) -> int:
         raise OptionError("--plot shows one allocation: choose an instant of the trace with --at")
     if args.plot and problem.batch_shape:
         raise OptionError(f"--plot shows one allocation; {args.scenario} is a batch of problems")
+    if args.latex and problem.batch_shape:
+        raise OptionError(
+            "--latex is the table of one allocation: choose one with --seed or --at; of many draws see radioopt sweep"
+        )
     options = SolveOptions(gap_tol=args.gap_tol)
     extra = settings("--option", args.option, "NAME=VALUE, such as integer=true")
     for name in {"self", "method", "options", "throw"} & set(extra):
@@ -164,6 +169,8 @@ def show(
     devices = timed(solution.to_frame(), times)
     if args.csv:
         output.print_csv(devices)
+    elif args.latex:
+        print(solution.to_latex(), end="")
     elif solution.is_batch:
         show_batch(solution, args, times)
     elif args.json:
@@ -182,8 +189,9 @@ def show_reason(solution: Solution, args: argparse.Namespace) -> None:
     if args.json:
         devices = output.records(solution.to_frame())
         output.print_json(solution.summary() | {"reason": reason, "devices": devices})
-    elif args.csv:
-        output.print_csv(solution.to_frame())
+    elif args.csv or args.latex:
+        if args.csv:
+            output.print_csv(solution.to_frame())
         print(f"radioopt: {status.name}: {reason}", file=sys.stderr)
     else:
         print(f"status      {status.name}: {status.message}")

@@ -61,7 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--jobs", type=int, default=1, help="processes; -1 takes all cores (default: 1)")
     parser.add_argument("--save", metavar="FOLDER", help="keep points, tables and pictures in a folder")
-    output.add_format_arguments(parser)
+    output.add_format_arguments(parser, latex=True)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -84,14 +84,14 @@ def run(args: argparse.Namespace) -> int:
     quantity = args.quantity or ("final_accuracy" if args.train else "objective")
     table = found.summary(quantity)
     files = [] if args.save is None else found.save(args.save, quantity)
-    if args.csv:
+    if args.latex:
+        print(found.to_latex(quantity), end="")
+    elif args.csv:
         output.print_csv(found.to_frame(), index=False)
     elif args.json:
         output.print_json({"quantity": quantity, "points": output.records(table)})
     else:
-        counts = [name for name in ("infeasible", "unanswered", "without") if name in table]
-        dull = [name for name in counts if not table[name].any()]
-        output.print_table(table.drop(columns=dull), f"{quantity} over {found.draws} {found.trials}")
+        output.print_table(found.words(quantity), f"{quantity}: {found.told(table)}")
         print(found)
         for file in files:
             print(f"saved {file}")

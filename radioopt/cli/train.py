@@ -5,6 +5,7 @@ radioopt train mix2fld --scheme mix2fld --data fashion-mnist@6000+1000 --model m
 radioopt train feel-cpu --policy optimal,full --seeds 5 --rounds 50
 radioopt train feel-cpu --policy optimal,full --seeds 5 --target-accuracy 0.9 --seconds 20000
 radioopt train dtkd --scheme simkd --partition disjoint-labels --rounds 40 --option teacher_rounds=60
+radioopt train d2d --scheme fedavg --partition few-labels:2 --before exchange
 radioopt train --resume runs/a
 
 One scheme, policy and seed make a run; several are compared on the same seeds, round by round with means and
@@ -231,6 +232,8 @@ def run(args: argparse.Namespace) -> int:
 
     parser = args.__dict__.pop("parser")
     learning, runs = require("learning", "learning"), require("learning.runs.folder", "learning")
+    if args.scenario is not None:
+        args.scenario = for_training(args.scenario)
     if args.__dict__.pop("options"):
         show_options(args)
         return 0
@@ -242,6 +245,8 @@ def run(args: argparse.Namespace) -> int:
     if remote and args.engine != "flower":
         raise OptionError("--nodes, --round-deadline, --clock: of --engine flower only: leave out")
     if args.resume is not None:
+        if runs.is_undrawn(Path(args.resume)) and not going_further(args, parser):
+            return draw_anew(Path(args.resume))
         scenario = take_up(args, parser)
     elif args.scenario is None:
         raise OptionError(
@@ -343,6 +348,14 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def for_training(name: str) -> str:
+    """Name the scenario to train with: one that comes with radioopt may have another for it, d2d has d2d-training."""
+    from radioopt.scenario import Scenario
+
+    longer = f"{name}-training"
+    return longer if longer in Scenario.examples() else name
+
+
 def number(flag: str, text: str | None, word: str | None = None) -> Any:
     """Read a number, whole if it is written so, or a word that stands for one."""
     from radioopt.base.errors import OptionError
@@ -356,6 +369,26 @@ def number(flag: str, text: str | None, word: str | None = None) -> Any:
         raise OptionError(f"{flag}: expected a number{also}, got {text!r}") from None
 
 
+def draw_anew(path: Path) -> int:
+    """Draw a run that is finished and was killed before its picture, or could not be drawn."""
+    from radioopt.base.errors import require
+
+    require("matplotlib", "plot")
+    runs = require("learning.runs.folder", "learning")
+    with require("learning.runs.lock", "learning").locked(path / runs.LOCK, f"run {path}"):
+        require("learning.runs.redraw", "learning").redraw(path)
+    if runs.is_undrawn(path):
+        return 1
+    print(f"run {path} is finished; drawn anew: {', '.join(runs.PICTURES)}")
+    return 0
+
+
+def going_further(args: argparse.Namespace, parser: argparse.ArgumentParser) -> dict[str, Any]:
+    """Return the limits that are given to a run that goes on."""
+    given = {name: getattr(args, name) for name in ENDS}
+    return {name: value for name, value in given.items() if value != parser.get_default(name)}
+
+
 def take_up(args: argparse.Namespace, parser: argparse.ArgumentParser) -> Scenario:
     """Fill the arguments with those of a run that is to go on, and return its scenario."""
     from radioopt.base.errors import OptionError, require
@@ -363,11 +396,7 @@ def take_up(args: argparse.Namespace, parser: argparse.ArgumentParser) -> Scenar
 
     runs = require("learning.runs.folder", "learning")
     path = Path(args.resume)
-    further = {
-        name: value
-        for name, value in vars(args).items()
-        if name in ENDS and value != parser.get_default(name)
-    }
+    further = going_further(args, parser)
     kept = runs.told_settings(path, further=bool(further))
     free = (
         "resume",
@@ -413,26 +442,26 @@ def names(flag: str, text: str) -> list[str]:
 
 
 def meant(flag: str, known: Collection[str]) -> str:
-    """Say how an option is given that has another name here, or that is one of a scheme, radio or judge; or nothing."""
+    """Say how an option is given that has another name here, or that is one of a part of a run; or nothing."""
     import importlib
-    import inspect
 
     try:
-        catalog, setup = (
-            importlib.import_module("learning.catalog"),
-            importlib.import_module("learning.setup"),
-        )
+        options = importlib.import_module("learning.options")
     except ImportError:
         return ""
     name = flag.lstrip("-").replace("-", "_")
-    name = setup.ALIASES.get(name, name)
+    name = options.ALIASES.get(name, name)
     if "devices.count" in name:
         return "--set devices.count=..."
     if (own := f"--{name.replace('_', '-')}") in known:
         return own
-    tables = (catalog.SCHEMES, catalog.RADIOS, catalog.JUDGES)
-    taken = (name in inspect.signature(kind).parameters for table in tables for kind in table.values())
-    return f"--option {name}=..." if any(taken) else ""
+    flags = {"preparation": "--before", "partition": "--partition"}
+    ways = [
+        f"{flags[role]} {written}" if role in flags else f"--option {name}=..."
+        for role, _, written in options.places(name)
+        if role != "generator"
+    ]
+    return ways[0] if ways else ""
 
 
 def scheme_options(
@@ -455,13 +484,24 @@ def scheme_options(
         for scheme in [own] if dot else schemes:
             known = {option: default for part in takes[scheme].values() for option, default in part.items()}
             if name not in known:
-                near = difflib.get_close_matches(name, known, n=1)
-                meant = f"; did you mean {near[0]}?" if near else ""
                 raise OptionError(
-                    f"--option {name}: scheme {scheme!r} has no such option, it takes {described(known)}{meant}"
+                    f"--option {name}: scheme {scheme!r} has no such option, it takes {described(known)}"
+                    f"{elsewhere(args, name, known)}"
                 )
             made[scheme][name] = value
     return made
+
+
+def elsewhere(args: argparse.Namespace, name: str, known: Collection[str]) -> str:
+    """Say where an option belongs that is none here: to an argument, to another scheme or part, or to a like name."""
+    from radioopt.base.errors import require
+
+    if name in vars(args):
+        return f"; it is an argument of its own: --{name.replace('_', '-')}"
+    if where := require("learning.options", "learning").belongs(name):
+        return f"; it is {where}"
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean {near[0]}?" if near else ""
 
 
 def taken(args: argparse.Namespace, scheme: str, scenario: Scenario | None) -> dict[str, dict[str, Any]]:

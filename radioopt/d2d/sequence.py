@@ -9,7 +9,7 @@ import numpy as np
 
 from radioopt.base.errors import OptionError, ProblemError
 from radioopt.base.options import DEFAULT_OPTIONS, SolveOptions
-from radioopt.base.quantity import Array
+from radioopt.base.quantity import Array, shorten
 from radioopt.d2d.clusters.problem import ClusterGraphProblem
 from radioopt.d2d.clusters.solution import ClusterGraphSolution
 from radioopt.d2d.problem import GraphProblem
@@ -109,8 +109,8 @@ def discover(
         raise ProblemError(
             f"discover: expected a single instance, got a batch {problem.batch_shape}: index it"
         )
-    if edges < 1:
-        raise OptionError(f"discover: edges: expected at least 1, got {edges}")
+    if not isinstance(edges, (int, np.integer)) or isinstance(edges, bool) or edges < 1:
+        raise OptionError(f"discover: edges: expected a whole number >= 1, got {shorten(edges)}")
     rounds: list[GraphSolution | ClusterGraphSolution] = []
     for _ in range(edges):
         rounds.append(problem.solve(method, options, **method_options))

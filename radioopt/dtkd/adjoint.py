@@ -22,7 +22,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from radioopt.base.adjoint import Linearised, each, near, read_named, refuse_unproven, slight
-from radioopt.base.quantity import DEVICE, PER_INSTANCE, Array, columns
+from radioopt.base.layout import columns
+from radioopt.base.quantity import DEVICE, PER_INSTANCE, Array
 from radioopt.base.status import Status
 from radioopt.dtkd import kernel_adjoint
 from radioopt.dtkd.pricing import late, spectral_efficiency

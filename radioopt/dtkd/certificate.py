@@ -152,6 +152,7 @@ def repair(
     return found
 
 
+@np.errstate(all="ignore")
 def delays(problem: DistillationProblem, action: Array, f: Array, b: Array) -> Array:
     """Delay of every user, shape (..., K) [s]; infinite where a share that is needed is missing."""
     table = actions_of(problem)
@@ -169,11 +170,10 @@ def least_delays(problem: DistillationProblem) -> Array:
         rest = np.expand_dims(getattr(problem, name) - low.sum(-1), -1) + low
         shares.append(np.minimum(getattr(problem, f"max_{name}"), rest))
     table = actions_of(problem)
-    with np.errstate(all="ignore"):
-        each = [
-            np.where(table.allowed[..., a], delays(problem, np.full(shares[0].shape, a), *shares), np.inf)
-            for a in range(table.allowed.shape[-1])
-        ]
+    each = [
+        np.where(table.allowed[..., a], delays(problem, np.full(shares[0].shape, a), *shares), np.inf)
+        for a in range(table.allowed.shape[-1])
+    ]
     return np.asarray(np.minimum.reduce(each))
 
 

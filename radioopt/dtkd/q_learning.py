@@ -401,6 +401,7 @@ def _costs(actions: Array, numbers: Array, taus: Array, chosen: Array, shares: i
     return np.array([kernel_learning.own_cost(*row, shares, picked, count) for row in rows])
 
 
+@np.errstate(all="ignore")
 def _answer(
     problem: DistillationProblem, chosen: Array, shares: int, options: SolveOptions
 ) -> DistillationSolution:

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from radioopt.base.errors import OptionError
+from radioopt.base.layout import columns
 from radioopt.base.options import SolveOptions
-from radioopt.base.quantity import DEVICE, PER_INSTANCE, Array, BlockKey, columns
+from radioopt.base.quantity import DEVICE, PER_INSTANCE, Array, BlockKey
 from radioopt.base.status import Status
 from radioopt.dtkd import kernel_cells, kernel_general, kernel_lanes, kernel_search
 from radioopt.dtkd.kernel import STATUS

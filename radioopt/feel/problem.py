@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from radioopt.base.layout import look_at
 from radioopt.base.options import DEFAULT_OPTIONS, SolveOptions
 from radioopt.base.problem import Problem
 from radioopt.base.quantity import (
@@ -20,7 +21,6 @@ from radioopt.base.quantity import (
     at_least,
     check_choice,
     finite,
-    look_at,
     nonnegative,
     optional_limit,
     positive,

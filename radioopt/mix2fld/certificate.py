@@ -106,7 +106,9 @@ def _all_plans(problem: RoundPlanProblem) -> tuple[Array, Array]:
                     time[c, m, s] = math.inf
                     continue
                 rounds = problem.rounds[s] / share
-                spent = [float((1.0 - law[:, :limit].prod(0)).sum()) for law in (first, up, down)]
+                spent = [
+                    problem.slot_s * float((1.0 - law[:, :limit].prod(0)).sum()) for law in (first, up, down)
+                ]
                 waiting = spent[0] + (rounds - 1.0) * spent[1] + rounds * spent[2]
-                time[c, m, s] = problem.slot_s * waiting + rounds * problem.compute_time_s
+                time[c, m, s] = waiting + rounds * problem.compute_time_s
     return time, least

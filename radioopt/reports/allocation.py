@@ -38,7 +38,7 @@ from radioopt.reports.page import (
     worded,
     written,
 )
-from radioopt.reports.pictures import any_letters, picture
+from radioopt.reports.pictures import any_letters, both
 
 if TYPE_CHECKING:
     from radioopt.scenario import Scenario
@@ -242,15 +242,16 @@ def _allocation(solution: Solution, name: str) -> list[Part]:
 
 
 def _drawn(solution: Solution, name: str) -> Part:
-    """Draw the allocation, or say why that was not possible: matplotlib can fail in any way."""
+    """Draw the allocation, or say in the page why that was not possible."""
     try:
         with any_letters():
-            figure = solution.plot()
-        return picture(figure, "", f"{name}a", paper="coordinate" in solution.sizes)
+            return both(
+                lambda width: solution.plot(width=width), "", f"{name}a", paper="coordinate" in solution.sizes
+            )
     except ImportError:
         raise
-    except Exception as error:
-        return Text(f"Not drawn: {' '.join(str(error).split())[:200] or type(error).__name__}")
+    except Exception as error:  # matplotlib can fail in any way: settings, fonts, LaTeX
+        return Text(f"Not drawn: {type(error).__name__}: {' '.join(str(error).split())[:200]}")
 
 
 def _totals(frame: pd.DataFrame, units: Mapping[str, Unit]) -> Table:
@@ -317,7 +318,9 @@ def _limits(solution: Solution) -> Table:
         size = np.maximum(np.abs(value), 1e-300)
         what = f"{limit.of.removeprefix('a ')}{worded(limit.name, limit.unit)}"
         for end, word, sign in ((low, "at least", 1.0), (high, "at most", -1.0)):
-            set_ = np.isfinite(end) & ~((sign > 0) & (end == 0))
+            set_ = (np.abs(end) < np.finfo(float).max) & ~(
+                (sign > 0) & (end == 0)
+            )  # the largest number: none
             if not set_.any():
                 continue
             room = (sign * (value - end) / np.maximum(size, np.abs(end)))[set_]

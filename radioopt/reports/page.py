@@ -89,12 +89,15 @@ class Picture:
         Pixels that it is wide, if there is room.
     paper : bool, default False
         Whether it stays black on white on a dark page.
+    narrow : str, default ""
+        What draws it on a narrow page, where it is shown in the place of `markup`.
     """
 
     markup: str
     caption: str
     width: int
     paper: bool = False
+    narrow: str = ""
     kind: ClassVar[str] = "picture"
 
 

@@ -6,8 +6,9 @@ import base64
 import io
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from radioopt.base.errors import require
@@ -54,6 +55,32 @@ def picture(figure: Figure, caption: str, name: str, *, paper: bool = False) -> 
     if len(drawn) > MOST_BYTES:
         return Picture(pixels(_png(figure)), caption, width, paper=True)
     return Picture(_inline(drawn.decode(), name), caption, width, paper)
+
+
+def both(draw: Callable[[str], Figure], caption: str, name: str, *, paper: bool = False) -> Picture:
+    """Draw what fits a page, and for narrow ones what fits a column, if that is another picture.
+
+    Parameters
+    ----------
+    draw : callable
+        From a width, "page" or "column", to a figure.
+    caption, name, paper
+        As of :func:`picture`.
+
+    Returns
+    -------
+    Picture
+        With its narrow drawing.
+
+    Raises
+    ------
+    MissingExtraError
+        If matplotlib is not installed.
+    """
+    wide, narrow = (
+        picture(draw(width), caption, f"{name}{width}", paper=paper) for width in ("page", "column")
+    )
+    return replace(wide, narrow=narrow.markup)
 
 
 @contextmanager

@@ -1,92 +1,129 @@
-"""A chapter of a report on the folder of a sweep."""
+"""A chapter of a report on a sweep: its picture, a table for each problem, and the runs of a training."""
 
 from __future__ import annotations
 
-import io
-from pathlib import Path
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import pandas as pd
+import numpy as np
 
-from radioopt.base.errors import OptionError
-from radioopt.reports.page import Chapter, Fact, Part, Picture, Section, Text, tabulated
-from radioopt.reports.pictures import pixels
+from radioopt.base.latex import words_and_unit
+from radioopt.base.prefixes import prefixed
+from radioopt.reports.page import Chapter, Fact, Part, Section, Table, Text, Unit, tabulated, written
+from radioopt.reports.pictures import both
+from radioopt.sweeps.grid import axis_texts, axis_unit, with_unit
+from radioopt.sweeps.tables import varies
 
-#: the files that a sweep's folder has
-SUMMARY, ROWS, PICTURE = "summary.csv", "sweep.csv", "sweep.png"
-#: statistics in a summary; what stands before them are problem and axes
-_STATISTICS = ("draws", "infeasible", "unanswered", "mean", "low", "high", "q05", "median", "q95")
-#: bytes up to which a picture is taken
-_MOST_BYTES = 1_000_000
+if TYPE_CHECKING:
+    from radioopt.sweeps.result import Sweep
 
-
-def is_swept(folder: Path) -> bool:
-    """Whether a folder is that of a sweep."""
-    return (folder / SUMMARY).is_file() and (folder / ROWS).is_file()
+#: statistics that have the unit of the quantity
+_STATISTICS = ("mean", "low", "high", "q05", "median", "q95")
 
 
+@dataclass(frozen=True)
 class Swept:
-    """The folder of a sweep, to be told of.
+    """A sweep and the quantity that is told of.
 
     Parameters
     ----------
-    folder : path-like
-        What ``Sweep.save`` wrote.
-
-    Raises
-    ------
-    OptionError
-        If it is not the folder of a sweep, or that of a sweep of training, or a file in it is damaged.
+    sweep : Sweep
+        Of problems or of training.
+    quantity : str
+        A column of its table.
+    title : str
+        What it is called.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        try:
-            header = pd.read_csv(folder / ROWS, nrows=0)
-            if "scheme" in header and "problem" not in header:
-                raise OptionError(
-                    f"{folder}: a sweep of training, which has no page: see {PICTURE}, {SUMMARY} and {ROWS} in it"
-                )
-            text = (folder / SUMMARY).read_bytes()
-            self.summary = pd.read_csv(io.BytesIO(text))
-            self.status = pd.read_csv(folder / ROWS, usecols=["problem", "status"])
-            if list(self.summary.columns[-len(_STATISTICS) :]) != list(_STATISTICS):
-                raise ValueError("its columns are others")
-        except OptionError:
-            raise
-        except (ValueError, FileNotFoundError) as error:
-            raise OptionError(
-                f"{folder}: not the folder of a sweep, or damaged ({error}): sweep again"
-            ) from error
+    sweep: Sweep
+    quantity: str
+    title: str
 
     def chapter(self, name: str) -> Chapter:
         """Tell of the sweep."""
-        summary, status = self.summary, self.status
-        axes = list(summary.columns[1 : -len(_STATISTICS)])
-        counts = status["status"].value_counts()
-        over = " × ".join(f"{summary[axis].nunique()} values of {axis}" for axis in axes)
-        problems = ", ".join(map(str, summary["problem"].unique()))
-        told = ", ".join(f"{count} {which}" for which, count in counts.items())
-        infeasible = int(counts.get("INFEASIBLE", 0))
-        first: list[Part] = []
-        picture = self.folder / PICTURE
-        if picture.is_file() and picture.stat().st_size <= _MOST_BYTES:
-            first.append(Picture(pixels(picture.read_bytes()), f"{PICTURE} of the folder", 1000, paper=True))
+        sweep, quantity = self.sweep, self.quantity
+        count, trials = len(sweep.frame), sweep.trials
+        sizes = [f"{len(axis.values)} values of {axis.name}" for axis in sweep.axes]
+        names = [question.name for question in sweep.questions]
+        told = {name: sweep.told_of(name) for name in names}
+        points = math.prod(len(axis.values) for axis in sweep.axes)
+        many = f"{count} runs" if trials == "seeds" else f"{count} problems solved"
+        lead = f"{', '.join(names)} over {' × '.join(sizes)}, {sweep.draws} {trials} at each point: {many}."
         facts = [
-            Fact("problems", str(summary["problem"].nunique()), problems),
-            Fact("points", str(len(summary))),
-            Fact("draws at a point", str(summary["draws"].max())),
-            Fact("solved", str(len(status)), told),
+            Fact("points", str(points), "; ".join(sizes)),
+            Fact(f"{trials} at a point", str(sweep.draws)),
         ]
-        if infeasible:
-            facts.append(Fact("infeasible", f"{100 * infeasible / len(status):.3g} %"))
-        table = tabulated(
-            summary,
-            index=False,
-            note="low, high: 95 % interval of the mean; q05, q95: quantiles; over the draws with an answer.",
-            rest=f"{SUMMARY} has all",
-        )
-        lead = f"{problems} over {over}, {len(status)} problems solved: {told}."
-        shown = [table] if len(summary) else [Text("There are no points.")]
-        return Chapter(
-            f"Sweep {self.folder.name}", lead, facts=facts, first=first, sections=[Section("Summary", shown)]
-        )
+        facts += [Fact(of, text) for of, text in told.items()]
+        sections = [Section("Summary", [_table(sweep, quantity, each) for each in sweep.having(quantity)])]
+        if trials == "seeds":
+            sections.append(Section("Runs", [_runs(sweep)]))
+        sections.append(Section("What was varied", [_axes(sweep)]))
+        return Chapter(self.title, lead, facts=facts, first=[self._drawn(name)], sections=sections)
+
+    def _drawn(self, name: str) -> Part:
+        """Draw it, where two axes at most have several values."""
+        if sum(len(axis.values) > 1 for axis in self.sweep.axes) > 2:
+            return Text(
+                "Not drawn: more than two axes have several values; sweep.select(...).plot() draws a part."
+            )
+        return both(lambda width: self.sweep.plot(self.quantity, width=width), "", f"{name}s", paper=True)
+
+
+def _table(sweep: Sweep, quantity: str, problem: str) -> Table:
+    """Tabulate a problem: a row for each point, in a unit for all statistics."""
+    own = sweep.summary(quantity).loc[[problem]]
+    size = float(np.nanmax(own["mean"].abs())) if own["mean"].notna().any() else math.nan
+    factor, unit = prefixed(sweep.unit(quantity, problem), size)
+    dull = [name for name in ("infeasible", "unanswered", "without") if name in own and not own[name].any()]
+    if not varies(own):
+        dull += [name for name in _STATISTICS if name != "mean"]
+    shown = own.drop(columns=dull).droplevel(0).reset_index()
+    for name in _STATISTICS:
+        if name in shown:
+            shown[name] *= factor
+    for axis in sweep.axes:
+        texts = dict(zip(axis.shown, axis_texts(axis), strict=True))
+        if axis.numeric:
+            shown[axis.key] = shown[axis.key].astype(float)
+        else:
+            shown[axis.key] = shown[axis.key].map(texts)
+    heads = {axis.key: axis.name for axis in sweep.axes}
+    units = {axis.name: Unit(axis.unit) for axis in sweep.axes}
+    note = "low, high: 95 % interval of the mean; q05, q95: nine in ten lie between." if varies(own) else ""
+    return tabulated(
+        shown.rename(columns=heads),
+        units,
+        index=False,
+        caption=f"{problem}: {with_unit(sweep.name_of(quantity, problem), unit)}",
+        note=note,
+        rest="summary.csv has all",
+    )
+
+
+def _runs(sweep: Sweep) -> Table:
+    """List the runs of a training."""
+    frame = sweep.to_frame()
+    if frame["seconds_to_target"].isna().all() and not frame["reached"].any():
+        frame = frame.drop(columns="reached")  # as there is no target
+    frame = frame.dropna(axis=1, how="all")
+    units = {
+        str(name): Unit(frame.attrs["units"].get(name, words_and_unit(str(name))[1] or "1")) for name in frame
+    }
+    return tabulated(frame, units, index=False, rest="sweep.csv has all")
+
+
+def _axes(sweep: Sweep) -> Table:
+    """List the axes with their values."""
+    import pandas as pd
+
+    rows = [
+        {
+            "key": axis.key,
+            "values": written(", ".join(axis_texts(axis)) + f" {axis_unit(axis)[1]}".rstrip()),
+        }
+        for axis in sweep.axes
+    ]
+    return tabulated(
+        pd.DataFrame(rows), index=False, note=f"Scenario: {sweep.scenario.name}; first seed {sweep.seed}."
+    )

@@ -5,7 +5,8 @@
 'OPTIMAL'
 """
 
-from radioopt.scenario.devices import Devices, MissingQuantityError
+from radioopt.scenario.devices import Devices
+from radioopt.scenario.drawn import MissingQuantityError
 from radioopt.scenario.scenario import Scenario
 from radioopt.scenario.trace import ChannelTrace
 

@@ -60,12 +60,38 @@ def axis_unit(axis: Axis) -> tuple[float, str]:
     return prefixed(axis.unit, max(map(abs, axis.values))) if axis.numeric else (1.0, "")
 
 
+def axis_texts(axis: Axis) -> list[str]:
+    """Write the values of an axis for people, in the unit of :func:`axis_unit`: as many digits as tell them apart.
+
+    Examples
+    --------
+    >>> axis_texts(Axis("bandwidth_hz", (1e6, 11555555.555, 2e7), "Hz"))
+    ['1', '11.56', '20']
+    """
+    if not axis.numeric:
+        return [str(value) for value in axis.shown]
+    factor, _ = axis_unit(axis)
+    for digits in range(4, 18):
+        texts = [_plain(value * factor, digits) for value in axis.values]
+        if len(set(texts)) == len(texts):
+            break
+    return texts
+
+
+def _plain(value: float, digits: int) -> str:
+    """Write a number with so many digits, and all those before the point."""
+    if value == 0 or not 1e-4 <= abs(value) < 1e9:
+        return f"{value:.{digits}g}"
+    before = int(np.floor(np.log10(abs(value)))) + 1
+    text = f"{value:.{max(digits - before, 0)}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
 def value_text(axis: Axis, i: int) -> str:
     """Words for one value of an axis: with its name and unit."""
     if not axis.numeric:
         return str(axis.shown[i])
-    factor, unit = axis_unit(axis)
-    return f"{axis.name} = {axis.values[i] * factor:g}" + f" {unit}".rstrip()
+    return f"{axis.name} = {axis_texts(axis)[i]} {axis_unit(axis)[1]}".rstrip()
 
 
 def with_unit(name: str, unit: str) -> str:

@@ -10,7 +10,7 @@ from radioopt.base import pictures
 from radioopt.base.errors import OptionError
 from radioopt.base.pictures import LINES, MARKERS, Look, canvas, key_of_all, shades
 from radioopt.base.prefixes import prefixed
-from radioopt.sweeps.grid import Axis, axis_unit, value_text, with_unit
+from radioopt.sweeps.grid import Axis, axis_texts, axis_unit, value_text, with_unit
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -56,6 +56,7 @@ def plot_sweep(
     matplotlib.figure.Figure
         Not shown. Lines differ in lightness, dashes and markers, so that they are told apart in grey. A hollow marker
         says that some draws there have no answer; the mean is that of the others. Where none has one, the line breaks.
+        Where draws do not differ there is a line without a band.
 
     Raises
     ------
@@ -97,37 +98,45 @@ def _panel(
     )
     factor, _ = axis_unit(along)
     places = np.array(along.values, float) * factor if along.numeric else np.arange(len(along.values))
-    lines, holes = 1 if apart is None else len(apart.values), False
+    lines, holes, wide = 1 if apart is None else len(apart.values), False, _is_wide(table, low, high)
     for i, colour in enumerate(shades(lines)):
         rows = own.loc[[sweep.place(problem, along, at, apart, i) for at in range(len(places))]]
         mean = rows["mean"].to_numpy(float) * scale
-        label = "mean" if apart is None else value_text(apart, i)
+        label = ("mean" if wide else None) if apart is None else value_text(apart, i)
         style = {"color": colour, "linestyle": LINES[i % len(LINES)], "marker": MARKERS[i % len(MARKERS)]}
-        ends_here = (rows[low].to_numpy(float) * scale, rows[high].to_numpy(float) * scale)
-        pictures.band(panel, places, *ends_here, colour)
+        if wide:
+            pictures.band(
+                panel, places, rows[low].to_numpy(float) * scale, rows[high].to_numpy(float) * scale, colour
+            )
         panel.plot(places, mean, label=label, **style)
         some = ((rows["infeasible"] + rows["unanswered"]) > 0).to_numpy() & np.isfinite(mean)
         if some.any():
             hollow = {"mfc": "white", "mec": colour, "linestyle": "", "marker": style["marker"]}
             panel.plot(places[some], mean[some], **hollow)
             holes = True
-    panel.fill_between([], [], [], color="0.45", alpha=0.3, linewidth=0, label=words)
+    if wide:
+        panel.fill_between([], [], [], color="0.45", alpha=0.3, linewidth=0, label=words)
     if holes:
         panel.plot(
             [], [], "o", color="0.2", mfc="white", linestyle="", label=f"some {sweep.trials} have no answer"
         )
     if not along.numeric:
-        names = [str(value) for value in along.shown]
+        names = axis_texts(along)
         tight = sum(map(len, names)) * 0.06 > panel.bbox.width / panel.figure.dpi
         slanted: Any = {"rotation": 20, "ha": "right"} if tight else {}
         panel.set_xticks(places, names, **slanted)
     elif _by_ratios(along):
         pictures.logarithmic(panel.xaxis)
         if len(places) <= MOST_TICKS:
-            panel.set_xticks(places, [f"{value:.3g}" for value in places])
+            panel.set_xticks(places, axis_texts(along))
             panel.minorticks_off()
     panel.set_ylabel(with_unit(sweep.name_of(quantity, problem), unit))
     panel.grid(axis="y")
+
+
+def _is_wide(table: Any, low: str, high: str) -> bool:
+    """Tell whether there is a band anywhere: none is drawn, and none explained, where nothing is random."""
+    return bool((table[high] > table[low]).any())
 
 
 def _by_ratios(axis: Axis) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import itertools
-import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,17 +15,19 @@ import pandas as pd
 
 from radioopt.base.errors import MissingExtraError, OptionError, suggestion
 from radioopt.base.files import write_whole
-from radioopt.base.latex import escaped, latex_table, mean_with_interval
+from radioopt.base.limits import limits, within
 from radioopt.base.pictures import drawn
-from radioopt.base.prefixes import prefixed
 from radioopt.base.problem import Problem, problem_class
 from radioopt.base.status import Status
 from radioopt.scenario import Scenario
-from radioopt.sweeps.grid import Axis, axis_unit, with_unit
+from radioopt.sweeps.grid import Axis
 from radioopt.sweeps.point import Question
+from radioopt.sweeps.saved import ABOUT, about
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from radioopt.reports.page import Chapter
 
 #: share of the draws outside a band of quantiles, at either end
 TAIL = 0.05
@@ -66,6 +67,7 @@ class Sweep:
     seed: int
     scenario: Scenario
     trials: ClassVar[str] = "draws"
+    default: ClassVar[str] = "objective"
 
     def to_frame(self) -> pd.DataFrame:
         """Return the tidy table.
@@ -160,7 +162,8 @@ class Sweep:
         pandas.DataFrame
             Indexed by problem and axes: ``draws``, ``infeasible`` and ``unanswered`` (draws without a point for another
             reason), both left out of the rest; ``mean``, ``low`` and ``high`` (Student's interval of the mean, NaN for
-            a single draw), ``q05``, ``median``, ``q95``. Problems without this quantity are left out.
+            a single draw, cut where the quantity ends, as at 0 and 1), ``q05``, ``median``, ``q95``. Problems without
+            this quantity are left out.
 
         Raises
         ------
@@ -189,11 +192,36 @@ class Sweep:
         count, mean = values.count(), values.mean()
         with np.errstate(invalid="ignore"):
             half = t.ppf(0.5 + confidence / 2, count - 1) * values.std() / np.sqrt(count)
-        table = table.assign(mean=mean, low=mean - half, high=mean + half)
+        same = values.max() == values.min()
+        mean, half = (
+            mean.mask(same, values.min()),
+            half.mask(same & (count > 1), 0.0),
+        )  # exactly, not all but rounding
+        ends = np.array([limits(quantity, self.unit(quantity, name)) for name, *_ in table.index]).T
+        low, high = within(mean, mean - half, mean + half, ends)
+        table = table.assign(mean=mean, low=low, high=high)
         for name, level in (("q05", TAIL), ("median", 0.5), ("q95", 1 - TAIL)):
             table[name] = values.quantile(level)
         order = [(q.name, *place) for q in self.questions if q.name in having for place in self._grid()]
         return table.loc[order if self.axes else having]
+
+    def words(self, quantity: str = "objective") -> pd.DataFrame:
+        """Return the summary as people read it.
+
+        Parameters
+        ----------
+        quantity : str, default "objective"
+            A column of the tidy table.
+
+        Returns
+        -------
+        pandas.DataFrame
+            As of :meth:`summary`, which has the numbers in full: axes rounded, in units with a prefix, and without
+            columns that say nothing, which are counts of 0 and spreads where the draws do not differ.
+        """
+        from radioopt.sweeps.tables import words_of
+
+        return words_of(self, quantity)
 
     def having(self, quantity: str) -> list[str]:
         """Name the problems whose answers have a quantity.
@@ -238,6 +266,12 @@ class Sweep:
         from radioopt.sweeps.plot import plot_sweep
 
         return plot_sweep(self, quantity, **options)
+
+    def chapter(self, name: str) -> Chapter:
+        """Tell of the sweep in a report; see :func:`radioopt.report`."""
+        from radioopt.reports.swept import Swept
+
+        return Swept(self, self.default, "Sweep").chapter(name)
 
     def roles(self, x: str | None = None, by: str | None = None) -> tuple[Axis, Axis | None]:
         """Choose the axis that goes along, and the one that tells lines or columns apart.
@@ -305,38 +339,9 @@ class Sweep:
         OptionError
             As :meth:`summary` and :meth:`roles`.
         """
-        table = self.counts(quantity)
-        along, apart = self.roles(x, by)
-        factor, unit = axis_unit(along)
-        top, middle, fine = [""], [""], [with_unit(along.name, unit)]
-        ratio, apart_unit = (1.0, "") if apart is None else axis_unit(apart)
-        columns = []
-        for problem in self.having(quantity):
-            values = table.loc[[problem]]
-            size = float(np.nanmax(values["mean"].abs())) if values["mean"].notna().any() else math.nan
-            scale, of = prefixed(self.unit(quantity, problem), size)
-            name = f"{problem}: {with_unit(self.name_of(quantity, problem), of)}"
-            for i in range(1 if apart is None else len(apart.values)):
-                top.append(name)
-                columns.append((problem, i, scale))
-                if apart is None:
-                    fine.append("mean")
-                    continue
-                middle.append(with_unit(apart.name, apart_unit))
-                fine.append(f"{apart.values[i] * ratio:g}" if apart.numeric else str(apart.shown[i]))
-        rows = []
-        for at, shown in enumerate(along.shown):
-            cells = [f"{shown * factor:g}" if along.numeric else escaped(shown)]
-            for problem, i, scale in columns:
-                row = table.loc[self.place(problem, along, at, apart, i)]
-                half = (row["high"] - row["low"]) / 2
-                missing = (row["infeasible"] + row["unanswered"]) / row["draws"]
-                text = mean_with_interval(float(row["mean"]) * scale, float(half) * scale)
-                cells.append(text + rf" ({100 * missing:.0f}\,\% none)" * bool(missing))
-            rows.append(cells)
-        notes = [f"means over {self.draws} {self.trials} with 95 % intervals; needs \\usepackage{{booktabs}}"]
-        headings = [top, fine] if apart is None else [top, middle, fine]
-        return latex_table(headings, rows, notes=notes, caption=caption, label=label)
+        from radioopt.sweeps.tables import latex_sweep
+
+        return latex_sweep(self, quantity, x=x, by=by, caption=caption, label=label)
 
     def save(self, folder: str | os.PathLike[str], quantity: str = "objective") -> list[Path]:
         """Write all that a paper needs into a folder, each file whole.
@@ -352,13 +357,14 @@ class Sweep:
         -------
         list of pathlib.Path
             ``sweep.csv`` (:meth:`to_frame`; floats read back exactly), ``sweep.parquet`` if pyarrow is installed,
-            ``summary.csv``; and, where at most two axes have several values, ``sweep.tex``, and ``sweep.png`` and
-            ``sweep.pdf`` if matplotlib is installed.
+            ``summary.csv``; ``sweep.json``, by which ``radioopt report`` knows it again; and, where at most two axes
+            have several values, ``sweep.tex``, and ``sweep.png`` and ``sweep.pdf`` if matplotlib is installed.
         """
         folder, frame = Path(folder).expanduser(), self.to_frame()
         files = {
             "sweep.csv": frame.to_csv(index=False).encode(),
             "summary.csv": self.summary(quantity).to_csv().encode(),
+            ABOUT: about(self, quantity),
         }
         try:
             import pyarrow  # type: ignore[import-not-found]  # noqa: F401
@@ -428,17 +434,43 @@ class Sweep:
         places = {along.key: at} | ({} if apart is None else {apart.key: i})
         return (problem, *(axis.shown[places.get(axis.key, 0)] for axis in self.axes))
 
+    def told(self, table: pd.DataFrame) -> str:
+        """Say of what the means of a summary are.
+
+        Parameters
+        ----------
+        table : pandas.DataFrame
+            As of :meth:`counts`.
+
+        Returns
+        -------
+        str
+            Words; where the draws do not differ, there are no intervals.
+        """
+        from radioopt.sweeps.tables import told_of
+
+        return told_of(self, table)
+
     def __repr__(self) -> str:
         """Say what was varied, and how the draws were answered."""
         over = " x ".join(f"{len(axis.values)} {axis.key}" for axis in self.axes)
         lines = [f"{type(self).__name__}: {over} x {self.draws} {self.trials}"]
-        return "\n".join(
-            lines + [f"  {question.name}: {self._told(question)}" for question in self.questions]
-        )
+        return "\n".join(lines + [f"  {each.name}: {self.told_of(each.name)}" for each in self.questions])
 
-    def _told(self, question: Question) -> str:
-        """Say how the draws of a problem were answered."""
-        own = self.frame["status"][self.frame["problem"] == question.name].value_counts()
+    def told_of(self, problem: str) -> str:
+        """Say how the draws of a problem were answered.
+
+        Parameters
+        ----------
+        problem : str
+            As it was given to the sweep.
+
+        Returns
+        -------
+        str
+            Words.
+        """
+        own = self.frame["status"][self.frame["problem"] == problem].value_counts()
         return ", ".join(f"{n} {status}" for status, n in own.items())
 
     def _answered(self, quantity: str) -> pd.Series[bool]:

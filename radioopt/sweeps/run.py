@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from radioopt.base.carried import Carried
-from radioopt.base.errors import OptionError, ProblemError, require
+from radioopt.base.errors import OptionError, ProblemError
 from radioopt.base.options import DEFAULT_OPTIONS, SolveOptions
 from radioopt.base.problem import problem_class
 from radioopt.base.progress import progress_bar
+from radioopt.base.spread import spread
 from radioopt.base.status import Status
 from radioopt.scenario import Scenario
 from radioopt.sweeps.grid import Axis, axes_of, described, points
@@ -169,15 +169,9 @@ def _results(
     tasks: Sequence[Task], draws: int, seed: int, options: SolveOptions, jobs: int
 ) -> Iterator[list[Answers]]:
     """Solve points in order, here or in other processes."""
-    if jobs == 1 or len(tasks) < 2:
-        yield from (solved(here, questions, draws, seed, options) for _, here, questions in tasks)
-        return
-    joblib = require("joblib", "validation")
-    calls = (
-        joblib.delayed(Carried(solved))(here, questions, draws, seed, options) for _, here, questions in tasks
-    )
+    work = ((here, questions, draws, seed, options) for _, here, questions in tasks)
     try:
-        yield from joblib.Parallel(n_jobs=jobs, return_as="generator")(calls)
+        yield from spread(solved, work, jobs=jobs if len(tasks) > 1 else 1, extra="validation")
     except pickle.PicklingError as error:
         reason = str(error.__cause__ or error).strip('"\n').splitlines()[-1]
         raise OptionError(

@@ -55,11 +55,13 @@ def test_permissions_are_those_of_any_new_file(tmp_path):
 def test_writers_at_the_same_time_do_not_mix(tmp_path):
     path = tmp_path / "a"
     contents = [bytes([i]) * 50_000 for i in range(8)]
-    threads = [threading.Thread(target=write_whole, args=(path, content)) for content in contents]
+    threads = [
+        threading.Thread(target=write_whole, args=(path, content), daemon=True) for content in contents
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
+        thread.join(60)
     assert path.read_bytes() in contents
     assert list(tmp_path.iterdir()) == [path]
 

@@ -97,3 +97,13 @@ def test_on_the_command_line(text, capsys):
     assert "--set bandwidth_hz: expected a number" in capsys.readouterr().err
     assert main(["sweep", "feel-cpu", "--vary", f"bandwidth_hz=1e6,{text}"]) == 2
     assert "--vary bandwidth_hz: expected KEY=LOW:HIGH:COUNT" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "key"), [("d2d-clusters", "kinds"), ("d2d-clusters", "dimensions"), ("d2d", "num_classes")]
+)
+@pytest.mark.parametrize("count", [10**14, 10**19])
+def test_counts_that_no_memory_holds_are_refused(name, key, count):
+    devices = Scenario.load(name, {f"{name}.{key}": count}).draw(seed=1)
+    with pytest.raises(ProblemError, match=rf"\[{name}\]: its counts ask for more memory than there is: "):
+        devices.problem(name)

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from radioopt.base.errors import ProblemError
+from radioopt.base.layout import columns
 from radioopt.base.quantity import (
     DEVICE,
     PER_INSTANCE,
     at_least,
     check,
-    columns,
     finite,
     fraction,
     nonnegative,

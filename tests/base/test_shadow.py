@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def run(folder, *arguments):
     return subprocess.run(
         [sys.executable, *arguments], cwd=folder, env={"PYTHONPATH": str(ROOT), "PATH": ""}, text=True,
-        capture_output=True, check=False,
+        capture_output=True, check=False, timeout=300,
     )  # fmt: skip
 
 

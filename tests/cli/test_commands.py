@@ -19,7 +19,9 @@ def test_help_imports_nothing_heavy():
         "except SystemExit: pass\n"
         "print([m for m in ('numpy', 'numba', 'pandas', 'rich', 'torch') if m in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=300
+    )
     assert done.stdout.splitlines()[-1] == "[]"
     for command in ("solve", "validate", "train", "compare", "report", "generate", "methods", "demo"):
         assert f"    {command} " in done.stdout
@@ -61,6 +63,23 @@ def test_draws_without_an_answer_are_counted_and_left_out_of_the_means(capsys):
     out = " ".join(capsys.readouterr().out.replace("┃", " ").split())
     assert "fimi: 100 draws by 'newton': 2 OPTIMAL, 98 INFEASIBLE" in out
     assert "over the 2 with an answer," in out
+
+
+def test_solve_sweep_and_compare_print_latex(capsys, tmp_path):
+    assert main(["solve", "feel-cpu", "--latex"]) == 0
+    scenario = ro.Scenario.load("feel-cpu")
+    assert capsys.readouterr().out == scenario.draw(seed=0).problem("feel").solve().to_latex()
+    vary = {"bandwidth_hz": [5e6, 1e7]}
+    assert main(["sweep", "feel-cpu", "--vary", "bandwidth_hz=5e6,1e7", "--draws", "2", "--latex"]) == 0
+    assert capsys.readouterr().out == ro.sweep(scenario, vary, draws=2, progress=False).to_latex()
+    assert main(["solve", "feel-cpu", "--draws", "2", "--latex"]) == 2
+    assert "--latex is the table of one allocation" in capsys.readouterr().err
+    assert main(["solve", "feel-cpu", "--set", "max_round_latency_s=3", "--latex"]) == 1
+    captured = capsys.readouterr()
+    assert (captured.out, "INFEASIBLE: max_round_latency_s" in captured.err) == ("", True)
+    with pytest.raises(SystemExit):
+        main(["methods", "--latex"])
+    assert "unknown option --latex: radioopt solve, sweep and compare have it" in capsys.readouterr().err
 
 
 def test_solve_many_draws_in_one_batch(capsys):

@@ -199,6 +199,8 @@ def test_feasible_draws_are_tabulated_beside_infeasible_ones(capsys):
         ("--loss-probability", "--option loss_probability=..."),
         ("--num-clients", "--set devices.count=..."),
         ("--sceme", "--scheme"),
+        ("--amounts", "--before fill:amounts=..."),
+        ("--per-device", "--partition shards:PER_DEVICE"),
     ],
 )
 def test_an_option_of_training_that_is_written_otherwise_here(capsys, flag, meant):

@@ -91,15 +91,36 @@ def test_a_sweep(capsys):
     capsys.readouterr()
     assert said(capsys, "band") == (0, "saved band/report.html\n")
     page = Path("band/report.html").read_text("utf-8")
-    assert "2 values of bandwidth_hz" in page
-    assert "data:image/png;base64," in page
-    Path("band/summary.csv").write_text("problem,draws\n")
+    assert "fimi over 2 values of bandwidth, 5 draws at each point: 10 problems solved." in page
+    assert "energy per round [" in page
+    assert "INFEASIBLE" in page
+    Path("band/sweep.json").write_text("{}")
     assert "not the folder of a sweep, or damaged" in said(capsys, "band")[1]
-    Path("band/sweep.csv").write_text("learning_rate,scheme,seed,status\n")
-    code, text = said(capsys, "band")
-    assert code == 2
-    assert "a sweep of training, which has no page" in text
-    assert "damaged" not in text
+
+
+def test_a_sweep_of_training(capsys):
+    vary = [
+        "--vary",
+        "learning_rate=0.1,0.4",
+        "--vary",
+        "partition=iid,shards",
+        "--seeds",
+        "2",
+        "--rounds",
+        "1",
+    ]
+    quick = ["--option", "data=digits@300+100", "--option", "model=softmax", "--set", "devices.count=3"]
+    assert main(["sweep", "feel-cpu", "--train", *vary, *quick, "--save", "rates"]) == 0
+    capsys.readouterr()
+    assert said(capsys, "rates") == (0, "saved rates/report.html\n")
+    page = Path("rates/report.html").read_text("utf-8")
+    assert (
+        "feel over 2 values of learning rate × 2 values of partition, 2 seeds at each point: 8 runs." in page
+    )
+    assert "feel: test accuracy" in page
+    assert page.count("<tr><td") == 4 + 8 + 2  # points, runs, axes
+    assert page.count("<svg") == 2  # for a page, and for a narrow one
+    assert said(capsys, "rates", "--target", "0.5")[0] == 2
 
 
 @pytest.mark.parametrize(

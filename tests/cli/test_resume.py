@@ -168,7 +168,13 @@ def test_a_run_that_fails_at_once_leaves_nothing(capsys, tmp_path):
             ["--option", "momentum=0.9"],
             "scheme 'feel' has no such option, it takes learning_rate=0.2, reference",
         ),
-        (["--option", "rounds=9"], "--option rounds: scheme 'feel' has no such option"),
+        (["--option", "rounds=9"], "private=False; it is an argument of its own: --rounds"),
+        (["--option", "temperature=9"], "private=False; it is an option of scheme kd"),
+        (
+            ["--option", "teacher_rounds=9"],
+            "an option of preparation teach, given as teach:teacher_rounds=...",
+        ),
+        (["--option", "alpha=0.1"], "it is an option of partition dirichlet, given as dirichlet:ALPHA"),
         (["--option", "deadline=9"], "judge_every=1, measures=, private=False; did you mean deadline_s?"),
         (["--target", "test_accuracy"], "--target test_accuracy: expected COLUMN=VALUE, such as private_"),
         (

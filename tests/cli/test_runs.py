@@ -49,15 +49,56 @@ def test_a_picture_that_cannot_be_drawn_loses_nothing(capsys, monkeypatch, more)
     assert "unfinished.json" not in saved
 
 
+def test_training_with_d2d_takes_its_scenario_for_training(capsys):
+    asked = [
+        "train",
+        "d2d",
+        "--scheme",
+        "fedavg",
+        "--data",
+        "digits@300+100",
+        "--model",
+        "softmax",
+        "--rounds",
+        "1",
+    ]
+    assert main([*asked, "--partition", "few-labels:2", "--before", "exchange:method=closest", "--json"]) == 0
+    config = json.loads(capsys.readouterr().out)["config"]
+    assert config["scenario"]["name"].endswith("(d2d-training)")
+    assert [(step["name"], step["method"]) for step in config["before"]] == [("exchange", "closest")]
+    (folder,) = Path("runs").iterdir()
+    assert folder.name.startswith("d2d-training-digits-")
+
+
 def test_numbers_are_saved_before_anything_is_drawn(monkeypatch, capsys):
     def interrupted(*_):
         assert json.loads(Path("runs/a/manifest.json").read_text())["result"]["rounds"] == 2
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("learning.runs.plots.plot_training", interrupted)
-    assert main([*QUICK, "--rounds", "2", "--name", "a"]) == 130
+    with monkeypatch.context() as patch:
+        patch.setattr("learning.runs.plots.plot_training", interrupted)
+        assert main([*QUICK, "--rounds", "2", "--name", "a"]) == 130
     assert "resume" not in capsys.readouterr().err
     assert main(["compare", "runs/a"]) == 0
+    assert main(["train", "--resume", "runs/a"]) == 0
+    assert capsys.readouterr().out.endswith("run runs/a is finished; drawn anew: plot.png, plot.pdf\n")
+    assert main(["train", "--resume", "runs/a", "--rounds", "3"]) == 0  # it can go on, too
+    with monkeypatch.context() as patch:
+        patch.setattr("learning.runs.folder.draw", lambda *_: None)
+        assert main(["train", "--resume", "runs/a", "--rounds", "4"]) == 0
+    assert not Path("runs/a/plot.png").exists()  # rather than that of 3 rounds
+
+
+@pytest.mark.parametrize("more", [["--rounds", "2"], COMPARED], ids=["run", "comparison"])
+def test_what_is_drawn_anew_is_what_was_drawn(capsys, more):
+    assert main([*QUICK, *more, "--name", "a"]) == 0
+    picture = Path("runs/a/plot.png")
+    drawn = picture.read_bytes()
+    picture.unlink()
+    assert main(["train", "--resume", "runs/a"]) == 0
+    assert picture.read_bytes() == drawn
+    assert main(["train", "--resume", "runs/a"]) == 2
+    assert "run runs/a is finished" in capsys.readouterr().err
 
 
 class Broken(io.StringIO):

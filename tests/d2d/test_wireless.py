@@ -93,8 +93,10 @@ def test_several_edges(method):
 
 
 def test_several_edges_of_bad_input():
-    with pytest.raises(OptionError, match=r"discover: edges: expected at least 1, got 0"):
+    with pytest.raises(OptionError, match=r"discover: edges: expected a whole number >= 1, got 0"):
         discover(zoo.draw(4), 0)
+    with pytest.raises(OptionError, match=r"discover: edges: expected a whole number >= 1, got 'two'"):
+        discover(zoo.draw(4), "two")
     with pytest.raises(ProblemError, match=r"discover: expected a single instance, got a batch \(2,\)"):
         discover(zoo.draw(4).replace(gate=[0.1, 0.2]))
 

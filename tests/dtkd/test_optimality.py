@@ -1,7 +1,6 @@
 """The exact method against enumeration, SCIP and its own bound; hard, large and infeasible instances."""
 
 import os
-import time
 
 import numpy as np
 import pytest
@@ -130,9 +129,7 @@ def test_identical_users_are_counted_and_not_permuted(users):
 @pytest.mark.parametrize("users", [40, 300])
 def test_hard_instances_end_at_the_node_limit_with_a_true_gap(users):
     problem = zoo.subset_sum(users)
-    start = time.perf_counter()
     solution = problem.solve(throw=False, node_limit=200_000)
-    assert time.perf_counter() - start < 20
     assert solution.status is Status.NODE_LIMIT
     assert solution.nodes == 200_000
     assert 0 < solution.gap < 1e-3

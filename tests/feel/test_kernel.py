@@ -87,7 +87,9 @@ def test_the_same_answers_without_the_compiler():
     def report(disable):
         environment = os.environ | {"NUMBA_DISABLE_JIT": disable}
         command = [sys.executable, "-c", REPORT]
-        return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+        return subprocess.run(
+            command, env=environment, capture_output=True, text=True, check=True, timeout=300
+        ).stdout
 
     compiled, interpreted = report("0").split("\n"), report("1").split("\n")
     assert len(compiled) == len(interpreted) == 7

@@ -18,10 +18,28 @@ SLICE = {"solving": 120, "graphs": 60, "peers": 20, "arrays": 300, "files": 80, 
 INTERPRETED = os.environ.get("NUMBA_DISABLE_JIT", "0") != "0"
 #: inputs that once were answered wrongly, crashed, hung, or ended in a traceback or a warning that is not radioopt's
 MET_BEFORE = {
-    "solving": [1_000_001, 143, 34, 200, 222, 286, 10038, 10277, 10494, 10588, 10687, 20364, 358, 3013],
+    "solving": [
+        1_000_001,
+        143,
+        34,
+        200,
+        222,
+        286,
+        10038,
+        10277,
+        10494,
+        10588,
+        10687,
+        20364,
+        358,
+        3013,
+        19410,
+        21489,
+        21899,
+    ],
     "graphs": [20, 120, 853, 966],
     "arrays": [3, 953, 1521, 2977],
-    "files": [169, 1478, 29949],
+    "files": [169, 1478, 29949, 113862],
     "commands": [5050],
 }
 

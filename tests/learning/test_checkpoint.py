@@ -43,6 +43,15 @@ TRACED = {
         },
     }
 }
+#: samples that moved before the first round, by labels that spread and by clusters
+MOVED = {
+    "exchange": {
+        "scheme": "fedavg",
+        "scenario": "d2d-training",
+        "partition": "few-labels:3",
+        "before": ["propagate-labels:fraction=0.1", "exchange:edges=2", "exchange-clusters"],
+    }
+}
 #: every scheme; those above are killed in earnest too
 ALL = KILLED | {
     "feel": {"policy": "random"},
@@ -68,7 +77,7 @@ ALL = KILLED | {
 def test_killed_runs_go_on_with_the_numbers_of_an_unbroken_one(tmp_path):
     script = Path(__file__).with_name("killed_runs.py")
     done = subprocess.run(
-        [sys.executable, str(script), str(tmp_path), json.dumps(KILLED | TRACED)],
+        [sys.executable, str(script), str(tmp_path), json.dumps(KILLED | TRACED | MOVED)],
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
@@ -76,7 +85,7 @@ def test_killed_runs_go_on_with_the_numbers_of_an_unbroken_one(tmp_path):
         check=True,
     )
     reports = [json.loads(line) for line in done.stdout.splitlines()]
-    assert [report["scheme"] for report in reports] == list(KILLED | TRACED)
+    assert [report["scheme"] for report in reports] == list(KILLED | TRACED | MOVED)
     for report in reports:
         assert all(report["same"]), report
         assert any(0 < rounds < 10 for rounds in report["killed"]), report

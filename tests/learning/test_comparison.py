@@ -16,7 +16,7 @@ from learning import Comparison, begin_run, compare, compare_runs, run_folder, s
 from learning.runs.folder import manifest_of
 from learning.runs.plots import averaged
 from learning.schemes.fedsgd import FedSgd
-from learning.study.compare import positive_interval, t_interval, with_interval, with_width
+from learning.study.compare import group_means, positive_interval, t_interval, with_interval, with_width
 from radioopt import OptionError, ProblemError
 
 TARGET, BUDGET = 0.7, 2500.0
@@ -141,6 +141,30 @@ def test_an_interval_that_would_reach_below_zero_is_one_sided():
     assert high == pytest.approx(4.0 + stats.t.ppf(0.95, 2) * stats.sem(values))
     assert with_interval(mean, low, high) == f"4 [0, {high:.4g}]"
     assert np.isnan(positive_interval(np.empty(0), 0.95)).all()
+
+
+def test_intervals_of_an_accuracy_end_at_1():
+    groups = pd.DataFrame({"test_accuracy": [0.8, 1.0, 1.0], "train_loss": [0.0, 0.0, 1.0]}).groupby(
+        lambda _: 0
+    )
+    row = group_means(groups, 0.95).loc[0]
+    low = t_interval(np.array([0.8, 1.0, 1.0]), 0.95)[1]
+    assert (row["test_accuracy_low"], row["test_accuracy_high"]) == (pytest.approx(low), 1.0)
+    found = made({"optimal": [10.0, 20.0]})
+    found.config.pop("targets")
+    found.runs[["final_accuracy", "rounds", "seconds", "energy_j"]] = [[0.9, 5, 1.0, 1.0], [1.0, 5, 1.0, 1.0]]
+    assert found.table().loc["optimal", "final_high"] == 1.0
+    assert f"0.95 [{found.table().loc['optimal', 'final_low']:.4g}, 1]" in str(found)
+
+
+def test_latex_has_signs_in_place_of_letters():
+    lines = made({"optimal": [10.0, 20.0], "online": [50.0, None]}).to_latex().splitlines()
+    optimal, online = (
+        next(line for line in lines if line.startswith(name)) for name in ("optimal", "online")
+    )
+    assert r"$\pm$" in optimal
+    assert r"$\ge$ 75" in online
+    assert "+-" not in optimal
 
 
 def test_intervals_of_rounds_and_energy_are_unknown_unless_all_runs_reached_the_target():

@@ -176,6 +176,17 @@ def test_labels_are_never_looked_at(cell):
         assert torch.equal(value, other.state.parameters[name])
 
 
+def test_where_no_sample_has_a_label_there_is_no_linear_evaluation(cell):
+    data = learning.data.sources.load("digits@200+100", np.random.default_rng(0))
+    bare = Dataset(data.train_x, np.zeros(200, int), data.test_x, data.test_y, 10, name="unlabelled")
+    with pytest.raises(
+        ProblemError, match=r"judge linear: fits to labelled .* two classes or more, and all 200 have label 0"
+    ):
+        train(cell, scheme="contrastive", model="mlp:8", data=bare, rounds=1)
+    found = train(cell, scheme="contrastive", model="mlp:8", data=bare, rounds=1, judge="global")
+    assert np.isfinite(found.to_frame()["train_loss"][1])
+
+
 def test_a_triplet_costs_three_samples(cell):
     options = {"data": "digits@300+100", "rounds": 1, "seed": 1, "judge": "global"}
     plain, triple = (train(cell, scheme=name, **options).to_frame() for name in ("fedavg", "contrastive"))

@@ -35,7 +35,7 @@ def holder(tmp_path):
     assert process.stdout.readline() == b"held\n"
     yield process
     process.kill()
-    process.communicate()
+    process.communicate(timeout=60)
 
 
 def test_a_lock_names_the_process_that_holds_it(tmp_path, holder):
@@ -47,7 +47,7 @@ def test_a_lock_names_the_process_that_holds_it(tmp_path, holder):
         locked(tmp_path / "lock", "run a"),
     ):
         pass
-    holder.communicate()
+    holder.communicate(timeout=60)
     with locked(tmp_path / "lock", "run a"):
         assert (tmp_path / "lock").exists()
     assert list(tmp_path.iterdir()) == []
@@ -55,7 +55,7 @@ def test_a_lock_names_the_process_that_holds_it(tmp_path, holder):
 
 def test_the_lock_of_a_killed_process_is_taken_over(tmp_path, holder):
     holder.kill()
-    holder.wait()
+    holder.wait(60)
     assert (tmp_path / "lock").exists()  # left behind
     with locked(tmp_path / "lock", "run a"):
         assert (tmp_path / "lock").read_text().startswith(f"process {os.getpid()}, since ")

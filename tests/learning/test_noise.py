@@ -93,20 +93,20 @@ def test_threads_do_not_disturb_each_other():
     def work(seed, out, gate):
         with OwnNoise(seed):
             layer = nn.Sequential(nn.Linear(6, 6), nn.Dropout(0.5))
-            gate.wait()
+            gate.wait(60)
             for _ in range(50):
                 out.append(layer(torch.ones(4, 6)).detach() + torch.rand(4, 6))
 
     def together(seeds):
         outs, gate = [[] for _ in seeds], threading.Barrier(len(seeds))
         threads = [
-            threading.Thread(target=work, args=(seed, out, gate))
+            threading.Thread(target=work, args=(seed, out, gate), daemon=True)
             for seed, out in zip(seeds, outs, strict=True)
         ]
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join()
+            thread.join(60)
         return [torch.stack(out) for out in outs]
 
     before = torch.random.get_rng_state()

@@ -9,7 +9,9 @@ import learning
 
 
 def run(code):
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=300
+    )
 
 
 def test_importing_learning_imports_neither_torch_nor_a_kernel():

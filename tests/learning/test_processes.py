@@ -113,9 +113,9 @@ def test_threads_train_as_alone_and_leave_torch_alone(cell):
 
 def seen_in_a_new_thread(read):
     found = []
-    thread = threading.Thread(target=lambda: found.append(read()))
+    thread = threading.Thread(target=lambda: found.append(read()), daemon=True)
     thread.start()
-    thread.join()
+    thread.join(60)
     return found[0]
 
 
@@ -137,7 +137,7 @@ def test_overlapping_trainings_leave_threads_and_number_type_as_they_were(cell, 
         train(cell, callbacks=[hold], **OPTIONS | {"rounds": 1})
         after[number] = torch.get_num_threads()
 
-    threads = [threading.Thread(target=run, args=(number,)) for number in range(2)]
+    threads = [threading.Thread(target=run, args=(number,), daemon=True) for number in range(2)]
     for number, thread in enumerate(threads):
         thread.start()
         assert begun[number].wait(60)

@@ -325,6 +325,10 @@ def test_the_command_prints_tables_settings_and_draws(saved, tmp_path, capsys):
         assert words in out
     assert "reached" not in out  # of one run each
     assert picture.read_bytes().startswith(b"\x89PNG")
+    assert main(["compare", *runs, "--target", "0.1", "--latex"]) == 0
+    latex = capsys.readouterr().out
+    assert r"time to 0.1 [s] & energy to 0.1 [J] \\" in latex
+    assert "reached" not in latex
 
 
 def test_the_command_gives_programs_full_precision(saved, results, capsys):

@@ -645,6 +645,7 @@ def test_what_is_measured_is_what_is_allocated_with_and_reached():
         ({"hard": float("nan")}, OptionError, r"hard: expected a finite number >= 0, got nan"),
         ({"soft": 0, "hard": 0}, OptionError, r"both are 0: there would be nothing to learn"),
         ({"teacher_rounds": -1}, OptionError, r"teacher_rounds: expected a whole number >= 0, got -1"),
+        ({"teacher_rounds": 0}, OptionError, r"the weights of 'dense-teacher' are random: give at least 1"),
         ({"temprature": 3}, OptionError, r"unknown option temprature; did you mean temperature"),
         ({"teacher": "dence"}, OptionError, r"^teacher: unknown model 'dence'"),
         ({"waiting": 1}, OptionError, r"waiting: expected true or false, got 1"),

@@ -31,7 +31,7 @@ def reports():
         environment = os.environ | {"NUMBA_DISABLE_JIT": disable}
         command = [sys.executable, "-c", REPORT]
         return subprocess.run(
-            command, env=environment, capture_output=True, text=True, check=True
+            command, env=environment, capture_output=True, text=True, check=True, timeout=300
         ).stdout.split()
 
     return run("0"), run("1")

@@ -1,12 +1,10 @@
 """Lambert W against 50-digit arithmetic on both branches, and the identities that define it."""
 
 import math
-import time
 
 import mpmath
 import numpy as np
 import pytest
-import scipy.special
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -75,11 +73,12 @@ def test_within_three_ulp_of_positive_numbers(name):
 
 
 @pytest.mark.slow
-def test_within_three_ulp_of_many():
+@pytest.mark.parametrize("count", [1000, pytest.param(5000, marks=pytest.mark.exhaustive)])
+def test_within_three_ulp_of_many(count):
     rng = np.random.default_rng(4)
     for branch in (0, -1):
-        assert error(-rng.uniform(0.2, INVERSE_E, 20_000), branch) < 3.0
-        assert error(towards_the_branch_point(5, 5_000), branch) < 3.0
+        assert error(-rng.uniform(0.2, INVERSE_E, 4 * count), branch) < 3.0
+        assert error(towards_the_branch_point(5, count), branch) < 3.0
 
 
 def test_logarithmic_form_within_three_ulp():
@@ -186,20 +185,3 @@ def test_any_layout_and_the_argument_is_left_alone():
 def test_bad_input_is_named(arguments, error, message):
     with pytest.raises(error, match=message):
         lambert_w(*arguments)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("branch", [0, -1])
-def test_faster_than_scipy(branch):
-    x = -np.random.default_rng(8).uniform(0.01, 0.36, 100_000)
-
-    def seconds(function):
-        function(x, branch)
-        times = []
-        for _ in range(7):
-            start = time.perf_counter()
-            function(x, branch)
-            times.append(time.perf_counter() - start)
-        return min(times)
-
-    assert seconds(lambert_w) < seconds(scipy.special.lambertw)

@@ -92,6 +92,18 @@ def test_changes_are_those_of_solving_again():
     assert effects == sorted(effects, reverse=True)
 
 
+def test_a_picture_that_fails_is_named_with_its_fault_and_all_else_is_there(monkeypatch):
+    scenario, solution = solution_of("feel-cpu")
+
+    def plot(self):
+        raise KeyError("font")
+
+    monkeypatch.setattr(type(solution), "plot", plot)
+    page = render("feel-cpu", [chapter(solution, "f1", scenario=scenario)], "foot")
+    assert "Not drawn: KeyError: " in page
+    assert "Certificate" in page
+
+
 @pytest.mark.parametrize("name", ["feel-cpu", "dtkd"])
 def test_names_of_devices_are_shown_as_they_are_and_drawn(name, tmp_path):
     names = ["<b>", "$x$", "$\\foo{", 'a "quote"', "street " * 9, "日本"]

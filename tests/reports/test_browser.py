@@ -39,6 +39,10 @@ def pages(tmp_path_factory, run):
         solution = scenario.draw(seed=0).problem(name).solve(throw=False)
         found[name] = ro.report(folder / f"{name}.html", solution, scenario=scenario)
     speeds = {"runs/a": 1.0, f"runs/{'b' * 70}": 2.0}
+    found["sweep"] = ro.report(
+        folder / "sweep.html",
+        ro.sweep("fimi", {"bandwidth_hz": [2e6, 1e7, 2e7], "devices.count": [4, 8]}, draws=3, progress=False),
+    )
     runs = RunComparison({name: [run(name, speed)] for name, speed in speeds.items()})
     found["runs"] = ro.report(folder / "runs.html", runs)
     return found
@@ -66,10 +70,14 @@ def opened(browser, pages):
     assert [text for text in complaints if not text.startswith("data:")] == []
 
 
-@pytest.mark.parametrize("name", ["feel", "d2d", "runs"])
+@pytest.mark.parametrize("name", ["feel", "d2d", "runs", "sweep"])
 def test_nothing_overflows(opened, name):
     for width in WIDTHS:
         page = opened(name, width)
+        inner = "[...document.querySelectorAll('.drawing svg')].map(one => one.getBoundingClientRect().right)"
+        assert max(page.evaluate(inner)) <= width  # no picture is cut
+        rows = "[...document.querySelectorAll('tbody tr')].map(one => one.getBoundingClientRect().height)"
+        assert width > 400 or max(page.evaluate(rows)) <= 80  # nor is a row as tall as what is out of sight
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         assert page.evaluate("document.title") != "run"
 

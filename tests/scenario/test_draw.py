@@ -163,7 +163,7 @@ def test_another_process_draws_the_same():
     )
     environment = os.environ | {"PYTHONHASHSEED": "1"}
     printed = subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True, timeout=300
     )
     assert printed.stdout.split() == [CPU.digest(), CPU.draw(7).distance_m.sum().hex()]
 

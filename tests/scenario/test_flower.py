@@ -114,6 +114,18 @@ def test_other_families_have_their_own_decisions():
     ("source", "options", "error", "complaint"),
     [
         ("feel-cpu", {"family": "dtkd"}, OptionError, "family: expected one of feel, got 'dtkd'"),
+        (
+            "feel-cpu",
+            {"devices": [5, 6]},
+            OptionError,
+            "devices: expected a mapping from nodes to devices, got list",
+        ),
+        (
+            "feel-cpu",
+            {"devices": {17: 5, 305: 5}},
+            OptionError,
+            "devices: device 5 is given to the nodes 17 and 305: to one only",
+        ),
         (3, {}, OptionError, "source: expected a scenario, a problem or a function of the round, got int"),
     ],
 )

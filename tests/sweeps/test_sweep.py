@@ -9,11 +9,12 @@ import pandas as pd
 import pytest
 
 import radioopt as ro
-from radioopt.base.latex import escaped, latex_table, mean_with_interval
+from radioopt.base.latex import escaped, latex_table, mean_and_ends, mean_with_interval
+from radioopt.base.limits import limits, within
 from radioopt.base.prefixes import prefixed
 from radioopt.cli import main
 from radioopt.sweeps import point, run
-from radioopt.sweeps.grid import read_values
+from radioopt.sweeps.grid import Axis, axis_texts, read_values
 
 THREE = Path(__file__).parents[2] / "examples" / "three_problems.toml"
 BANDS = [5e6, 10e6, 20e6]
@@ -225,6 +226,69 @@ def test_axes_of_ones_own_and_words_for_an_axis():
     assert [t.get_text() for t in figure.axes[0].get_xticklabels()] == vary["cell.path_loss"]
     with pytest.raises(ro.OptionError, match="ax: expected 1 axes, one for each panel, got 2"):
         found.plot(ax=figure_module.Figure().subplots(1, 2))
+
+
+@pytest.fixture(scope="module")
+def fixed():
+    """A cell in which nothing is random."""
+    cell = {
+        "devices": {
+            "count": 2,
+            "uplink_rate_bps": [2e7, 3e7],
+            "downlink_rate_bps": 4e7,
+            "cpu_frequency_hz": 1e9,
+        },
+        "feel": {"compute": "cpu", "cycles_per_sample": 2e7, "update_cycles": 1e7, "max_batchsize": 64},
+    }
+    cell["feel"]["payload_bits"] = 1e6
+    values = {"feel.payload_bits": np.linspace(1e6, 20e6, 10).tolist()}
+    return ro.sweep(ro.Scenario.from_dict(cell), values, draws=3, progress=False)
+
+
+def test_where_nothing_is_random_there_is_a_line_and_no_band(fixed):
+    figure = fixed.plot()
+    (axes,) = figure.axes
+    assert len(axes.collections) == 0
+    assert not figure.legends
+    table = fixed.summary()
+    assert (table[["low", "high", "q05", "q95"]].sub(table["mean"], axis=0) == 0).all(axis=None)
+    assert fixed.to_latex().startswith("% the same in all 3 draws; needs")
+    assert fixed.words().columns.tolist() == ["draws", "mean"]
+
+
+def test_axes_are_rounded_for_people_and_kept_in_full_in_files(fixed, tmp_path):
+    assert "\n11.56 & $" in fixed.to_latex()
+    assert fixed.words().loc["feel"].index[5] == "11.56"
+    assert fixed.words().index.names[1] == "payload [Mbit]"
+    fixed.save(tmp_path)
+    assert pd.read_csv(tmp_path / "summary.csv")["feel.payload_bits"][5] == np.linspace(1e6, 20e6, 10)[5]
+    assert fixed.to_frame()["feel.payload_bits"].iloc[-1] == 20e6
+
+
+@pytest.mark.parametrize(
+    ("values", "unit", "texts"),
+    [
+        ((1e6, 11555555.555, 2e7), "Hz", ["1", "11.56", "20"]),
+        ((10000001, 10000002), "1", ["10000001", "10000002"]),
+        ((0.1, 1 / 3, 1e-7), "1", ["0.1", "0.3333", "1e-07"]),
+        ((100.0, 123456.0), "m", ["0.1", "123.5"]),
+        ((-2.5, 0.0, 10.0), "dBm", ["-2.5", "0", "10"]),
+    ],
+)
+def test_values_of_an_axis_have_the_digits_that_tell_them_apart(values, unit, texts):
+    assert axis_texts(Axis("a", values, unit)) == texts
+
+
+def test_intervals_do_not_reach_beyond_what_a_quantity_can_be():
+    low, high = within(
+        np.array([0.97, 0.5, -1.0]), np.array([0.9, -0.1, -2.0]), np.array([1.04, 1.1, 0.0]), (0.0, 1.0)
+    )
+    assert low.tolist() == [0.9, 0.0, -2.0]  # the last is no share
+    assert high.tolist() == [1.0, 1.0, 0.0]
+    assert np.isnan(within(0.5, np.nan, np.nan, (0.0, 1.0))).all()
+    assert limits("round_latency_s") == limits("objective", "J") == (0.0, np.inf)
+    assert mean_and_ends(0.97, 0.9, 1.0) == "$0.970$ [$0.900$, $1$]"
+    assert mean_and_ends(0.5, np.nan, np.nan) == "$0.5$"
 
 
 def test_the_table_in_latex_has_headings_with_units(found):

@@ -433,7 +433,7 @@ def test_moreau_is_reported_where_it_is_missing(monkeypatch):
     assert [r.note for r in rows] == ["missing: moreau is not installed (pip install moreau)"]
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive  # everything is compiled anew
 def test_the_first_call_is_timed_in_a_process_of_its_own():
     rows = runner._fresh_rows(feel_suite(), "single")
     assert [r.what for r in rows] == [
@@ -442,6 +442,9 @@ def test_the_first_call_is_timed_in_a_process_of_its_own():
         "single: imports of a process",
     ]
     assert all(r.measured and r.note == "" for r in rows)
+
+
+def test_a_first_call_that_fails_is_a_row_with_its_reason():
     broken = runner._fresh_rows(bench.Suite("feel", ()), "nothing")
     assert broken[0].note.startswith("failed: ")
 

@@ -88,6 +88,25 @@ def test_a_pyomo_model_is_changed_in_place():
 
 
 @pytest.mark.reference
+@pytest.mark.parametrize("language", ["cvxpy", "pyomo", "casadi"])
+def test_a_model_is_printed_by_the_names_in_it(language):
+    pytest.importorskip(language)
+    program = validation.model(devices("feel-cpu", 4).problem("feel"), language)
+    first, *lines = str(program).splitlines()
+    assert first == f"Model: {language}"
+    assert lines[0].endswith(", ".join(program.variables))
+    assert lines[1].endswith(", ".join(program.constraints))
+    assert [line.split()[0] for line in lines] == ["variables", "constraints", "scaling"]
+
+
+def test_constraints_of_another_model_are_refused():
+    problem = devices("feel-cpu", 3).problem("feel")
+    one, other = validation.model(problem), validation.model(problem)
+    with pytest.raises(OptionError, match="about variables of another model"):
+        one.solve(other.variables["uplink_slot_s"] >= 1e-3)
+    assert one.solve(one.variables["uplink_slot_s"] >= 1e-3)["uplink_slot_s"].min() > 0.9e-3
+
+
 def test_a_graphs_model_has_its_links():
     pytest.importorskip("pyscipopt")
     problem = next(p for p in _graphs() if p.sizes["device"] <= 4 and p.useful_pairs().any())

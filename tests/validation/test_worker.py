@@ -123,7 +123,7 @@ def test_a_forked_process_has_workers_of_its_own(own_workers, held):
     assert np.allclose(receive.recv(), [float(problem.solve().objective) for problem in PROBLEMS], rtol=1e-6)
     child.join(10)
     if held:
-        asking.join()
+        asking.join(60)
     assert parents.poll() is None
     assert own_workers[PEER.modules].process is parents
     assert belong([ask(problem) for problem in PROBLEMS])
@@ -151,10 +151,10 @@ def test_a_large_question_and_a_large_answer_pass(own_workers):
     read, write = os.pipe()
     message = (1, problem.to_dict(), 2.0)
     with os.fdopen(read, "rb", buffering=0) as source, os.fdopen(write, "wb", buffering=0) as target:
-        sending = threading.Thread(target=worker._write, args=(target, message))
+        sending = threading.Thread(target=worker._write, args=(target, message), daemon=True)
         sending.start()
         number, fields, limit = worker._read(source)
-        sending.join()
+        sending.join(60)
     assert (number, limit) == (1, 2.0)
     assert problem.replace(**fields) == problem
 
@@ -165,7 +165,9 @@ def test_nothing_is_left_running(tmp_path):
         "worker.ask(references('feel')['ipopt'], zoo.named()['paper_cpu'], 20.0)\n"
         "print(worker._WORKERS['casadi',].process.pid)\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=300
+    )
     assert not done.stderr
     with pytest.raises(ProcessLookupError):
         os.kill(int(done.stdout), 0)

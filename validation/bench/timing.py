@@ -126,6 +126,8 @@ def race(runners: Sequence[Runner], plan: Plan) -> None:
         How much is measured.
     """
     enabled = gc.isenabled()
+    gc.collect()
+    gc.freeze()  # what was there before need not be looked at in every turn
     try:
         for turn in range(plan.rounds):
             gc.enable()
@@ -139,6 +141,7 @@ def race(runners: Sequence[Runner], plan: Plan) -> None:
                     except Exception as error:  # whatever it is, the others are to run
                         runner.error = error
     finally:
+        gc.unfreeze()
         if enabled:
             gc.enable()
         else:

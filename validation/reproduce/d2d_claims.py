@@ -17,7 +17,7 @@ import pandas as pd
 from matplotlib.figure import Figure as _Figure
 
 from learning.study.compare import t_interval
-from validation.reproduce.d2d_parts import NONE, OURS, PAPERS, PARTS
+from validation.reproduce.d2d_parts import GRAPHS, NONE, OURS, PAPERS, PARTS, REWARDS
 from validation.reproduce.fimi_claims import interval, markdown, verdict
 
 if TYPE_CHECKING:
@@ -85,6 +85,12 @@ CLAIMS = (
     Claim("Fig. 10: embeddings are set apart", "unsupervised", "silhouette"),
 )  # fmt: skip
 
+#: parts of the short table, with what was varied
+SHORT = (
+    ("supervised", ""), ("semi-supervised", ""), ("unsupervised", ""), ("regression", ""), ("decentralised", ""),
+    ("semi-decentralised", ""), ("stragglers", "0.6"), ("interval", "150"),
+)  # fmt: skip
+
 
 def select(runs: pd.DataFrame, part: str, at: str = "") -> pd.DataFrame:
     """Return the runs of a part with what was varied."""
@@ -98,7 +104,7 @@ def paired(group: pd.DataFrame, column: str, one: str, other: str) -> np.ndarray
     wide = group.pivot(index="seed", columns="method", values=column)
     if one not in wide or other not in wide:
         return np.empty(0)
-    return np.asarray((wide[one] - wide[other]).dropna(), np.float64)
+    return np.asarray((wide[one] - wide[other]).dropna().round(12), np.float64)
 
 
 def judged(runs: pd.DataFrame) -> pd.DataFrame:
@@ -125,14 +131,17 @@ def judged(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def rows(runs: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return a row per claim and method, as the page of the paper takes them: where, what, found and outcome."""
+    """Return a row per claim and method, as the page of the paper takes them: where, what, found and outcome.
+
+    A claim that is held against several graphs has all of them in one row, and its outcome counts them.
+    """
     found = []
-    for row in judged(with_joules(runs)).to_dict("records"):
-        found += [
-            (str(row["claim"]), f"{one} against {row['against']}", row[one], row[f"{one}: verdict"])
-            for one in (PAPERS, OURS)
-            if row[one]
-        ]
+    for claim, group in judged(with_joules(runs)).groupby("claim", sort=False):
+        for one in (PAPERS, OURS):
+            rivals = group[group[one] != ""]
+            if len(rivals):
+                each = ", ".join(f"{row[one]} over {row['against']}" for row in rivals.to_dict("records"))
+                found.append((str(claim), one, each, counted(list(rivals[f"{one}: verdict"]))))
     found += [(row["claim"], "", row["difference"], row["verdict"]) for row in grown(runs)]
     made = []
     for claim, who, difference, outcome in found:
@@ -142,6 +151,20 @@ def rows(runs: pd.DataFrame) -> list[dict[str, Any]]:
         what = " ".join(filter(None, (panel, text + (f", {who}" if who else ""))))
         made.append({"where": where, "what": what, "found": difference, "outcome": outcome})
     return made
+
+
+def counted(outcomes: list[str]) -> str:
+    """Count the verdicts of a claim that is held against several graphs.
+
+    Examples
+    --------
+    >>> counted(["reproduces", "open", "reproduces"]), counted(["open", "open"])
+    ('reproduces 2 of 3, open 1 of 3', 'open')
+    """
+    kinds = dict.fromkeys(outcomes)
+    if len(kinds) == 1:
+        return outcomes[0]
+    return ", ".join(f"{kind} {outcomes.count(kind)} of {len(outcomes)}" for kind in kinds)
 
 
 def to_target(group: pd.DataFrame, target: str, paper: bool = False) -> pd.Series:
@@ -169,6 +192,7 @@ def grown(runs: pd.DataFrame) -> Iterator[dict[str, Any]]:
     """Judge the claims on how something changes."""
     for one in (PAPERS, OURS):
         yield from _gains(runs, one)
+    yield from _rewards(runs)
     spread = runs[runs["part"] == "propagation"]
     if len(spread):
         yield from _spreading(spread)
@@ -194,8 +218,41 @@ def grown(runs: pd.DataFrame) -> Iterator[dict[str, Any]]:
             yield _row(f"{figure}, accuracy", (wide[high] - wide[low]).dropna().to_numpy(), True)
 
 
+def _rewards(runs: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    """Judge whether another distance brings the same advantage."""
+    name = "local-search, Jensen-Shannon"
+    for other in (NONE, *_GRAPHS):
+        found = paired(select(runs, "supervised"), "final", name, other)
+        if len(found):
+            yield _row(f"Fig. 13: accuracy in the end, {name} against {other}", found, True)
+
+
 def _row(text: str, found: np.ndarray, higher: bool) -> dict[str, Any]:
     return {"claim": text, "difference": interval(found), "verdict": verdict(found, 0.0, higher)}
+
+
+def in_short(runs: pd.DataFrame) -> pd.DataFrame:
+    """Tabulate the accuracy in the end of every method, a column for each part, with the gain over no exchange.
+
+    Parameters
+    ----------
+    runs : pandas.DataFrame
+        A row per run.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Means over the seeds, of differences that are paired by seed with half of their 95 % interval.
+    """
+    made: dict[str, dict[str, str]] = {}
+    for name, at in SHORT:
+        group = select(runs, name, at)
+        for method, mine in group.groupby("method", sort=False):
+            gain = paired(group, "final", str(method), NONE) if method != NONE else np.empty(0)
+            over = f" ({spread_of(pd.Series(gain), 3, sign=True)})" if len(gain) else ""
+            made.setdefault(str(method), {})[f"{name} {at}".strip()] = f"{mine['final'].mean():.3f}{over}"
+    table = pd.DataFrame(made).T.rename_axis("method")
+    return table.reindex([one for one in (*GRAPHS, *REWARDS) if one in table.index]).fillna("").reset_index()
 
 
 def _gains(runs: pd.DataFrame, one: str) -> Iterator[dict[str, Any]]:
@@ -270,14 +327,14 @@ def table(group: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows).fillna("")
 
 
-def spread_of(values: pd.Series, digits: int) -> str:
-    """Write a mean with half of its 95 % interval."""
+def spread_of(values: pd.Series, digits: int, *, sign: bool = False) -> str:
+    """Write a mean with half of its 95 % interval, with its sign if asked."""
     known = values.dropna().to_numpy(np.float64)
     if not len(known):
         return "-"
     mean, low, high = t_interval(known, 0.95)
     half = "" if math.isnan(low) else f" ± {(high - low) / 2:.{digits}f}"
-    return f"{mean:.{digits}f}{half}"
+    return f"{mean:{'+' if sign else ''}.{digits}f}{half}"
 
 
 def swept(group: pd.DataFrame) -> pd.DataFrame:
@@ -318,6 +375,8 @@ def report(runs: pd.DataFrame, setting: dict[str, Any]) -> str:
         "of clusters; `distance after`, `variation after`: mean distance of local labels from even ones (before:\n"
         f"{_before(runs)}), by Wasserstein and in total variation."
     ]
+    if len(short := in_short(runs)):
+        text += ["## In short: accuracy or R2 in the end, and gain over no exchange", markdown(short)]
     for name, part in PARTS.items():
         group = runs[runs["part"] == name]
         if group.empty:

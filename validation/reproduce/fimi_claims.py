@@ -122,8 +122,9 @@ def interval(values: np.ndarray) -> str:
     """Write a mean with its 95 % interval."""
     if not len(values):
         return "not reached"
-    mean, low, high = t_interval(values, 0.95)
-    return f"{mean:.3g} (one seed)" if math.isnan(low) else f"{mean:.3g} [{low:.3g}, {high:.3g}]"
+    found = (round(x, 12) + 0.0 for x in t_interval(values, 0.95))
+    mean, low, high = (f"{x:.0f}" if abs(x) >= 1000 else f"{x:.3g}" for x in found)
+    return f"{mean} (one seed)" if low == "nan" else f"{mean} [{low}, {high}]"
 
 
 def verdict(values: np.ndarray, nothing: float, higher: bool, printed: float | None = None) -> str:

@@ -20,7 +20,7 @@ TITLES = {
     "feel": ("FEEL", "feel.md", "training_feel.md"),
     "fimi": ("FIMI", "fimi.md", "training_fimi.md"),
     "dtkd": ("DT-KD", "dtkd.md", "training_dtkd.md"),
-    "d2d": ("D2D", "d2d.md"),
+    "d2d": ("D2D", "d2d.md", "training_d2d.md"),
     "mix2fld": ("Mix2FLD", "mix2fld.md"),
 }
 

@@ -74,9 +74,6 @@ def engines(counts: dict[int, int]) -> None:
     """Print the table of both engines."""
     from learning.flower import simulate
 
-    os.environ.setdefault(
-        "RAY_worker_niceness", "0"
-    )  # as this process: Ray's actors give way to all others by default
     print(
         "| nodes | in process [s] | Flower's simulation [s] | of it ours [s] | first round [s] | ratio | load |"
     )

@@ -3,7 +3,6 @@
 import contextlib
 import importlib.util
 import json
-import subprocess
 import time
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from learning import train
 from learning.flower.deployment import deploy
 from learning.runs.checkpoint import _read
 from radioopt import OptionError
-from validation.loopback import Deployment, killed
+from validation.loopback import Deployment, killed, made
 
 flwr = importlib.util.find_spec("flwr")  # importing it warns of what it uses
 
@@ -23,13 +22,17 @@ MINUTES = 8
 DEADLINE_S = 100.0
 
 
-def test_a_run_is_saved_as_any_other(Loopback, tmp_path):
+def test_a_run_is_saved_as_any_other(Loopback, tmp_path, capsys):
     config = {"options": json.dumps(OPTIONS), "nodes": 3, "folder": str(tmp_path), "name": "three"}
     folder = deploy(Loopback(3), config, poll_s=0.001)
     there = pd.read_csv(folder / "metrics.csv")
     here = train("feel-cpu", **OPTIONS).to_frame()
     assert there["test_accuracy"].tolist() == pytest.approx(here["test_accuracy"].tolist(), abs=1e-6)
     assert folder == tmp_path / "three"
+    first, second, saved = capsys.readouterr().out.splitlines()
+    assert first.startswith("round 1: ")
+    assert second.startswith("round 2: ")
+    assert saved == f"saved in {folder}"
 
 
 def test_a_server_that_was_stopped_goes_on_from_its_last_round(Loopback, tmp_path):
@@ -57,6 +60,10 @@ def test_a_server_that_was_stopped_goes_on_from_its_last_round(Loopback, tmp_pat
     [
         ({"node": 3}, "app: unknown setting node, choose from scenario, options"),
         ({"options": "fedavg"}, "options: expected a JSON object"),
+        (
+            {"scenario": "cell.toml"},
+            "no such file: cell.toml: give its whole path, since the server runs in a folder of its own",
+        ),
         ({"clock": "sun"}, "unknown clock 'sun'"),
     ],
 )
@@ -71,13 +78,14 @@ def deployment(tmp_path):
         yield made
 
 
-def trainers():
-    """Numbers of the trainers' processes that run on this machine."""
-    found = set()
-    for one in Path("/proc").glob("[0-9]*/cmdline"):
+def trainers(deployment):
+    """Numbers of the trainers' processes of a deployment: others may run on this machine."""
+    found, home = set(), f"FLWR_HOME={deployment.folder / 'home'}".encode()
+    for one in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            if b"learning.flower.trainer" in one.read_bytes():
-                found.add(int(one.parent.name))
+            command, environment = (one / "cmdline").read_bytes(), (one / "environ").read_bytes()
+            if b"learning.flower.trainer" in command and home in environment.split(b"\0"):
+                found.add(int(one.name))
     return found
 
 
@@ -92,13 +100,12 @@ needs_flower = pytest.mark.skipif(
 def test_three_nodes_with_keys_give_the_same_and_strangers_are_refused(deployment):
     deployment.server()
     keys = [deployment.registered(f"node{i}") for i in range(3)]
-    before = trainers()
     stranger = deployment.node("stranger", deployment.key("stranger-key"))
     nameless = deployment.node("nameless", None)
     (deployment.folder / "other.crt").write_bytes((deployment.folder / "ca.crt").read_bytes())
     other = ["openssl", "req", "-new", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "other.key"]
     other += ["-subj", "/O=other", "-days", "1", "-out", "other.crt"]
-    subprocess.run(other, cwd=deployment.folder, check=True, capture_output=True)
+    made(other, deployment.folder)
     deceived = deployment.node("deceived", keys[0], "--root-certificates", "other.crt", "--max-retries", "2")
     for process, reason in ((stranger, "2004"), (nameless, "2001"), (deceived, "CERTIFICATE_VERIFY_FAILED")):
         assert process.wait(300) != 0
@@ -112,7 +119,7 @@ def test_three_nodes_with_keys_give_the_same_and_strangers_are_refused(deploymen
     assert there["answered"][1:].tolist() == [12, 12]
     assert there["test_accuracy"].tolist() == pytest.approx(here["test_accuracy"].tolist(), abs=1e-6)
     assert there["test_loss"].tolist() == pytest.approx(here["test_loss"].tolist(), abs=1e-6)
-    assert len(trainers() - before) == 3
+    assert len(trainers(deployment)) == 3
     print("seconds per round:", there["round_s"].tolist(), "ours:", there["server_s"].tolist())
 
 
@@ -125,7 +132,6 @@ def test_a_node_is_killed_in_mid_round_then_the_server_and_the_run_goes_on(deplo
     folder = deployment.folder / "runs" / "kept"
     log = deployment.folder / "node1.log"
     server = deployment.server()
-    before = trainers()
     node = [deployment.node(f"node{i}", deployment.registered(f"node{i}")) for i in range(2)][1]
     deployment.run("kept", options, nodes=2, deadline_s=DEADLINE_S)
     deployment.until(
@@ -133,7 +139,7 @@ def test_a_node_is_killed_in_mid_round_then_the_server_and_the_run_goes_on(deplo
     )
     killed(node)
     killing = time.monotonic()
-    deployment.until(lambda: len(trainers() - before) <= 1, 60, "the trainer of a node that is gone stays")
+    deployment.until(lambda: len(trainers(deployment)) <= 1, 60, "the trainer of a node that is gone stays")
     deployment.node("node2", deployment.registered("node2"))
     deployment.until(lambda: rounds_kept(folder) >= 3, 60 * MINUTES, "round 3 does not end")
     assert time.monotonic() - killing >= DEADLINE_S / 2  # it was waited for, and not for ever

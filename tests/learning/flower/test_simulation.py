@@ -4,12 +4,15 @@ import importlib.util
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from learning import train
+from learning.flower import simulation
 from radioopt import Scenario
 from radioopt.base.errors import MissingExtraError
 
@@ -70,6 +73,60 @@ def test_the_quickstart_runs_with_certified_batches(tmp_path):
     assert found.returncode == 0, found.stderr[-3000:]
     assert "round 3: loss" in found.stdout
     assert "certified: OPTIMAL" in found.stdout
+
+
+class Interrupted:
+    """In the place of Flower: starts the server in a thread, as it does, and is interrupted while nodes are silent."""
+
+    def __init__(self, asked):
+        self.asked, self.urgency = asked, None
+
+    def ServerApp(self):
+        def main():
+            return lambda function: setattr(self, "main", function)
+
+        return SimpleNamespace(main=main)
+
+    def run_simulation(self, **options):
+        self.urgency = os.environ.get(simulation.NICENESS)
+        threading.Thread(target=self.main, args=(None, None)).start()
+        assert self.asked.wait(20)
+        raise KeyboardInterrupt
+
+
+@pytest.fixture
+def interrupted(monkeypatch, Loopback):
+    asked, mail = threading.Event(), Loopback(2, answers=lambda letter, memory: asked.set())
+    flower = Interrupted(asked)
+    monkeypatch.setattr(simulation, "require", lambda *names: flower)
+    monkeypatch.setattr(
+        simulation, "grid", SimpleNamespace(GridMail=lambda grid: mail, client_app=lambda answer: None)
+    )
+    return flower
+
+
+def test_an_interrupted_simulation_leaves_nobody_behind_who_writes(cell, interrupted, tmp_path):
+    before, kept = threading.active_count(), tmp_path / "run.npz"
+    with pytest.raises(KeyboardInterrupt):
+        simulation.simulate(
+            cell, nodes=2, rounds=2, deadline_s=8.0, data="digits@300+100", checkpoint=kept, progress=False
+        )
+    assert threading.active_count() == before
+    assert not kept.exists()
+
+
+def test_simulated_nodes_are_as_urgent_as_who_starts_them_unless_the_user_says_otherwise(
+    cell, interrupted, monkeypatch
+):
+    for said, urgency in ((None, "0"), ("5", "5")):
+        if said is not None:
+            monkeypatch.setenv(simulation.NICENESS, said)
+        with pytest.raises(KeyboardInterrupt):
+            simulation.simulate(
+                cell, nodes=2, rounds=1, deadline_s=8.0, data="digits@300+100", progress=False
+            )
+        assert interrupted.urgency == urgency
+        assert os.environ.get(simulation.NICENESS) == said
 
 
 @pytest.mark.skipif(flwr is not None, reason="Flower is installed")

@@ -1,11 +1,13 @@
 """The trainer that stays beside a node: it answers as one process does, is never left behind, and is replaced."""
 
 import os
+import shutil
 import subprocess
 import sys
+import threading
 import time
 from multiprocessing import AuthenticationError
-from multiprocessing.connection import Client
+from multiprocessing.connection import Client, Listener
 
 import numpy as np
 import pytest
@@ -35,7 +37,8 @@ def owner(monkeypatch, tmp_path):
     monkeypatch.setattr(os, "getppid", lambda: process.pid)
     yield process
     process.kill()
-    process.wait()
+    process.wait(20)
+    shutil.rmtree(trainer._folder(process.pid))
 
 
 def pid_of(owner):
@@ -89,14 +92,62 @@ def test_it_answers_as_one_process_does_stays_is_replaced_and_ends_with_the_node
     assert pid_of(owner) != pid
     pid, folder = pid_of(owner), trainer._folder(owner.pid)
     owner.kill()
-    owner.wait()
+    owner.wait(20)
     assert ends(pid)
     assert not (folder / "key").exists()
 
 
+def keyed(owner):
+    """Folder of a trainer's socket, with a key."""
+    folder = trainer._folder(owner.pid)
+    (folder / "key").write_bytes(b"known")
+    return folder
+
+
+def test_a_trainer_that_says_nothing_costs_its_node_the_round_and_no_more(cell, owner, monkeypatch):
+    monkeypatch.setattr(trainer, "GRACE_S", 0.3)
+    with Listener(str(keyed(owner) / "socket"), "AF_UNIX", authkey=b"known"):  # which accepts nobody
+        began = time.monotonic()
+        with pytest.raises(RuntimeError, match=r"trainer: it said nothing within 0.5 s"):
+            trainer.ask(Letter({"settings": "{}", "deadline_s": 0.2}), {})
+        assert time.monotonic() - began < 5
+
+
+def test_who_has_no_key_or_goes_is_noted_and_a_fault_of_its_own_ends_it(owner, monkeypatch, capsys):
+    def broken(letter, memory):
+        raise ZeroDivisionError(letter)
+
+    monkeypatch.setattr(trainer, "_answered", broken)
+    monkeypatch.setattr(trainer, "_end_with", lambda owner, folder: None)
+    folder, ends = keyed(owner), []
+
+    def serve():
+        with pytest.raises(ZeroDivisionError, match="a letter"):
+            trainer.serve(folder, owner.pid)
+        ends.append(True)
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    began = time.monotonic()
+    while not (folder / "socket").exists() and time.monotonic() - began < 10:
+        time.sleep(0.01)
+    with pytest.raises(AuthenticationError):
+        Client(str(folder / "socket"), "AF_UNIX", authkey=b"guessed")
+    Client(str(folder / "socket"), "AF_UNIX", authkey=b"known").close()
+    with Client(str(folder / "socket"), "AF_UNIX", authkey=b"known") as line:
+        line.send(("a letter", {}))
+        thread.join(10)
+    assert ends == [True]
+    said = capsys.readouterr().err
+    assert "trainer: AuthenticationError" in said
+    assert "trainer: EOFError" in said
+
+
 def test_what_flower_starts_for_a_message_imports_neither_torch_nor_numpy():
     code = "import sys, learning.flower.trainer; print(sys.modules.keys() & {'torch', 'numpy', 'numba'})"
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    found = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
     assert found.stdout.strip() == "set()"
 
 
@@ -113,3 +164,4 @@ def test_nodes_share_their_trainers_with_nobody(owner):
     folders = {trainer._folder(pid) for pid in (owner.pid, os.getpid())}
     assert len(folders) == 2
     assert np.all([folder.stat().st_mode & 0o077 == 0 for folder in folders])
+    trainer._folder(os.getpid()).rmdir()

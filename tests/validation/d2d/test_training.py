@@ -11,6 +11,8 @@ from radioopt import OptionError, Scenario
 from validation.reproduce import d2d_claims, d2d_parts, d2d_training
 from validation.reproduce.d2d_parts import PARTS, REWARDS, SETTINGS, Cell, cells
 from validation.reproduce.d2d_training import dynamic, run_all
+from validation.reproduce.papers import d2d as papers
+from validation.reproduce.verdicts import Verdict
 
 TINY = dataclasses.replace(
     SETTINGS["digits", False], data="digits@400+100", samples=400, threshold=14.0, rounds=2, encoder_rounds=2,
@@ -103,6 +105,30 @@ def test_verdicts_follow_the_intervals():
     text = d2d_claims.report(runs, {"data": "digits"})
     assert "| q-learning | 0.801 ± 0.002 | 0.1 [0.1, 0.1] |" in text
     assert len(d2d_claims.draw(runs).axes[0].lines) == 3
+
+
+def test_the_page_of_the_paper_counts_the_rivals_of_a_claim():
+    runs = made_up(none=0.7, closest=0.9, q_learning=0.8, local_search=0.95)
+    rows = d2d_claims.rows(runs)
+    ((found, outcome),) = [
+        (row["found"], row["outcome"]) for row in rows if row["what"] == "(a) accuracy in the end, q-learning"
+    ]
+    assert found == "0.1 [0.1, 0.1] over none, -0.1 [-0.1, -0.1] over closest"
+    assert outcome == "reproduces 1 of 2, contradicted 1 of 2"
+    entries = papers.entries({"training-digits": {"rows": rows}, "training-fashion-mnist": {"rows": rows}})
+    told = {(e.where, e.what): e for e in entries if e.ours.startswith(("digits: ", "fashion-mnist: "))}
+    fifth, other = (told[where, "(a) accuracy in the end, q-learning"] for where in ("Fig. 5", "Fig. 12"))
+    assert (fifth.ours, fifth.verdict) == (f"digits: {found}", Verdict.DIFFERS)
+    assert other.ours == f"fashion-mnist: {found}"  # Fig. 12 is Fig. 5 on other data
+    assert fifth.why == "reproduces 1 of 2, contradicted 1 of 2."
+    assert told["Fig. 5", "(a) accuracy in the end, local-search"].verdict is Verdict.REPRODUCED
+
+
+def test_in_short_every_method_is_beside_no_exchange():
+    table = d2d_claims.in_short(made_up(none=0.7, closest=0.9, local_search=0.95)).set_index("method")
+    assert table["supervised"].to_dict() == {
+        "none": "0.701", "closest": "0.901 (+0.200 ± 0.000)", "local-search": "0.951 (+0.250 ± 0.000)",
+    }  # fmt: skip
 
 
 def test_unknown_parts_are_refused(tmp_path):

@@ -60,7 +60,9 @@ def test_the_module_runs_in_two_processes(tmp_path):
     """What joblib sends to its workers is another thing where the module is the script that is run."""
     module = [sys.executable, "-m", "validation.reproduce.mix2fld_tables", "--folder", str(tmp_path)]
     options = "--jobs 2 --seeds 2 --rounds 1 --only fd-symmetric-IID"
-    done = subprocess.run([*module, *options.split()], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [*module, *options.split()], capture_output=True, text=True, check=False, timeout=300
+    )
     assert done.returncode == 0, done.stderr
     assert len(list(tmp_path.glob("*/cells/*.json"))) == 2
 

@@ -1,0 +1,103 @@
+"""What a sweep's folder says of itself, so that it can be read back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from radioopt.base.errors import OptionError
+from radioopt.scenario import Scenario
+from radioopt.sweeps.grid import Axis
+from radioopt.sweeps.point import Question
+
+if TYPE_CHECKING:
+    from radioopt.sweeps.result import Sweep
+
+#: the files that are read
+ROWS, ABOUT = "sweep.csv", "sweep.json"
+#: columns that have other names in the table of a sweep of training
+_TRAINING = {"scheme": "problem", "seed": "draw"}
+
+
+def about(sweep: Sweep, quantity: str) -> bytes:
+    """Write down what the table of a sweep does not say.
+
+    Parameters
+    ----------
+    sweep : Sweep
+        Of problems or of training.
+    quantity : str
+        What is drawn and tabulated.
+
+    Returns
+    -------
+    bytes
+        JSON.
+    """
+    told = {
+        "trials": sweep.trials,
+        "quantity": quantity,
+        "draws": sweep.draws,
+        "seed": sweep.seed,
+        "axes": [{"key": axis.key, "values": list(axis.values), "unit": axis.unit} for axis in sweep.axes],
+        "questions": [[each.name, each.family, each.method] for each in sweep.questions],
+        "scenario": sweep.scenario.to_dict(),
+    }
+    return json.dumps(told, indent=1, default=str).encode() + b"\n"
+
+
+def read_sweep(folder: Path, kinds: Mapping[str, type[Sweep]]) -> tuple[Sweep, str]:
+    """Read a sweep back.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        What ``Sweep.save`` wrote.
+    kinds : mapping of str to type
+        Classes by what their trials are called.
+
+    Returns
+    -------
+    sweep : Sweep
+        With the same table.
+    quantity : str
+        What was drawn and tabulated.
+
+    Raises
+    ------
+    OptionError
+        If the folder is not that of a sweep, or a file in it is damaged.
+    """
+    try:
+        told = json.loads((folder / ABOUT).read_bytes())
+        axes = tuple(Axis(each["key"], tuple(each["values"]), each["unit"]) for each in told["axes"])
+        # values as they are in the table, whatever pandas would make of a column with both words and numbers
+        shown: Any = {axis.key: {str(value): value for value in axis.shown}.__getitem__ for axis in axes}
+        frame = pd.read_csv(folder / ROWS, converters=shown)
+        kind = kinds[told["trials"]]
+        found = kind(
+            frame if told["trials"] == "draws" else frame.rename(columns=_TRAINING),
+            axes,
+            tuple(Question(*each) for each in told["questions"]),
+            told["draws"],
+            told["seed"],
+            Scenario.from_dict(told["scenario"]),
+        )
+        found.summary(told["quantity"])
+        return found, told["quantity"]
+    except (
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        OSError,
+        RecursionError,
+        OptionError,
+    ) as error:
+        raise OptionError(
+            f"{folder}: not the folder of a sweep, or damaged, or of another version ({error}): sweep again"
+        ) from error
