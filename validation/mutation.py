@@ -179,7 +179,7 @@ def mutants(file: str, source: str) -> Iterator[Mutant]:
             continue
         if isinstance(node, ast.Constant) and type(value := node.value) in (int, float):
             assert isinstance(value, int | float)
-            text = ast.get_source_segment(source, node) or ""
+            text = lines[node.lineno - 1][node.col_offset : node.end_col_offset].decode()
             after = str(value + 1) if isinstance(value, int) else repr(2.0 * value if value else 1.0)
             found.append(Mutant(file, node.lineno, node.col_offset, text, after))
         elif isinstance(node, ast.BinOp) and type(node.op) in SIGNS:
