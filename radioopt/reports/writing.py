@@ -27,15 +27,14 @@ def report(
     checked: pd.DataFrame | str | Mapping[str, pd.DataFrame | str] | None = None,
     title: str | None = None,
 ) -> Path:
-    """Write one HTML page on allocations or training runs; it opens anywhere, without a network.
+    """Write one HTML page on allocations, training runs or sweeps; it opens anywhere, without a network.
 
     Parameters
     ----------
     path : path-like
         Ends in ".html"; an existing file is replaced.
-    *subjects : Solution, TrainingResult, Comparison or RunComparison
-        What to tell of, a chapter each: at least one. A solution is a single instance, and may be infeasible. A sweep
-        is told of from its folder, by ``radioopt report FOLDER``.
+    *subjects : Solution, Sweep, TrainingResult, TrainingSweep, Comparison or RunComparison
+        What to tell of, a chapter each: at least one. A solution is a single instance, and may be infeasible.
     scenario : Scenario, optional
         What the solutions were drawn from, whose keys are then listed.
     checked : pandas.DataFrame or mapping of str to DataFrame, optional
@@ -93,8 +92,8 @@ def _chapter(
     tell = getattr(subject, "chapter", None)
     if tell is None or isinstance(subject, type):
         raise OptionError(
-            f"report: expected a solution or runs, got {shorten(subject)}: solve a problem, or take "
-            "learning.compare_runs(folders) for saved runs, or radioopt report FOLDER for a sweep"
+            f"report: expected a solution, a sweep or runs, got {shorten(subject)}: solve a problem, or take "
+            "learning.compare_runs(folders) for saved runs; radioopt report takes folders of sweeps, too"
         )
     told: Chapter = tell(name)
     return told

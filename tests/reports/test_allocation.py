@@ -95,7 +95,7 @@ def test_changes_are_those_of_solving_again():
 def test_a_picture_that_fails_is_named_with_its_fault_and_all_else_is_there(monkeypatch):
     scenario, solution = solution_of("feel-cpu")
 
-    def plot(self):
+    def plot(self, **look):
         raise KeyError("font")
 
     monkeypatch.setattr(type(solution), "plot", plot)
@@ -153,7 +153,7 @@ def test_given_decisions_have_a_report_without_prices(undrawn):
     ("subjects", "message"),
     [
         ((), "expected a solution or runs to tell of, got none"),
-        ((3,), "expected a solution or runs, got 3"),
+        ((3,), "expected a solution, a sweep or runs, got 3"),
     ],
 )
 def test_what_cannot_be_told_of_is_refused(subjects, message, tmp_path):

@@ -273,6 +273,12 @@ def test_axes_are_rounded_for_people_and_kept_in_full_in_files(fixed, tmp_path):
         ((0.1, 1 / 3, 1e-7), "1", ["0.1", "0.3333", "1e-07"]),
         ((100.0, 123456.0), "m", ["0.1", "123.5"]),
         ((-2.5, 0.0, 10.0), "dBm", ["-2.5", "0", "10"]),
+        (("iid", 0.5), "1", ["iid", "0.5"]),
+        (
+            ([1.5] * 20, [1.5] * 30),
+            "1",
+            ["1.5, 1.5, 1.5, 1.5, 1.5, 1.5, … (1)", "1.5, 1.5, 1.5, 1.5, 1.5, 1.5, … (2)"],
+        ),
     ],
 )
 def test_values_of_an_axis_have_the_digits_that_tell_them_apart(values, unit, texts):
@@ -310,6 +316,10 @@ def test_the_table_says_where_answers_are_missing():
     vary = {"bandwidth_hz": [1e6, 20e6], "fimi.max_round_latency_s": [20.0]}
     text = ro.sweep(THREE, vary, draws=4, problems="fimi", progress=False).to_latex()
     assert r"1 & -- (100\,\% none) \\" in text
+    vary = {"bandwidth_hz": [1e6], "fimi.max_round_latency_s": [20.0]}
+    none = ro.sweep(THREE, vary, draws=4, problems="fimi", progress=False)
+    assert none.to_latex().startswith("% no answer in any of 4 draws; ")
+    assert none.plot().axes
 
 
 @pytest.mark.parametrize(
@@ -384,7 +394,15 @@ def test_the_command_writes_tables_and_pictures(tmp_path, capsys):
     assert main([*command, "--save", str(tmp_path / "a")]) == 0
     assert "Sweep: 4 bandwidth_hz x 5 draws" in capsys.readouterr().out
     names = {file.name for file in (tmp_path / "a").iterdir()} - {"sweep.parquet"}
-    assert names == {"points", "sweep.csv", "summary.csv", "sweep.tex", "sweep.png", "sweep.pdf"}
+    assert names == {
+        "points",
+        "sweep.csv",
+        "summary.csv",
+        "sweep.json",
+        "sweep.tex",
+        "sweep.png",
+        "sweep.pdf",
+    }
     assert b"/FontFile2" in (tmp_path / "a" / "sweep.pdf").read_bytes()  # TrueType
     assert main([*command, "--csv"]) == 0
     assert capsys.readouterr().out == (tmp_path / "a" / "sweep.csv").read_text()
