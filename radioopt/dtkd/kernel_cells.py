@@ -403,7 +403,7 @@ def solve_block(
     fill(device, instance, first, catalogue, actions, users)
     tau = root(pick(instance, (DELTA, first)) * pick(instance, (BAND, first)))
     dual, within, low, slope, known, gross, passes = maximise_dual(actions, users, cell, tau, most)
-    slack = SLACK * gross
+    slack = SLACK * larger(gross, low * low + slope * slope)  # D is a difference of these
     g = smaller(known, within + rounding_up(actions, users)) - dual + slack
     price(actions, low, slope)
     left, cpu, width = settle(actions, users, g)

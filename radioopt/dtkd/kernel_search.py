@@ -338,7 +338,7 @@ def solve_one(
     bound, within, low, slope, least, least_low, least_slope, gross, passes = maximise_dual(
         actions, users, choices, free, tau, most
     )
-    slack = SLACK * gross
+    slack = SLACK * max(gross, low * low + slope * slope)  # D is a difference of these
     spread_u, spread_v = spread(actions, users)
     rounding_up = 0.5 * (spread_u * spread_u + spread_v * spread_v)  # Shapley and Folkman, on top of max D
     g = min(least, within + rounding_up) - bound + slack

@@ -52,8 +52,8 @@ def restrict(work, slowest, least):
     Below a fractional limit l the time is flat, so max(1, floor(l)) may be taken at the cost of l.
     """
     for k in range(work.shape[1]):
-        least[k] = max(1.0, math.floor(work[LOW, k]))
-        work[HIGH, k] = min(math.floor(work[HIGH, k]), 4.0 * MOST_SAMPLES)
+        least[k] = max(1.0, np.floor(work[LOW, k]))
+        work[HIGH, k] = min(np.floor(work[HIGH, k]), 4.0 * MOST_SAMPLES)
         if work[HIGH, k] < work[LOW, k]:  # no integer at or above l: the time is that of l throughout
             work[OFFSET, k] += work[P, k] * (work[LOW, k] - work[HIGH, k])
             work[LOW, k] = work[HIGH, k]
@@ -153,7 +153,7 @@ def start(work, slowest, least, total, batch, max_iterations):
     for k in range(count):
         y = max(m * math.sqrt(work[A, k] * work[P, k]), z + work[TO_U, k])
         size = work[LOW, k] + max((z + work[TO_L, k] - y) / work[P, k], 0.0)
-        batch[k] = min(max(math.floor(size + 1e-9), least[k]), work[HIGH, k])
+        batch[k] = min(max(np.floor(size + 1e-9), least[k]), work[HIGH, k])
         missing -= batch[k]
     phase = phase_of(work, batch)
     cost, passes = np.empty(count), 0
@@ -222,13 +222,13 @@ def solve_integer_one(
         for k in range(count):
             y = max(min(m * math.sqrt(work[A, k] * work[P, k]), z + work[TO_L, k]), z + work[TO_U, k])
             continuous += work[LOW, k] + (z + work[TO_L, k] - y) / work[P, k]
-        middle = min(max(math.floor(continuous + 0.5), smallest), largest)
+        middle = min(max(np.floor(continuous + 0.5), smallest), largest)
         if not in_time(
             z + slowest + download, deadline
         ):  # the largest total that the relaxation can do in time
             below, above = smallest, middle
             while above - below > 1.0:
-                total = math.floor(0.5 * (below + above))
+                total = np.floor(0.5 * (below + above))
                 latency = relaxed_phase(work, slowest, total, lowest, max_iterations) + download
                 if in_time(latency, deadline):
                     below = total

@@ -2,6 +2,8 @@
 
 import math
 
+import numpy as np
+
 from radioopt.feel.kernel_rows import (
     BATCH,
     BOUND,
@@ -175,7 +177,7 @@ def certify_point(work, broadcast, i, instance, out_device, out_instance):
                 ratio_low = max(ratio_low, 1.0 / (p * w))
             elif batch >= high > low:
                 ratio_high = min(ratio_high, 1.0 / (p * w))
-        floor = max(1.0, math.floor(low))
+        floor = max(1.0, np.floor(low))
         residual = max(residual, (floor - batch) / floor)
         residual = max(residual, (batch - high) / high)
     residual = max(residual, max(sum_phi, sum_psi) - 1.0)

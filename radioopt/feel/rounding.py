@@ -67,7 +67,8 @@ def round_up(problem: BatchsizeProblem, options: SolveOptions) -> BatchsizeSolut
     planned = newton(problem, options)
     most = np.floor(problem.max_batchsize)
     batch = np.minimum(np.ceil(planned.batchsize - NOISE), most)
-    deadline = problem.max_round_latency_s * (1 + 1e-12)
+    with np.errstate(over="ignore"):
+        deadline = problem.max_round_latency_s * (1 + 1e-12)
     in_time = np.expand_dims(deadline - planned.download_phase_s, -1)
     late = _uploaded_s(planned, batch) > in_time
     batch = np.where(late, np.minimum(np.floor(planned.batchsize + NOISE), most), batch)

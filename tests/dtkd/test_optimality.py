@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from radioopt import SolveError, SolveOptions, Status
+from radioopt.dtkd import DistillationProblem, ModelCatalogue
 from validation.dtkd import cvxpy_model, enumeration, ipopt_model, pyomo_model, zoo
 from validation.reference import NoAnswerError
 
@@ -78,6 +79,37 @@ def test_no_bound_is_above_the_optimum(seed):
             assert point.verify().bound <= point.objective + above
             decisions = {name: getattr(point, name) for name in point.decisions}
             assert problem.certificate(**decisions).bound <= best.objective + above
+
+
+def test_a_first_pass_far_off_proves_nothing():
+    """D is a difference of squares of prices: their rounding is more than the optimum here."""
+    problem = DistillationProblem(
+        channel_gain=[1.16e14, 5e-16],
+        transmit_power_w=[1.56e15, 1.76e-36],
+        local_cpu_frequency_hz=[1.52e17, 3.68e35],
+        bandwidth_hz=5.43e-10,
+        server_cpu_frequency_hz=1.93e10,
+        teacher_cycles=6.31e24,
+        label_bits=3.95e28,
+        delay_weight_per_s=2.43e-4,
+        cpu_price_per_cycle=6.17e-9,
+        bandwidth_price_per_hz=4.13e-11,
+        own_accuracy_weight=1.0,
+        average_accuracy_weight=1.0,
+        noise_power_w=1.28e-26,
+        catalogue=ModelCatalogue(
+            names=["m0", "m1"],
+            cycles=[3.2e23, 1.64e10],
+            parameter_bits=[8.74e-7, 1.59e-20],
+            own_accuracy=[0.442, 0.406],
+            average_accuracy=[0.82, 0.789],
+        ),
+        strict=None,
+    )
+    best = problem.solve("exact")
+    cut = problem.solve("exact", SolveOptions(max_iterations=1), throw=False)
+    assert cut.bound <= best.objective
+    assert cut.status is not Status.OPTIMAL or cut.objective == pytest.approx(float(best.objective), rel=1e-9)
 
 
 @compiled

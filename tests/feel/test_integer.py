@@ -115,6 +115,26 @@ def test_is_proven_for_many_devices(devices):
     assert float(nearest.solve().objective) <= float(solution.objective) * (1 + 1e-12)
 
 
+@pytest.mark.parametrize("least", [2.0**63, 2.7e38])
+def test_whole_samples_that_a_float_does_not_count_have_no_answer(least):
+    """Compiled, math.floor counts to 2^63 and then begins from below."""
+    problem = BatchsizeProblem(
+        payload_bits=4.8e6,
+        uplink_rate_bps=1.2e13,
+        downlink_rate_bps=3.8e7,
+        seconds_per_sample=[0.013, 0.13],
+        update_time_s=[5.4e-65, 2e-95],
+        max_batchsize=[1.9e56, 1.7e56],
+        min_batchsize=[1.0, least],
+        uplink_frame_s=3.5e-32,
+        downlink_frame_s=3.1e-57,
+        strict=None,
+    )
+    solution = problem.solve(integer=True, throw=False)
+    assert solution.status is Status.FAILED
+    assert np.isnan(solution.batchsize).all()
+
+
 def test_a_node_limit_leaves_a_true_gap():
     problem = zoo.named()["tiny_payload"]
     best = float(problem.solve(integer=True).objective)

@@ -120,7 +120,7 @@ def judge(solution: Solution, options: SolveOptions, *, whole: bool) -> None:
     for i in np.flatnonzero(claimed == Status.OPTIMAL):
         if not np.isfinite(objective[i]):
             raise DeniedError(f"instance {i}: OPTIMAL with objective {objective[i]}")
-        scale = np.maximum(np.atleast_1d(solution.problem.scale + 0.0 * objective)[i], abs(objective[i]))
+        scale = np.maximum(np.broadcast_to(solution.problem.scale, objective.shape)[i], abs(objective[i]))
         if not abs(found[i] - objective[i]) <= AGREE * scale:
             raise DeniedError(f"instance {i}: OPTIMAL with {objective[i]!r}, plain NumPy says {found[i]!r}")
         if codes[i] == Status.FAILED and not (whole and residual[i] <= options.feasibility_tol):
