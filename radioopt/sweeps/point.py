@@ -6,10 +6,12 @@ import hashlib
 import inspect
 import io
 import json
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -164,9 +166,12 @@ class Kept:
     def read(self, scenario: Scenario, question: Question) -> Answers | None:
         """Return the answers of a point, or None if they are not there or cannot be read."""
         try:
-            with np.load(self._file(scenario, question), allow_pickle=False) as stored:
+            file = io.BytesIO(
+                self._file(scenario, question).read_bytes()
+            )  # a damaged one, np.load leaves open
+            with np.load(file, allow_pickle=False) as stored:
                 return {name: stored[name] for name in stored.files}
-        except (OSError, ValueError, EOFError, KeyError):
+        except (OSError, ValueError, EOFError, KeyError, BadZipFile, zlib.error):
             return None
 
     def write(self, scenario: Scenario, question: Question, answers: Answers) -> None:

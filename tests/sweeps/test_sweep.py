@@ -13,8 +13,9 @@ from radioopt.base.latex import escaped, latex_table, mean_and_ends, mean_with_i
 from radioopt.base.limits import limits, within
 from radioopt.base.prefixes import prefixed
 from radioopt.cli import main
-from radioopt.sweeps import point, run
+from radioopt.sweeps import Sweep, point, run
 from radioopt.sweeps.grid import Axis, axis_texts, read_values
+from radioopt.sweeps.saved import read_sweep
 
 THREE = Path(__file__).parents[2] / "examples" / "three_problems.toml"
 BANDS = [5e6, 10e6, 20e6]
@@ -119,6 +120,28 @@ def test_an_interrupted_sweep_goes_on_with_the_same_numbers(tmp_path, monkeypatc
     monkeypatch.setattr(run, "solved", real)
     resumed = ro.sweep(THREE, vary, folder=tmp_path, **settings)
     pd.testing.assert_frame_equal(resumed.to_frame(), ro.sweep(THREE, vary, **settings).to_frame())
+
+
+@pytest.mark.parametrize(
+    "spoil", [lambda data: data[: len(data) // 2], lambda data: data[:90] + b"?" + data[91:]]
+)
+def test_a_damaged_file_of_answers_is_solved_anew(tmp_path, spoil):
+    settings = {"draws": 2, "problems": "feel", "folder": tmp_path, "progress": False}
+    first = ro.sweep(THREE, {"bandwidth_hz": [5e6]}, **settings)
+    (file,) = (tmp_path / "points").iterdir()
+    file.write_bytes(spoil(file.read_bytes()))
+    pd.testing.assert_frame_equal(
+        ro.sweep(THREE, {"bandwidth_hz": [5e6]}, **settings).to_frame(), first.to_frame()
+    )
+
+
+def test_a_saved_sweep_is_read_back_as_it_was(tmp_path):
+    """Also where whole numbers stand beside others on an axis, which is one column of floats in the file."""
+    kept = ro.sweep(THREE, {"bandwidth_hz": [5e6, 10_000_000]}, draws=2, problems="feel", progress=False)
+    kept.save(tmp_path)
+    read, quantity = read_sweep(tmp_path, {"draws": Sweep})
+    assert quantity == "objective"
+    pd.testing.assert_frame_equal(read.summary(), kept.summary(), check_exact=True)
 
 
 def test_methods_of_ones_own_go_to_other_processes():
@@ -289,6 +312,7 @@ def test_intervals_do_not_reach_beyond_what_a_quantity_can_be():
     assert limits("round_latency_s") == limits("objective", "J") == (0.0, np.inf)
     assert mean_and_ends(0.97, 0.9, 1.0) == "$0.970$ [$0.900$, $1$]"
     assert mean_and_ends(0.5, np.nan, np.nan) == "$0.5$"
+    assert mean_and_ends(3.1e-9, 0.0, 7.2e-9) == r"($3.1$ [$0$, $7.2$]) $\times 10^{-9}$"
 
 
 def test_the_table_in_latex_has_headings_with_units(found):
@@ -384,7 +408,9 @@ def test_the_command_writes_tables_and_pictures(tmp_path, capsys):
     assert main([*command, "--save", str(tmp_path / "a")]) == 0
     assert "Sweep: 4 bandwidth_hz x 5 draws" in capsys.readouterr().out
     names = {file.name for file in (tmp_path / "a").iterdir()} - {"sweep.parquet"}
-    assert names == {"points", "sweep.csv", "summary.csv", "sweep.tex", "sweep.png", "sweep.pdf"}
+    assert names == {
+        *("points", "sweep.json", "sweep.csv", "summary.csv", "sweep.tex", "sweep.png", "sweep.pdf")
+    }
     assert b"/FontFile2" in (tmp_path / "a" / "sweep.pdf").read_bytes()  # TrueType
     assert main([*command, "--csv"]) == 0
     assert capsys.readouterr().out == (tmp_path / "a" / "sweep.csv").read_text()
