@@ -15,11 +15,15 @@ from radioopt.base.prefixes import prefixed
 if TYPE_CHECKING:
     import pandas as pd
 
-#: ends of names, the longer first
+#: units by the ends of names, the longer first
 _UNITS = {
+    "dbm_per_hz": "dBm/Hz",
+    "j_per_hz": "J/Hz",
     "w_per_hz": "W/Hz",
     "per_hz": "1/Hz",
     "per_s": "1/s",
+    "per_cycle": "1/cycle",
+    "mps": "m/s",
     "bps": "bit/s",
     "bits": "bit",
     "hz": "Hz",

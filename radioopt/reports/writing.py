@@ -27,15 +27,15 @@ def report(
     checked: pd.DataFrame | str | Mapping[str, pd.DataFrame | str] | None = None,
     title: str | None = None,
 ) -> Path:
-    """Write one HTML page on allocations or training runs; it opens anywhere, without a network.
+    """Write one HTML page on allocations, training runs or sweeps; it opens anywhere, without a network.
 
     Parameters
     ----------
     path : path-like
         Ends in ".html"; an existing file is replaced.
-    *subjects : Solution, TrainingResult, Comparison or RunComparison
-        What to tell of, a chapter each: at least one. A solution is a single instance, and may be infeasible. A sweep
-        is told of from its folder, by ``radioopt report FOLDER``.
+    *subjects : Solution, TrainingResult, Comparison, RunComparison or Sweep
+        What to tell of, a chapter each: at least one. A solution is a single instance, and may be infeasible. What is
+        in a folder, ``radioopt report FOLDER`` tells of.
     scenario : Scenario, optional
         What the solutions were drawn from, whose keys are then listed.
     checked : pandas.DataFrame or mapping of str to DataFrame, optional
