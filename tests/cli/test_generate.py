@@ -9,6 +9,13 @@ from learning import Streams, digits
 from learning.generators import Diffusion, load
 from radioopt.cli import main
 
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    """Classifiers that judge samples learn less: what is looked at here is what is said of it."""
+    monkeypatch.setattr("learning.generators.quality.STEPS", 100)
+
+
 QUICK = ["generate", "--option", "steps=20", "--option", "width=16", "--public", "100", "--count", "60"]
 
 
