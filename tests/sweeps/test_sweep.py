@@ -1,5 +1,6 @@
 """Sweeps: what stands in the table, what is kept, what goes to other processes, pictures and LaTeX."""
 
+import functools
 import json
 import tomllib
 from pathlib import Path
@@ -142,6 +143,28 @@ def test_a_saved_sweep_is_read_back_as_it_was(tmp_path):
     read, quantity = read_sweep(tmp_path, {"draws": Sweep})
     assert quantity == "objective"
     pd.testing.assert_frame_equal(read.summary(), kept.summary(), check_exact=True)
+
+
+def test_methods_that_are_objects_are_known_by_what_they_hold(tmp_path):
+    feel = ro.problem_class("feel")
+    settings = {"draws": 2, "problems": "feel:share", "folder": tmp_path, "progress": False}
+    try:
+        for share in (0.5, 0.25, 0.25):
+            feel.method("share", exact=False)(functools.partial(_some_of_the_samples, share=share))
+            found = ro.sweep(THREE, {"bandwidth_hz": [5e6]}, **settings)
+        assert (found.to_frame()["objective"] > 0).all()
+        assert len(list((tmp_path / "points").iterdir())) == 2
+        feel.method("share", exact=False)(functools.partial(lambda problem, options: None))
+        with pytest.raises(
+            ro.OptionError, match="folder: method 'share' is an object that cannot be written down"
+        ):
+            ro.sweep(THREE, {"bandwidth_hz": [5e6]}, **settings)
+    finally:
+        del feel.methods["share"]
+
+
+def _some_of_the_samples(problem, options, share):
+    return problem.replace(max_batchsize=share * problem.max_batchsize, strict=None).solve(options=options)
 
 
 def test_methods_of_ones_own_go_to_other_processes():
