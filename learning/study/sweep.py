@@ -23,7 +23,7 @@ from radioopt.base.errors import OptionError, suggestion
 from radioopt.base.files import write_whole
 from radioopt.base.spread import check_backend, spread
 from radioopt.scenario import Scenario
-from radioopt.sweeps.grid import Axis, axes_of, described
+from radioopt.sweeps.grid import Axis, axes_of, described, told_apart
 from radioopt.sweeps.point import Question
 from radioopt.sweeps.result import Sweep
 
@@ -239,7 +239,7 @@ def _axes(scenario: Scenario, vary: Mapping[str, Any]) -> tuple[tuple[Axis, ...]
         axes.append(axis)
         if name in ("problem", "draw", "status", "reached", *QUANTITIES):
             raise OptionError(f"vary: {name} is a result too, and cannot be varied")
-    return tuple(axes), options
+    return told_apart(axes), options
 
 
 def _shown(axes: Sequence[Axis], point: Mapping[str, Any]) -> list[Any]:

@@ -88,12 +88,11 @@ def _table(sweep: Sweep, quantity: str, problem: str) -> Table:
             shown[axis.key] = shown[axis.key].astype(float)
         else:
             shown[axis.key] = shown[axis.key].map(texts)
-    names = [axis.name for axis in sweep.axes]
-    told = {axis.key: axis.key if names.count(axis.name) > 1 else axis.name for axis in sweep.axes}
-    units = {told[axis.key]: Unit(axis.unit) for axis in sweep.axes}
+    heads = {axis.key: axis.name for axis in sweep.axes}
+    units = {axis.name: Unit(axis.unit) for axis in sweep.axes}
     note = "low, high: 95 % interval of the mean; q05, q95: nine in ten lie between." if varies(own) else ""
     return tabulated(
-        shown.rename(columns=told),
+        shown.rename(columns=heads),
         units,
         index=False,
         caption=f"{problem}: {with_unit(sweep.name_of(quantity, problem), unit)}",

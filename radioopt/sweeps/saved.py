@@ -11,7 +11,7 @@ import pandas as pd
 
 from radioopt.base.errors import OptionError
 from radioopt.scenario import Scenario
-from radioopt.sweeps.grid import Axis
+from radioopt.sweeps.grid import Axis, told_apart
 from radioopt.sweeps.point import Question
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def read_sweep(folder: Path, kinds: Mapping[str, type[Sweep]]) -> tuple[Sweep, s
     """
     try:
         told = json.loads((folder / ABOUT).read_bytes())
-        axes = tuple(Axis(each["key"], tuple(each["values"]), each["unit"]) for each in told["axes"])
+        axes = told_apart([Axis(each["key"], tuple(each["values"]), each["unit"]) for each in told["axes"]])
         frame = pd.read_csv(folder / ROWS, converters={axis.key: _reader(axis) for axis in axes})
         kind = kinds[told["trials"]]
         found = kind(
