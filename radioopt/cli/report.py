@@ -118,18 +118,18 @@ def is_swept(folder: Path) -> bool:
 
 def read_swept(folder: Path) -> Any:
     """Read the folder of a sweep, of problems or of training."""
+    from radioopt.base.errors import require
     from radioopt.reports.swept import Swept
     from radioopt.sweeps.result import Sweep
     from radioopt.sweeps.saved import read_sweep
 
-    kinds: dict[str, type[Sweep]] = {"draws": Sweep}
-    try:
-        from learning.study.sweep import TrainingSweep
-    except ImportError:  # without PyTorch there are sweeps of problems
-        pass
-    else:
-        kinds["seeds"] = TrainingSweep
-    found, quantity = read_sweep(folder, kinds)
+    def kind_of(trials: str) -> type[Sweep]:
+        kinds: dict[str, type[Sweep]] = {"draws": Sweep}
+        if trials == "seeds":
+            kinds["seeds"] = require("learning.study.sweep", "learning").TrainingSweep
+        return kinds[trials]
+
+    found, quantity = read_sweep(folder, kind_of)
     return Swept(found, quantity, f"Sweep {folder.resolve().name}")
 
 

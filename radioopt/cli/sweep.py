@@ -68,6 +68,7 @@ def run(args: argparse.Namespace) -> int:
     """Run the command."""
     from radioopt.base.errors import OptionError
     from radioopt.sweeps.grid import read_values
+    from radioopt.sweeps.tables import means_of
 
     read = [read_values("--vary", text) for text in args.vary]
     vary = dict(read)
@@ -91,7 +92,7 @@ def run(args: argparse.Namespace) -> int:
     elif args.json:
         output.print_json({"quantity": quantity, "points": output.records(table)})
     else:
-        output.print_table(found.words(quantity), f"{quantity}: {found.told(table)}")
+        output.print_table(found.words(quantity), f"{quantity}: {means_of(found, table)}")
         print(found)
         for file in files:
             print(f"saved {file}")

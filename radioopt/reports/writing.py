@@ -33,9 +33,8 @@ def report(
     ----------
     path : path-like
         Ends in ".html"; an existing file is replaced.
-    *subjects : Solution, TrainingResult, Comparison, RunComparison or Sweep
-        What to tell of, a chapter each: at least one. A solution is a single instance, and may be infeasible. What is
-        in a folder, ``radioopt report FOLDER`` tells of.
+    *subjects : Solution, Sweep, TrainingResult, TrainingSweep, Comparison or RunComparison
+        What to tell of, a chapter each: at least one. A solution is a single instance, and may be infeasible.
     scenario : Scenario, optional
         What the solutions were drawn from, whose keys are then listed.
     checked : pandas.DataFrame or mapping of str to DataFrame, optional
@@ -93,8 +92,8 @@ def _chapter(
     tell = getattr(subject, "chapter", None)
     if tell is None or isinstance(subject, type):
         raise OptionError(
-            f"report: expected a solution or runs, got {shorten(subject)}: solve a problem, or take "
-            "learning.compare_runs(folders) for saved runs, or radioopt report FOLDER for a sweep"
+            f"report: expected a solution, a sweep or runs, got {shorten(subject)}: solve a problem, or take "
+            "learning.compare_runs(folders) for saved runs; radioopt report takes folders of sweeps, too"
         )
     told: Chapter = tell(name)
     return told

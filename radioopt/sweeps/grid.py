@@ -16,6 +16,9 @@ from radioopt.scenario import Scenario
 from radioopt.scenario.changes import full_key
 from radioopt.scenario.keys import scenario_keys
 
+#: letters that a law has at most in tables and pictures for people
+MOST_LETTERS = 32
+
 
 @dataclass(frozen=True)
 class Axis:
@@ -84,15 +87,31 @@ def axis_texts(axis: Axis) -> list[str]:
     --------
     >>> axis_texts(Axis("bandwidth_hz", (1e6, 11555555.555, 2e7), "Hz"))
     ['1', '11.56', '20']
+    >>> axis_texts(Axis("cpu_frequency_hz", ({"uniform": [1e9, 2e9]}, [1e9] * 20), "Hz"))
+    ['uniform 1e+09, 2e+09', '1e+09, 1e+09, 1e+09, 1e+09, …']
     """
     if not axis.numeric:
-        return [str(value) for value in axis.shown]
+        words = [_law(value) for value in axis.values]
+        return [f"{text} ({i + 1})" if words.count(text) > 1 else text for i, text in enumerate(words)]
     factor, _ = axis_unit(axis)
     for digits in range(4, 18):
         texts = [_plain(value * factor, digits) for value in axis.values]
         if len(set(texts)) == len(texts):
             break
     return texts
+
+
+def _law(value: Any) -> str:
+    """Write a law or a list in few words; a text as it is."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, Mapping):
+        text = " ".join(f"{name} {_law(own)}" for name, own in value.items())
+    elif isinstance(value, Sequence):
+        text = ", ".join(map(_law, value))
+    else:
+        return f"{value:g}" if isinstance(value, float) else str(value)
+    return text if len(text) <= MOST_LETTERS else text[: MOST_LETTERS - 1].rpartition(" ")[0] + " …"
 
 
 def _plain(value: float, digits: int) -> str:
@@ -107,7 +126,7 @@ def _plain(value: float, digits: int) -> str:
 def value_text(axis: Axis, i: int) -> str:
     """Words for one value of an axis: with its name and unit."""
     if not axis.numeric:
-        return str(axis.shown[i])
+        return axis_texts(axis)[i]
     return f"{axis.name} = {axis_texts(axis)[i]} {axis_unit(axis)[1]}".rstrip()
 
 

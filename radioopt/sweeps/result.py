@@ -268,7 +268,18 @@ class Sweep:
         return plot_sweep(self, quantity, **options)
 
     def chapter(self, name: str) -> Chapter:
-        """Tell of the sweep in a report; see :func:`radioopt.report`."""
+        """Tell of the sweep in a report; see :func:`radioopt.report`.
+
+        Parameters
+        ----------
+        name : str
+            Letters and digits by which its pictures are told apart on the page.
+
+        Returns
+        -------
+        Chapter
+            Picture, a table for each problem, and what was varied.
+        """
         from radioopt.reports.swept import Swept
 
         return Swept(self, self.default, "Sweep").chapter(name)
@@ -433,23 +444,6 @@ class Sweep:
         """
         places = {along.key: at} | ({} if apart is None else {apart.key: i})
         return (problem, *(axis.shown[places.get(axis.key, 0)] for axis in self.axes))
-
-    def told(self, table: pd.DataFrame) -> str:
-        """Say of what the means of a summary are.
-
-        Parameters
-        ----------
-        table : pandas.DataFrame
-            As of :meth:`counts`.
-
-        Returns
-        -------
-        str
-            Words; where the draws do not differ, there are no intervals.
-        """
-        from radioopt.sweeps.tables import told_of
-
-        return told_of(self, table)
 
     def __repr__(self) -> str:
         """Say what was varied, and how the draws were answered."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,15 +50,15 @@ def about(sweep: Sweep, quantity: str) -> bytes:
     return json.dumps(told, indent=1, default=str).encode() + b"\n"
 
 
-def read_sweep(folder: Path, kinds: Mapping[str, type[Sweep]]) -> tuple[Sweep, str]:
+def read_sweep(folder: Path, kind_of: Callable[[str], type[Sweep]]) -> tuple[Sweep, str]:
     """Read a sweep back.
 
     Parameters
     ----------
     folder : pathlib.Path
         What ``Sweep.save`` wrote.
-    kinds : mapping of str to type
-        Classes by what their trials are called.
+    kind_of : callable
+        From what its trials are called, "draws" or "seeds", to the class.
 
     Returns
     -------
@@ -76,7 +76,7 @@ def read_sweep(folder: Path, kinds: Mapping[str, type[Sweep]]) -> tuple[Sweep, s
         told = json.loads((folder / ABOUT).read_bytes())
         axes = told_apart([Axis(each["key"], tuple(each["values"]), each["unit"]) for each in told["axes"]])
         frame = pd.read_csv(folder / ROWS, converters={axis.key: _reader(axis) for axis in axes})
-        kind = kinds[told["trials"]]
+        kind = kind_of(told["trials"])
         found = kind(
             frame if told["trials"] == "draws" else frame.rename(columns=_TRAINING),
             axes,

@@ -21,8 +21,10 @@ def varies(table: pd.DataFrame) -> bool:
     return bool((table["q95"] > table["q05"]).any())
 
 
-def told_of(sweep: Sweep, table: pd.DataFrame) -> str:
-    """Say of what the means of a summary are; see :meth:`Sweep.told`."""
+def means_of(sweep: Sweep, table: pd.DataFrame) -> str:
+    """Say of what the means of a summary are; where the draws do not differ, there are no intervals."""
+    if table["mean"].isna().all():
+        return f"no answer in any of {sweep.draws} {sweep.trials}"
     if sweep.draws == 1:
         return f"of a single {sweep.trials.removesuffix('s')}"
     if not varies(table):
@@ -78,6 +80,6 @@ def latex_sweep(
             text = mean_and_ends(*(float(row[name]) * scale for name in ("mean", "low", "high")))
             cells.append(text + rf" ({100 * missing:.0f}\,\% none)" * bool(missing))
         rows.append(cells)
-    notes = [f"{sweep.told(table)}; needs \\usepackage{{booktabs}}"]
+    notes = [f"{means_of(sweep, table)}; needs \\usepackage{{booktabs}}"]
     headings = [top, fine] if apart is None else [top, middle, fine]
     return latex_table(headings, rows, notes=notes, caption=caption, label=label)

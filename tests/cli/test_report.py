@@ -1,6 +1,7 @@
 """radioopt report: what it takes, what it refuses, and its exit codes."""
 
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -62,8 +63,6 @@ def test_generic_solvers_are_asked(capsys):
 
 
 def test_what_is_not_installed_is_said(capsys, monkeypatch):
-    import sys
-
     monkeypatch.setitem(sys.modules, "validation", None)
     assert said(capsys, "feel-gpu")[0] == 0
     assert "pip install &#39;radioopt[validation]&#39;" in Path("feel-gpu.html").read_text("utf-8")
@@ -98,7 +97,7 @@ def test_a_sweep(capsys):
     assert "not the folder of a sweep, or damaged" in said(capsys, "band")[1]
 
 
-def test_a_sweep_of_training(capsys):
+def test_a_sweep_of_training(capsys, monkeypatch):
     vary = [
         "--vary",
         "learning_rate=0.1,0.4",
@@ -121,6 +120,10 @@ def test_a_sweep_of_training(capsys):
     assert page.count("<tr><td") == 4 + 8 + 2  # points, runs, axes
     assert page.count("<svg") == 2  # for a page, and for a narrow one
     assert said(capsys, "rates", "--target", "0.5")[0] == 2
+    monkeypatch.setitem(sys.modules, "learning.study.sweep", None)
+    code, out = said(capsys, "rates")
+    assert code == 3
+    assert "pip install 'radioopt[learning]'" in out
 
 
 @pytest.mark.parametrize(

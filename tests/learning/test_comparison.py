@@ -152,6 +152,7 @@ def test_intervals_of_an_accuracy_end_at_1():
     assert (row["test_accuracy_low"], row["test_accuracy_high"]) == (pytest.approx(low), 1.0)
     found = made({"optimal": [10.0, 20.0]})
     found.config.pop("targets")
+    found.config["seeds"] = [0, 1]
     found.runs[["final_accuracy", "rounds", "seconds", "energy_j"]] = [[0.9, 5, 1.0, 1.0], [1.0, 5, 1.0, 1.0]]
     assert found.table().loc["optimal", "final_high"] == 1.0
     assert f"0.95 [{found.table().loc['optimal', 'final_low']:.4g}, 1]" in str(found)

@@ -115,7 +115,7 @@ def test_the_command(tmp_path, capsys, monkeypatch):
     command += ["--option", "data=digits@300+100", "--option", "model=softmax"]
     assert main([*command, "--save", "a"]) == 0
     out = capsys.readouterr().out
-    assert "final_accuracy over 2 seeds" in out
+    assert "final_accuracy: means over 2 seeds with 95 % intervals" in out
     assert {"sweep.pdf", "sweep.tex", "runs"} <= {path.name for path in Path("a").iterdir()}
     assert main([*command, "--save", "a", "--json", "--quantity", "seconds"]) == 0
     document = json.loads(capsys.readouterr().out)

@@ -155,7 +155,7 @@ def test_given_decisions_have_a_report_without_prices(undrawn):
     ("subjects", "message"),
     [
         ((), "expected a solution or runs to tell of, got none"),
-        ((3,), "expected a solution or runs, got 3"),
+        ((3,), "expected a solution, a sweep or runs, got 3"),
     ],
 )
 def test_what_cannot_be_told_of_is_refused(subjects, message, tmp_path):

@@ -140,7 +140,7 @@ def test_a_saved_sweep_is_read_back_as_it_was(tmp_path):
     """Also where whole numbers stand beside others on an axis, which is one column of floats in the file."""
     kept = ro.sweep(THREE, {"bandwidth_hz": [5e6, 10_000_000]}, draws=2, problems="feel", progress=False)
     kept.save(tmp_path)
-    read, quantity = read_sweep(tmp_path, {"draws": Sweep})
+    read, quantity = read_sweep(tmp_path, lambda trials: Sweep)
     assert quantity == "objective"
     pd.testing.assert_frame_equal(read.summary(), kept.summary(), check_exact=True)
 
@@ -319,6 +319,12 @@ def test_axes_are_rounded_for_people_and_kept_in_full_in_files(fixed, tmp_path):
         ((0.1, 1 / 3, 1e-7), "1", ["0.1", "0.3333", "1e-07"]),
         ((100.0, 123456.0), "m", ["0.1", "123.5"]),
         ((-2.5, 0.0, 10.0), "dBm", ["-2.5", "0", "10"]),
+        (("iid", 0.5), "1", ["iid", "0.5"]),
+        (
+            ([1.5] * 20, [1.5] * 30),
+            "1",
+            ["1.5, 1.5, 1.5, 1.5, 1.5, 1.5, … (1)", "1.5, 1.5, 1.5, 1.5, 1.5, 1.5, … (2)"],
+        ),
     ],
 )
 def test_values_of_an_axis_have_the_digits_that_tell_them_apart(values, unit, texts):
@@ -357,6 +363,10 @@ def test_the_table_says_where_answers_are_missing():
     vary = {"bandwidth_hz": [1e6, 20e6], "fimi.max_round_latency_s": [20.0]}
     text = ro.sweep(THREE, vary, draws=4, problems="fimi", progress=False).to_latex()
     assert r"1 & -- (100\,\% none) \\" in text
+    vary = {"bandwidth_hz": [1e6], "fimi.max_round_latency_s": [20.0]}
+    none = ro.sweep(THREE, vary, draws=4, problems="fimi", progress=False)
+    assert none.to_latex().startswith("% no answer in any of 4 draws; ")
+    assert none.plot().axes
 
 
 @pytest.mark.parametrize(
@@ -432,7 +442,13 @@ def test_the_command_writes_tables_and_pictures(tmp_path, capsys):
     assert "Sweep: 4 bandwidth_hz x 5 draws" in capsys.readouterr().out
     names = {file.name for file in (tmp_path / "a").iterdir()} - {"sweep.parquet"}
     assert names == {
-        *("points", "sweep.json", "sweep.csv", "summary.csv", "sweep.tex", "sweep.png", "sweep.pdf")
+        "points",
+        "sweep.csv",
+        "summary.csv",
+        "sweep.json",
+        "sweep.tex",
+        "sweep.png",
+        "sweep.pdf",
     }
     assert b"/FontFile2" in (tmp_path / "a" / "sweep.pdf").read_bytes()  # TrueType
     assert main([*command, "--csv"]) == 0
