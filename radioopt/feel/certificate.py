@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 ROUNDING = 1e-15
 
 
+@np.errstate(all="ignore")
 def evaluate(
     problem: BatchsizeProblem,
     *,
@@ -78,70 +79,69 @@ def evaluate(
     base, slope, update = problem.base_time_s, problem.seconds_per_sample, problem.update_time_s
     upload, download = problem.upload_time_full_frame_s, problem.download_time_full_frame_s
     fixed, deadline = problem.total_batchsize, problem.max_round_latency_s
-    with np.errstate(all="ignore"):
-        phase_up = (base + slope * np.maximum(b, low) + upload / phi).max(-1)
-        if problem.downlink == "broadcast":
-            phase_down = (download / psi).max(-1) + update.max(-1)
-            least_down = download.max(-1) + update.max(-1)
-            downlink_use = psi.max(-1)
-        else:
-            phase_down = (download / psi + update).max(-1)
-            w = psi**2 / download
-            least_down = ((w * update).sum(-1) + psi.sum(-1) ** 2) / w.sum(-1) * (1 - ROUNDING)
-            downlink_use = psi.sum(-1)
-        total = b.sum(-1)
-        latency = phase_up + phase_down
-        objective = problem.loss_decay * np.sqrt(total) / latency
+    phase_up = (base + slope * np.maximum(b, low) + upload / phi).max(-1)
+    if problem.downlink == "broadcast":
+        phase_down = (download / psi).max(-1) + update.max(-1)
+        least_down = download.max(-1) + update.max(-1)
+        downlink_use = psi.max(-1)
+    else:
+        phase_down = (download / psi + update).max(-1)
+        w = psi**2 / download
+        least_down = ((w * update).sum(-1) + psi.sum(-1) ** 2) / w.sum(-1) * (1 - ROUNDING)
+        downlink_use = psi.sum(-1)
+    total = b.sum(-1)
+    latency = phase_up + phase_down
+    objective = problem.loss_decay * np.sqrt(total) / latency
 
-        w = phi**2 / upload
-        weight = w.sum(-1)
-        free = (low < b) & (b < high)
-        inverse = np.where(free, 1 / slope, 0.0).sum(-1)
-        clamped, unclamped = np.where(free, 0.0, w).sum(-1), np.where(free, w, 0.0).sum(-1)
+    w = phi**2 / upload
+    weight = w.sum(-1)
+    free = (low < b) & (b < high)
+    inverse = np.where(free, 1 / slope, 0.0).sum(-1)
+    clamped, unclamped = np.where(free, 0.0, w).sum(-1), np.where(free, w, 0.0).sum(-1)
 
-        def dual(gamma: Array, level: Array, split: bool) -> Array:
-            gamma, level = np.expand_dims(gamma, -1), np.expand_dims(level, -1)
-            price = np.where(free, gamma / slope, level * w) if split else level * w
-            least, most = (price * (base + slope * end) - gamma * end for end in (low, high))
-            end = np.where(least < most, low, high)
-            end = np.where(free, b, end) if split else end
-            inner = (price * (base + slope * end) - gamma * end).sum(-1)
-            roots = np.sqrt(price * upload).sum(-1) ** 2
-            size = (price * (np.abs(base) + slope * end) + gamma * end).sum(-1)
-            return np.asarray(roots + inner - ROUNDING * (roots + size))
+    def dual(gamma: Array, level: Array, split: bool) -> Array:
+        gamma, level = np.expand_dims(gamma, -1), np.expand_dims(level, -1)
+        price = np.where(free, gamma / slope, level * w) if split else level * w
+        least, most = (price * (base + slope * end) - gamma * end for end in (low, high))
+        end = np.where(least < most, low, high)
+        end = np.where(free, b, end) if split else end
+        inner = (price * (base + slope * end) - gamma * end).sum(-1)
+        roots = np.sqrt(price * upload).sum(-1) ** 2
+        size = (price * (np.abs(base) + slope * end) + gamma * end).sum(-1)
+        return np.asarray(roots + inner - ROUNDING * (roots + size))
 
-        # m^2 as the point implies it: from the free devices, or between those at their limits
-        implied = 1 / (slope * w)
-        above = np.where((b <= low) & (low < high), implied, 0.0).max(-1)
-        below = np.where((b >= high) & (low < high), implied, np.inf).min(-1)
-        between = np.where(above == 0, np.where(below < np.inf, below, 1.0), np.sqrt(above) * np.sqrt(below))
-        between = np.where((above > 0) & (below == np.inf), above, between)
-        ratio = np.where(inverse > 0, inverse / unclamped, between)
+    # m^2 as the point implies it: from the free devices, or between those at their limits
+    implied = 1 / (slope * w)
+    above = np.where((b <= low) & (low < high), implied, 0.0).max(-1)
+    below = np.where((b >= high) & (low < high), implied, np.inf).min(-1)
+    between = np.where(above == 0, np.where(below < np.inf, below, 1.0), np.sqrt(above) * np.sqrt(below))
+    between = np.where((above > 0) & (below == np.inf), above, between)
+    ratio = np.where(inverse > 0, inverse / unclamped, between)
 
-        # total batch fixed: multipliers of the devices sum to one
-        gamma = 1 / (ratio * weight)
-        latencies = [dual(gamma, 1 / weight, False) + gamma * fixed]
-        gamma = 1 / (inverse + ratio * clamped)
-        latencies += [dual(gamma, ratio * gamma, True) + gamma * fixed]
-        shortest = least_down + np.fmax(*latencies)
-        bound_fixed = np.where(shortest > 0, problem.loss_decay * np.sqrt(fixed) / shortest, np.inf)
+    # total batch fixed: multipliers of the devices sum to one
+    gamma = 1 / (ratio * weight)
+    latencies = [dual(gamma, 1 / weight, False) + gamma * fixed]
+    gamma = 1 / (inverse + ratio * clamped)
+    latencies += [dual(gamma, ratio * gamma, True) + gamma * fixed]
+    shortest = least_down + np.fmax(*latencies)
+    bound_fixed = np.where(shortest > 0, problem.loss_decay * np.sqrt(fixed) / shortest, np.inf)
 
-        # total batch free, multipliers summing to 2 theta, plus the price of the deadline where it is met
-        theta = latency / total
-        kappas = [2 * theta * least_down + dual(theta**2, 2 * theta / weight, False)]
-        gamma = theta**2
-        price = gamma * (inverse + ratio * clamped) - 2 * theta
-        with_price = (
-            (2 * theta + price) * least_down
-            - price * np.maximum(deadline, latency) * (1 + ROUNDING)
-            + dual(gamma, ratio * gamma, True)
-        )
-        kappas += [np.where((price > 0) & (latency >= deadline * (1 - 1e-9)), with_price, 0.0)]
-        theta = 2 / (inverse + ratio * clamped)
-        second = 2 * theta * least_down + dual(theta**2, ratio * theta**2, True)
-        kappas += [np.where(inverse > 0, second, 0.0)]
-        kappa = np.fmax.reduce(kappas)
-        bound = np.where(kappa > 0, problem.loss_decay / np.sqrt(kappa), np.inf)
+    # total batch free, multipliers summing to 2 theta, plus the price of the deadline where it is met
+    theta = latency / total
+    kappas = [2 * theta * least_down + dual(theta**2, 2 * theta / weight, False)]
+    gamma = theta**2
+    price = gamma * (inverse + ratio * clamped) - 2 * theta
+    with_price = (
+        (2 * theta + price) * least_down
+        - price * np.maximum(deadline, latency) * (1 + ROUNDING)
+        + dual(gamma, ratio * gamma, True)
+    )
+    kappas += [np.where((price > 0) & (latency >= deadline * (1 - 1e-9)), with_price, 0.0)]
+    theta = 2 / (inverse + ratio * clamped)
+    second = 2 * theta * least_down + dual(theta**2, ratio * theta**2, True)
+    kappas += [np.where(inverse > 0, second, 0.0)]
+    kappa = np.fmax.reduce(kappas)
+    bound = np.where(kappa > 0, problem.loss_decay / np.sqrt(kappa), np.inf)
     positive = np.where((phi > 0).all(-1) & (psi > 0).all(-1), 0.0, np.inf)
     smallest = np.maximum(1.0, np.floor(low))
     residuals = {

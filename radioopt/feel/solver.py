@@ -102,6 +102,7 @@ def paper_bisection(problem: BatchsizeProblem, options: SolveOptions) -> Batchsi
     )
 
 
+@np.errstate(over="ignore")
 def check_integer(problem: BatchsizeProblem) -> None:
     """Refuse limits without an integer between them, and fixed totals that integers cannot meet."""
     name = type(problem).__name__
