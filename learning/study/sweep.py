@@ -90,6 +90,10 @@ class TrainingSweep(Sweep):
         table.index.names = ["scheme", *table.index.names[1:]]
         return table.rename(columns={"draws": "seeds", "unanswered": "without"})
 
+    def words(self, quantity: str = DEFAULT) -> pd.DataFrame:
+        """Return the summary as people read it, as :meth:`Sweep.words` does."""
+        return super().words(quantity)
+
     def plot(self, quantity: str = DEFAULT, **options: Any) -> Figure:
         """Draw means with the interval of the mean over an axis, a panel for each scheme."""
         return super().plot(quantity, **{"band": "interval", **options})
@@ -239,6 +243,8 @@ def _axes(scenario: Scenario, vary: Mapping[str, Any]) -> tuple[tuple[Axis, ...]
         axes.append(axis)
         if name in ("problem", "draw", "status", "reached", *QUANTITIES):
             raise OptionError(f"vary: {name} is a result too, and cannot be varied")
+    if of_scenario := {axis.key: axis.values for axis in axes if axis.key not in options}:
+        axes_of(scenario, of_scenario)  # refuses a key that stands twice, bare and with its table
     return told_apart(axes), options
 
 
