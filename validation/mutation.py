@@ -72,7 +72,6 @@ PRELOADED = (
     "rich",
     "joblib",
     "pytest",
-    "hypothesis",
 )
 COMPARISONS = {
     ast.Lt: ("<", ("<=", ">")),
@@ -120,8 +119,13 @@ class Mutant:
 
     @property
     def family(self) -> str:
-        """Whose tests have to notice."""
+        """Whose problems have to notice."""
         return Path(self.file).parent.name
+
+    @property
+    def tests(self) -> str:
+        """Whose tests have to notice."""
+        return "d2d" if self.family == "clusters" else self.family
 
     def applied(self, source: str) -> str:
         """Return the source with the change.
@@ -175,7 +179,7 @@ def mutants(file: str, source: str) -> Iterator[Mutant]:
             continue
         if isinstance(node, ast.Constant) and type(value := node.value) in (int, float):
             assert isinstance(value, int | float)
-            text = ast.get_source_segment(source, node) or ""
+            text = lines[node.lineno - 1][node.col_offset : node.end_col_offset].decode()
             after = str(value + 1) if isinstance(value, int) else repr(2.0 * value if value else 1.0)
             found.append(Mutant(file, node.lineno, node.col_offset, text, after))
         elif isinstance(node, ast.BinOp) and type(node.op) in SIGNS:
@@ -236,11 +240,9 @@ def copy(folder: Path) -> None:
 
 def tests_of(family: str, folder: Path) -> list[str]:
     """List the test files of a family, those that notice most first."""
-    home = folder / "tests" / ("d2d" if family == "clusters" else family)
+    home = folder / "tests" / family
     order = {name: place for place, name in enumerate(FIRST)}
     files = sorted(home.glob("test_*.py"), key=lambda path: (order.get(path.name, len(order)), path.name))
-    if family == "clusters":
-        files.sort(key=lambda path: path.name != "test_clusters.py")
     return [str(path.relative_to(folder)) for path in files]
 
 
@@ -259,14 +261,14 @@ def attempt(mutant: Mutant, folder: Path, costs: Mapping[str, float]) -> dict[st
     Returns
     -------
     dict
-        "outcome", "caught" or "survived"; "by", what noticed; "seconds" of the processor.
+        "outcome", "caught" or "survived"; "by", what noticed; "seconds".
     """
-    path, began = folder / mutant.file, processor_s()
+    path, began = folder / mutant.file, time.monotonic()
     source = path.read_text()
     path.write_text(mutant.applied(source))
     forget(path)
     try:
-        by = run(folder, mutant.family, costs)
+        by = run(folder, mutant, costs)
     finally:
         path.write_text(source)
         forget(path)
@@ -274,14 +276,8 @@ def attempt(mutant: Mutant, folder: Path, costs: Mapping[str, float]) -> dict[st
         **asdict(mutant),
         "outcome": "caught" if by else "survived",
         "by": by,
-        "seconds": round(processor_s() - began, 1),
+        "seconds": round(time.monotonic() - began, 1),
     }
-
-
-def processor_s() -> float:
-    """Return the processor time of all processes that this one has waited for."""
-    spent = os.times()
-    return spent.children_user + spent.children_system
 
 
 def forget(path: Path) -> None:
@@ -290,15 +286,15 @@ def forget(path: Path) -> None:
         old.unlink()
 
 
-def run(folder: Path, family: str, costs: Mapping[str, float]) -> str:
+def run(folder: Path, mutant: Mutant, costs: Mapping[str, float]) -> str:
     """Run the tests of a family, and check random instances of its problems, in a process of its own.
 
     Parameters
     ----------
     folder : pathlib.Path
-        A copy of the project.
-    family : str
-        Whose tests.
+        A copy of the project, with the change.
+    mutant : Mutant
+        The change, for the family.
     costs : mapping of str to float
         Seconds of the processor that each test takes without any change [s].
 
@@ -309,7 +305,7 @@ def run(folder: Path, family: str, costs: Mapping[str, float]) -> str:
     """
     said = folder / "said.txt"
     said.write_text("")
-    code = _apart(_inside, (folder, family, costs, said), LIMIT_S)
+    code = _apart(_inside, (folder, mutant, costs, said), LIMIT_S)
     if code is None:
         return f"{said.read_text()}, which did not end"
     if code not in (0, NOTICED):
@@ -357,18 +353,18 @@ def _measure(folder: Path, family: str, out: Path) -> None:
     os._exit(0)
 
 
-def _inside(folder: Path, family: str, costs: Mapping[str, float], said: Path) -> None:
+def _inside(folder: Path, mutant: Mutant, costs: Mapping[str, float], said: Path) -> None:
     """Run tests and checks, say which one is at work, and end with an error at the first that fails."""
     from radioopt.cli import main as radioopt  # of the copy, as are all that follow
 
     os.chdir(folder)
-    files = tests_of(family, folder)
+    files = tests_of(mutant.tests, folder)
     cheap = {name: cost for name, cost in costs.items() if cost <= CHEAP_S}
     dear = {name: cost for name, cost in costs.items() if cost > CHEAP_S}
     with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
         _tests(files[:EARLY], Watch(cheap, said))
         _tests(files[EARLY:], Watch(cheap, said))
-        for problem in PROBLEMS.get(family, (family,)):
+        for problem in PROBLEMS.get(mutant.family, (mutant.family,)):
             said.write_text(f"validate --problem {problem}")
             place = tempfile.mkdtemp(dir=folder)
             counts = ["--instances", "0", "--certificates", str(INSTANCES), "--folder", place]
@@ -461,18 +457,20 @@ def main() -> None:
         copy(folder)
         prepare(folder)
         costs: dict[str, dict[str, float]] = json.loads(COSTS.read_text()) if COSTS.exists() else {}
-        for number, mutant in enumerate(choose(args.count, args.seed), 1):
+        chosen = list(enumerate(choose(args.count, args.seed), 1))
+        chosen.sort(key=lambda one: one[1].tests not in costs)  # first where it is known what tests cost
+        for number, mutant in chosen:
             before = known.get(mutant.key)
             open_ = before is not None and before["outcome"] == "survived" and not before.get("answer")
             if before is not None and not (args.again and open_):
                 continue
             if time.monotonic() > end:
                 break
-            if mutant.family not in costs:
-                costs[mutant.family] = measured(folder, mutant.family)
+            if mutant.tests not in costs:
+                costs[mutant.tests] = measured(folder, mutant.tests)
                 COSTS.parent.mkdir(exist_ok=True)
                 write_whole(COSTS, json.dumps(costs).encode())
-            found = attempt(mutant, folder, costs[mutant.family])
+            found = attempt(mutant, folder, costs[mutant.tests])
             known[mutant.key] = found
             write_whole(STORED, (json.dumps(known, indent=1, ensure_ascii=False) + "\n").encode())
             print(f"{number} of {args.count}: {mutant.key}: {found['outcome']} {found['by']}", flush=True)

@@ -83,6 +83,25 @@ def test_costs_of_learning_are_those_of_the_problem():
         assert cost == pytest.approx(float(problem.fix(own // 2, own % 2).solve().objective), rel=1e-12)
 
 
+def test_costs_of_learnt_shares_are_those_of_the_problem():
+    from radioopt.dtkd.q_learning import _numbers
+
+    problem, levels = zoo.named()["dear_bandwidth"], 3
+    actions, users, taus = _numbers(problem)
+    for own in np.random.default_rng(0).integers(0, 8 * levels**2, (20, 4)):
+        choice, cpu, band = own % 8, own // 8 % levels + 1, own // (8 * levels) + 1
+        picked = np.empty(4, np.int64)
+        cost = kernel_learning.shares_cost(actions[0], users[0], taus[0], own, levels, picked)
+        shared = problem.judge(
+            model=choice // 2,
+            trains_locally=choice % 2,
+            server_cpu_frequency_hz=problem.server_cpu_frequency_hz * cpu / cpu.sum(),
+            bandwidth_hz=problem.bandwidth_hz * band / band.sum(),
+        )
+        assert cost == pytest.approx(float(shared.objective), rel=1e-12)
+        assert picked.tolist() == choice.tolist()
+
+
 @pytest.mark.parametrize("name", ["bounds", "deadlines", "density", "some_choices_fixed"])
 def test_q_learning_knows_the_paper_s_problem_only(name):
     problem = zoo.named()[name]

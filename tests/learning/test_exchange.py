@@ -133,15 +133,15 @@ def test_labels_spread_as_well_as_they_should(sharing, fraction, components, acc
         ("digits", 16, [0.92, 0.95, 0.97, 0.98]),
         pytest.param("digits", 32, [0.93, 0.95, 0.98, 0.98], marks=pytest.mark.slow),
         pytest.param(
-            "fashion-mnist@4000+10", 8, [0.80, 0.89, 0.89, 0.90], marks=[pytest.mark.slow, HAS_IMAGES]
+            "fashion-mnist@4000+10", 8, [0.80, 0.87, 0.88, 0.90], marks=[pytest.mark.slow, HAS_IMAGES]
         ),
         pytest.param(
-            "fashion-mnist@4000+10", 16, [0.81, 0.90, 0.91, 0.92], marks=[pytest.mark.slow, HAS_IMAGES]
+            "fashion-mnist@4000+10", 16, [0.81, 0.88, 0.90, 0.91], marks=[pytest.mark.slow, HAS_IMAGES]
         ),
     ],
 )
 def test_ten_devices_with_three_labels_each(name, components, expected):
-    """Labelled 1, 5, 10 and 20 %, three draws: at most two points below what was measured once."""
+    """Labelled 1, 5, 10 and 20 %, three draws: at most two points below what was measured, of images over ten draws."""
     data, right = load(name, np.random.default_rng(0)), np.zeros((3, 4))
     for seed, (at, fraction) in itertools.product(range(3), enumerate((0.01, 0.05, 0.1, 0.2))):
         rng, hits = np.random.default_rng(seed), []

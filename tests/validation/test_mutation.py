@@ -52,7 +52,7 @@ def test_the_tests_of_a_family_begin_with_those_that_notice_most():
         "tests/feel/test_certificate.py",
         "tests/feel/test_optimality.py",
     ]
-    assert mutation.tests_of("clusters", ROOT)[0] == "tests/d2d/test_clusters.py"
+    assert Mutant("radioopt/d2d/clusters/certificate.py", 1, 0, "1", "2").tests == "d2d"
 
 
 def test_a_change_is_taken_back_and_what_noticed_is_named(tmp_path, monkeypatch):
@@ -61,8 +61,8 @@ def test_a_change_is_taken_back_and_what_noticed_is_named(tmp_path, monkeypatch)
     path.write_text("x = 1\n")
     seen = []
 
-    def run(folder, family, costs):
-        seen.append((path.read_text(), family, costs))
+    def run(folder, mutant, costs):
+        seen.append((path.read_text(), mutant.family, costs))
         return "tests/feel/test_kernel.py::test_x"
 
     monkeypatch.setattr(mutation, "run", run)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure as _Figure
+from matplotlib.ticker import MaxNLocator as _MaxNLocator
 
 from learning.study.compare import t_interval
 from validation.reproduce.d2d_parts import GRAPHS, NONE, OURS, PAPERS, PARTS, REWARDS
@@ -85,11 +86,13 @@ CLAIMS = (
     Claim("Fig. 10: embeddings are set apart", "unsupervised", "silhouette"),
 )  # fmt: skip
 
-#: parts of the short table, with what was varied
-SHORT = (
-    ("supervised", ""), ("semi-supervised", ""), ("unsupervised", ""), ("regression", ""), ("decentralised", ""),
-    ("semi-decentralised", ""), ("stragglers", "0.6"), ("interval", "150"),
-)  # fmt: skip
+#: parts of the short table, with what was varied, and what it calls them
+SHORT = {
+    ("supervised", ""): "all labels", ("semi-supervised", ""): "a tenth of the labels",
+    ("unsupervised", ""): "no labels", ("regression", ""): "numbers: R2", ("decentralised", ""): "no server",
+    ("semi-decentralised", ""): "server now and then", ("stragglers", "0.6"): "60 % stragglers",
+    ("interval", "150"): "150 local steps",
+}  # fmt: skip
 
 
 def select(runs: pd.DataFrame, part: str, at: str = "") -> pd.DataFrame:
@@ -232,7 +235,7 @@ def _row(text: str, found: np.ndarray, higher: bool) -> dict[str, Any]:
 
 
 def in_short(runs: pd.DataFrame) -> pd.DataFrame:
-    """Tabulate the accuracy in the end of every method, a column for each part, with the gain over no exchange.
+    """Tabulate the accuracy in the end of every method in per cent, a column for each part, with the gain over none.
 
     Parameters
     ----------
@@ -245,14 +248,15 @@ def in_short(runs: pd.DataFrame) -> pd.DataFrame:
         Means over the seeds, of differences that are paired by seed with half of their 95 % interval.
     """
     made: dict[str, dict[str, str]] = {}
-    for name, at in SHORT:
+    for (name, at), title in SHORT.items():
         group = select(runs, name, at)
         for method, mine in group.groupby("method", sort=False):
             gain = paired(group, "final", str(method), NONE) if method != NONE else np.empty(0)
-            over = f" ({spread_of(pd.Series(gain), 3, sign=True)})" if len(gain) else ""
-            made.setdefault(str(method), {})[f"{name} {at}".strip()] = f"{mine['final'].mean():.3f}{over}"
-    table = pd.DataFrame(made).T.rename_axis("method")
-    return table.reindex([one for one in (*GRAPHS, *REWARDS) if one in table.index]).fillna("").reset_index()
+            over = f" ({spread_of(pd.Series(100 * gain), 1, sign=True)})" if len(gain) else ""
+            made.setdefault(str(method), {})[title] = f"{100 * mine['final'].mean():.1f}{over}"
+    table = pd.DataFrame(made).T.rename_axis("graph")
+    table = table.reindex([one for one in (*GRAPHS, *REWARDS) if one in table.index]).fillna("")
+    return table.rename(index=lambda one: one if one == NONE else f"`{one}`").reset_index()
 
 
 def _gains(runs: pd.DataFrame, one: str) -> Iterator[dict[str, Any]]:
@@ -376,7 +380,7 @@ def report(runs: pd.DataFrame, setting: dict[str, Any]) -> str:
         f"{_before(runs)}), by Wasserstein and in total variation."
     ]
     if len(short := in_short(runs)):
-        text += ["## In short: accuracy or R2 in the end, and gain over no exchange", markdown(short)]
+        text += ["## In short: accuracy or R2 in the end [%], and gain over no exchange", markdown(short)]
     for name, part in PARTS.items():
         group = runs[runs["part"] == name]
         if group.empty:
@@ -401,7 +405,7 @@ def _before(runs: pd.DataFrame) -> str:
 
 
 def draw(runs: pd.DataFrame) -> Figure:
-    """Draw Fig. 5: the mean curve of each method, a panel for each part.
+    """Draw the mean curve of each method, a panel for each part of the short table.
 
     Parameters
     ----------
@@ -413,23 +417,27 @@ def draw(runs: pd.DataFrame) -> Figure:
     matplotlib.figure.Figure
         Not shown.
     """
-    shown = [
-        name for name in PARTS
-        if name != "propagation" and len(select(runs, name, PARTS[name].at[0])) and "curve" in runs
-    ]  # fmt: skip
-    columns = min(3, max(1, len(shown)))
+    shown = [(part, title) for part, title in SHORT.items() if len(select(runs, *part)) and "curve" in runs]
+    columns = min(4, max(1, len(shown)))
     rows = max(1, -(-len(shown) // columns))
-    figure = _Figure(figsize=(4.6 * columns, 3.4 * rows), layout="constrained")
+    figure = _Figure(figsize=(3.2 * columns, 2.9 * rows + 0.6), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False)
-    for place, name in enumerate(shown):
-        axis, at = axes[place // columns][place % columns], PARTS[name].at[0]
+    colours = {method: f"C{place}" for place, method in enumerate(GRAPHS[1:])}
+    drawn: dict[str, Any] = {}
+    for axis, ((name, at), title) in zip(axes.flat, shown, strict=False):
         for method, group in select(runs, name, at).groupby("method", sort=False):
+            if method in REWARDS:  # as good as the default, and hard to tell from it
+                continue
             curves = np.array([np.asarray(curve, float) for curve in group["curve"]])
-            style = {"color": "0.4", "linestyle": "--"} if method == NONE else {}
-            axis.plot(curves[0, :, 0], curves[:, :, 1].mean(0), label=method, linewidth=1.2, **style)
-        axis.set(title=f"{name} {at}".strip(), xlabel="round", ylabel="test accuracy or R2")
+            style = {"color": "0.4", "linestyle": "--"} if method == NONE else {"color": colours[str(method)]}
+            (line,) = axis.plot(curves[0, :, 0], curves[:, :, 1].mean(0), linewidth=1.2, **style)
+            drawn[str(method)] = line
+        axis.set(title=title, xlabel="round")
+        axis.xaxis.set_major_locator(_MaxNLocator(5, integer=True))
+    for axis in axes[:, 0]:
+        axis.set_ylabel("R2" if shown and shown[0][0][0] == "regression" else "test accuracy")
     for axis in axes.flat[len(shown) :]:
         axis.set_axis_off()
-    if shown:
-        axes[0][0].legend(frameon=False, fontsize=7)
+    if drawn:
+        figure.legend(drawn.values(), drawn.keys(), loc="outside lower center", ncols=4, frameon=False)
     return figure
