@@ -57,17 +57,27 @@ def choose(option: str, given: Any, table: Mapping[str, T], alternative: str = "
     raise OptionError(f"unknown {option} {shorten(given)}, choose from {', '.join(table)}{also}{near}")
 
 
-def real(option: str, given: Any, *, low: float = 0.0, high: float = math.inf, closed: bool = False) -> float:
-    """Check a finite number strictly between two limits; `closed` includes the upper one."""
+def real(
+    option: str,
+    given: Any,
+    *,
+    low: float = 0.0,
+    high: float = math.inf,
+    closed: bool = False,
+    zero: bool = False,
+) -> float:
+    """Check a finite number strictly between two limits; `closed` includes the upper one, `zero` a lower one of 0."""
     number = isinstance(given, numbers.Real) and not isinstance(given, bool)
+    if number and zero and given == 0:
+        return 0.0
     if number and low < given and is_finite(given) and (given < high or (closed and given == high)):
         return float(given)
     if number and low < given < math.inf and not is_finite(given):
         raise OptionError(f"{option}: expected a number within float64, got {shorten(given)}")
     expected = (
-        f"a number > {low:.6g}"
+        f"a number >{'=' * zero} {low:.6g}"
         if high == math.inf
-        else f"a number > {low:.6g} and <{'=' * closed} {high:.6g}"
+        else f"a number >{'=' * zero} {low:.6g} and <{'=' * closed} {high:.6g}"
     )
     raise OptionError(f"{option}: expected {expected}, got {shorten(given)}")
 

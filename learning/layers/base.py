@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
@@ -382,13 +383,11 @@ def _outside(value: Any, lead: int, mapped: int) -> Any:
 
 
 def kind_of(tensors: Sequence[torch.Tensor]) -> tuple[torch.dtype, torch.device]:
-    """Type and place of what is handed out: those of the tensors given."""
+    """Type and place of what is handed out: those of the tensors given, and float64 for whole numbers."""
     if not tensors:
         return torch.float64, torch.device("cpu")
-    dtype = tensors[0].dtype
-    for value in tensors[1:]:
-        dtype = torch.promote_types(dtype, value.dtype)
-    return dtype, tensors[0].device
+    types = [value.dtype if value.is_floating_point() else torch.float64 for value in tensors]
+    return functools.reduce(torch.promote_types, types), tensors[0].device
 
 
 def _wants_gradient(value: Any) -> bool:

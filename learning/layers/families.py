@@ -14,6 +14,7 @@ from learning.layers.on_tensors import Fields, Solver, TensorLayer
 from learning.layers.synthesis import solve_syntheses
 from learning.layers.tensors import solve_batchsizes
 from radioopt.base.errors import OptionError
+from radioopt.base.options import SolveOptions
 from radioopt.dtkd import DistillationProblem
 from radioopt.feel import BatchsizeProblem
 from radioopt.fimi import LearningCurve, SynthesisProblem
@@ -245,13 +246,20 @@ class DistillationLayer(Layer):
             ) from error
         numbers = {name: value for name, value in fields.items() if name not in tensors}
         problem = DistillationProblem(**self.fixed | numbers | arrays | {"strict": None})
+        answered = torch.from_numpy(np.array(~problem.is_beyond))
+        if self.infeasible == "error" and not answered.all():
+            problem.solve(options=SolveOptions(warn=False), throw=False).raise_for_status()
         own = {name: value.to("cpu", torch.float64) for name, value in tensors.items()}
+
+        def of_answered(value: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+            apart = answered.reshape(answered.shape + (1,) * (value.ndim - answered.ndim))
+            return torch.where(apart, value, other)
 
         def value(name: str) -> torch.Tensor:
             known = torch.from_numpy(np.array(getattr(problem, name)))
-            return own[name].expand(known.shape) if name in own else known
+            return of_answered(own[name].expand(known.shape), known) if name in own else known
 
         found = relax(problem, value, self.temperature)
         dtype, device = kind_of([*tensors.values()])
-        answered = torch.from_numpy(np.array(~problem.is_beyond)).to(device)
-        return DistillationAllocation._make([*(part.to(device, dtype) for part in found), answered])
+        shown = (of_answered(part, torch.tensor(torch.nan)).to(device, dtype) for part in found)
+        return DistillationAllocation._make([*shown, answered.to(device)])

@@ -68,7 +68,7 @@ class TensorLayer(Layer):
         forward = any(forward_ad.unpack_dual(value).tangent is not None for value in tensors)
         if self.integer or forward or torch._C._are_functorch_transforms_active():
             return None
-        dtype, device = kind_of([value if value.is_floating_point() else value.double() for value in tensors])
+        dtype, device = kind_of(tensors)
         values = {}
         for name, declared in quantities.items():
             value: Any = given.get(name, declared.default)

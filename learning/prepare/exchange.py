@@ -49,7 +49,7 @@ class _Exchange(Preparation):
         whole("edges", given.edges)
         real("bits_per_number", given.bits_per_number)
         real("amplifier_efficiency", given.amplifier_efficiency, high=1.0, closed=True)
-        real("circuit_power_w", given.circuit_power_w, low=0.0, closed=True)
+        real("circuit_power_w", given.circuit_power_w, zero=True)
 
     @staticmethod
     @abstractmethod

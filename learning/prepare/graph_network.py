@@ -248,7 +248,7 @@ class GraphNetwork:
             teacher = "local-search" if pairs else "alone"
         choose("teacher", teacher, {"alone": None, **kind.methods})
         total, steps = whole("instances", instances), whole("epochs", epochs)
-        rate, decay = real("learning_rate", learning_rate), real("weight_decay", weight_decay, low=-1e-300)
+        rate, decay = real("learning_rate", learning_rate), real("weight_decay", weight_decay, zero=True)
         rng = np.random.default_rng(whole("seed", seed, low=0))
         drawn, targets = [], []
         with (

@@ -207,8 +207,7 @@ class D2d(Radio):
             real("deadline_s", self.deadline_s)
         for name, high in (("slowdown", math.inf), ("shadowing_db", math.inf), ("loss_probability", 1.0),
                            ("circuit_power_w", math.inf)):  # fmt: skip
-            if getattr(self, name) != 0:
-                real(name, getattr(self, name), high=high)
+            real(name, getattr(self, name), high=high, zero=True)
 
     def planner(self, policy: Any, work: Work, wire: Wire, bits_per_parameter: float | None) -> Planner:
         """Find neighbours, and time the work of each device; see :meth:`Radio.planner`."""

@@ -348,10 +348,8 @@ class Tdma(Radio):
     def __post_init__(self) -> None:
         if self.deadline_s != math.inf:
             real("deadline_s", self.deadline_s)
-        if self.slowdown != 0:
-            real("slowdown", self.slowdown)
-        if self.loss_probability != 0:
-            real("loss_probability", self.loss_probability, high=1.0)
+        real("slowdown", self.slowdown, zero=True)
+        real("loss_probability", self.loss_probability, high=1.0, zero=True)
 
     def planner(self, policy: Any, work: Work, wire: Wire, bits_per_parameter: float | None) -> Planner:
         """Plan batch sizes and slots, or slots alone where the work is given; see :meth:`Radio.planner`."""

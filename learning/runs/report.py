@@ -11,6 +11,7 @@ import numpy as np
 
 from learning.runs.ledger import HARDWARE
 from learning.runs.plots import _target_line
+from radioopt.base.latex import words_and_unit
 from radioopt.base.pictures import LINES, drawn_name
 from radioopt.reports.page import (
     Cell,
@@ -350,8 +351,7 @@ def _left_out(runs: RunComparison, listed: Sequence[Any]) -> list[Part]:
 
 
 def _unit(column: str) -> str:
-    ends = {"_bits": "bit", "_hz": "Hz", "_s": "s", "_j": "J"}
-    return UNITS.get(column) or next((unit for end, unit in ends.items() if column.endswith(end)), "1")
+    return UNITS.get(column) or words_and_unit(column)[1] or "1"
 
 
 def _devices(runs: RunComparison, names: Mapping[str, str], name: str) -> list[Part]:

@@ -76,8 +76,7 @@ class Distilled(LocalTraining[OutputT]):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.distillation_weight != 0 or isinstance(self.distillation_weight, bool):
-            real("distillation_weight", self.distillation_weight)
+        real("distillation_weight", self.distillation_weight, zero=True)
 
     def work(self, task: Task) -> Work:
         """Return the local steps; refuse a regression, which has no labels to average outputs by."""

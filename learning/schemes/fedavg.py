@@ -305,8 +305,7 @@ class FedProx(FedAvg):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.proximal != 0 or isinstance(self.proximal, bool):
-            real("proximal", self.proximal)
+        real("proximal", self.proximal, zero=True)
         if self.learning_rate * self.proximal >= 1:
             raise OptionError(
                 f"proximal: expected less than 1 / learning_rate = {1 / self.learning_rate:.6g}, got {self.proximal}"

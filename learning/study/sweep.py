@@ -23,7 +23,7 @@ from radioopt.base.errors import OptionError, suggestion
 from radioopt.base.files import write_whole
 from radioopt.base.spread import check_backend, spread
 from radioopt.scenario import Scenario
-from radioopt.sweeps.grid import Axis, axes_of, described
+from radioopt.sweeps.grid import Axis, axes_of, described, told_apart
 from radioopt.sweeps.point import Question
 from radioopt.sweeps.result import Sweep
 
@@ -89,6 +89,10 @@ class TrainingSweep(Sweep):
         table = super().summary(quantity, confidence).drop(columns="infeasible")
         table.index.names = ["scheme", *table.index.names[1:]]
         return table.rename(columns={"draws": "seeds", "unanswered": "without"})
+
+    def words(self, quantity: str = DEFAULT) -> pd.DataFrame:
+        """Return the summary as people read it, as :meth:`Sweep.words` does."""
+        return super().words(quantity)
 
     def plot(self, quantity: str = DEFAULT, **options: Any) -> Figure:
         """Draw means with the interval of the mean over an axis, a panel for each scheme."""
@@ -239,7 +243,9 @@ def _axes(scenario: Scenario, vary: Mapping[str, Any]) -> tuple[tuple[Axis, ...]
         axes.append(axis)
         if name in ("problem", "draw", "status", "reached", *QUANTITIES):
             raise OptionError(f"vary: {name} is a result too, and cannot be varied")
-    return tuple(axes), options
+    if of_scenario := {axis.key: axis.values for axis in axes if axis.key not in options}:
+        axes_of(scenario, of_scenario)  # refuses a key that stands twice, bare and with its table
+    return told_apart(axes), options
 
 
 def _shown(axes: Sequence[Axis], point: Mapping[str, Any]) -> list[Any]:

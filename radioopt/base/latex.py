@@ -15,11 +15,15 @@ from radioopt.base.prefixes import prefixed
 if TYPE_CHECKING:
     import pandas as pd
 
-#: ends of names, the longer first
+#: units by the ends of names, the longer first
 _UNITS = {
+    "dbm_per_hz": "dBm/Hz",
+    "j_per_hz": "J/Hz",
     "w_per_hz": "W/Hz",
     "per_hz": "1/Hz",
     "per_s": "1/s",
+    "per_cycle": "1/cycle",
+    "mps": "m/s",
     "bps": "bit/s",
     "bits": "bit",
     "hz": "Hz",
@@ -77,8 +81,7 @@ def mean_with_interval(mean: float, half: float) -> str:
     """
     if not math.isfinite(mean):
         return "--"
-    size = math.floor(math.log10(abs(mean))) if mean else 0
-    power = 0 if -3 <= size <= 4 else size
+    power = _power(mean)
     mean, half = mean / 10.0**power + 0.0, half / 10.0**power  # no -0
     if not math.isfinite(half) or half <= 1e-12 * abs(mean):  # of equal numbers, whose mean may be rounded
         text = f"{mean:.4g}"
@@ -104,17 +107,26 @@ def mean_and_ends(mean: float, low: float, high: float) -> str:
 
     Examples
     --------
-    >>> print(mean_and_ends(0.5, 0.4, 0.6), mean_and_ends(0.97, 0.93, 1.0))
-    $0.50 \pm 0.10$ $0.970$ [$0.930$, $1$]
+    >>> print(mean_and_ends(0.5, 0.4, 0.6), mean_and_ends(0.97, 0.93, 1.0), mean_and_ends(3.1e-9, 0.0, 7.2e-9))
+    $0.50 \pm 0.10$ $0.970$ [$0.930$, $1$] ($3.1$ [$0$, $7.2$]) $\times 10^{-9}$
     """
     down, up = mean - low, high - mean
     if math.isclose(down, up, rel_tol=1e-6) or not math.isfinite(down + up):
         return mean_with_interval(mean, (high - low) / 2)
-    places = min(max(1 - math.floor(math.log10(max(down, up))), 0), 6)
+    power = _power(mean)
+    mean, low, high = (value / 10.0**power for value in (mean, low, high))
+    places = min(max(1 - math.floor(math.log10(max(mean - low, high - mean))), 0), 6)
     shown = (
         f"{value:.{places}f}" if value != round(value) else f"{value:.0f}" for value in (mean, low, high)
     )
-    return "${}$ [${}$, ${}$]".format(*shown)
+    text = "${}$ [${}$, ${}$]".format(*shown)
+    return rf"({text}) $\times 10^{{{power}}}$" if power else text
+
+
+def _power(mean: float) -> int:
+    """Return the power of ten that a mean is written with, 0 for one of ordinary size."""
+    size = math.floor(math.log10(abs(mean))) if mean else 0
+    return 0 if -3 <= size <= 4 else size
 
 
 def latex_table(

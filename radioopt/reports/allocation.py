@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from radioopt.base.errors import OptionError
+from radioopt.base.latex import words_and_unit
 from radioopt.base.quantity import Quantity
 from radioopt.base.solution import Solution
 from radioopt.base.status import Status
@@ -26,6 +27,7 @@ from radioopt.reports.page import (
     Chapter,
     Column,
     Fact,
+    Mark,
     Part,
     Section,
     Table,
@@ -43,22 +45,9 @@ from radioopt.reports.pictures import any_letters, both
 if TYPE_CHECKING:
     from radioopt.scenario import Scenario
 
-#: ends of names that say a unit, longest first
-_UNITS = {
-    "_j_per_hz": "J/Hz",
-    "_w_per_hz": "W/Hz",
-    "_per_hz": "1/Hz",
-    "_per_s": "1/s",
-    "_bits": "bit",
-    "_bps": "bit/s",
-    "_hz": "Hz",
-    "_s": "s",
-    "_j": "J",
-    "_w": "W",
-    "_m": "m",
-}
-#: beginnings of the names of a summary's numbers that stand elsewhere or say nothing to a reader
-_DULL = ("objective", "bound", "gap", "iterations", "nodes", "mean_objective", "price_", "share_")
+#: numbers of a summary that stand elsewhere or say nothing to a reader, and how the names of others begin
+_DULL = ("objective", "bound", "gap", "iterations", "nodes", "mean_objective")
+_DULL_BEGIN = ("price_", "share_")
 #: units of numbers whose sum over the devices means something
 _ADDED = ("samples", "J")
 #: devices up to which a picture with a mark for each, and its links, is drawn
@@ -126,11 +115,11 @@ def chapter(
     lead = _lead(solution, answered)
     if isinstance(worth, pd.DataFrame):
         lead += f" {_dearest(worth)}"
-    return Chapter(titled, lead, verdict, mark, _facts(solution, answered), sections=sections)  # type: ignore[arg-type]
+    return Chapter(titled, lead, verdict, mark, _facts(solution, answered), sections=sections)
 
 
-def _verdict(status: Status) -> tuple[str, str]:
-    words = {
+def _verdict(status: Status) -> tuple[str, Mark]:
+    words: dict[Status, tuple[str, Mark]] = {
         Status.OPTIMAL: ("proven optimal", "good"),
         Status.FEASIBLE: ("feasible, not proven optimal", "open"),
         Status.NODE_LIMIT: ("feasible, limit reached", "open"),
@@ -188,11 +177,7 @@ def _facts(solution: Solution, answered: bool) -> list[Fact]:
         Fact("certified gap", gap, note),
     ]
     for name, value in solution.summary().items():
-        if (
-            isinstance(value, (int, float))
-            and not name.startswith(("price_", "share_"))
-            and name not in _DULL
-        ):
+        if isinstance(value, (int, float)) and not name.startswith(_DULL_BEGIN) and name not in _DULL:
             unit = _unit(name, solution.quantities)
             found.append(Fact(worded(name, unit), amount(float(value), unit)))
     for key, column in solution.to_frame().items():
@@ -208,7 +193,7 @@ def _unit(name: str, known: Mapping[str, Quantity]) -> str:
     """Return the unit of a column: as it was declared, or as its name says."""
     if name in known:
         return known[name].unit
-    return next((unit for end, unit in _UNITS.items() if name.endswith(end)), "1")
+    return words_and_unit(name)[1] or "1"
 
 
 def _units(columns: list[str], known: Mapping[str, Quantity]) -> dict[str, Unit]:

@@ -211,7 +211,9 @@ def solvers_parts(checked: pd.DataFrame | str | None, solution: Solution) -> lis
         best = others["objective"].iloc[int((sign * others["objective"]).argmin())]
         gain = sign * (own - float(best)) / max(solution.problem.scale, abs(own), np.finfo(float).tiny)
         asked = f"{len(others)} generic solver{'s' * (len(others) > 1)} answered"
-        if gain <= 1e-9:
+        if not math.isfinite(own):
+            parts.append(Text(f"{asked}, where there is no allocation here.", strong=True))
+        elif gain <= 1e-9:
             parts.append(Text(f"{asked}, and none does better."))
         else:
             parts.append(

@@ -15,6 +15,7 @@ import numpy as np
 
 from radioopt.base.errors import OptionError, require
 from radioopt.base.files import write_whole
+from radioopt.base.latex import words_and_unit
 from radioopt.base.prefixes import prefixed
 
 if TYPE_CHECKING:
@@ -24,21 +25,10 @@ if TYPE_CHECKING:
 MOST_ROWS = 300
 #: what a number without a value is written as
 NOTHING = "–"
-#: ends of names that say a unit, which the heading says anyway
-_ENDS = {
-    "Hz": "_hz",
-    "bit": "_bits",
-    "bit/s": "_bps",
-    "s": "_s",
-    "J": "_j",
-    "W": "_w",
-    "m": "_m",
-    "W/Hz": "_w_per_hz",
-    "1/s": "_per_s",
-    "1/Hz": "_per_hz",
-    "1/cycle": "_per_cycle",
-    "J/Hz": "_j_per_hz",
-}
+
+
+#: how to take a verdict
+Mark = Literal["good", "open", "bad"]
 
 
 @dataclass(frozen=True)
@@ -218,7 +208,7 @@ class Chapter:
     title: str
     lead: str
     verdict: str = ""
-    mark: Literal["good", "open", "bad"] = "open"
+    mark: Mark = "open"
     facts: Sequence[Fact] = ()
     first: Sequence[Part] = ()
     sections: Sequence[Section] = ()
@@ -248,10 +238,9 @@ def worded(name: str, unit: str = "") -> str:
     >>> worded("uplink_slot_s", "s"), worded("min_classes", "1")
     ('uplink slot', 'min classes')
     """
-    for base, end in _ENDS.items():
-        if unit and (unit == base or (unit.endswith(base) and len(unit) == len(base) + 1)):
-            name = name.removesuffix(end)
-    return name.replace("_", " ")
+    words, own = words_and_unit(name)
+    said = own and unit.endswith(own) and len(unit) <= len(own) + 1  # with a prefix
+    return words if said else name.replace("_", " ")
 
 
 def headed(name: str, unit: str = "") -> str:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 from radioopt.base.errors import OptionError, suggestion
+from radioopt.base.latex import words_and_unit
 from radioopt.base.problem import problem_class
 from radioopt.base.quantity import Domain
 from radioopt.scenario.changes import models
@@ -22,19 +23,6 @@ if TYPE_CHECKING:
 
 #: characters of a meaning that may stand whole
 MOST = 80
-#: units by the end of a key that is no quantity of a problem
-_UNITS = {
-    "_dbm_per_hz": "dBm/Hz",
-    "_dbm": "dBm",
-    "_db": "dB",
-    "_hz": "Hz",
-    "_mps": "m/s",
-    "_bps": "bit/s",
-    "_bits": "bit",
-    "_m": "m",
-    "_s": "s",
-    "_w": "W",
-}
 
 
 def scenario_keys(*tables: str) -> pd.DataFrame:
@@ -135,7 +123,7 @@ def _rows(table: str, kind: type[Table], meanings: dict[str, str]) -> Iterator[t
         number = next((m for m in field.metadata if isinstance(m, Number)), None)
         default = "required" if field.is_required() else _text(field.default)
         per, meaning = "", meanings.get(name, "")
-        unit = next((unit for end, unit in _UNITS.items() if name.endswith(end)), "")
+        _, unit = words_and_unit(name)  # of a key that is no quantity of a problem
         if law is not None:
             quantity = law.quantity
             unit, domain = quantity.unit, _domain(quantity.domain, law.plausible)

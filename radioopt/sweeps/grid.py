@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -32,15 +32,20 @@ class Axis:
         What it takes, in order.
     unit : str
         "1" for numbers without a unit.
+    by_key : bool, default False
+        Whether people are told the key, since another axis has the same words.
     """
 
     key: str
     values: tuple[Any, ...]
     unit: str
+    by_key: bool = False
 
     @property
     def name(self) -> str:
         """Words for people: without table and unit."""
+        if self.by_key:
+            return self.key
         table, _, name = self.key.rpartition(".")
         if name == "count" and table in ("", "devices"):
             return "number of devices"
@@ -56,6 +61,18 @@ class Axis:
     def numeric(self) -> bool:
         """Whether the values are numbers."""
         return all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in self.values)
+
+
+def told_apart(axes: Sequence[Axis]) -> tuple[Axis, ...]:
+    """Name axes by their keys where they would be called the same.
+
+    Examples
+    --------
+    >>> [axis.name for axis in told_apart([Axis("d2d.gate", (0, 1), "1"), Axis("own.gate", (0, 1), "1")])]
+    ['d2d.gate', 'own.gate']
+    """
+    names = [axis.name for axis in axes]
+    return tuple(replace(axis, by_key=names.count(axis.name) > 1) for axis in axes)
 
 
 def axis_unit(axis: Axis) -> tuple[float, str]:
@@ -161,7 +178,7 @@ def axes_of(scenario: Scenario, vary: Mapping[str, Any]) -> tuple[Axis, ...]:
         table, _, name = full.partition(".")
         units = scenario_keys(table)["unit"].to_dict() if name else {}
         axes.append(Axis(key, values, units.get(full, "") or "1"))
-    return tuple(axes)
+    return told_apart(axes)
 
 
 def points(

@@ -6,10 +6,13 @@ import hashlib
 import inspect
 import io
 import json
+import pickle
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -163,10 +166,11 @@ class Kept:
 
     def read(self, scenario: Scenario, question: Question) -> Answers | None:
         """Return the answers of a point, or None if they are not there or cannot be read."""
-        try:
-            with np.load(self._file(scenario, question), allow_pickle=False) as stored:
+        path = self._file(scenario, question)
+        try:  # from memory, since NumPy leaves a damaged file open
+            with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as stored:
                 return {name: stored[name] for name in stored.files}
-        except (OSError, ValueError, EOFError, KeyError):
+        except (OSError, ValueError, EOFError, KeyError, BadZipFile, zlib.error):
             return None
 
     def write(self, scenario: Scenario, question: Question, answers: Answers) -> None:
@@ -188,10 +192,19 @@ class Kept:
 
 
 def _text(method: Method) -> str:
-    """Return the source of a method that is not radioopt's, whose change makes other numbers."""
-    if method.solve.__module__.partition(".")[0] == "radioopt":
+    """Return what a method that is not radioopt's is known by: its source, or what an object that is called holds."""
+    solve: Any = method.solve
+    if solve.__module__.partition(".")[0] == "radioopt":
         return ""
+    if not hasattr(solve, "__code__"):
+        try:
+            return hashlib.sha256(pickle.dumps(solve)).hexdigest()
+        except (pickle.PicklingError, AttributeError, TypeError) as error:
+            raise OptionError(
+                f"folder: method {method.name!r} is an object that cannot be written down ({error}): register a "
+                "function that calls it"
+            ) from error
     try:
-        return inspect.getsource(method.solve)
-    except (OSError, TypeError):
-        return method.solve.__code__.co_code.hex()
+        return inspect.getsource(solve)
+    except OSError:
+        return str(solve.__code__.co_code.hex())

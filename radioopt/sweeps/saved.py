@@ -11,7 +11,7 @@ import pandas as pd
 
 from radioopt.base.errors import OptionError
 from radioopt.scenario import Scenario
-from radioopt.sweeps.grid import Axis
+from radioopt.sweeps.grid import Axis, told_apart
 from radioopt.sweeps.point import Question
 
 if TYPE_CHECKING:
@@ -74,10 +74,8 @@ def read_sweep(folder: Path, kind_of: Callable[[str], type[Sweep]]) -> tuple[Swe
     """
     try:
         told = json.loads((folder / ABOUT).read_bytes())
-        axes = tuple(Axis(each["key"], tuple(each["values"]), each["unit"]) for each in told["axes"])
-        # values as they are in the table, whatever pandas would make of a column with both words and numbers
-        shown: Any = {axis.key: {str(value): value for value in axis.shown}.__getitem__ for axis in axes}
-        frame = pd.read_csv(folder / ROWS, converters=shown)
+        axes = told_apart([Axis(each["key"], tuple(each["values"]), each["unit"]) for each in told["axes"]])
+        frame = pd.read_csv(folder / ROWS, converters={axis.key: _reader(axis) for axis in axes})
         kind = kind_of(told["trials"])
         found = kind(
             frame if told["trials"] == "draws" else frame.rename(columns=_TRAINING),
@@ -101,3 +99,10 @@ def read_sweep(folder: Path, kind_of: Callable[[str], type[Sweep]]) -> tuple[Swe
         raise OptionError(
             f"{folder}: not the folder of a sweep, or damaged, or of another version ({error}): sweep again"
         ) from error
+
+
+def _reader(axis: Axis) -> Callable[[str], Any]:
+    """Return what reads a value of an axis off the table, as it was given, whatever else its column holds."""
+    kind: Any = float if axis.numeric else str
+    known = {kind(value): value for value in axis.shown}
+    return lambda text: known[kind(text)]

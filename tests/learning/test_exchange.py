@@ -472,3 +472,10 @@ def test_labels_spread_before_samples_are_shared(sharing):
 
 def test_the_names_are_in_the_catalogue():
     assert {"propagate-labels", "exchange", "exchange-clusters"} <= set(learning.PREPARATIONS)
+
+
+def test_electronics_may_take_no_power():
+    """It is what remains of the energy model then: the radiated power over the amplifier's efficiency."""
+    assert Exchange(circuit_power_w=0).circuit_power_w == 0
+    with pytest.raises(OptionError, match=r"circuit_power_w: expected a number >= 0, got -0.1"):
+        ExchangeClusters(circuit_power_w=-0.1)

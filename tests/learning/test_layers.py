@@ -417,6 +417,30 @@ def test_without_a_choice_the_relaxed_problem_is_the_problem():
         np.testing.assert_allclose(getattr(found, name), getattr(exact, name), rtol=1e-11)
 
 
+def test_whole_numbers_do_not_make_relaxed_results_whole(asked):
+    _, fields = asked
+    del fields["delay_weight_per_s"]
+    layer = DistillationLayer(temperature=0.1, **fields)
+    found = layer(delay_weight_per_s=torch.tensor(2))
+    assert found.objective.dtype == torch.float64
+    torch.testing.assert_close(found.objective, layer(delay_weight_per_s=2.0).objective)
+
+
+def test_relaxed_instances_beyond_the_digits_are_nan_without_a_gradient_or_refused(asked):
+    _, fields = asked
+    gain = torch.tensor(fields.pop("channel_gain"))
+    gain[1] *= 1e-290
+    gain.requires_grad_()
+    found = DistillationLayer(temperature=0.1, **fields)(channel_gain=gain)
+    assert found.answered.tolist() == [True, False]
+    assert all(part[0].isfinite().all() and part[1].isnan().all() for part in found[:-1])
+    found.objective.nansum().backward()
+    assert gain.grad[0].abs().min() > 0
+    assert (gain.grad[1] == 0).all()
+    with pytest.raises(SolveError, match="at instance 1 of the batch"):
+        DistillationLayer(temperature=0.1, infeasible="error", **fields)(channel_gain=gain)
+
+
 def test_relaxed_choices_have_first_and_second_derivatives(asked):
     _, fields = asked
     names = (

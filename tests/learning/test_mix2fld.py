@@ -502,7 +502,7 @@ def test_devices_in_chunks_do_what_they_do_together(made):
         ("fl", {"learning_rate": -1.0}, "learning_rate: expected a number > 0, got -1"),
         ("fl", {"batchsize": 1.5}, "batchsize: expected a whole number"),
         ("fl", {"seed_samples": 3}, "seed_samples: this scheme sends none: leave out"),
-        ("fd", {"distillation_weight": -0.1}, "distillation_weight: expected a number > 0"),
+        ("fd", {"distillation_weight": -0.1}, "distillation_weight: expected a number >= 0"),
         ("fld", {"seed_samples": 0}, "seed_samples: expected a whole number >= 1, got 0"),
         ("mixfld", {"ratio": 0.5}, r"ratio: expected a number > 0 and < 0\.5, got 0\.5"),
         ("mixfld", {"augmentation": 2}, "unknown option augmentation"),

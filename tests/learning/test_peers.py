@@ -469,7 +469,7 @@ BARE = Scenario.load("feel-cpu")
         ({"averagings": 0}, "averagings: expected a whole number >= 1"),
         ({"lossy": 1}, "lossy: expected true or false"),
         ({"max_outage": 0}, "max_outage: expected a number > 0"),
-        ({"shadowing_db": -1}, "shadowing_db: expected a number > 0"),
+        ({"shadowing_db": -1}, "shadowing_db: expected a number >= 0"),
         ({"scheme": "semi-decentralised", "server_every": 0}, "server_every: expected a whole number >= 1"),
     ],
 )  # fmt: skip

@@ -249,8 +249,8 @@ def test_tdma_draws_the_same_from_its_stream_whatever_its_settings():
     [
         ({"deadline_s": 0}, r"deadline_s: expected a number > 0, got 0"),
         ({"deadline_s": math.nan}, r"deadline_s: expected a number > 0, got nan"),
-        ({"slowdown": -0.1}, r"slowdown: expected a number > 0, got -0.1"),
-        ({"loss_probability": 1.0}, r"loss_probability: expected a number > 0 and < 1, got 1.0"),
+        ({"slowdown": -0.1}, r"slowdown: expected a number >= 0, got -0.1"),
+        ({"loss_probability": 1.0}, r"loss_probability: expected a number >= 0 and < 1, got 1.0"),
     ],
 )
 def test_settings_out_of_range_are_refused(options, message):

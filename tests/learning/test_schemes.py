@@ -406,7 +406,7 @@ def test_a_scheme_is_made_again_from_its_settings(scheme):
 def test_settings_of_one_scheme_are_refused_too(cell):
     with pytest.raises(OptionError, match=r"proximal: expected less than 1 / learning_rate = 2, got 2"):
         FedProx(proximal=2, learning_rate=0.5)
-    with pytest.raises(OptionError, match=r"proximal: expected a number > 0, got -1"):
+    with pytest.raises(OptionError, match=r"proximal: expected a number >= 0, got -1"):
         FedProx(proximal=-1)
     with pytest.raises(OptionError, match=r"unknown judge 'server', choose from global, own, average"):
         train(cell, scheme="individual", judge="server")

@@ -38,6 +38,7 @@ def test_the_table_is_tidy_and_has_the_numbers_of_the_runs(found):
 
 def test_summary_figure_and_latex_are_those_of_sweeps(found, tmp_path):
     table = found.summary()
+    assert found.words().shape[0] == len(table)
     assert table.index.names == ["scheme", "learning_rate", "bandwidth_hz"]
     own = found.to_frame().query("learning_rate == 0.1 and bandwidth_hz == 2e7 and scheme == 'feel'")
     row = table.loc["feel", 0.1, 20e6]
@@ -81,6 +82,11 @@ def test_runs_that_are_done_are_kept(tmp_path, monkeypatch):
         ({}, {}, "vary: expected values by key"),
         ({"learning_rat": [1, 2]}, {}, "unknown option learning_rat"),
         ({"learning_rate": [0.1, 0.1]}, {}, "learning_rate: 0.1 stands twice"),
+        (
+            {"bandwidth_hz": [1e6, 2e6], "radio.bandwidth_hz": [3e6]},
+            {},
+            "vary: bandwidth_hz and radio.bandwidth_hz are the same key",
+        ),
         ({"learning_rate": 0.1}, {}, "learning_rate: expected a list of values, got 0.1"),
         ({"learning_rate": [0.1, -1.0]}, {}, "learning_rate: expected"),
         ({"seed": [1, 2]}, {}, "seed: a sweep gives it itself"),

@@ -136,6 +136,8 @@ def test_a_cross_check_is_shown_with_its_verdict(undrawn):
     checked["objective"] = float(solution.objective)
     assert said(checked) == "1 generic solver answered, and none does better."
     assert said(checked.drop("other")) == "No generic solver has an answer."
+    solution = solution.problem.replace(max_round_latency_s=1e-3, strict=None).solve(throw=False)
+    assert said(checked) == "1 generic solver answered, where there is no allocation here."
     assert said("Not asked: no time.") == "Not asked: no time."
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import radioopt as ro
 from radioopt.base.errors import OptionError
 from radioopt.reports.page import (
     MOST_ROWS,
@@ -151,3 +152,14 @@ def test_dark_tones_are_lighter_on_a_dark_page():
     drawn = picture(figure, "bars", "bars").markup
     assert "fill: light-dark(#1b3a6b, #4a7cc4)" in drawn
     assert "fill: #d17a1e" in drawn
+
+
+def test_axes_of_a_sweep_that_have_the_same_words_are_told_apart_by_their_tables():
+    axes = {"d2d.threshold": [10.0, 20.0], "d2d-clusters.threshold": [10.0, 20.0]}
+    found = ro.sweep("d2d-training", axes, problems="d2d:closest", draws=1, progress=False)
+    assert found.words().index.names[1:] == ["d2d.threshold [points]", "d2d-clusters.threshold [points]"]
+    (summary,) = found.chapter("f").sections[0].parts
+    assert [column.head for column in summary.columns][:2] == [
+        "d2d.threshold [points]",
+        "d2d-clusters.threshold [points]",
+    ]

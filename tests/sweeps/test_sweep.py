@@ -1,5 +1,6 @@
 """Sweeps: what stands in the table, what is kept, what goes to other processes, pictures and LaTeX."""
 
+import functools
 import json
 import tomllib
 from pathlib import Path
@@ -13,8 +14,9 @@ from radioopt.base.latex import escaped, latex_table, mean_and_ends, mean_with_i
 from radioopt.base.limits import limits, within
 from radioopt.base.prefixes import prefixed
 from radioopt.cli import main
-from radioopt.sweeps import point, run
+from radioopt.sweeps import Sweep, point, run
 from radioopt.sweeps.grid import Axis, axis_texts, read_values
+from radioopt.sweeps.saved import read_sweep
 
 THREE = Path(__file__).parents[2] / "examples" / "three_problems.toml"
 BANDS = [5e6, 10e6, 20e6]
@@ -119,6 +121,50 @@ def test_an_interrupted_sweep_goes_on_with_the_same_numbers(tmp_path, monkeypatc
     monkeypatch.setattr(run, "solved", real)
     resumed = ro.sweep(THREE, vary, folder=tmp_path, **settings)
     pd.testing.assert_frame_equal(resumed.to_frame(), ro.sweep(THREE, vary, **settings).to_frame())
+
+
+@pytest.mark.parametrize(
+    "spoil", [lambda data: data[: len(data) // 2], lambda data: data[:90] + b"?" + data[91:]]
+)
+def test_a_damaged_file_of_answers_is_solved_anew(tmp_path, spoil):
+    settings = {"draws": 2, "problems": "feel", "folder": tmp_path, "progress": False}
+    first = ro.sweep(THREE, {"bandwidth_hz": [5e6]}, **settings)
+    (file,) = (tmp_path / "points").iterdir()
+    file.write_bytes(spoil(file.read_bytes()))
+    pd.testing.assert_frame_equal(
+        ro.sweep(THREE, {"bandwidth_hz": [5e6]}, **settings).to_frame(), first.to_frame()
+    )
+
+
+def test_a_saved_sweep_is_read_back_as_it_was(tmp_path):
+    """Also where whole numbers stand beside others on an axis, which is one column of floats in the file."""
+    kept = ro.sweep(THREE, {"bandwidth_hz": [5e6, 10_000_000]}, draws=2, problems="feel", progress=False)
+    kept.save(tmp_path)
+    read, quantity = read_sweep(tmp_path, lambda trials: Sweep)
+    assert quantity == "objective"
+    pd.testing.assert_frame_equal(read.summary(), kept.summary(), check_exact=True)
+
+
+def test_methods_that_are_objects_are_known_by_what_they_hold(tmp_path):
+    feel = ro.problem_class("feel")
+    settings = {"draws": 2, "problems": "feel:share", "folder": tmp_path, "progress": False}
+    try:
+        for share in (0.5, 0.25, 0.25):
+            feel.method("share", exact=False)(functools.partial(_some_of_the_samples, share=share))
+            found = ro.sweep(THREE, {"bandwidth_hz": [5e6]}, **settings)
+        assert (found.to_frame()["objective"] > 0).all()
+        assert len(list((tmp_path / "points").iterdir())) == 2
+        feel.method("share", exact=False)(functools.partial(lambda problem, options: None))
+        with pytest.raises(
+            ro.OptionError, match="folder: method 'share' is an object that cannot be written down"
+        ):
+            ro.sweep(THREE, {"bandwidth_hz": [5e6]}, **settings)
+    finally:
+        del feel.methods["share"]
+
+
+def _some_of_the_samples(problem, options, share):
+    return problem.replace(max_batchsize=share * problem.max_batchsize, strict=None).solve(options=options)
 
 
 def test_methods_of_ones_own_go_to_other_processes():
@@ -295,6 +341,7 @@ def test_intervals_do_not_reach_beyond_what_a_quantity_can_be():
     assert limits("round_latency_s") == limits("objective", "J") == (0.0, np.inf)
     assert mean_and_ends(0.97, 0.9, 1.0) == "$0.970$ [$0.900$, $1$]"
     assert mean_and_ends(0.5, np.nan, np.nan) == "$0.5$"
+    assert mean_and_ends(3.1e-9, 0.0, 7.2e-9) == r"($3.1$ [$0$, $7.2$]) $\times 10^{-9}$"
 
 
 def test_the_table_in_latex_has_headings_with_units(found):

@@ -26,6 +26,8 @@ from validation.fuzz.solving import QUICK
 
 #: trials as the campaign draws them; with up to so many devices; of so many instances; of crowds, by the first method
 TRIALS, SOME, MANY, CROWDS = 300, (20, 70), (300, 41), (20, 3_000)
+#: devices from which on kernels for all threads are called here
+THREADS_FROM = 100
 
 
 def main(family: str) -> int:
@@ -77,11 +79,12 @@ def main(family: str) -> int:
 
 
 def _take_down(module: ModuleType) -> None:
-    """Set the sizes from which on other kernels are called to what crowds here exceed."""
-    for name, size in {"PARALLEL_FROM": 100}.items():
-        known = getattr(module, name, None)
-        if known is not None:
-            setattr(module, name, dict.fromkeys(known, size) if isinstance(known, dict) else size)
+    """Set the sizes from which on all threads are called to what crowds here exceed."""
+    known: Any = getattr(module, "PARALLEL_FROM", None)
+    if known is not None:
+        vars(module)["PARALLEL_FROM"] = (
+            dict.fromkeys(known, THREADS_FROM) if isinstance(known, dict) else THREADS_FROM
+        )
 
 
 def _drawn(family: str, seed: int, **size: Any) -> Problem[Any] | None:

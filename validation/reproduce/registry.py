@@ -225,7 +225,7 @@ def command(paper: str, study: Study, setup: Setup) -> str:
 
 
 def records(rows: Any) -> list[dict[str, Any]]:
-    """Return rows for JSON: plain numbers of four digits, None for what is not there."""
+    """Return rows for JSON: plain numbers of six digits, None for what is not there."""
     if isinstance(rows, pd.DataFrame):
         rows = rows.to_dict("records")
     return [{str(name): plain(value) for name, value in row.items()} for row in rows]

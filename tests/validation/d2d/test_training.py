@@ -112,6 +112,18 @@ def test_verdicts_follow_the_intervals():
     ]  # of the method, whatever else is drawn
 
 
+@pytest.mark.parametrize(
+    ("times", "verdict"), [(3.0, "reproduces"), (2.0, "direction"), (0.5, "contradicted")]
+)
+def test_more_joules_of_more_devices_are_a_ratio_above_one(times, verdict):
+    ten = made_up(local_search=0.9).assign(points_j=1.0, messages_j=0.0)
+    thirty = ten.assign(
+        at="30", part="devices", points_j=times * (1.0 + 0.01 * (ten["seed"] - ten["seed"].mean()))
+    )
+    (row,) = (one for one in d2d_claims.grown(pd.concat([ten, thirty])) if "30 devices" in one["claim"])
+    assert row["verdict"] == verdict
+
+
 def test_the_page_of_the_paper_counts_the_rivals_of_a_claim():
     runs = made_up(none=0.7, closest=0.9, q_learning=0.8, local_search=0.95)
     rows = d2d_claims.rows(runs)
