@@ -181,6 +181,7 @@ class Exchanged(Solution):
             **self._means(),
         }
 
+    @np.errstate(all="ignore")
     def to_frame(self, axes: Axes = DEVICE) -> pd.DataFrame:
         """Tabulate per device, with its link and what it receives first; or per instance, with the means."""
         frame = super().to_frame(axes)

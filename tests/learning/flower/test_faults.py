@@ -148,7 +148,7 @@ def test_who_never_answers_ends_no_round_beyond_its_deadline(cell, over, Loopbac
     began = time.monotonic()
     result = over(cell, Loopback(3, {BAD: lambda letter: None}), 3, deadline_s=0.2, **SHORT)
     assert (result.to_frame()["round_s"][1:] >= 0.2).all()
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 60
     assert result.crew.faults[0].fault == "did not answer within 0.2 s"
     assert len(result.ledger) == 3
 
@@ -264,4 +264,4 @@ def test_nothing_is_sent_and_nothing_is_waited_for_without_nodes(Loopback):
     began = time.monotonic()
     received = Post(Loopback(0), 5.0, POLL_S).exchange(1, {})
     assert received.letters == {}
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 4
