@@ -18,6 +18,7 @@ from matplotlib.figure import Figure as _Figure
 from matplotlib.ticker import MaxNLocator as _MaxNLocator
 
 from learning.study.compare import t_interval
+from radioopt.base.pictures import line
 from validation.reproduce.d2d_parts import GRAPHS, NONE, OURS, PAPERS, PARTS, REWARDS
 from validation.reproduce.fimi_claims import interval, markdown, verdict
 
@@ -422,16 +423,16 @@ def draw(runs: pd.DataFrame) -> Figure:
     rows = max(1, -(-len(shown) // columns))
     figure = _Figure(figsize=(3.2 * columns, 2.9 * rows + 0.6), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False)
-    colours = {method: f"C{place}" for place, method in enumerate(GRAPHS[1:])}
+    styles = {method: line(place, marker=False) for place, method in enumerate(GRAPHS[:0:-1])}
+    styles[NONE] = {"color": "0.4", "linestyle": ":"}
     drawn: dict[str, Any] = {}
     for axis, ((name, at), title) in zip(axes.flat, shown, strict=False):
         for method, group in select(runs, name, at).groupby("method", sort=False):
             if method in REWARDS:  # as good as the default, and hard to tell from it
                 continue
             curves = np.array([np.asarray(curve, float) for curve in group["curve"]])
-            style = {"color": "0.4", "linestyle": "--"} if method == NONE else {"color": colours[str(method)]}
-            (line,) = axis.plot(curves[0, :, 0], curves[:, :, 1].mean(0), linewidth=1.2, **style)
-            drawn[str(method)] = line
+            style = {"linewidth": 1.4, **styles[str(method)]}
+            (drawn[str(method)],) = axis.plot(curves[0, :, 0], curves[:, :, 1].mean(0), **style)
         axis.set(title=title, xlabel="round")
         axis.xaxis.set_major_locator(_MaxNLocator(5, integer=True))
     for axis in axes[:, 0]:
@@ -439,5 +440,6 @@ def draw(runs: pd.DataFrame) -> Figure:
     for axis in axes.flat[len(shown) :]:
         axis.set_axis_off()
     if drawn:
+        drawn = {method: drawn[method] for method in (NONE, *styles) if method in drawn}
         figure.legend(drawn.values(), drawn.keys(), loc="outside lower center", ncols=4, frameon=False)
     return figure
