@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from radioopt.cli import output
 from radioopt.cli.generate import PICTURES
+from radioopt.cli.options import listed
 from radioopt.cli.scenario import settings
-from radioopt.cli.train import listed
 
 if TYPE_CHECKING:
     from radioopt.fimi.learning_curve import CurveFit

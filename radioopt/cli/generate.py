@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from radioopt.cli import output
+from radioopt.cli.options import described, listed, number
 from radioopt.cli.scenario import settings
-from radioopt.cli.train import described, listed, number
 
 PICTURES = (".png", ".pdf", ".svg")
 

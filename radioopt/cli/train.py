@@ -17,12 +17,14 @@ the same --name.
 from __future__ import annotations
 
 import argparse
-import difflib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from radioopt.cli import output
+from radioopt.cli.options import listed, names, number, scheme_options, show_options
+from radioopt.cli.options import meant as meant  # for whoever reads the arguments
+from radioopt.cli.resume import ENDS, FREE, draw_anew, going_further, take_up
 from radioopt.cli.scenario import (
     add_scenario_arguments,
     add_trace_arguments,
@@ -32,29 +34,8 @@ from radioopt.cli.scenario import (
 )
 
 if TYPE_CHECKING:
-    from radioopt.scenario import Scenario
+    pass
 
-#: arguments that say how it is done and shown, not what: a run may go on with others
-FREE = (
-    "scenario",
-    "set",
-    "devices",
-    "jobs",
-    "every",
-    "name",
-    "folder",
-    "resume",
-    "json",
-    "csv",
-    "run",
-    "log",
-    "engine",
-    "nodes",
-    "round_deadline",
-    "clock",
-)
-#: arguments that end a run: a finished or interrupted one goes on with others
-ENDS = ("rounds", "seconds", "joules", "target_accuracy", "target", "epsilon")
 #: arguments that are handed on as they are
 HANDED = ("radio", "judge", "data", "partition", "model", "compute", "device", "devices_at_once")
 
@@ -217,15 +198,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(parser=parser)
 
 
-def listed(table: str) -> str:
-    """Write down the names of a table of ``learning.catalog``, wherever that can be read."""
-    try:
-        from learning import catalog
-    except ImportError:  # left out, or hidden by a file of the user's
-        return f"the names in learning.{table}"
-    return ", ".join(getattr(catalog, table))
-
-
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
     from radioopt.base.errors import OptionError, require
@@ -354,196 +326,6 @@ def for_training(name: str) -> str:
 
     longer = f"{name}-training"
     return longer if longer in Scenario.examples() else name
-
-
-def number(flag: str, text: str | None, word: str | None = None) -> Any:
-    """Read a number, whole if it is written so, or a word that stands for one."""
-    from radioopt.base.errors import OptionError
-
-    if text is None or text == word:
-        return text
-    try:
-        return int(text) if text.lstrip("+-").isdigit() else float(text)
-    except ValueError:
-        also = f" or {word}" if word else ""
-        raise OptionError(f"{flag}: expected a number{also}, got {text!r}") from None
-
-
-def draw_anew(path: Path) -> int:
-    """Draw a run that is finished and was killed before its picture, or could not be drawn."""
-    from radioopt.base.errors import require
-
-    require("matplotlib", "plot")
-    runs = require("learning.runs.folder", "learning")
-    with require("learning.runs.lock", "learning").locked(path / runs.LOCK, f"run {path}"):
-        require("learning.runs.redraw", "learning").redraw(path)
-    if runs.is_undrawn(path):
-        return 1
-    print(f"run {path} is finished; drawn anew: {', '.join(runs.PICTURES)}")
-    return 0
-
-
-def going_further(args: argparse.Namespace, parser: argparse.ArgumentParser) -> dict[str, Any]:
-    """Return the limits that are given to a run that goes on."""
-    given = {name: getattr(args, name) for name in ENDS}
-    return {name: value for name, value in given.items() if value != parser.get_default(name)}
-
-
-def take_up(args: argparse.Namespace, parser: argparse.ArgumentParser) -> Scenario:
-    """Fill the arguments with those of a run that is to go on, and return its scenario."""
-    from radioopt.base.errors import OptionError, require
-    from radioopt.scenario import Scenario
-
-    runs = require("learning.runs.folder", "learning")
-    path = Path(args.resume)
-    further = going_further(args, parser)
-    kept = runs.told_settings(path, further=bool(further))
-    free = (
-        "resume",
-        "jobs",
-        "every",
-        "json",
-        "csv",
-        "run",
-        "log",
-        "engine",
-        "nodes",
-        "round_deadline",
-        "clock",
-        *ENDS,
-    )
-    own = sorted(
-        f"--{name.replace('_', '-')}"
-        for name, value in vars(args).items()
-        if name not in free and value != parser.get_default(name)
-    )
-    if own:
-        raise OptionError(f"--resume goes on with the settings of {path}: leave out {', '.join(own)}")
-    try:
-        known = {name: kept["arguments"][name] for name in vars(args) if name not in FREE}
-        scenario = Scenario.from_dict(kept["scenario"])
-    except (KeyError, TypeError) as error:
-        raise OptionError(
-            f"{path} was begun by another version of radioopt, or not by radioopt train (no {error}): start again"
-        ) from None
-    absolute = path.absolute()
-    vars(args).update(known | further, name=absolute.name, folder=str(path.parent))
-    return scenario
-
-
-def names(flag: str, text: str) -> list[str]:
-    """Split a list of names, none of them twice."""
-    from radioopt.base.errors import OptionError
-
-    found = [name.strip() for name in text.split(",")]
-    if "" in found or len(set(found)) < len(found):
-        raise OptionError(f"--{flag}: expected names with commas between, none twice, got {text!r}")
-    return found
-
-
-def meant(flag: str, known: Collection[str]) -> str:
-    """Say how an option is given that has another name here, or that is one of a part of a run; or nothing."""
-    import importlib
-
-    try:
-        options = importlib.import_module("learning.options")
-    except ImportError:
-        return ""
-    name = flag.lstrip("-").replace("-", "_")
-    name = options.ALIASES.get(name, name)
-    if "devices.count" in name:
-        return "--set devices.count=..."
-    if (own := f"--{name.replace('_', '-')}") in known:
-        return own
-    flags = {"preparation": "--before", "partition": "--partition"}
-    ways = [
-        f"{flags[role]} {written}" if role in flags else f"--option {name}=..."
-        for role, _, written in options.places(name)
-        if role != "generator"
-    ]
-    return ways[0] if ways else ""
-
-
-def scheme_options(
-    args: argparse.Namespace, schemes: Sequence[str], scenario: Scenario
-) -> dict[str, dict[str, Any]]:
-    """Return the options of each scheme, its radio and its judge, which one of them has to know."""
-    from radioopt.base.errors import OptionError
-
-    takes = {scheme: taken(args, scheme, scenario) for scheme in schemes}
-    given = settings("--option", args.option, "NAME=VALUE, such as learning_rate=0.1")
-    if args.learning_rate is not None:
-        given = {"learning_rate": args.learning_rate, **given}
-    made: dict[str, dict[str, Any]] = {scheme: {} for scheme in schemes}
-    for key, value in given.items():
-        own, dot, name = key.rpartition(".")
-        if dot and own not in takes:
-            raise OptionError(
-                f"--option {key}: scheme {own!r} is not trained here; trained: {', '.join(schemes)}"
-            )
-        for scheme in [own] if dot else schemes:
-            known = {option: default for part in takes[scheme].values() for option, default in part.items()}
-            if name not in known:
-                raise OptionError(
-                    f"--option {name}: scheme {scheme!r} has no such option, it takes {described(known)}"
-                    f"{elsewhere(args, name, known)}"
-                )
-            made[scheme][name] = value
-    return made
-
-
-def elsewhere(args: argparse.Namespace, name: str, known: Collection[str]) -> str:
-    """Say where an option belongs that is none here: to an argument, to another scheme or part, or to a like name."""
-    from radioopt.base.errors import require
-
-    if name in vars(args):
-        return f"; it is an argument of its own: --{name.replace('_', '-')}"
-    if where := require("learning.options", "learning").belongs(name):
-        return f"; it is {where}"
-    near = difflib.get_close_matches(name, known, n=1)
-    return f"; did you mean {near[0]}?" if near else ""
-
-
-def taken(args: argparse.Namespace, scheme: str, scenario: Scenario | None) -> dict[str, dict[str, Any]]:
-    """Return the options with their defaults of a scheme, and of the radio and the judge that go with it."""
-    import inspect
-
-    from radioopt.base.errors import require
-
-    catalog, options = require("learning.catalog", "learning"), require("learning.options", "learning")
-    kinds = {f"scheme {scheme}": options.choose("scheme", scheme, catalog.SCHEMES)}
-    made = kinds[f"scheme {scheme}"]
-    radio = made.radio
-    if scenario is not None:
-        radio = require("learning.setup", "learning").default_radio(made, scenario)
-    for role, table, default in (
-        ("radio", catalog.RADIOS, radio),
-        ("judge", catalog.JUDGES, made.judge),
-    ):
-        name = getattr(args, role) or default
-        kinds[f"{role} {name}"] = options.choose(role, name, table)
-    kinds |= {f"preparation {name}": catalog.PREPARATIONS[name] for name in made.needs}
-    return {
-        role: {
-            name: parameter.default
-            for name, parameter in inspect.signature(kind).parameters.items()
-            if not (name == "policy" and role.startswith("preparation"))  # which has an argument of its own
-        }
-        for role, kind in kinds.items()
-    }
-
-
-def show_options(args: argparse.Namespace) -> None:
-    """Print the options of the schemes that are asked for, with what they are by default."""
-    scenario = None if args.scenario is None else read_scenario(args)
-    for scheme in names("scheme", args.scheme):
-        for role, known in taken(args, scheme, scenario).items():
-            print(f"{role}: {described(known)}")
-
-
-def described(known: Mapping[str, Any]) -> str:
-    """Write down options with their defaults."""
-    return ", ".join(f"{name}={default}" for name, default in known.items()) or "none"
 
 
 def show(result: Any, compared: bool, args: argparse.Namespace) -> None:
