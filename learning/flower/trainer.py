@@ -171,11 +171,7 @@ def serve(folder: Path, owner: int) -> None:
             try:
                 with listener.accept() as line:
                     line.send(_answered(*line.recv()))
-            except (
-                AuthenticationError,
-                EOFError,
-                ConnectionError,
-            ) as error:  # who asked has no key, or is gone
+            except (AuthenticationError, EOFError, ConnectionError) as error:  # no key, or gone
                 print(f"trainer: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
 
 

@@ -27,6 +27,11 @@ def limits(name: str, unit: str = "") -> tuple[float, float]:
     unit : str, optional
         Its unit, where the name does not end with it.
 
+    Returns
+    -------
+    tuple of float
+        Least and largest, in that unit.
+
     Examples
     --------
     >>> limits("test_accuracy"), limits("energy_j"), limits("test_r2"), limits("objective", "1")
@@ -49,6 +54,11 @@ def within(mean: Any, low: Any, high: Any, ends: Any) -> tuple[Any, Any]:
         Means and intervals; NaN stays.
     ends : pair of float or array
         As of :func:`limits`. A mean outside of them is of another quantity, and its interval stays.
+
+    Returns
+    -------
+    low, high : float or array
+        The interval that is left.
 
     Examples
     --------

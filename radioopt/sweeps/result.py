@@ -192,11 +192,8 @@ class Sweep:
         count, mean = values.count(), values.mean()
         with np.errstate(invalid="ignore"):
             half = t.ppf(0.5 + confidence / 2, count - 1) * values.std() / np.sqrt(count)
-        same = values.max() == values.min()
-        mean, half = (
-            mean.mask(same, values.min()),
-            half.mask(same & (count > 1), 0.0),
-        )  # exactly, not all but rounding
+        same = values.max() == values.min()  # then mean and spread are exact, without rounding
+        mean, half = mean.mask(same, values.min()), half.mask(same & (count > 1), 0.0)
         ends = np.array([limits(quantity, self.unit(quantity, name)) for name, *_ in table.index]).T
         low, high = within(mean, mean - half, mean + half, ends)
         table = table.assign(mean=mean, low=low, high=high)
