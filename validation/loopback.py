@@ -184,8 +184,9 @@ class Deployment:
 
 def made(command: list[str], folder: Path) -> None:
     """Call a program that makes keys or certificates; it is not to ask anything."""
-    asked = {"stdin": subprocess.DEVNULL, "capture_output": True, "timeout": MAKING_S}
-    subprocess.run(command, cwd=folder, check=True, **asked)  # type: ignore[call-overload]
+    subprocess.run(
+        command, cwd=folder, check=True, stdin=subprocess.DEVNULL, capture_output=True, timeout=MAKING_S
+    )
 
 
 def killed(process: subprocess.Popen[bytes]) -> None:
