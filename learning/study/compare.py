@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 import os
-import pickle
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,14 +19,14 @@ from learning.runs.checkpoint import EVERY
 from learning.runs.ledger import HARDWARE
 from learning.runs.manifest import PER_RUN
 from learning.runs.read import RunComparison, SavedRun
-from learning.runs.result import TrainingResult
 from learning.study.intervals import group_means, positive_interval, t_interval, with_interval, with_width
-from learning.training import refuse_mistakes, train
+from learning.study.trained import trained
+from learning.training import refuse_mistakes
 from radioopt.base.errors import OptionError
 from radioopt.base.latex import latex_of
 from radioopt.base.limits import limits, within
 from radioopt.base.quantity import shorten
-from radioopt.base.spread import check_backend, spread
+from radioopt.base.spread import check_backend
 from radioopt.base.tables import table_text
 from radioopt.scenario import Scenario
 from radioopt.scenario.trace import read_trace
@@ -455,7 +454,7 @@ def compare(
     curves: dict[tuple[str, int], pd.DataFrame] = {}
     configs: dict[str, dict[str, Any]] = {}
     with progress_bar("compare policies", len(work), enabled=progress) as report:
-        results = _results(scenario, work, target_accuracy, jobs, backend, scheduler)
+        results = trained(scenario, work, target_accuracy, jobs, backend, scheduler)
         for done, ((name, seed), (measured, curve, config)) in enumerate(
             zip(keys, results, strict=True), start=1
         ):
@@ -471,53 +470,3 @@ def compare(
     if go_on:
         shared |= {"targets": {"test_accuracy": target_accuracy}, "go_on": True}
     return Comparison(pd.DataFrame(rows), curves, {**shared, "policies": own, "seeds": chosen})
-
-
-#: what a comparison keeps of a run: numbers, rounds, settings
-Kept = tuple[dict[str, Any], Any, dict[str, Any]]
-
-
-def _results(
-    scenario: Scenario,
-    work: Sequence[Mapping[str, Any]],
-    target: float | None,
-    jobs: int,
-    backend: str,
-    scheduler: str | None,
-) -> Iterator[Kept]:
-    """Train with each set of options, in order, here or in other processes."""
-    calls = ((scenario, options, target) for options in work)
-    try:
-        yield from spread(_trained, calls, jobs=jobs, backend=backend, scheduler=scheduler)
-    except pickle.PicklingError as error:
-        reason = str(error.__cause__ or error).strip('"\n').splitlines()[-1]
-        raise OptionError(
-            f"jobs: an option cannot be sent to other processes ({reason}): take jobs=1"
-        ) from error
-
-
-def _trained(scenario: Scenario, options: Mapping[str, Any], target: float | None) -> Kept:
-    """Train, and keep what a comparison needs, which is less to send than all of a run."""
-    result = train(scenario, **options)
-    return measured(result, target), result.to_frame(), result.config
-
-
-def measured(result: TrainingResult, target_accuracy: float | None) -> dict[str, Any]:
-    """Return the numbers that are kept of a run."""
-    ledger = result.ledger
-    rounds = None if target_accuracy is None else ledger.rounds_to(target_accuracy)
-    curve = result.to_frame()
-    final = curve["test_r2"].dropna().iloc[-1] if "test_r2" in curve else ledger.accuracy
-    reached = rounds is not None
-    seconds, joules = ledger.spent(rounds) if rounds is not None else (math.nan, math.nan)
-    return {
-        "reached": reached,
-        "seconds_to_target": seconds,
-        "rounds_to_target": rounds if reached else math.nan,
-        "energy_to_target_j": joules,
-        "rounds": len(ledger),
-        "seconds": ledger.seconds,
-        "energy_j": ledger.energy_j,
-        "final_accuracy": float(final),
-        "stopped": result.stopped,
-    }

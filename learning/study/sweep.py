@@ -17,7 +17,7 @@ import radioopt
 from learning.options import whole
 from learning.progress import progress_bar
 from learning.runs.manifest import plain
-from learning.study.compare import measured
+from learning.study.trained import measured
 from learning.training import refuse_mistakes, train
 from radioopt.base.errors import OptionError, suggestion
 from radioopt.base.files import write_whole

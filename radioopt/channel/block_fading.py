@@ -17,11 +17,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import betainc, betaincc
 
 from radioopt.base.errors import ProblemError
 from radioopt.base.quantity import check, fraction, nonnegative, positive, refuse
 from radioopt.channel.draws import Size, check_draw
+from radioopt.channel.incomplete_beta import beta_fraction, incomplete_beta
 from radioopt.numerics.arrays import FloatArray, check_shapes, float_if_scalar, quotient
 
 #: payloads in slots are rounded up, but not for what a division's rounding adds
@@ -228,7 +228,7 @@ class SlotCount:
             If a limit is negative or not finite, or the shapes do not broadcast.
         """
         n, p, q, m = self._limited("outage", max_slots)
-        late = _beta(m - n + 1.0, n, q, p, where=(n > 0) & (m >= n))
+        late = incomplete_beta(m - n + 1.0, n, q, p, where=(n > 0) & (m >= n))
         return float_if_scalar(np.where(n == 0, 0.0, np.where(m < n, 1.0, late)))
 
     def arrival(self, max_slots: ArrayLike) -> float | FloatArray:
@@ -250,7 +250,7 @@ class SlotCount:
             If a limit is negative or not finite, or the shapes do not broadcast.
         """
         n, p, q, m = self._limited("arrival", max_slots)
-        there = _beta(n, m - n + 1.0, p, q, where=(n > 0) & (m >= n))
+        there = incomplete_beta(n, m - n + 1.0, p, q, where=(n > 0) & (m >= n))
         return float_if_scalar(np.where(n == 0, 1.0, np.where(m < n, 0.0, there)))
 
     def truncated_mean(self, max_slots: ArrayLike) -> float | FloatArray:
@@ -272,7 +272,7 @@ class SlotCount:
             If a limit is negative or not finite, or the shapes do not broadcast.
         """
         n, p, q, m = self._limited("truncated_mean", max_slots)
-        further = _beta(n + 1.0, np.maximum(m - n, 0.0) + 1.0, p, q)
+        further = incomplete_beta(n + 1.0, np.maximum(m - n, 0.0) + 1.0, p, q)
         with np.errstate(all="ignore"):
             arrived = np.where((n > 0) & (m >= n) & (p > _TINY), n / p * further, 0.0)
         return float_if_scalar(arrived + m * self.outage(m))
@@ -297,15 +297,15 @@ class SlotCount:
         """
         n, p, q, m = self._limited("conditional_mean", max_slots)
         k, b = np.maximum(n, 1.0), np.maximum(m - n, 0.0) + 1.0
-        there = _beta(k, b, p, q)
+        there = incomplete_beta(k, b, p, q)
         with np.errstate(all="ignore"):
-            mean = k / p * _beta(k + 1.0, b, p, q) / there
+            mean = k / p * incomplete_beta(k + 1.0, b, p, q) / there
             rare = there < _TINY  # a quotient of zeros, but their leading factors cancel
             if rare.any():
                 k, b, p, q, rare = np.broadcast_arrays(k, b, p, q, rare)
                 a, c, x = k[rare], b[rare], p[rare]
                 mean = np.array(np.broadcast_to(mean, rare.shape))
-                mean[rare] = a * (a + c) / (a + 1.0) * _fraction(a + 1.0, c, x) / _fraction(a, c, x)
+                mean[rare] = a * (a + c) / (a + 1.0) * beta_fraction(a + 1.0, c, x) / beta_fraction(a, c, x)
         mean = np.clip(mean, k, np.maximum(m, k))
         return float_if_scalar(np.where(n == 0, 0.0, np.where(m < n, np.nan, mean)))
 
@@ -482,29 +482,3 @@ class SlotCount:
         n, p, q = self._parameters()
         check_shapes(owner, max_slots=limit, law=n)
         return n, p, q, np.floor(limit)
-
-
-def _beta(a: FloatArray, b: FloatArray, p: FloatArray, q: FloatArray, where: Any = True) -> FloatArray:
-    """Regularised incomplete beta function I_p(a, b), from the smaller one of p and q = 1 - p; else 0."""
-    found = np.zeros(np.broadcast_shapes(*map(np.shape, (a, b, p, where))))
-    betainc(a, b, p, out=found, where=where & (p <= 0.5))
-    betaincc(b, a, q, out=found, where=where & (p > 0.5))
-    return found
-
-
-def _fraction(a: FloatArray, b: FloatArray, x: FloatArray) -> FloatArray:
-    """I_x(a, b) a B(a, b) / (x^a (1 - x)^b) for x well below a / (a + b), as a continued fraction (DLMF 8.17.22)."""
-    c, d = np.ones_like(a), 1.0 / (1.0 - (a + b) * x / (a + 1.0))
-    value = d
-    for i in range(1, 20_000):  # Lentz's method
-        step = np.ones_like(a)
-        for term in (
-            i * (b - i) * x / ((a + 2 * i - 1) * (a + 2 * i)),
-            -(a + i) * (a + b + i) * x / ((a + 2 * i) * (a + 2 * i + 1)),
-        ):
-            c, d = 1.0 + term / c, 1.0 / (1.0 + term * d)
-            step = step * c * d
-        value = value * step
-        if (np.abs(step - 1.0) <= 4e-16).all():
-            break
-    return value

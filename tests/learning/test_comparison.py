@@ -16,7 +16,13 @@ from learning import Comparison, begin_run, compare, compare_runs, run_folder, s
 from learning.runs.folder import manifest_of
 from learning.runs.plots import averaged
 from learning.schemes.fedsgd import FedSgd
-from learning.study.compare import group_means, positive_interval, t_interval, with_interval, with_width
+from learning.study.intervals import (
+    group_means,
+    positive_interval,
+    t_interval,
+    with_interval,
+    with_width,
+)
 from radioopt import OptionError, ProblemError
 
 TARGET, BUDGET = 0.7, 2500.0

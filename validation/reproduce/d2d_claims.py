@@ -17,7 +17,7 @@ import pandas as pd
 from matplotlib.figure import Figure as _Figure
 from matplotlib.ticker import MaxNLocator as _MaxNLocator
 
-from learning.study.compare import t_interval
+from learning.study.intervals import t_interval
 from radioopt.base.pictures import line
 from validation.reproduce.d2d_parts import GRAPHS, NONE, OURS, PAPERS, PARTS, REWARDS
 from validation.reproduce.fimi_claims import interval, markdown, verdict

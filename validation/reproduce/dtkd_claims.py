@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from learning.study.compare import t_interval
+from learning.study.intervals import t_interval
 from radioopt import Scenario
 from validation.reproduce.mix2fld_claims import verdict
 

@@ -36,7 +36,7 @@ import pandas as pd
 from torch import nn
 
 import learning
-from learning.study.compare import t_interval
+from learning.study.intervals import t_interval
 from radioopt import Scenario
 from radioopt.base.errors import OptionError, RadioOptError
 from radioopt.base.files import write_whole

@@ -16,7 +16,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from scipy.stats import spearmanr
 
-from learning.study.compare import t_interval
+from learning.study.intervals import t_interval
 from radioopt.units import dbm_per_hz_to_w_per_hz
 from validation.fimi.zoo import paper
 from validation.reproduce.registry import Setup

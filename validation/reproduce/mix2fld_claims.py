@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from learning.study.compare import t_interval
+from learning.study.intervals import t_interval
 
 #: channel, other scheme, and Mix2FLD's convergence time over its own, as printed
 TIMES = (("asymmetric", "fl", 1 / 1.2), ("asymmetric", "fd", 1.025), ("symmetric", "fl", 1 / 1.9))

@@ -75,7 +75,7 @@ def measure(
     data: Dataset, ratios: tuple[float, ...], seeds: int = SEEDS, samples: int = SAMPLES
 ) -> pd.DataFrame:
     """Tabulate both privacies over ratios: means over seeds, and half of a 95 % interval."""
-    from learning.study.compare import t_interval
+    from learning.study.intervals import t_interval
 
     rows = {}
     for ratio in ratios:

@@ -27,7 +27,7 @@ import pandas as pd
 import learning
 from learning.data import sources
 from learning.radio.fading import PAPER_STEPS
-from learning.study.compare import t_interval
+from learning.study.intervals import t_interval
 from radioopt import Scenario
 from radioopt.base.errors import OptionError
 from radioopt.base.files import write_whole
