@@ -24,8 +24,8 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs sockets t
 TOLD = {"scheme": "scaffold", "data": "digits@300+100", "seed": 4, "rounds": 2}
 
 
-def letter(cell, round, deadline_s=100.0, **numbers):
-    setup, _ = read(cell, dict(TOLD))
+def letter(cell, round, deadline_s=100.0, epochs=1, **numbers):
+    setup, _ = read(cell, TOLD | {"epochs": epochs})
     said = {"settings": told(setup, setup.plans()), "round": round, "devices": [1, 2], "received": [0, 0]}
     said |= {"batchsize": [20, 20], "show": False, "deadline_s": deadline_s}
     return Letter(said | numbers)
@@ -82,7 +82,7 @@ def test_it_answers_as_one_process_does_stays_is_replaced_and_ends_with_the_node
         Client(str(trainer._folder(owner.pid) / "socket"), "AF_UNIX", authkey=b"guessed")
 
     with pytest.raises(RuntimeError, match="ended in mid-work; the next letter starts another"):
-        trainer.ask(letter(cell, 3, deadline_s=1e-6), there)
+        trainer.ask(letter(cell, 3, deadline_s=0.5, epochs=1_000_000), there)  # hours of work
 
     assert ends(pid)
 
