@@ -191,7 +191,7 @@ def test_train_shows_energy_only_where_it_is_known(tmp_path, capsys):
         arguments = ["train", scenario, "--rounds", "2", "--folder", str(tmp_path), "--name", scenario]
         assert main(arguments) == 0
         out = capsys.readouterr().out
-        assert ("energy j" in out) == known
+        assert ("energy [J]" in out) == known
         assert ("energy unknown" in out) != known
         assert "nan" not in out
 
