@@ -126,12 +126,18 @@ CHAPTERS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ),
     ("layers", "Layers", ("learn_through_allocation", "inverse_design", "meta_gradient")),
 )
-#: pictures of programs that have another name
+#: what programs draw, under docs/images
 PICTURES = {
     "d2d_graphs": "d2d",
+    "d2d_unlabelled": "d2d_unlabelled",
     "d2d_unlabelled_training": "d2d_tsne",
-    "dtkd_who_trains_what": "dtkd",
+    "fimi_how_many": "fimi_how_many",
+    "fimi_tradeoffs": "fimi_tradeoffs",
     "generators": "generated_digits",
+    "resume_and_compare": "resume_and_compare",
+    "sweep": "sweep",
+    "ten_thousand_draws": "ten_thousand_draws",
+    "training_sweep": "training_sweep",
 }
 #: what the API reference lists, in this order: module and what it is for
 MODULES = {
@@ -207,7 +213,7 @@ def _example(path: Path) -> list[str]:
     usage = re.search(rf"^ *(python examples/{path.stem}\.py.*)\n?", rest, re.MULTILINE)
     command = usage[1] if usage else f"python examples/{path.name}"
     told = (rest.replace(usage[0], "") if usage else rest).strip()
-    picture = HERE / "images" / f"{PICTURES.get(path.stem, path.stem)}.png"
+    picture = PICTURES.get(path.stem)
     begin = (tree.body[0].end_lineno or 0) + 2
     return [
         f"(example-{path.stem})=",
@@ -216,7 +222,7 @@ def _example(path: Path) -> list[str]:
         *([told[0].upper() + told[1:], ""] if told else []),
         f"    {command}",
         "",
-        *([f"![{title}](../images/{picture.name})", ""] if picture.exists() else []),
+        *([f"![{title}](../images/{picture}.png)", ""] if picture else []),
         "```{raw} html",
         "<details><summary>Program</summary>",
         "```",
