@@ -11,6 +11,7 @@ import importlib
 import re
 import shutil
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -312,6 +313,11 @@ def reference(module: str, title: str) -> str:
             home.startswith(other) for other in MODULES if other.startswith(f"{module}.")
         ):
             continue  # they have a page of their own
+        if isinstance(value, Mapping):  # names that a user may write
+            known = ", ".join(f"``{key}``" for key in value)
+            own = f'. Your own gets one by ``{module}.{name}["mine"] = mine``' if module == "learning" else ""
+            text += [f".. py:data:: {module}.{name}", "", f"   Names: {known}{own}.", ""]
+            continue
         kind = "class" if isinstance(value, type) else "function" if callable(value) else "data"
         fields = ", ".join(getattr(value, "_fields", ()))  # of a named tuple, whose members say nothing
         members = ["   :members:", *([f"   :exclude-members: {fields}"] if fields else [])]
