@@ -1,8 +1,12 @@
-"""What holds for every test: no display, repeatable random examples."""
+"""What holds for every test: no display, one thread for linear algebra, repeatable random examples."""
 
 from __future__ import annotations
 
 import os
+
+# Workers share the cores: threads of BLAS that wait for each other take several times what they save. Read when NumPy
+# is imported, also by the processes that tests start. Kernels keep their threads, and torch those that a test sets.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pytest
