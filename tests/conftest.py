@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 
 # Workers share the cores: threads of BLAS that wait for each other take several times what they save. Read when NumPy
@@ -24,6 +25,16 @@ interpreted = os.environ.get("NUMBA_DISABLE_JIT", "0") != "0"
 settings.register_profile("repeatable", common, derandomize=True, max_examples=15 if interpreted else 40)
 settings.register_profile("explore", common, max_examples=1000)
 settings.load_profile("repeatable")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection():
+    """Collect without the garbage collector, which goes over all that is imported again and again."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
 
 
 @pytest.fixture(autouse=interpreted)
