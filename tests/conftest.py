@@ -29,11 +29,12 @@ settings.load_profile("repeatable")
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection():
-    """Collect without the garbage collector, which goes over all that is imported again and again."""
+    """Keep the garbage collector from all that is imported, over which it would go again and again, now and later."""
     gc.disable()
     try:
         return (yield)
     finally:
+        gc.freeze()
         gc.enable()
 
 
