@@ -1,8 +1,13 @@
-"""What holds for every test: no display, repeatable random examples."""
+"""What holds for every test: no display, one thread for linear algebra, repeatable random examples."""
 
 from __future__ import annotations
 
+import gc
 import os
+
+# Workers share the cores: threads of BLAS that wait for each other take several times what they save. Read when NumPy
+# is imported, also by the processes that tests start. Kernels keep their threads, and torch those that a test sets.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pytest
@@ -20,6 +25,17 @@ interpreted = os.environ.get("NUMBA_DISABLE_JIT", "0") != "0"
 settings.register_profile("repeatable", common, derandomize=True, max_examples=15 if interpreted else 40)
 settings.register_profile("explore", common, max_examples=1000)
 settings.load_profile("repeatable")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection():
+    """Keep the garbage collector from all that is imported, over which it would go again and again, now and later."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.fixture(autouse=interpreted)

@@ -14,7 +14,16 @@ from torch.utils._python_dispatch import TorchDispatchMode
 aten = torch.ops.aten
 
 
-class OwnNoise(TorchDispatchMode):
+class _Mode(TorchDispatchMode):
+    """A mode outside of ``torch.compile``."""
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Keep torch from loading its compiler, a second's work, only to be told to leave the mode alone."""
+        return False
+
+
+class OwnNoise(_Mode):
     """Let every operation in this thread draw from one generator.
 
     Torch's global generators are neither read nor changed, so that threads do not disturb each other.
@@ -48,7 +57,7 @@ class OwnNoise(TorchDispatchMode):
         return func(*args, **kwargs)
 
 
-class _Watch(TorchDispatchMode):
+class _Watch(_Mode):
     """Note whether anything is drawn."""
 
     drawn = False

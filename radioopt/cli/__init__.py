@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import contextlib
 import difflib
+import gc
 import io
 import os
 import re
 import sys
 import warnings
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
 from radioopt import __version__
@@ -121,7 +122,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from radioopt.base.errors import MissingExtraError, RadioOptError, SolveError
 
     try:
-        with warnings.catch_warnings():
+        with _rare_collections(), warnings.catch_warnings():
             warnings.showwarning = _warn
             code = int(args.run(args))
         sys.stdout.flush()
@@ -145,6 +146,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         code, message = 130, str(error) or "interrupted"
     print(f"radioopt: {message}", file=sys.stderr)
     return code
+
+
+@contextlib.contextmanager
+def _rare_collections() -> Iterator[None]:
+    """Let the garbage collector run more rarely: it took a fifth of the time of a command, most of it over imports."""
+    before = gc.get_threshold()
+    gc.set_threshold(20_000, 20, 50)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
 
 
 def _shadowed(error: ImportError) -> str:

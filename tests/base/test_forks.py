@@ -22,17 +22,18 @@ def solve(seed):
 
 if __name__ == "__main__":
     alone = [solve(seed) for seed in (1, 2)]
-    with mp.get_context(sys.argv[1]).Pool(2) as pool:
-        assert pool.map_async(solve, [1, 2]).get(120) == alone
+    for method in sys.argv[1:]:
+        with mp.get_context(method).Pool(2) as pool:
+            assert pool.map_async(solve, [1, 2]).get(120) == alone, method
     print("alike")
 """
 TORCH = "import torch; torch.set_num_threads(2); torch.ones(500, 500) @ torch.ones(500, 500)"
 
 
-def run(code, method, folder):
+def run(code, methods, folder):
     script = folder / "script.py"
     script.write_text(code)
-    done = subprocess.run([sys.executable, script, method], capture_output=True, text=True, timeout=240)
+    done = subprocess.run([sys.executable, script, *methods], capture_output=True, text=True, timeout=240)
     assert (done.returncode, done.stdout) == (0, "alike\n"), done.stderr
 
 
@@ -45,9 +46,8 @@ def test_kernels_behave_as_in_a_fork_inside_a_block_only():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", mp.get_all_start_methods())
-def test_pools_give_the_numbers_of_a_single_process(method, tmp_path):
-    run(SOLVE.format(first=""), method, tmp_path)
+def test_pools_give_the_numbers_of_a_single_process(tmp_path):
+    run(SOLVE.format(first=""), mp.get_all_start_methods(), tmp_path)
 
 
 @pytest.mark.slow
@@ -58,10 +58,11 @@ def test_threads_of_other_libraries_do_not_matter(tmp_path):
         SOLVE.format(first=TORCH)
         .replace("alone = [solve(seed) for seed in (1, 2)]", "alone = None")
         .replace(
-            "assert pool.map_async(solve, [1, 2]).get(120) == alone",
-            "found = pool.map_async(solve, [1, 2]).get(120)\n    assert found == [solve(seed) for seed in (1, 2)]",
+            "assert pool.map_async(solve, [1, 2]).get(120) == alone, method",
+            "found = pool.map_async(solve, [1, 2]).get(120)\n"
+            "        assert found == [solve(seed) for seed in (1, 2)]",
         ),
-        "fork",
+        ["fork"],
         tmp_path,
     )
 
@@ -81,27 +82,32 @@ def solve(seed):
 if __name__ == "__main__":
     torch.set_num_threads(2)
     torch.ones(500, 500) @ torch.ones(500, 500), torch.ones(2000, 2000).exp().sum()
-    with mp.get_context(sys.argv[1]).Pool(1) as pool:
-        [(found, forked)] = pool.map_async(solve, [1]).get(120)
-    assert (found, sys.argv[1] == "fork") == (solve(1)[0], forked)
+    found = {}
+    for method in sys.argv[1:]:
+        with mp.get_context(method).Pool(1) as pool:
+            [found[method]] = pool.map_async(solve, [1]).get(120)
+    assert not any(name.startswith("radioopt") for name in sys.modules)
+    here = solve(1)[0]
+    for method in sys.argv[1:]:
+        assert found[method] == (here, method == "fork"), method
     print("alike")
 """
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells of a fork")
-@pytest.mark.parametrize("method", mp.get_all_start_methods())
-def test_radioopt_may_be_imported_after_a_fork_off_threads_of_others(method, tmp_path):
+def test_radioopt_may_be_imported_after_a_fork_off_threads_of_others(tmp_path):
     pytest.importorskip("torch")
-    run(IMPORTED_AFTER_THE_FORK, method, tmp_path)
+    run(IMPORTED_AFTER_THE_FORK, mp.get_all_start_methods(), tmp_path)
 
 
 @pytest.mark.slow
 def test_joblib_gives_the_numbers_of_a_single_process(tmp_path):
     pytest.importorskip("joblib")
     code = SOLVE.format(first="import joblib").replace(
-        "    with mp.get_context(sys.argv[1]).Pool(2) as pool:\n"
-        "        assert pool.map_async(solve, [1, 2]).get(120) == alone\n",
+        "    for method in sys.argv[1:]:\n"
+        "        with mp.get_context(method).Pool(2) as pool:\n"
+        "            assert pool.map_async(solve, [1, 2]).get(120) == alone, method\n",
         "    assert joblib.Parallel(2)(joblib.delayed(solve)(seed) for seed in (1, 2)) == alone\n",
     )
-    run(code, "loky", tmp_path)
+    run(code, [], tmp_path)

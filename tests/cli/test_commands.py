@@ -1,5 +1,6 @@
 """The command line: what a person and a program get from it, and its exit codes."""
 
+import gc
 import json
 import subprocess
 import sys
@@ -9,7 +10,7 @@ import pandas as pd
 import pytest
 
 import radioopt as ro
-from radioopt.cli import main
+from radioopt.cli import main, methods
 
 
 def test_help_imports_nothing_heavy():
@@ -250,3 +251,10 @@ def test_the_objective_has_a_name_and_whole_samples_no_gap_of_the_relaxation(cap
     (line,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("recomputed"))
     assert "gap" not in line
     assert "the bound on whole samples is by enumeration" in line
+
+
+def test_a_command_leaves_the_garbage_collector_as_it_was(monkeypatch):
+    before, inside = gc.get_threshold(), []
+    monkeypatch.setattr(methods, "run", lambda args: inside.append(gc.get_threshold()) or 0)
+    assert main(["methods"]) == 0
+    assert gc.get_threshold() == before < inside[0]

@@ -99,6 +99,7 @@ def test_a_batch_of_points():
         assert single.bound == check.bound[i]
 
 
+@pytest.mark.usefixtures("short_search")
 def test_repair_makes_shares_feasible():
     problem = NAMED["bounds"].replace(fixed_model=[2.0, -1.0, -1.0, -1.0])
     rng = np.random.default_rng(0)
@@ -116,6 +117,7 @@ def test_repair_makes_shares_feasible():
         np.testing.assert_allclose(value, best[name], rtol=1e-12)
 
 
+@pytest.mark.usefixtures("short_search")
 def test_where_too_much_is_left_the_bound_is_that_of_duality():
     problem = zoo.subset_sum(60)
     solution = problem.solve(throw=False, node_limit=1000)

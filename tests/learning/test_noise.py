@@ -142,3 +142,8 @@ def test_models_that_draw_are_found_and_left_as_they_were(model, expected):
     assert torch.equal(torch.random.get_rng_state(), before)
     assert all(torch.equal(value, values[name]) for name, value in model.state_dict().items())
     assert model.training == training
+
+
+def test_noise_of_ones_own_does_not_load_torchs_compiler():
+    """Torch wraps what it would leave alone when compiling, and the first call of the wrapper takes a second."""
+    assert not hasattr(OwnNoise.__torch_dispatch__, "__wrapped__")

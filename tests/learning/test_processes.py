@@ -194,7 +194,7 @@ def test_other_processes_train_as_this_one(cell, method):
         joblib = pytest.importorskip("joblib")
         assert joblib.Parallel(2)(joblib.delayed(child)(cell, seed) for seed in range(2)) == alone
         return
-    with multiprocessing.get_context(method).Pool(2) as pool:
+    with multiprocessing.get_context(method).Pool(1) as pool:  # to start another one takes seconds
         found = [pool.apply_async(train, (cell,), OPTIONS | {"seed": seed}) for seed in range(2)]
         assert [accuracies(one.get(300)) for one in found] == alone
 

@@ -36,6 +36,12 @@ def saved(tmp_path_factory, results):
 
 
 @pytest.fixture
+def undrawn(monkeypatch):
+    """Saved without the run's own picture, which takes most of the time."""
+    monkeypatch.setattr("learning.runs.folder.draw", lambda *_: None)
+
+
+@pytest.fixture
 def folder(tmp_path, saved):
     """A copy that a test may damage."""
     return Path(shutil.copytree(saved, tmp_path / "runs"))
@@ -85,7 +91,7 @@ def test_runs_that_differ_in_their_seed_only_are_averaged(saved, results):
     assert found.notes() == []
 
 
-def test_preparations_are_among_the_settings_that_differ(cell, tmp_path):
+def test_preparations_are_among_the_settings_that_differ(cell, tmp_path, undrawn):
     options = {"scheme": "fedavg", "rounds": 1, "public": 30, "progress": False}
     for name, before in (("bare", []), ("shared", [SharePublic(share=0.5)])):
         save_run(train(cell, before=before, **options), name, tmp_path)
@@ -132,7 +138,7 @@ def test_runs_that_begin_or_live_elsewhere_are_said_to(tmp_path):
     assert note == cells
 
 
-def test_more_variants_than_colours_can_be_told_apart(tmp_path):
+def test_more_variants_than_colours_can_be_told_apart(tmp_path, undrawn):
     for rate in range(1, 9):
         run = train("feel-cpu", scheme="individual", rounds=1, learning_rate=rate / 10, **OPTIONS)
         save_run(run, f"r{rate}", tmp_path)
