@@ -84,15 +84,21 @@ def late(t: Array) -> Array:
 
 def growth(t: Array) -> Array:
     """G(t) = t^2 (ln(1 + t) - t/(1 + t)) / ln(1 + t)^2, which increases from 0."""
-    return np.asarray(t**2 * late(t) / np.log1p(t) ** 2)
+    return _growth(t, late(t), np.log1p(t))
+
+
+def _growth(t: Array, late_t: Array, log: Array) -> Array:
+    return np.asarray(t**2 * late_t / log**2)
 
 
 def inverse_growth(y: Array) -> Array:
     """Solve G(t) = y."""
     t = np.sqrt(2 * y)
     for _ in range(4):  # 3e-8 after two, 4e-14 after three
-        slope = 2 + (t / (1 + t)) ** 2 / late(t) - 2 * t / ((1 + t) * np.log1p(t))
-        t = np.where(t < 1e-17, t, t * np.exp((np.log(y) - np.log(growth(t))) / slope))  # G(t) = t^2/2 there
+        late_t, log = late(t), np.log1p(t)
+        slope = 2 + (t / (1 + t)) ** 2 / late_t - 2 * t / ((1 + t) * log)
+        step = (np.log(y) - np.log(_growth(t, late_t, log))) / slope
+        t = np.where(t < 1e-17, t, t * np.exp(step))  # G(t) = t^2/2 there
     return np.asarray(t)
 
 
