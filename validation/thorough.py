@@ -210,7 +210,8 @@ def by_references(
     rows, denied = [], []
     answers = {str(solver): row for solver, row in table.iterrows() if np.isfinite(row["objective"])}
     points = [name for name, row in answers.items() if row["verdict"] != Status.FAILED.name]
-    tolerance = DEFAULT_OPTIONS.gap_tol
+    # a claim is as good as its gap, and a point that breaks a constraint by as much as may be can be better by that
+    tolerance = DEFAULT_OPTIONS.gap_tol + DEFAULT_OPTIONS.feasibility_tol
     for solver, row in table.iterrows():
         mine = _counted(str(solver), row["kind"], float(row["seconds"]))
         answered, optimal = bool(np.isfinite(row["objective"])), row["verdict"] == Status.OPTIMAL.name
