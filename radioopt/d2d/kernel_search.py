@@ -79,6 +79,43 @@ def fill_candidates(points, numbers, trust, outage, allowed, nearest, candidates
     return fewest
 
 
+@kernel
+def fill_links(
+    points,
+    numbers,
+    listed,
+    begin,
+    order,
+    number,
+    transmitter,
+    outage,
+    allowed,
+    trust,
+    first,
+    found,
+    losses,
+    asks,
+):
+    """List the useful links of every device; ``first`` gets where its begin, the other three what they are.
+
+    Device i is ``order[i]`` of the problem, whose device j is ``number[j]``; the links to j are ``listed`` from
+    ``begin[j]`` on. Returns how many are useful.
+    """
+    size = 0
+    for i in range(order.size):
+        first[i] = size
+        for at in range(begin[order[i]], begin[order[i] + 1]):
+            e, useful = listed[at], False
+            j = number[transmitter[e]]
+            found[size], losses[size] = j, outage[e]
+            for m in range(points.shape[2]):
+                asks[size, m] = trust[e, m] & (points[j, SURPLUS, m] > 0.0)
+                useful |= asks[size, m] & (points[i, DEFICIT, m] > 0.0)
+            size += useful & allowed[e] & (request_factor(outage[e], numbers) > 0.0)
+    first[order.size] = size
+    return size
+
+
 @lean_kernel
 def most_links(first):
     """Links of the device that has most."""

@@ -120,7 +120,7 @@ def test_numbered_by_place_the_graph_is_as_good(monkeypatch):
     problem = many(1000)
     plain = problem.solve()
     monkeypatch.setattr(solver, "MANY_DEVICES", 10)
-    order = solver.by_place(problem)
+    order, _ = solver.by_place(problem)
     np.testing.assert_array_equal(np.sort(order), np.arange(1000))
     found = problem.solve()
     assert found.verify().residual <= 0
@@ -135,17 +135,17 @@ def test_numbered_by_place_the_graph_is_as_good(monkeypatch):
 
 
 LARGE = """
-import json, resource, time
+import json, resource, statistics, time
 import radioopt as ro
 
 def solved(count):
     change = {"devices.count": count, "cell.radius_m": 18.0 * count**0.5}
     problem, seconds = ro.Scenario.load("d2d-sparse", change).draw(seed=0).problem("d2d-sparse"), []
-    for _ in range(3):
+    for _ in range(5):
         began = time.process_time()
         found = problem.solve()
         seconds.append(time.process_time() - began)
-    return found, min(seconds)
+    return found, statistics.median(seconds)
 
 solved(5000)
 _, shorter = solved(10_000)

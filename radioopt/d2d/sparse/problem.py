@@ -193,38 +193,18 @@ class SparseGraphProblem(Graph, Problem["GraphSolution"], family="d2d-sparse", s
         link, listed = self._find(source)
         return np.asarray(listed & self.allowed[link])
 
-    def useful_links(self) -> tuple[Array, Array, Array, Array]:
-        """List the links of a single instance that could move anything, as :class:`radioopt.d2d.game.Game` has them.
-
-        Returns
-        -------
-        first : ndarray of int, shape (N + 1,)
-            Where those of a receiver begin.
-        transmitter, losses, asks : ndarray
-            Of each.
-        """
-        order, keys = self.rows
-        receiver, transmitter = np.divmod(keys, self.sizes["device"])
-        usable, losses = self.allowed[order], self.outage_probability[order]
-        if self.request == "compensated":
-            usable = usable & (losses < 1)
-        asks = self.trust[order]
-        some, lacks, spares = np.zeros(len(keys), np.bool_), self.deficit > 0, self.surplus > 0
-        for m in range(self.sizes["class"]):
-            asks[:, m] &= spares[transmitter, m]
-            some |= asks[:, m] & lacks[receiver, m]
-        used = np.flatnonzero(usable & some)
-        if len(used) < len(keys):
-            receiver, transmitter, losses, asks = receiver[used], transmitter[used], losses[used], asks[used]
-        first = np.append(0, np.cumsum(np.bincount(receiver, minlength=self.sizes["device"])))
-        return first, transmitter, losses, asks
-
     def useful(self) -> list[Array] | float:
         """List the transmitters that each device could receive anything from, if there are not too many devices."""
         if self.sizes["device"] > MOST_LISTED:
             return math.inf
-        first, transmitter, _, _ = self.useful_links()
-        return np.split(transmitter, first[1:-1])
+        order, keys = self.rows
+        receiver, transmitter = np.divmod(keys, self.sizes["device"])
+        shared = self.trust[order] & (self.surplus > 0)[transmitter] & (self.deficit > 0)[receiver]
+        used = self.allowed[order] & shared.any(-1)
+        if self.request == "compensated":
+            used &= self.outage_probability[order] < 1
+        first = np.searchsorted(receiver[used], np.arange(1, self.sizes["device"]))
+        return np.split(transmitter[used], first)
 
     def dense(self) -> GraphProblem:
         """Return the same problem with matrices; pairs that are not listed are not allowed.

@@ -9,17 +9,17 @@ import numpy as np
 from radioopt.base.errors import OptionError
 from radioopt.base.options import SolveOptions
 from radioopt.base.quantity import Array
-from radioopt.d2d import baselines
+from radioopt.d2d import baselines, kernel_search
 from radioopt.d2d.game import Game
 from radioopt.d2d.links import instances
 from radioopt.d2d.solution import GraphSolution
-from radioopt.d2d.solver import MAX_GRAPHS, at_least, climb, room
+from radioopt.d2d.solver import MAX_GRAPHS, NO_LINKS, at_least, climb, room
 from radioopt.d2d.sparse.problem import MOST_DENSE, SparseGraphProblem
 
 #: devices from which on they are numbered by place while they are solved: neighbours then share the cache
 MANY_DEVICES = 4_096
-#: how many of those choose in random order before the next ones do
-AMONG = 256.0
+#: how many of those choose in random order before the next ones do: memory is read nearly in order
+AMONG = 4.0
 
 
 @SparseGraphProblem.method("local-search", exact=False)
@@ -53,16 +53,10 @@ def local_search(
     at_least("local-search", starts=(starts, 1), seed=(seed, 0))
     source, passes, finished = room(problem)
     for index, one in instances(problem):
-        rng, order = np.random.default_rng([seed, *index]), by_place(one)
-        if order is None:
-            game = Game.of(one, one.useful_links())
-            passes[index], finished[index] = climb(game, rng, starts, options, source[index])
-        else:
-            place = np.argsort(order)
-            game = Game.of(one, _renumbered(one.useful_links(), order, place), order)
-            found = np.full(len(order), -1)
-            passes[index], finished[index] = climb(game, rng, starts, options, found, AMONG)
-            source[index] = np.where(found >= 0, order[found], -1)[place]
+        rng, (order, among) = np.random.default_rng([seed, *index]), by_place(one)
+        game, found = prepare(one, order), np.full(len(order), -1)
+        passes[index], finished[index] = climb(game, rng, starts, options, found, among)
+        source[index][order] = np.where(found >= 0, order[found], -1)
     return GraphSolution.judged(problem, "local-search", source, passes, options, stopped=finished == 0)
 
 
@@ -153,24 +147,30 @@ def _as_dense(
     )
 
 
-def by_place(problem: SparseGraphProblem) -> Array | None:
-    """Devices of a large instance in the order of their places, row by row of a grid; None if that does not pay."""
+def by_place(problem: SparseGraphProblem) -> tuple[Array, float]:
+    """Devices in the order in which they are numbered for the search, and how many choose in random order at a time.
+
+    A large instance is solved row by row of a grid, if places are known, others as they are.
+    """
     place = problem.position_m
     devices = problem.sizes["device"]
     if devices < MANY_DEVICES or place.shape != (devices, 2) or not np.isfinite(place).all():
-        return None
+        return np.arange(devices), np.inf
     low = place.min(0)
     side = max(float((place.max(0) - low).max()), 1e-300) / np.sqrt(devices / 16)
     x, y = np.floor((place - low) / side).astype(np.int64).T
-    return np.lexsort((np.where(y % 2 == 0, x, -x), y))
+    return np.lexsort((np.where(y % 2 == 0, x, -x), y)), AMONG
 
 
-def _renumbered(
-    links: tuple[Array, Array, Array, Array], order: Array, place: Array
-) -> tuple[Array, Array, Array, Array]:
-    """Give devices other numbers: ``order`` has the old number of each, ``place`` the new one."""
-    first, transmitter, losses, asks = links
-    sizes = np.diff(first)[order]
-    start = np.append(0, np.cumsum(sizes))
-    taken = np.repeat(first[order] - start[:-1], sizes) + np.arange(start[-1])
-    return start, place[transmitter[taken]], losses[taken], asks[taken]
+def prepare(problem: SparseGraphProblem, order: Array) -> Game:
+    """Arrays for the kernels, with the useful links; ``order`` is the device of every number there."""
+    devices, links = problem.sizes["device"], len(problem.receiver)
+    game, (listed, keys) = Game.of(problem, NO_LINKS, order), problem.rows
+    first, transmitter = np.empty(devices + 1, np.int64), np.empty(links, np.int64)
+    losses, asks = np.empty(links), np.empty((links, problem.sizes["class"]), np.bool_)
+    used = kernel_search.fill_links(
+        game.points, game.numbers, listed, np.searchsorted(keys, np.arange(devices + 1) * devices), order,
+        np.argsort(order), problem.transmitter, problem.outage_probability, problem.allowed, problem.trust, first,
+        transmitter, losses, asks,
+    )  # fmt: skip
+    return game._replace(first=first, transmitter=transmitter[:used], losses=losses[:used], asks=asks[:used])
