@@ -280,12 +280,13 @@ def by_certificate(
             denied.append(f"{name}: {error}")
             rows.append(mine | {"denied": 1})
             continue
-        optimal, infeasible = solution.status is Status.OPTIMAL, solution.status is Status.INFEASIBLE
+        claimed, infeasible = solution.status is Status.OPTIMAL, solution.status is Status.INFEASIBLE
+        optimal = claimed and int(check.status) == Status.OPTIMAL
         mine |= {"answered": int(np.isfinite(solution.objective)), "optimal": int(optimal)}
         mine |= {"infeasible": int(infeasible), "unproven": int(not optimal and not infeasible)}
         if not infeasible:
             mine |= {"residual": _finite(check.residual), "gap": _finite(check.gap)}
-        if optimal:
+        if claimed:
             objectives[name] = float(solution.objective)
         rows.append(mine)
     if objectives:
