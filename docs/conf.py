@@ -11,6 +11,7 @@ import importlib
 import re
 import shutil
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,85 @@ html_copy_source = False
 html_show_sourcelink = False
 html_theme_options = {"navigation_with_keys": True}
 
-GREEK = "alpha|beta|gamma|delta|epsilon|zeta|eta|theta|kappa|lambda|mu|nu|xi|rho|sigma|tau|phi|varpi|omega|Delta|Theta"
+GREEK = (
+    "alpha|beta|gamma|delta|epsilon|zeta|eta|theta|kappa|lambda|mu|nu|xi|rho|sigma|tau|phi|varpi|omega"
+    "|Delta|Theta|Sigma"
+)
+#: families of problems: name, and the page of its training
+FAMILIES = {
+    "feel": ("FEEL", "training_feel"),
+    "fimi": ("FIMI", "training_fimi"),
+    "dtkd": ("DT-KD", "training_dtkd"),
+    "d2d": ("D2D", "training_d2d"),
+    "mix2fld": ("Mix2FLD", "learning"),
+}
+#: the gallery: name, title and programs of each chapter
+CHAPTERS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
+    (
+        "start",
+        "From numbers to an allocation",
+        ("from_arrays", "from_csv", "scenario", "devices_as_data", "report"),
+    ),
+    (
+        "feel",
+        "FEEL: batch sizes and time slots",
+        (
+            "own_slots",
+            "own_constraint",
+            "one_more_mhz",
+            "feel_fit_training_time",
+            "ten_thousand_draws",
+            "train",
+        ),
+    ),
+    ("fimi", "FIMI: synthetic data and radio", ("fimi_tradeoffs", "fimi_how_many", "fimi_filling")),
+    ("dtkd", "DT-KD: student models and places", ("dtkd_who_trains_what", "dtkd_training")),
+    (
+        "d2d",
+        "D2D: who shares data with whom",
+        (
+            "d2d_graphs",
+            "d2d_hundred_thousand",
+            "d2d_unlabelled",
+            "d2d_training",
+            "d2d_unlabelled_training",
+            "d2d_sensors",
+            "d2d_peers",
+        ),
+    ),
+    ("mix2fld", "Mix2FLD: an uplink too weak for weights", ("mix2fld_training",)),
+    ("sweeps", "Sweeps", ("sweep", "training_sweep")),
+    (
+        "training",
+        "Training",
+        (
+            "federated_schemes",
+            "unlike_data",
+            "client_sampling",
+            "stragglers",
+            "channel_trace",
+            "own_data",
+            "generators",
+            "resume_and_compare",
+            "loggers",
+            "training_engines",
+        ),
+    ),
+    ("layers", "Layers", ("learn_through_allocation", "inverse_design", "meta_gradient")),
+)
+#: what programs draw, under docs/images
+PICTURES = {
+    "d2d_graphs": "d2d",
+    "d2d_unlabelled": "d2d_unlabelled",
+    "d2d_unlabelled_training": "d2d_tsne",
+    "fimi_how_many": "fimi_how_many",
+    "fimi_tradeoffs": "fimi_tradeoffs",
+    "generators": "generated_digits",
+    "resume_and_compare": "resume_and_compare",
+    "sweep": "sweep",
+    "ten_thousand_draws": "ten_thousand_draws",
+    "training_sweep": "training_sweep",
+}
 #: what the API reference lists, in this order: module and what it is for
 MODULES = {
     "radioopt": "Problems, solutions, scenarios, sweeps",
@@ -102,78 +181,176 @@ def _block(self: Any, node: nodes.Element) -> None:
 
 
 def gallery() -> str:
-    """Return the page of all examples: what each is for, its picture if there is one, and its program."""
+    """Return the page of all examples by chapter: what each does, its picture if there is one, and its program."""
     text = [
+        "---",
+        "tocdepth: 3",
+        "---",
         "# Gallery",
         "",
-        "Every program runs as it is: `python examples/NAME.py`. Those that draw save their pictures beside you.",
+        "Every program runs as it is, from the folder of the repository, by the command that stands with it. Those",
+        "that draw save their pictures in the working directory, or say where. *Program* opens the code.",
         "",
     ]
-    for path in sorted((ROOT / "examples").glob("*.py")):
-        program = path.read_text()
-        told = (ast.get_docstring(ast.parse(program)) or "").strip()
-        name, rest = told.partition("\n")[::2]
-        title = name.split(":")[0].rstrip(".")
-        text += [f"## {title}", "", name, "", *([rest.strip(), ""] if rest.strip() else [])]
-        picture = HERE / "images" / f"{path.stem}.png"
-        if picture.exists():
-            text += [f"![{title}](../images/{picture.name})", ""]
-        text += [
-            f"```{{literalinclude}} ../../examples/{path.name}",
-            ":language: python",
-            "```",
-            "",
-        ]
+    missing = {path.stem for path in (ROOT / "examples").glob("*.py")}.symmetric_difference(
+        stem for _, _, stems in CHAPTERS for stem in stems
+    )
+    if missing:
+        logging.getLogger(__name__).warning(
+            "CHAPTERS of docs/conf.py and examples: %s", ", ".join(sorted(missing))
+        )
+    for name, words, stems in CHAPTERS:
+        text += [f"(gallery-{name})=", f"## {words}", ""]
+        for stem in stems:
+            text += _example(ROOT / "examples" / f"{stem}.py")
     return "\n".join(text)
 
 
+def _example(path: Path) -> list[str]:
+    """Return the lines on one program: its docstring, without its usage, is above the command; the code is below."""
+    program = path.read_text()
+    tree = ast.parse(program)
+    title, _, rest = (ast.get_docstring(tree) or "").partition("\n")
+    usage = re.search(rf"^ *(python examples/{path.stem}\.py.*)\n?", rest, re.MULTILINE)
+    command = usage[1] if usage else f"python examples/{path.name}"
+    told = (rest.replace(usage[0], "") if usage else rest).strip()
+    picture = PICTURES.get(path.stem)
+    begin = (tree.body[0].end_lineno or 0) + 2
+    return [
+        f"(example-{path.stem})=",
+        f"### {title.rstrip('.')}",
+        "",
+        *([told[0].upper() + told[1:], ""] if told else []),
+        f"    {command}",
+        "",
+        *([f"![{title}](../images/{picture}.png)", ""] if picture else []),
+        "```{raw} html",
+        "<details><summary>Program</summary>",
+        "```",
+        f"```{{literalinclude}} ../../examples/{path.name}",
+        ":language: python",
+        f":lines: {begin}-",
+        "```",
+        "```{raw} html",
+        "</details>",
+        "```",
+        "",
+    ]
+
+
 def _math(symbol: str) -> str:
-    """Return a symbol as a formula: names of Greek letters, and indices of several letters upright."""
-    if not symbol:
-        return ""
-    indexed = re.sub(r"([_^])([A-Za-z]{2,}|[A-Za-z0-9,]{2,})", r"\1{\\mathrm{\2}}", symbol)
-    return "$" + re.sub(rf"(?<![A-Za-z\\{{])({GREEK})(?![A-Za-z])", r"\\\1", indexed) + "$"
+    """Return a symbol as a formula: Greek letters by their names, other words upright."""
+
+    def word(found: re.Match[str]) -> str:
+        name = found[0]
+        return (
+            f"\\{name} " if re.fullmatch(GREEK, name) else name if len(name) == 1 else f"\\mathrm{{{name}}}"
+        )
+
+    braced = re.sub(r"([_^])(-?[A-Za-z0-9]+(?:,[A-Za-z0-9]+)*)", r"\1{\2}", symbol)
+    return f"${re.sub('[A-Za-z]+', word, braced)}$" if symbol else ""
 
 
 def glossary() -> str:
-    """Return the table of all quantities: symbol of the paper, name, unit, domain and meaning."""
+    """Return the tables of all quantities: symbol, name, unit, domain and meaning."""
     text = [
         "# Glossary",
         "",
         "Every number that goes into a problem or comes out of its solution, by its name in Python. Symbols are those",
-        "of the paper; the pages of the problems name the equations.",
+        "of the pages of the problems, mostly the papers'. These pages name the equations.",
+        "",
+        "Every solution also has `bound` (a proven bound on the objective, in its unit), `gap` (their relative",
+        "difference), `iterations` and `status_code`: see [what a solution says](../units.md#what-a-solution-says).",
         "",
     ]
-    for room in ("feel", "fimi", "dtkd", "d2d", "mix2fld"):
-        family = importlib.import_module(f"radioopt.{room}")
-        for name in family.__all__:
-            made = getattr(family, name)
+    for room, (family, _) in FAMILIES.items():
+        text += [f"## {family}", "", f"The problem: [{family}](../{room}.md).", ""]
+        package = importlib.import_module(f"radioopt.{room}")
+        for name in package.__all__:
+            made = getattr(package, name)
             if not (isinstance(made, type) and issubclass(made, (radioopt.Problem, radioopt.Solution))):
                 continue
             asked = issubclass(made, radioopt.Problem)
             heads = ["name", "symbol", "unit", *(["domain"] if asked else []), "meaning"]
-            text += [f"## {name}", "", "| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
+            text += [f"### {name}", "", "| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
+            if not asked:
+                text.append(f"| `objective` | | {made.objective_unit} | {made.objective_name} |")
             for field, told in made.quantities.items():
+                if not asked and field in radioopt.Solution.quantities:
+                    continue
                 domain = [told.domain.text] if asked else []
-                cells = [f"`{field}`", _math(told.symbol), told.unit, *domain, told.description]
+                unit = told.unit.replace("^2", "<sup>2</sup>")
+                cells = [f"`{field}`", _math(told.symbol), unit, *domain, told.description]
                 text.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
             text.append("")
     return "\n".join(text)
 
 
 def reference(module: str, title: str) -> str:
-    """Return the page of a module: everything that its ``__all__`` names."""
+    """Return the page of a module: what it is for, where to read on, and everything that it names."""
     made = importlib.import_module(module)
-    own = [name for name, value in vars(made).items() if getattr(value, "__module__", "") == module]
-    names = getattr(made, "__all__", [name for name in own if not name.startswith("_")])
-    text = [f"{module}: {title}", "=" * (len(module) + len(title) + 2), "", f".. py:module:: {module}", ""]
+    within = [
+        name for name, value in vars(made).items() if getattr(value, "__module__", "").startswith(module)
+    ]
+    names = getattr(made, "__all__", [name for name in within if not name.startswith("_")])
+    about = (made.__doc__ or "").strip().partition("\n\n")[0].removeprefix("radioopt: ")
+    text = [
+        f"{module}: {title}",
+        "=" * (len(module) + len(title) + 2),
+        "",
+        f".. py:module:: {module}",
+        "",
+        about,
+        "",
+    ]
+    room = module.removeprefix("radioopt.")
+    if room in FAMILIES:
+        text += _family(room)
     for name in names:
         value = getattr(made, name)
-        if type(value).__name__ == "module":
+        home = getattr(value, "__module__", "")
+        if type(value).__name__ == "module" or any(
+            home.startswith(other) for other in MODULES if other.startswith(f"{module}.")
+        ):
+            continue  # they have a page of their own
+        if isinstance(value, Mapping):  # names that a user may write
+            known = ", ".join(f"``{key}``" for key in value)
+            own = f'. Your own gets one by ``{module}.{name}["mine"] = mine``' if module == "learning" else ""
+            text += [f".. py:data:: {module}.{name}", "", f"   Names: {known}{own}.", ""]
             continue
         kind = "class" if isinstance(value, type) else "function" if callable(value) else "data"
-        text += [f".. auto{kind}:: {module}.{name}", *(["   :members:"] if kind == "class" else []), ""]
+        fields = ", ".join(getattr(value, "_fields", ()))  # of a named tuple, whose members say nothing
+        members = ["   :members:", *([f"   :exclude-members: {fields}"] if fields else [])]
+        text += [f".. auto{kind}:: {module}.{name}", *(members if kind == "class" else []), ""]
     return "\n".join(text)
+
+
+def _family(room: str) -> list[str]:
+    """Return what the page of a family says first: where to read on, and its methods."""
+    _, training = FAMILIES[room]
+    text = [
+        f"Read on: :doc:`the problem and the corrections to its paper </{room}>`, :ref:`examples <gallery-{room}>`, "
+        f":doc:`training </{training}>`, :doc:`what of the paper reproduces </reproduction_{room}>`.",
+        "",
+        "Every problem has the methods of :class:`radioopt.Problem`, such as :meth:`~radioopt.Problem.solve` and "
+        ":meth:`~radioopt.Problem.judge`, every solution those of :class:`radioopt.Solution`, such as "
+        ":meth:`~radioopt.Solution.verify` and ``sensitivity``.",
+        "",
+        '``problem.solve("METHOD", OPTION=...)`` takes one of these methods; the first is the default.',
+        "",
+    ]
+    for family in radioopt.families():
+        if family != room and not family.startswith(f"{room}-"):
+            continue
+        problem = radioopt.problem_class(family)
+        heads = (f":class:`~radioopt.{room}.{problem.__name__}`", "exact", "options", "what it does")
+        rows = [heads]
+        for method in problem.methods.values():
+            options = ", ".join(f"``{option}``" for option in method.options)
+            rows.append((f'``"{method.name}"``', "yes" if method.exact else "no", options, method.summary))
+        text += [".. list-table::", "   :header-rows: 1", "   :widths: 26 8 26 40", ""]
+        text += [f"   {'  ' if i else '* '}- {cell}" for row in rows for i, cell in enumerate(row)] + [""]
+    return text
 
 
 def _generate(app: Any) -> None:
@@ -186,13 +363,22 @@ def _generate(app: Any) -> None:
     for module, title in MODULES.items():
         (folder / f"{module}.rst").write_text(reference(module, title))
     listed = [f"   {module}" for module in MODULES]
-    (folder / "api.rst").write_text("\n".join(["API", "===", "", ".. toctree::", "", *listed, ""]))
+    head = [
+        "API",
+        "===",
+        "",
+        "Names that are public, by module; the :ref:`index <genindex>` has them in the order of letters.",
+        "",
+    ]
+    (folder / "api.rst").write_text("\n".join([*head, ".. toctree::", "   :maxdepth: 2", "", *listed, ""]))
     (folder / "changelog.md").write_text((ROOT / "CHANGELOG.md").read_text())
 
 
 def _trim(app: Any, page: str, source: list[str]) -> None:
-    """Leave out the empty line that ends an example for doctest."""
-    source[0] = re.sub(r"\n\n```\n", "\n```\n", source[0])
+    """Leave out the empty line that ends an example for doctest; programs lead to their place in the gallery."""
+    text = re.sub(r"\n\n```\n", "\n```\n", source[0])
+    text = re.sub(r"\]\(\.\./examples/(\w+)\.py\)", r"](#example-\1)", text)
+    source[0] = re.sub(r"(?<!\[)`examples/(\w+)\.py`", r"[`examples/\1.py`](#example-\1)", text)
 
 
 def setup(app: Any) -> dict[str, bool]:

@@ -85,7 +85,7 @@ def train(
         Whose models are evaluated: a key of ``JUDGES`` or an object: "global", "own", "average" or "reference"; by
         default the scheme's own.
     data : str, Dataset, torch.utils.data.Dataset, pair of them, or callable, default "digits"
-        "digits" (8 x 8 handwritten digits, split by the seed), "fashion-mnist", "fashion-mnist@6000+1000" (so many
+        "digits" (8 x 8 handwritten digits, split by the seed), "fashion-mnist", ``"fashion-mnist@6000+1000"`` (so many
         samples only), "mnist:FOLDER", "cifar10:FOLDER"; arrays, or data of torch; see
         :func:`learning.data.sources.load`.
     public : int or float, default 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -149,6 +150,14 @@ def plot_comparison(comparison: Any, x: str = "", confidence: float = 0.95, **lo
     return figure
 
 
+def short_names(names: list[str]) -> list[str]:
+    """Leave out the folder that all names have in common."""
+    folders = [os.path.dirname(name.partition(": ")[0]) for name in names]
+    common = os.path.commonpath(folders) if all(folders) and len({f[0] == "/" for f in folders}) == 1 else ""
+    cut = [name[len(common) :].lstrip("/") if common else name for name in names]
+    return cut if all(cut) else names
+
+
 def plot_runs(comparison: Any, targets: Sequence[float], **look: Unpack[Look]) -> Figure:
     """Draw the accuracy of saved runs over simulated time and over the energy of all devices.
 
@@ -178,12 +187,10 @@ def plot_runs(comparison: Any, targets: Sequence[float], **look: Unpack[Look]) -
     known = any(np.isfinite(run.joules[-1]) for run in comparison.runs)
     what = _judged(comparison.runs[0].curve)
     title = f"{comparison.runs[0].config['data']}, {len(comparison.runs)} runs"
+    variants = dict(zip(short_names(list(comparison.variants)), comparison.variants.values(), strict=True))
     with canvas(1 + known, look, title=title, least=2.2, sharey=True) as (figure, panels):
         for axes, x in zip(panels, ("seconds", "joules"), strict=False):
-            paths = {
-                name: [_path(run.curve, x, what) for run in runs]
-                for name, runs in comparison.variants.items()
-            }
+            paths = {name: [_path(run.curve, x, what) for run in runs] for name, runs in variants.items()}
             by_ratio = _differ_tenfold(paths)
             for i, (name, found) in enumerate(paths.items()):
                 label = f"{name} ({len(found)} runs)" if len(found) > 1 else name

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from learning.runs.ledger import HARDWARE
-from learning.runs.plots import _target_line
+from learning.runs.plots import _target_line, short_names
 from radioopt.base.latex import words_and_unit
 from radioopt.base.pictures import LINES, drawn_name
 from radioopt.reports.page import (
@@ -85,7 +84,7 @@ def runs_chapter(runs: RunComparison, name: str) -> Chapter:
     """
     targets = runs.targets()
     table = runs.table(targets)
-    names = dict(zip(runs.variants, _short(list(runs.variants)), strict=True))
+    names = dict(zip(runs.variants, short_names(list(runs.variants)), strict=True))
     table.index = table.index.map(names).rename("run")
     metric = _metric(runs)
     single = len(runs.runs) == 1
@@ -116,14 +115,6 @@ def _title(config: Mapping[str, Any]) -> str:
     named = scheme.get("name") if isinstance(scheme, Mapping) else scheme
     policy = config.get("policy")
     return ", ".join(map(str, filter(None, [named, policy and f"policy {policy}", config["data"]])))
-
-
-def _short(names: list[str]) -> list[str]:
-    """Leave out the folder that all names have in common."""
-    folders = [os.path.dirname(name.partition(": ")[0]) for name in names]
-    common = os.path.commonpath(folders) if all(folders) and len({f[0] == "/" for f in folders}) == 1 else ""
-    cut = [name[len(common) :].lstrip("/") if common else name for name in names]
-    return cut if all(cut) else names
 
 
 def _metric(runs: RunComparison) -> str:

@@ -344,8 +344,8 @@ def compare(
     backend : {"loky", "threading", "dask"}, default "loky"
         Whether processes, threads or the workers of a dask cluster share the runs. The numbers are the same.
     scheduler : str, optional
-        Address of the cluster's scheduler, as "tcp://10.0.0.1:8786". Its workers have the same radioopt installed, and
-        `checkpoints` is a folder that all of them see.
+        Address of the cluster's scheduler, as ``"tcp://10.0.0.1:8786"``. Its workers have the same radioopt installed,
+        and `checkpoints` is a folder that all of them see.
     checkpoints : path-like, optional
         Folder of a file per run, from which a comparison that was interrupted goes on, and one that is done with more
         seeds, or more policies after those that it has: what is missing is trained. See :func:`learning.train`.

@@ -75,6 +75,13 @@ RANGES: dict[str, Plausible] = {
     "noise_power_w": Plausible("up to 1e-3 W", high=1e-3, above="is it in dBm or mW?"),
 }  # fmt: skip
 
+#: by the end of a field's name: what a negative number of it is likely in, and what converts that
+_LEVELS = {
+    "w_per_hz": ("dBm/Hz", "dbm_per_hz_to_w_per_hz"),
+    "w": ("dBm", "dbm_to_w"),
+    "gain": ("dB", "db_to_linear"),
+}
+
 #: files of radioopt, and what dataclasses make
 _INSIDE = (str(Path(__file__).resolve().parent.parent), "<string>")
 
@@ -82,6 +89,13 @@ _INSIDE = (str(Path(__file__).resolve().parent.parent), "<string>")
 def plausible(name: str) -> Plausible | None:
     """Return the range of a field by the end of its name, if there is one."""
     return next((range_ for end, range_ in RANGES.items() if name == end or name.endswith(f"_{end}")), None)
+
+
+def level_hint(name: str) -> str:
+    """Name what converts decibels, for a field that was given a negative number; "" where it is never in decibels."""
+    found = (level for end, level in _LEVELS.items() if name == end or name.endswith(f"_{end}"))
+    unit, function = next(found, ("", ""))
+    return f"; is it in {unit}? radioopt.units.{function} converts it" if unit else ""
 
 
 def warn(message: str) -> None:

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from radioopt.base.errors import ProblemError
-from radioopt.base.plausible import Plausible, plausible
+from radioopt.base.plausible import Plausible, level_hint, plausible
 
 if TYPE_CHECKING:
     from radioopt.base.record import Record
@@ -315,4 +315,5 @@ def refusal(owner: str, name: str, values: Array, invalid: Array, expected: str 
         value = values[first]
     if isinstance(expected, Domain):
         expected = expected.expected(float(value))
-    return f"{owner}.{name}: expected {expected}, got {float(value)!r}{where}"
+    hint = level_hint(name) if -math.inf < value < 0 else ""
+    return f"{owner}.{name}: expected {expected}, got {float(value)!r}{where}{hint}"

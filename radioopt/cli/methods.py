@@ -9,6 +9,7 @@ from radioopt.cli import output
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
+    parser.add_argument("problem", nargs="*", help="problem family, such as fimi (default: all)")
     output.add_format_arguments(parser)
 
 
@@ -20,7 +21,7 @@ def run(args: argparse.Namespace) -> int:
     from radioopt.base.rooms import families
 
     rows = []
-    for family in families():
+    for family in args.problem or families():
         problem = problem_class(family)
         for position, method in enumerate(problem.methods.values()):
             rows.append(

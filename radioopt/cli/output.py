@@ -84,7 +84,7 @@ def print_csv(frame: pd.DataFrame, *, index: bool = True) -> None:
 
 
 def print_table(frame: pd.DataFrame, title: str = "", *, index: bool = True) -> None:
-    """Print a DataFrame as a table with five significant digits, three of what is small.
+    """Print a DataFrame as a table with five significant digits, three of what is small, and the units in the headings.
 
     Prose is wrapped, and headings where the window is narrow; columns that do not fit then stand in tables below, each
     with the index.
@@ -95,14 +95,7 @@ def print_table(frame: pd.DataFrame, title: str = "", *, index: bool = True) -> 
     stubs = [
         _Column(name, [str(label[i]) for label in labels], "left", "dim") for i, name in enumerate(names)
     ]
-    columns = [
-        _Column(
-            str(name).replace("_", " "),
-            [cell(value) for value in frame.iloc[:, i].tolist()],
-            "right" if frame.iloc[:, i].dtype.kind in "fiu" else "left",
-        )
-        for i, name in enumerate(frame.columns)
-    ]
+    columns = [_column(str(name), frame.iloc[:, i]) for i, name in enumerate(frame.columns)]
     narrow = 1 + sum(3 + column.widest for column in (*stubs, *columns)) > target.width
     begun = 1 + sum(3 + column.width(narrow) for column in stubs)
     parts: list[list[_Column]] = [[]]
@@ -139,19 +132,52 @@ class _Column:
         return max(body, word if narrow else min(len(self.heading), max(word, PROSE)), 1)
 
 
+def _column(name: str, values: pd.Series[Any]) -> _Column:
+    """Write a column; numbers of a quantity get the prefix of its unit that suits the largest, as 20 MHz."""
+    from radioopt.base.latex import words_and_unit
+    from radioopt.base.prefixes import prefixed
+
+    kind = values.dtype.kind
+    words, unit = words_and_unit(name) if "_" in name else (name, "")
+    if not unit or kind not in "fiu":
+        return _Column(name.replace("_", " "), [cell(value) for value in values.tolist()], _side(kind))
+    known = values[values.abs() < math.inf].abs()
+    factor, unit = prefixed(unit, float(known.max()) if len(known) else math.nan)
+    return _Column(f"{words} [{unit}]", [cell(float(value) * factor) for value in values.tolist()], "right")
+
+
+def _side(kind: str) -> Literal["left", "right"]:
+    return "right" if kind in "fiu" else "left"
+
+
+def _widths(columns: Sequence[_Column], narrow: bool, width: int) -> list[int]:
+    """Give every column what it takes at least, and what room is left letter by letter to the one that lacks most."""
+    found = [min(column.width(narrow), width - 4) for column in columns]
+    longest = [max(map(len, (column.heading, *column.cells))) for column in columns]
+    for _ in range(width - 1 - sum(3 + letters for letters in found)):
+        lacks = [most - letters for most, letters in zip(longest, found, strict=True)]
+        if max(lacks) <= 0:
+            break
+        found[lacks.index(max(lacks))] += 1
+    return found
+
+
 def _table(columns: Sequence[_Column], title: str, narrow: bool, width: int) -> Table:
     """Make a table; a column that is wider than the window alone is wrapped wherever it has to be."""
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table(title=title or None, title_justify="left", title_style="bold")
-    for column in columns:
-        prose = max(map(len, (column.heading, *column.cells))) > column.width(narrow)
-        options: dict[str, Any] = {} if prose else {"min_width": min(column.width(narrow), width - 4)}
+    for column, letters in zip(columns, _widths(columns, narrow, width), strict=True):
         table.add_column(
-            column.heading, justify=column.justify, style=column.style or None, overflow="fold", **options
+            escape(column.heading),
+            justify=column.justify,
+            style=column.style or None,
+            overflow="fold",
+            width=letters,
         )
     for row in zip(*(column.cells for column in columns), strict=True):
-        table.add_row(*row)
+        table.add_row(*map(escape, row))
     return table
 
 

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 MOST_GRAPHS = 400_000
 #: graphs evaluated at once
 SLICE = 4_096
+#: times the worth of a device that budgets may cost: sums keep 31 digits, 8 go to their changes and 12 to a gap
+MOST_DEAR = 1e10
 #: points by which a class may miss its gate: rounding
 SLACK = 1e-9
 
@@ -288,7 +290,11 @@ def best_of_all(problem: Graph, most_graphs: int = MOST_GRAPHS) -> float:
 
 @np.errstate(all="ignore")
 def keeps_digits(problem: GraphProblem) -> bool:
-    """Tell whether all numbers of all graphs of a single instance are surely finite, so that none compares as NaN."""
+    """Tell whether a search that goes from graph to graph surely keeps the digits of all objectives.
+
+    All numbers have to be finite, so that none compares as NaN. And what budgets cost must not be so much more than all
+    else that the rounding of its changing sums, which have 31 digits and 16 million changes, hides the rest.
+    """
     asked, lost = problem.deficit.sum(), 0.0
     if problem.request == "compensated":
         lost = problem.outage_probability.max(initial=0.0, where=problem.useful_pairs())
@@ -296,6 +302,8 @@ def keeps_digits(problem: GraphProblem) -> bool:
     limits = problem.budgets[problem.budgets > 0]
     over = points / limits.min() if limits.size else 0.0
     own = problem.diversity_weight * problem.sizes["class"] + problem.outage_weight
-    worth = own + problem.cluster_weight * (own + problem.budget_penalty * over)
+    dear = problem.cluster_weight * problem.budget_penalty * over
+    worth = own + problem.cluster_weight * own + dear
     total = problem.class_counts.sum() + points
-    return bool(np.isfinite(total) and np.isfinite(problem.sizes["device"] * worth))
+    finite = np.isfinite(total) and np.isfinite(problem.sizes["device"] * worth)
+    return bool(finite and dear <= MOST_DEAR * problem.scale)

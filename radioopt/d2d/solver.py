@@ -41,7 +41,7 @@ def local_search(
     options : SolveOptions
         ``max_iterations`` limits the passes over all devices from each start.
     starts : int, default 1
-        From the first on, devices first choose once in turn, each for itself of what those before it left; the others
+        From the first start, each device in turn takes what is best for itself, given the choices so far; the others
         have random links. 20 find the optimum of small instances.
     candidates : int, default 0
         Links tried per device, those of least outage that could move anything; 0 tries all, or 64 from 500 devices on.

@@ -119,11 +119,11 @@ class BatchsizeProblem(Problem["BatchsizeSolution"], family="feel", sense="max")
     downlink_rate_bps: Quantity = quantity(
         "bit/s", positive, DEVICE, "downlink rate, full frame", symbol="R_k^D"
     )
-    seconds_per_sample: Quantity = quantity("s", positive, DEVICE, "gradient time per sample", symbol="C/f_k")
-    update_time_s: Quantity = quantity("s", nonnegative, DEVICE, "local model update", symbol="t_k^M")
-    max_batchsize: Quantity = quantity("samples", at_least(1), DEVICE, "largest batch", symbol="B^max")
+    seconds_per_sample: Quantity = quantity("s", positive, DEVICE, "gradient time per sample", symbol="p_k")
+    update_time_s: Quantity = quantity("s", nonnegative, DEVICE, "local model update", symbol="c_k")
+    max_batchsize: Quantity = quantity("samples", at_least(1), DEVICE, "largest batch", symbol="u_k")
     min_batchsize: Quantity = quantity(
-        "samples", at_least(1), DEVICE, "smallest batch", symbol="1", default=1.0
+        "samples", at_least(1), DEVICE, "smallest batch", symbol="l_k", default=1.0
     )
     base_time_s: Quantity = quantity(
         "s", finite, DEVICE, "gradient time, intercept", symbol="o_k", default=0.0
@@ -401,7 +401,7 @@ class _CpuDevices(Record):
     cpu_frequency_hz: Quantity = quantity("Hz", positive, DEVICE, "CPU frequency", symbol="f_k^C")
     cycles_per_sample: Quantity = quantity("cycles", positive, DEVICE, "cycles per sample", symbol="C")
     update_cycles: Quantity = quantity("cycles", nonnegative, DEVICE, "cycles per update", symbol="M^C")
-    max_batchsize: Quantity = quantity("samples", at_least(1), DEVICE, "largest batch", symbol="B^max")
+    max_batchsize: Quantity = quantity("samples", at_least(1), DEVICE, "largest batch", symbol="u_k")
     local_samples: Quantity = quantity("samples", _SAMPLES, DEVICE, "samples held", symbol="N_k")
     uplink_rate_bps, downlink_rate_bps = _UPLINK, _DOWNLINK
 
@@ -410,6 +410,6 @@ class _GpuDevices(Record):
     seconds_per_sample: Quantity = quantity("s", positive, DEVICE, "slope above the threshold", symbol="c_k")
     base_time_s: Quantity = quantity("s", positive, DEVICE, "time up to the threshold", symbol="t_k^l")
     threshold_batchsize: Quantity = quantity("samples", nonnegative, DEVICE, "threshold", symbol="B_k^th")
-    max_batchsize: Quantity = quantity("samples", at_least(1), DEVICE, "largest batch", symbol="B^max")
+    max_batchsize: Quantity = quantity("samples", at_least(1), DEVICE, "largest batch", symbol="u_k")
     local_samples: Quantity = quantity("samples", _SAMPLES, DEVICE, "samples held", symbol="N_k")
     update_time_s, uplink_rate_bps, downlink_rate_bps = _UPDATE, _UPLINK, _DOWNLINK

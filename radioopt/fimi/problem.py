@@ -103,7 +103,7 @@ class SynthesisProblem(Problem["SynthesisSolution"], family="fimi", sense="min")
         Passes :math:`\tau > 0` over the data in a round.
     learning_curve : LearningCurve, optional
         The curve :math:`\alpha, \beta, \gamma`, with scalars or with values of shape (...) each; required
-        unless its parts are given one by one:
+        unless its parts are given one by one.
     curve_alpha, curve_beta, curve_gamma : array_like, shape (...), default nan
         Scale :math:`\alpha > 0`, exponent :math:`\beta > 0` and offset :math:`\gamma \ge 0`.
     strict : bool or None, default False

@@ -366,7 +366,7 @@ def _fields(solution: Solution) -> Table:
                 *(Cell(_given(float(x), unit), sorted_by(float(x))) for x in spread),
             ]
         )
-    columns = [Column("field"), Column("what it is"), Column("symbol in the paper"), Column("one per")]
+    columns = [Column("field"), Column("what it is"), Column("symbol"), Column("one per")]
     columns += [Column(head, numeric=True) for head in ("least", "value or mean", "most")]
     return Table(columns, rows)
 

@@ -19,6 +19,7 @@ from radioopt.base.quantity import shorten
 from radioopt.channel import ergodic_rate_bps, rate_bps
 from radioopt.scenario.changes import Config, changed, models
 from radioopt.scenario.laws import Of
+from radioopt.scenario.other_units import changes_in_si, in_si
 from radioopt.scenario.sheets import (
     UNITS,
     Column,
@@ -82,7 +83,8 @@ def configured(
     ProblemError
         With a line for each mistake: file, line and column, or what is given both by a column and by a key.
     """
-    changes = changes or {}
+    config = in_si(config)
+    changes = changes_in_si(changes or {}, config)
     wanted = changed(config, changes)
     file = _value(wanted, "devices.file")
     if devices is not None:

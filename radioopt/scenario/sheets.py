@@ -37,6 +37,7 @@ UNITS: dict[str, dict[str, Unit]] = {  # end of a name in SI: the other ends it 
     "_s": {"_ms": Unit(1e-3), "_us": Unit(1e-6)},
     "_w": {"_mw": Unit(1e-3), "_dbm": Unit(dbm_to_w, _dbm)},
     "_hz": {"_khz": Unit(1e3), "_mhz": Unit(1e6), "_ghz": Unit(1e9)},
+    "_bits": {"_kbit": Unit(KBIT), "_mbit": Unit(MBIT), "_gbit": Unit(1e9)},
     "_bps": {"_kbps": Unit(KBIT), "_mbps": Unit(MBIT), "_gbps": Unit(1e9)},
     "_gain": {"_gain_db": Unit(db_to_linear, _gain_db)},
 }
@@ -195,7 +196,7 @@ def names_of(key: str) -> dict[str, Unit]:
     """Every name that a column may have for a quantity, by its name in SI."""
     found = {key: Unit(1.0)}
     for end, others in UNITS.items():
-        if key.endswith(end):
+        if key.endswith(end) and not key.endswith(f"_per{end}"):  # a price per hertz falls with the unit
             found |= {key.removesuffix(end) + other: unit for other, unit in others.items()}
     return found
 

@@ -7,6 +7,7 @@ from rich.console import Console
 
 import radioopt as ro
 from radioopt.base.latex import latex_of, words_and_unit
+from radioopt.base.prefixes import prefixed
 from radioopt.base.tables import table_text
 from radioopt.cli import output
 
@@ -68,8 +69,11 @@ def test_a_table_fits_the_window(capsys, monkeypatch, solution, width):
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= width
     text = " ".join(lines)
-    for value in np.ravel(frame.to_numpy()):  # no number is lost or broken
-        assert f" {output.cell(float(value))} " in text
+    for name, values in frame.items():  # no number is lost or broken, in the prefix that suits its column
+        factor, unit = prefixed(words_and_unit(name)[1] or "1", values.max())
+        assert not unit or f"[{unit}]" in text
+        for value in values:
+            assert f" {output.cell(float(value) * factor)} " in text
     assert sum(line.startswith("│ 11 ") for line in lines) >= 1 + (
         width < 80
     )  # the index stands in every part

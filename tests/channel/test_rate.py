@@ -118,11 +118,11 @@ GOOD = {"transmit_power_w": 0.1, "channel_gain": 1e-12, "noise_psd_w_per_hz": 4e
         (lambda: rate_bps(1.0, -1.0), r"rate_bps\.bandwidth_hz: expected > 0, got -1\.0"),
         (
             lambda: snr(**GOOD | {"noise_psd_w_per_hz": -174.0}),
-            r"snr\.noise_psd_w_per_hz: expected > 0, got -174\.0",
+            r"snr\.noise_psd_w_per_hz: expected > 0, got -174\.0; is it in dBm/Hz\? .*dbm_per_hz_to_w_per_hz",
         ),
         (
             lambda: snr(**GOOD | {"transmit_power_w": -1.0}),
-            r"snr\.transmit_power_w: expected >= 0, got -1\.0",
+            r"snr\.transmit_power_w: expected >= 0, got -1\.0; is it in dBm\? radioopt\.units\.dbm_to_w converts it",
         ),
         (
             lambda: snr(**GOOD | {"channel_gain": np.nan}),

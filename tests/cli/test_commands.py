@@ -154,6 +154,14 @@ def test_a_missing_extra_ends_with_code_3(capsys, monkeypatch):
     assert "pip install 'radioopt[learning]'" in capsys.readouterr().err
 
 
+def test_methods_of_one_problem(capsys):
+    assert main(["methods", "fimi", "--json"]) == 0
+    listed = json.loads(capsys.readouterr().out)["methods"]
+    assert [row["method"] for row in listed] == list(ro.fimi.SynthesisProblem.methods)
+    assert main(["methods", "fimy"]) == 2
+    assert "unknown problem 'fimy', choose from d2d" in capsys.readouterr().err
+
+
 def test_methods_lists_what_solve_takes(capsys):
     assert main(["methods", "--json"]) == 0
     rows = json.loads(capsys.readouterr().out)["methods"]
@@ -191,7 +199,7 @@ def test_train_shows_energy_only_where_it_is_known(tmp_path, capsys):
         arguments = ["train", scenario, "--rounds", "2", "--folder", str(tmp_path), "--name", scenario]
         assert main(arguments) == 0
         out = capsys.readouterr().out
-        assert ("energy j" in out) == known
+        assert ("energy [J]" in out) == known
         assert ("energy unknown" in out) != known
         assert "nan" not in out
 

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 import radioopt as ro
+from radioopt.base.prefixes import prefixed
 from radioopt.cli import main
 
 NO_TIME = ["solve", "feel-cpu", "--set", "max_round_latency_s=3"]
@@ -167,7 +168,18 @@ def test_a_narrow_terminal_cuts_no_number(capsys, monkeypatch):
     assert main(["solve", "feel-cpu"]) == 0
     out = capsys.readouterr().out
     assert "…" not in out
-    assert all(f"{slot:.3g}" in out for slot in solution.downlink_slot_s)
+    factor, unit = prefixed("s", solution.downlink_slot_s.max())
+    assert f"[{unit}]" in out
+    assert all(f"{factor * slot:.5g}" in out for slot in solution.downlink_slot_s)
+
+
+def test_a_table_of_many_columns_cuts_no_number_and_stays_in_its_width(capsys):
+    """Ten columns of FIMI do not fit side by side: headings are wrapped, then columns go below."""
+    energy = ro.Scenario.load("fimi").draw(0).problem("fimi").solve().energy_j
+    assert main(["solve", "fimi"]) == 0
+    table = capsys.readouterr().out.partition("status")[0]
+    assert max(map(len, table.splitlines())) <= 110
+    assert all(f" {joules:.5g} " in table for joules in energy)
 
 
 def test_an_infeasible_draw_gives_the_reason(capsys):

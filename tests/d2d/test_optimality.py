@@ -1,10 +1,12 @@
 """Local search and enumeration against every graph in plain NumPy, and at sizes where nothing else can say."""
 
+import itertools
+
 import numpy as np
 import pytest
 
 from radioopt import OptionError, SolveOptions, Status
-from radioopt.d2d import exchange
+from radioopt.d2d import GraphProblem, exchange
 from validation.d2d import enumeration, zoo
 
 NAMED = zoo.named()
@@ -198,3 +200,18 @@ def test_where_too_many_graphs_are_left_the_certificate_says_so():
     assert check.bound == np.inf
     assert check.note == "more graphs than the judge tries, 400000"
     assert str(check).endswith("not proven: more graphs than the judge tries, 400000")
+
+
+@pytest.mark.parametrize("asked", list(itertools.permutations([1e63, 1e120, 1e81])))
+def test_an_optimum_that_the_sums_of_budgets_may_hide_is_not_claimed(asked):
+    """Three devices ask for numbers of points that no sum keeps; plain NumPy tries the graphs one by one."""
+    problem = GraphProblem(
+        outage_probability=np.full((4, 4), 0.1), class_counts=[[5, 30], [5, 30], [5, 30], [30, 5]],
+        thresholds=[*([points, 1] for points in asked), [1, 10]], clusters=[0, 0, 0, 1], budgets=10, gate=0,
+        min_classes=0, strict=None,
+    )  # fmt: skip
+    found = problem.solve("enumerate", throw=False)
+    best = problem.solve(starts=20).verify().bound
+    assert best == pytest.approx(0.167188065)
+    assert found.status is (Status.OPTIMAL if found.objective == best else Status.FEASIBLE)
+    assert found.bound == best

@@ -154,14 +154,15 @@ def test_the_picture_shows_every_variant_over_seconds_and_joules(saved):
     figure = plot_runs(found, [0.2])
     assert isinstance(figure, Figure)
     assert [axes.get_xlabel() for axes in figure.axes] == ["simulated time [s]", "energy of all devices [J]"]
-    labels, names = figure.axes[0].get_legend_handles_labels()[1], list(found.variants)
-    assert labels[:-1] == [
-        f"{name} ({len(runs)} runs)" if len(runs) > 1 else name for name, runs in found.variants.items()
+    variants = {name.removeprefix(f"{saved}/"): runs for name, runs in found.variants.items()}
+    labels = figure.axes[0].get_legend_handles_labels()[1]
+    assert labels[:-1] == [  # the folder that all have in common would fill the legend
+        f"{name} ({len(runs)} runs)" if len(runs) > 1 else name for name, runs in variants.items()
     ]
     assert labels[-1] == "95 % interval of the mean"
     for axes in figure.axes:
-        single = next(line for line in axes.lines if line.get_label() in names)
-        (run,) = found.variants[single.get_label()]
+        single = next(line for line in axes.lines if line.get_label() in variants)
+        (run,) = variants[single.get_label()]
         start = int(axes.get_xscale() == "log")
         np.testing.assert_array_equal(single.get_ydata(), run.curve["test_accuracy"][start:])
 
@@ -310,9 +311,10 @@ def test_folders_given_twice_or_not_at_all(saved):
 # -- the command -----------------------------------------------------------------------------------------------
 
 
-def test_the_command_prints_tables_settings_and_draws(saved, tmp_path, capsys):
+def test_the_command_prints_tables_settings_and_draws(saved, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(saved)  # names as long as those of a test's folders would wrap the headings
     picture = tmp_path / "c.png"
-    runs = [str(saved / name) for name in ("full-1", "online-1")]
+    runs = ["full-1", "online-1"]
     assert main(["compare", *runs, "--target", "0.1,0.15", "--save", str(picture)]) == 0
     out = capsys.readouterr().out
     for words in (

@@ -146,6 +146,8 @@ def test_units(key):
 def test_every_unit_is_tested():
     tested = [name for _, others in UNIT_CASES.values() for name in others]
     for end, others in UNITS.items():
+        if end == "_bits":  # no table has such a column, and scenarios have such keys: test_other_units.py
+            continue
         for other in others:
             assert any(n.endswith(other) for n in tested), (end, other)
 

@@ -55,9 +55,8 @@ def page(paper: str, results: Results, folder: Path = registry.STORED) -> str:
     """
     title, *links = TITLES[paper]
     found = registry.entries(paper, results)
-    more = " and ".join(f"[{link}]({link})" for link in links) + (
-        " say more." if len(links) > 1 else " says more."
-    )
+    words = ("the problem and the corrections to its paper", "training with it")
+    more = ", ".join(f"[{what}]({link})" for what, link in zip(words, links, strict=False))
     whose = (
         "the results stored in the repository" if folder == registry.STORED else f"the results in {folder}"
     )
@@ -65,7 +64,9 @@ def page(paper: str, results: Results, folder: Path = registry.STORED) -> str:
         f"# {title}: what of the paper reproduces",
         "",
         f"`python -m validation.reproduce.pages` writes this page from {whose}; `radioopt reproduce {paper}`",
-        f"measures them again. {more}",
+        "measures them again.",
+        "",
+        f"Read on: {more}.",
         "",
         "Every figure, table value and numeric claim of the paper has one of four verdicts:",
         "",

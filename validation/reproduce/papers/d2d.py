@@ -19,8 +19,9 @@ PRINTED = (
     "Section VI",
 )
 NOTE = (
-    "The text of the paper at hand has lost its formulas and most numbers. What is reconstructed, and by what right,"
-    " says [d2d.md](d2d.md#reconstructed). So sizes of gains cannot be compared, and directions can."
+    "The text of the paper at hand has lost its formulas and most numbers. The page on D2D says"
+    " [what is reconstructed, and on what grounds](d2d.md#reconstructed). So directions of gains can be compared,"
+    " and sizes cannot."
     " Training is of small networks on digits, Fashion-MNIST and diabetes. Ours are means of differences that are"
     " paired by seed, with 95 % intervals; a claim against several graphs reproduces if it does against each of them."
 )
