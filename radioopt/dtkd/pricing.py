@@ -73,26 +73,41 @@ def spectral_efficiency(problem: DistillationProblem, bandwidth_hz: Array) -> Ar
 
 def late(t: Array) -> Array:
     """ln(1 + t) - t/(1 + t), without cancellation."""
+    return _late(t, np.log1p(t))
+
+
+def _late(t: Array, log: Array) -> Array:
+    plain = log - t / (1 + t)
+    if (t >= 0.01).all():
+        return np.asarray(plain)
     small = np.minimum(t, 0.01)
     series = small**2 * (
         1 / 2
         - small
         * (2 / 3 - small * (3 / 4 - small * (4 / 5 - small * (5 / 6 - small * (6 / 7 - small * 7 / 8)))))
     )
-    return np.where(t < 0.01, series, np.log1p(t) - t / (1 + t))
+    return np.where(t < 0.01, series, plain)
 
 
 def growth(t: Array) -> Array:
     """G(t) = t^2 (ln(1 + t) - t/(1 + t)) / ln(1 + t)^2, which increases from 0."""
-    return np.asarray(t**2 * late(t) / np.log1p(t) ** 2)
+    log = np.log1p(t)
+    return _growth(t, log, _late(t, log))
+
+
+def _growth(t: Array, log: Array, late: Array) -> Array:
+    return np.asarray(t**2 * late / log**2)
 
 
 def inverse_growth(y: Array) -> Array:
     """Solve G(t) = y."""
     t = np.sqrt(2 * y)
     for _ in range(4):  # 3e-8 after two, 4e-14 after three
-        slope = 2 + (t / (1 + t)) ** 2 / late(t) - 2 * t / ((1 + t) * np.log1p(t))
-        t = np.where(t < 1e-17, t, t * np.exp((np.log(y) - np.log(growth(t))) / slope))  # G(t) = t^2/2 there
+        log = np.log1p(t)
+        late = _late(t, log)
+        slope = 2 + (t / (1 + t)) ** 2 / late - 2 * t / ((1 + t) * log)
+        step = (np.log(y) - np.log(_growth(t, log, late))) / slope
+        t = np.where(t < 1e-17, t, t * np.exp(step))  # G(t) = t^2/2 there
     return np.asarray(t)
 
 

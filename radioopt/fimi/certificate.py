@@ -188,7 +188,8 @@ def _implied_prices(p: Canonical, samples: Array, bandwidth: Array, power: Array
     for values, chosen in ((p.k * t * np.exp(ln_h), free), (at_limit, full & ~fastest), (at_limit, full)):
         varpi = np.where(np.isnan(varpi), _median(values, chosen), varpi)
 
-    slope = np.where(full, varpi * p.a * np.exp(u - ln_h) / t**2 - p.power, varpi * bandwidth / t)  # -U'
+    rising = p.a * np.exp(u - ln_h) / t**2
+    slope = np.where(full, varpi * rising - p.power, varpi * bandwidth / t)  # -U'
     interior = 3 * p.A * samples ** (p.beta + 3) / (p.beta * s**2)
     at_speed = (p.A * p.F**3 + slope) * samples ** (p.beta + 1) / (p.beta * p.F)
     own = np.where(fastest, at_speed, interior)
@@ -200,7 +201,22 @@ def _implied_prices(p: Canonical, samples: Array, bandwidth: Array, power: Array
     most = np.where(below & ~above, own, np.inf).min(-1, keepdims=True)
     between = np.where(np.isinf(most), least * 2, np.where(least > 0, np.sqrt(least * most), most / 2))
     nu = np.where(np.isnan(nu), between, nu)
+    # where all are at full speed and full power, one price follows from the other at each: a line through the devices
+    inside = full & fastest & ~(above | below)
+    weight = p.beta * p.F * samples ** (-p.beta - 1)
+    line_nu, line_varpi = _line((p.A * p.F**3 - p.power) / weight, rising / weight, inside)
+    met = (full & fastest).all(-1, keepdims=True) & (line_nu > 0) & (line_varpi > 0)
+    nu, varpi = np.where(met, line_nu, nu), np.where(met, line_varpi, varpi)
     return np.where(nu > 0, nu, 0.0), np.where(varpi > 0, varpi, 0.0)
+
+
+def _line(rest: Array, rising: Array, chosen: Array) -> tuple[Array, Array]:
+    """Fit nu = rest + varpi rising to the chosen devices; nan where they are fewer than two."""
+    count = chosen.sum(-1, keepdims=True)
+    middle, height = (np.where(chosen, x, 0.0).sum(-1, keepdims=True) / count for x in (rising, rest))
+    apart, off = np.where(chosen, rising - middle, 0.0), np.where(chosen, rest - height, 0.0)
+    varpi = -(apart * off).sum(-1, keepdims=True) / (apart**2).sum(-1, keepdims=True)
+    return height + varpi * middle, varpi
 
 
 def _median(values: Array, chosen: Array) -> Array:

@@ -93,8 +93,11 @@ def solve_integer(problem: SynthesisProblem, options: SolveOptions, relax: Relax
         "transmit_power_w": solved.transmit_power_w,
     }
     decisions = {name: np.where(known, value, np.nan) for name, value in decisions.items()}
-    of_relaxed = np.asarray(relaxed.iterations), np.asarray(relaxed.status_code)
-    return SynthesisSolution.judged(problem, "integer", options, *of_relaxed, relaxed=relaxed, **decisions)
+    # the relaxed optimum is none of the problem where no rounding of it leaves time and band enough
+    without = np.where(known[..., 0], Status.FAILED, np.asarray(relaxed.status_code))
+    return SynthesisSolution.judged(
+        problem, "integer", options, np.asarray(relaxed.iterations), without, relaxed=relaxed, **decisions
+    )
 
 
 def _round(problem: SynthesisProblem, relaxed: Array) -> Array:

@@ -75,6 +75,16 @@ def test_repair_keeps_what_is_feasible_and_mends_what_is_not(solution):
     assert judged.gap < 1e-3
 
 
+@pytest.mark.parametrize("seed", [450, 1514])
+def test_an_optimum_with_all_at_full_speed_and_power_is_proven_by_its_decisions(seed):
+    solution = zoo.random(seed).solve()
+    full = solution.transmit_power_w / solution.problem.max_transmit_power_w
+    fast = solution.cpu_frequency_hz / solution.problem.max_cpu_frequency_hz
+    np.testing.assert_allclose([full, fast], 1.0, rtol=1e-9)
+    check = solution.verify()
+    assert (check.status, check.note) == (Status.OPTIMAL, "")
+
+
 def test_formulas_hold_from_tiny_to_huge_arguments():
     import mpmath as mp
 

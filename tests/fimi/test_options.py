@@ -105,6 +105,14 @@ def test_whole_samples_of_an_infeasible_problem():
     assert np.isnan(solution.synthetic_samples).all()
 
 
+def test_where_no_rounding_leaves_time_and_band_enough_there_is_no_answer():
+    problem = zoo.random(334)  # three devices, limits hardly above the need
+    assert problem.solve().status is Status.OPTIMAL
+    whole = problem.solve("integer", throw=False)
+    assert np.isnan(whole.objective)
+    assert whole.status is Status.FAILED
+
+
 def test_equal_bandwidth_costs_its_certified_gap():
     for seed in range(10):
         problem = zoo.paper(seed=seed)

@@ -23,6 +23,11 @@ def test_chunks_are_kept_and_counts_add_up(tmp_path, monkeypatch):
     assert whole == thorough.campaign("fimi", "certificates", 10, folder=tmp_path)
     late = thorough.campaign("fimi", "certificates", 50, folder=tmp_path, seconds=1e-9)
     assert late["instances"] == 8  # whole chunks of 50 that are kept; none is begun
+    monkeypatch.setitem(
+        thorough.MOST["certificates"], "fimi", 2
+    )  # other instances: the kept ones are no answer
+    thorough.campaign("fimi", "certificates", 4, folder=tmp_path)
+    assert by.calls == 10
 
 
 class Counted:
@@ -50,6 +55,15 @@ def test_every_method_and_a_generic_solver_on_one_instance(tmp_path):
     assert found["solvers"]["newton"]["optimal"] == 1
 
 
+@pytest.mark.reference
+def test_solvers_that_take_given_choices_alone_are_asked_with_choices_given(tmp_path):
+    found = thorough.campaign("dtkd", "references", 1, folder=tmp_path, names=["cvxpy", "enumeration"])
+    asked = {name: row["instances"] for name, row in found["solvers"].items()}
+    assert (found["instances"], found["disagreements"]) == (1, [])
+    assert (asked["cvxpy"], asked["enumeration"], asked["exact"]) == (1, 2, 2)
+    assert found["solvers"]["cvxpy"]["answered"] == 1
+
+
 def test_a_wrong_optimum_is_denied_by_another_method_and_by_plain_numpy(monkeypatch):
     problem = named()["paper_cpu"]
     honest = type(problem).solve
@@ -68,14 +82,20 @@ def liar(solve, problem, name):
 
 
 def test_a_point_beyond_a_bound_is_named():
-    points = {"scip": {"kind": "reference", "objective": 1.1, "reported": 1.2, "residual": 1e-9}}
-    row = {"bound": 1.0}
+    scip = {"kind": "reference", "objective": 1.1, "reported": 1.2, "residual": 1e-9, "verdict": "FEASIBLE"}
+    points, row = {"scip": scip}, {"bound": 1.0}
     assert thorough._beyond("newton", row, points, -1.0, 1.0) == [
         "scip has a point beyond the bound of newton",
         "scip reports more than the bound of newton allows",
     ]
     assert thorough._beyond("newton", row, points, 1.0, 1.0) == []
     assert thorough._beyond("closest", {"bound": np.inf}, points, -1.0, 1.0) == []
+    not_repaired = {"scip": scip | {"verdict": "FAILED"}}
+    assert thorough._beyond("newton", row, not_repaired, -1.0, 1.0) == [
+        "scip reports more than the bound of newton allows"
+    ]
+    estimates = {"simulation": scip | {"objective": 1.0, "reported": 1.003}}
+    assert thorough._beyond("enumerate", row, estimates, -1.0, 1.0) == []
 
 
 def test_the_command_prints_a_table_and_ends_with_an_error_if_anything_is_denied(

@@ -252,6 +252,30 @@ def random(seed: int, *, max_devices: int = 6) -> DistillationProblem:
     return extended(problem, rng) if more else problem
 
 
+def given(problem: DistillationProblem, seed: int) -> DistillationProblem:
+    """Fix models and places at random, as solvers of Problem 3 take them; deadlines may then be infeasible.
+
+    Parameters
+    ----------
+    problem : DistillationProblem
+        A single instance.
+    seed : int
+        Non-negative; the same seed gives the same choices.
+
+    Returns
+    -------
+    DistillationProblem
+        A single instance of Problem 3.
+
+    Examples
+    --------
+    >>> given(draw(4), 1).solve().status.name
+    'OPTIMAL'
+    """
+    rng, users = np.random.default_rng([seed, 3]), problem.sizes["device"]
+    return problem.fix(rng.integers(0, len(problem.catalogue), users), rng.integers(0, 2, users))
+
+
 def extended(problem: DistillationProblem, rng: np.random.Generator) -> DistillationProblem:
     """Add bounds, deadlines or a noise density, at least one of them, near what they change.
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from radioopt import RadioOptError, Solution, SolveError, SolveOptions, Status, load
+from radioopt.base.certify import Certificate
 from radioopt.base.problem import Problem
 from radioopt.base.solution import ROUNDING
 from validation.fuzz import draw
@@ -99,8 +100,8 @@ def look_at(solution: Solution, rng: np.random.Generator, *, explain: bool = Tru
                     raise DeniedError(f"{path.suffix}: another solution after loading")
 
 
-def judge(solution: Solution, options: SolveOptions, *, whole: bool) -> None:
-    """Deny what plain NumPy does.
+def judge(solution: Solution, options: SolveOptions, *, whole: bool) -> Certificate:
+    """Deny what plain NumPy does; return what it finds.
 
     That is an optimum that violates a constraint, beats its bound, or has another objective, and two statuses for one
     answer.
@@ -125,6 +126,7 @@ def judge(solution: Solution, options: SolveOptions, *, whole: bool) -> None:
             raise DeniedError(f"instance {i}: OPTIMAL with {objective[i]!r}, plain NumPy says {found[i]!r}")
         if codes[i] == Status.FAILED and not (whole and residual[i] <= options.feasibility_tol):
             raise DeniedError(f"instance {i}: OPTIMAL, and plain NumPy: {check}")
+    return check
 
 
 def compare(problem: Problem[Any], solution: Solution, method: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 from typing import Any, cast
 
 import numpy as np
@@ -30,8 +31,12 @@ def paper(**changes: Any) -> RoundPlanProblem:
     >>> paper().sizes["device"]
     10
     """
-    problem = cast(RoundPlanProblem, Scenario.load("mix2fld").draw(seed=0).problem("mix2fld"))
-    return cast(RoundPlanProblem, problem.replace(strict=None, **changes))
+    return cast(RoundPlanProblem, _ten_devices().replace(strict=None, **changes))
+
+
+@cache
+def _ten_devices() -> RoundPlanProblem:
+    return cast(RoundPlanProblem, Scenario.load("mix2fld").draw(seed=0).problem("mix2fld"))
 
 
 def named() -> dict[str, RoundPlanProblem]:
