@@ -72,6 +72,15 @@ def test_many_users_get_a_table_each():
     assert answer.objective >= problem.solve().bound
 
 
+def test_with_a_table_per_user_costs_fall_towards_the_optimum():
+    draws = Scenario.load("dtkd").draw(seed=1, size=20).problem("dtkd")
+    curve = train(draws, episodes=1000, shares=2).curve
+    optimum = curve["optimum"].iloc[0]
+    assert (curve["training"] >= optimum).all()
+    missing = curve[["training", "greedy"]].iloc[[0, -1]] - optimum
+    assert (missing.iloc[1] < 0.5 * missing.iloc[0]).all()
+
+
 def test_costs_of_learning_are_those_of_the_problem():
     from radioopt.dtkd.q_learning import _numbers
 
