@@ -9,7 +9,7 @@ and the result file says why under "answer", or a test is missing.
 What each test takes, and that it passes, is measured once per family without any change, and kept in
 ``runs/mutation_costs.json``: remove that file after a change of the tests. The result file is
 ``validation/mutants.json``. Changes that it has are not tried again, unless they survived and have no answer and
-``--again`` is given.
+``--again`` is given; those whose places are no longer there are forgotten, and others are tried in their stead.
 """
 
 from __future__ import annotations
@@ -25,11 +25,12 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 
@@ -211,20 +212,32 @@ def _between(
     return [Mutant(file, left.end_lineno, place, before, one) for one in after]
 
 
-def choose(count: int, seed: int) -> list[Mutant]:
-    """Choose changes of all files in turn, each file's in random order."""
-    rng = np.random.default_rng(seed)
+def places() -> dict[str, list[Mutant]]:
+    """List all changes that there are, by file."""
+    paths = sorted(path for pattern in FILES for path in ROOT.glob(pattern))
+    return {name: list(mutants(name, (ROOT / name).read_text())) for name in (_name(path) for path in paths)}
+
+
+def choose(count: int, seed: int, known: Collection[str] = ()) -> list[Mutant]:
+    """Choose changes of all files in turn, each file's in random order, but for those that are known.
+
+    What is chosen in a file does not depend on the others.
+    """
     queues = []
-    for path in sorted(path for pattern in FILES for path in ROOT.glob(pattern)):
-        known = list(mutants(path.relative_to(ROOT).as_posix(), path.read_text()))
-        queues.append([known[i] for i in rng.permutation(len(known))])
-    queues = [queues[i] for i in rng.permutation(len(queues))]
+    for name, every in places().items():
+        rng = np.random.default_rng([seed, crc32(name.encode())])
+        queues.append([every[i] for i in rng.permutation(len(every)) if every[i].key not in known])
+    queues = [queues[i] for i in np.random.default_rng(seed).permutation(len(queues))]
     chosen: list[Mutant] = []
     while len(chosen) < count and any(queues):
         for queue in queues:
             if queue and len(chosen) < count:
                 chosen.append(queue.pop())
     return chosen
+
+
+def _name(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
 
 
 def copy(folder: Path) -> None:
@@ -443,7 +456,7 @@ def prepare(folder: Path) -> None:
 def main() -> None:
     """Try changes, and write what became of each."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--count", type=int, default=120, help="changes (default: 120)")
+    parser.add_argument("--count", type=int, default=120, help="changes with an outcome (default: 120)")
     parser.add_argument("--seed", type=int, default=0, help="which changes (default: 0)")
     parser.add_argument(
         "--minutes", type=float, default=float("inf"), help="begin none after so many minutes"
@@ -451,19 +464,20 @@ def main() -> None:
     parser.add_argument("--again", action="store_true", help="try survivors without an answer again")
     args = parser.parse_args()
     end = time.monotonic() + 60 * args.minutes
-    known: dict[str, Any] = json.loads(STORED.read_text()) if STORED.exists() else {}
+    there = {one.key: one for every in places().values() for one in every}
+    stored: dict[str, Any] = json.loads(STORED.read_text()) if STORED.exists() else {}
+    known = {key: row for key, row in stored.items() if key in there}
+    open_ = [
+        there[key] for key, row in known.items() if row["outcome"] == "survived" and not row.get("answer")
+    ]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         copy(folder)
         prepare(folder)
         costs: dict[str, dict[str, float]] = json.loads(COSTS.read_text()) if COSTS.exists() else {}
-        chosen = list(enumerate(choose(args.count, args.seed), 1))
-        chosen.sort(key=lambda one: one[1].tests not in costs)  # first where it is known what tests cost
-        for number, mutant in chosen:
-            before = known.get(mutant.key)
-            open_ = before is not None and before["outcome"] == "survived" and not before.get("answer")
-            if before is not None and not (args.again and open_):
-                continue
+        chosen = open_ * args.again + choose(max(args.count - len(known), 0), args.seed, known)
+        chosen.sort(key=lambda one: one.tests not in costs)  # first where it is known what tests cost
+        for number, mutant in enumerate(chosen, 1):
             if time.monotonic() > end:
                 break
             if mutant.tests not in costs:
@@ -473,7 +487,7 @@ def main() -> None:
             found = attempt(mutant, folder, costs[mutant.tests])
             known[mutant.key] = found
             write_whole(STORED, (json.dumps(known, indent=1, ensure_ascii=False) + "\n").encode())
-            print(f"{number} of {args.count}: {mutant.key}: {found['outcome']} {found['by']}", flush=True)
+            print(f"{number} of {len(chosen)}: {mutant.key}: {found['outcome']} {found['by']}", flush=True)
     counts = [row["outcome"] for row in known.values()]
     print(f"{counts.count('caught')} caught, {counts.count('survived')} survived of {len(counts)}")
 

@@ -145,6 +145,16 @@ def test_the_evaluation_is_what_the_formulas_say(seed, which):
 
 
 @pytest.mark.parametrize("name", NAMED)
+def test_budgets_below_a_point_cost_what_the_formulas_say_too(name):
+    problem = NAMED[name].replace(update="merge", budgets=0.25)
+    sources = [any_graph(problem, [0, which]) for which in range(4)]
+    costs = [rewards(problem, source).objective for source in sources]
+    np.testing.assert_allclose(
+        costs, [oracle(problem, source)[0] for source in sources], rtol=1e-8, atol=1e-8
+    )
+
+
+@pytest.mark.parametrize("name", NAMED)
 def test_named_instances(name):
     problem = NAMED[name]
     proven, searched = problem.solve("enumerate"), problem.solve(starts=20)

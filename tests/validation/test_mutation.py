@@ -45,6 +45,8 @@ def test_places_are_chosen_by_the_seed_and_in_every_file():
     assert {one.file for one in chosen} == every
     for one in chosen:
         ast.parse(one.applied((ROOT / one.file).read_text()))
+    known = {one.key for one in chosen[:40]}
+    assert not known & {one.key for one in choose(200, 0, known)}
 
 
 def test_the_tests_of_a_family_begin_with_those_that_notice_most():
