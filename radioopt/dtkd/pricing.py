@@ -253,6 +253,7 @@ class Pricing:
             roots = np.sqrt(np.stack([self.cycles.max(-1), self.bits.max(-1)])).sum(-1)
             start = self.weight * roots**2 / self.totals**2
         best = before = -math.inf
+        gross = 0.0  # a box may be too small to have an area
         prices, size = start, 4.0 * start + 1e-300
         for _ in range(BOXES):
             corners = np.array([[0.0, 0.0], [size[0], 0.0], [size[0], size[1]], [0.0, size[1]]])

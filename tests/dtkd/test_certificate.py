@@ -1,5 +1,7 @@
 """What is judged: points out of feasibility, perturbed points, nonsense; and the parts of the cost."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -218,3 +220,11 @@ def test_the_judge_bounds_answers_that_are_not_optimal_by_the_optimum():
     check = problem.certificate(**point)
     assert check.status == Status.FEASIBLE
     assert check.bound == pytest.approx(float(best.objective), rel=1e-11)
+
+
+def test_a_price_of_band_that_nobody_needs_is_none():
+    one = pricing.Pricing.of(zoo.draw(3))
+    idle = replace(one, bits=np.zeros_like(one.bits))
+    dual = idle.maximise(np.inf)
+    assert dual.prices[1] == 0
+    assert np.isfinite(dual.value)
