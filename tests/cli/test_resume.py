@@ -241,7 +241,8 @@ def test_a_finished_comparison_says_that_it_cannot_go_on(capsys):
     assert "to go on, train anew with these limits: comparisons, and runs saved without a checkpoint" in told
 
 
-def test_the_table_shows_what_is_aimed_at(capsys):
+def test_the_table_shows_what_is_aimed_at(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "160")  # headings stand on one line
     arguments = [*QUICK, "--scheme", "fedavg", "--option", "private=true", "--rounds", "1"]
     assert main([*arguments, "--target", "private_accuracy=0.99", "--name", "a"]) == 0
     assert "private accuracy" in capsys.readouterr().out.splitlines()[1]
