@@ -215,3 +215,26 @@ def test_an_optimum_that_the_sums_of_budgets_may_hide_is_not_claimed(asked):
     assert best == pytest.approx(0.167188065)
     assert found.status is (Status.OPTIMAL if found.objective == best else Status.FEASIBLE)
     assert found.bound == best
+
+
+@pytest.mark.parametrize("seed", [1209, 2812, 3230])
+def test_the_first_device_leaves_its_only_link_when_others_take_what_came_over_it(seed):
+    from radioopt.d2d import rewards
+
+    rng, problem = np.random.default_rng(seed), zoo.random(seed, 5)
+    devices, classes = problem.sizes["device"], problem.sizes["class"]
+    trust = rng.random((devices, devices, 1)) < 0.4
+    trust[0] = False
+    trust[0, 1 + int(rng.integers(devices - 1))] = True
+    problem = problem.replace(
+        trust=np.broadcast_to(trust, (devices, devices, classes)),
+        budgets=np.inf,
+        outage_weight=rng.uniform(0.0, 1.0),
+        gate=1.0,
+        min_classes=float(rng.integers(0, classes + 1)),
+    )
+    found = problem.solve(starts=1, seed=seed % 7)
+    others = np.repeat(found.source[None], devices, 0)
+    others[:, 0] = np.arange(devices)
+    others[0, 0] = -1
+    assert rewards(problem, others).objective.max() <= found.objective + 1e-9

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from radioopt.base.quantity import DEVICE, PER_INSTANCE
-from radioopt.feel import BatchsizeProblem, BatchsizeSolution
+from radioopt.feel import BatchsizeProblem, BatchsizeSolution, kernel_vector
 from radioopt.feel import kernel_rows as rows
 from validation.feel import zoo
 
@@ -119,3 +119,14 @@ def test_two_threads_solve_batches_at_once():
     for which in range(2):
         assert len(answers[which]) == 5
         assert all(answer == expected[which] for answer in answers[which])
+
+
+@pytest.mark.parametrize("name", ["paper_cpu", "one_device"])
+def test_newton_steps_of_both_unknowns_close_the_certificate(name):
+    """Else the general kernel answers, to the same digits but later."""
+    problem = zoo.named()[name]
+    device, instance = problem.block(DEVICE)[:, None], problem.block(PER_INSTANCE)[:, None]
+    passes = np.zeros(1, np.int64)
+    out = np.empty((3, *device.shape[1:])), np.empty((6, 1)), passes
+    assert kernel_vector.solve_vector(device, instance, 0, kernel_vector.MOST_PASSES, *out)
+    assert passes[0] < kernel_vector.MOST_PASSES

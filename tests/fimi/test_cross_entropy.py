@@ -194,3 +194,14 @@ def test_draws_are_normal_within_their_limits(mean, deviation, low, high):
     drawn = [kernel.draw(generator, mean, deviation, low, high) for _ in range(count)]
     law = scipy.stats.truncnorm((low - mean) / deviation, (high - mean) / deviation, mean, deviation)
     assert scipy.stats.kstest(drawn, law.cdf).pvalue > 1e-3
+
+
+def test_no_samples_are_made_of_a_number_that_float64_does_not_hold():
+    problem = zoo.paper(2)
+    p = Canonical.of(problem)
+    rows = (np.array([p.A[0], 1e300]), p.k, p.F, p.low, p.high, p.k, p.k, p.k)
+    device = np.stack([np.broadcast_to(row, 2) for row in rows])
+    work, samples = np.ones((kernel.SCRATCH, 2)), np.empty(2)
+    work[kernel.S] = [30.0, 1e-100]
+    with np.errstate(all="ignore"):
+        assert not kernel.search_samples(device, 50.0, 2.0, 1e-12, work, samples)

@@ -1,12 +1,13 @@
 """The vector kernel, the scalar one and plain NumPy agree on devices, sums and certificates."""
 
 import math
+import os
 
 import mpmath as mp
 import numpy as np
 import pytest
 
-from radioopt.fimi import certificate, kernel, kernel_device, kernel_nested, kernel_vector
+from radioopt.fimi import certificate, kernel, kernel_device, kernel_nested, kernel_streaming, kernel_vector
 from radioopt.fimi.device import Canonical
 from radioopt.numerics.jit import kernel as jitted
 from validation.fimi import zoo
@@ -109,3 +110,33 @@ def test_the_kernels_certificate_is_that_of_the_oracle():
         judged = solution.verify()
         assert judged.objective == pytest.approx(float(solution.objective), rel=1e-12)
         assert judged.bound == pytest.approx(float(solution.bound), rel=1e-9)
+
+
+def test_streaming_passes_close_the_certificate_from_prices_nearby():
+    problem = zoo.paper()
+    solution = problem.solve()
+    device, instance = blocks(problem)
+    prices = np.array([[solution.price_learning_j], [solution.price_bandwidth_j_per_hz]]) * 1.01
+    out = np.empty((4, *device.shape[1:])), np.empty((5, 1)), np.zeros(1, np.int64)
+    assert kernel_streaming.solve_streaming(device, instance, prices, 500, *out)
+    assert out[1][0, 0] == pytest.approx(float(solution.objective), rel=1e-11)
+
+
+@pytest.mark.parametrize("latency_s", [30.0, 120.0])
+def test_the_start_of_streaming_is_the_share_of_the_round_that_uploads_take(latency_s, monkeypatch):
+    # where kernels are compiled, the size of a sample is fixed
+    devices = kernel_streaming.SAMPLE
+    if os.environ.get("NUMBA_DISABLE_JIT", "0") != "0":
+        devices = 64
+        monkeypatch.setattr(kernel_streaming, "SAMPLE", devices)
+    problem = zoo.paper(devices).replace(max_round_latency_s=latency_s)
+    device, instance = blocks(problem)
+    par, sums = kernel.parameters(instance, 0, devices), np.empty((1, kernel_vector.SUMS))
+    kernel_vector.survey(device, 0, 0, devices, par, np.empty(kernel_vector.SCRATCH), sums[0])
+    _, _, share = kernel_streaming.start(device, par, sums[0])
+    solution = problem.solve()
+    u = np.log1p(
+        solution.transmit_power_w * problem.channel_gain / (problem.noise_psd_w_per_hz * solution.bandwidth_hz)
+    )
+    uploads_s = problem.payload_bits * math.log(2.0) / (solution.bandwidth_hz * u)
+    assert share == pytest.approx(np.exp(np.log(uploads_s / latency_s).mean()), rel=0.1)
