@@ -136,7 +136,9 @@ def test_the_start_of_streaming_is_the_share_of_the_round_that_uploads_take(late
     _, _, share = kernel_streaming.start(device, par, sums[0])
     solution = problem.solve()
     u = np.log1p(
-        solution.transmit_power_w * problem.channel_gain / (problem.noise_psd_w_per_hz * solution.bandwidth_hz)
+        solution.transmit_power_w
+        * problem.channel_gain
+        / (problem.noise_psd_w_per_hz * solution.bandwidth_hz)
     )
     uploads_s = problem.payload_bits * math.log(2.0) / (solution.bandwidth_hz * u)
     assert share == pytest.approx(np.exp(np.log(uploads_s / latency_s).mean()), rel=0.1)
