@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from validation.bench import pictures
 from validation.bench.machine import unquiet
 from validation.bench.results import Results, Row, Verdict
 from validation.bench.suite import OURS
@@ -31,7 +32,26 @@ the race every answer is repaired to feasibility and judged by the same certific
 `found` counts the instances on which it is certified within {found_gap:g} of the optimum, `gap` is the worst certified
 gap, `residual` the worst violation of a constraint before the repair. `error` is the largest error of a derivative in
 the first instance, next to the largest of its field, against a solution to 60 digits. A time without a small gap beside
-it is not worth comparing. `ratio` is the least time over radioopt's least time on these instances.
+it is not worth comparing. `ratio` is the least time over radioopt's least time on these instances. `memory` is the most
+that a process of its own has held, Python, imports and the drawing of the instance included.
+
+Three kinds of first calls are timed. The first answer of an installation comes from plain Python where the problem is
+small, while another process compiles. The first call ever waits for the compiler (`RADIOOPT_COMPILE=wait`). The first
+call of a process finds the kernels compiled.
+"""
+
+SCALING = """![Time over the number of devices, one panel per problem, both axes logarithmic]({folder}/{name})
+
+Least times of a solve of a single instance that is already modelled, where the answer was found. The peers keep their
+model where they can.
+"""
+
+PROFILES = """![Share of instances that each solver finds within so many times the time of the fastest, one panel per problem]\
+({folder}/{name})
+
+Random instances of all settings, each put to every method and generic solver by itself, the shorter of two times. A line
+says on which share of the instances (upward) a solver found the optimum within so many times the time of the fastest
+(to the right); further up and further left is better. Times of generic solvers include the modelling.
 """
 
 GOALS_HEAD = """\
@@ -49,13 +69,16 @@ LIMITS = (
 )
 
 
-def markdown(results: Results) -> str:
+def markdown(results: Results, folder: str = "") -> str:
     """Write the report.
 
     Parameters
     ----------
     results : Results
         What a run measured.
+    folder : str, optional
+        Where :func:`~validation.bench.pictures.pictures` has drawn them, as the page is to write it; without it the page
+        has none.
 
     Returns
     -------
@@ -100,6 +123,9 @@ def markdown(results: Results) -> str:
             [_goal_line(goal) for goal in results.goals],
             right=(1, 2, 3, 4),
         )
+    if folder:
+        for title, text, name in (("Scaling", SCALING, pictures.SCALING), ("Performance profiles", PROFILES, pictures.PROFILES)):
+            lines += ["", f"## {title}", "", text.format(folder=folder, name=name).replace("\\\n", "")]
     lines += ["", "## Measurements"]
     for group in dict.fromkeys((row.family, row.instance) for row in results.rows):
         rows = [row for row in results.rows if (row.family, row.instance) == group]
@@ -211,31 +237,30 @@ def _goal_line(goal: Verdict) -> list[str]:
 
 def _rows_table(rows: list[Row]) -> list[str]:
     ours = next((row for row in rows if row.solver.split()[0] == OURS and row.found and row.measured), None)
-    measured = any(math.isfinite(row.error) for row in rows)
-    lines = []
-    for row in rows:
-        if not row.measured:
-            continue
-        ratio = row.minimum_s / ours.minimum_s if ours is not None else math.nan
-        lines.append(
-            [
-                row.solver,
-                row.timed,
-                row.tolerance,
-                seconds(row.minimum_s),
-                seconds(row.median_s),
-                f"{row.samples} x {max(1, round(row.calls / max(row.samples, 1)))}",
-                f"{row.found}/{row.answered}" if row.answered else "",
-                f"{row.residual:.0e}" if row.answered else "",
-                f"{row.gap:.0e}" if row.answered else "",
-                *([f"{row.error:.0e}" if math.isfinite(row.error) else ""] if measured else []),
-                f"{ratio:,.3g}" if ratio < 1000 else f"{ratio:,.0f}" if math.isfinite(ratio) else "",
-            ]
-        )
-    head = ["solver", "timed", "asked", "least", "median", "samples", "found", "residual", "gap", "ratio"]
-    if measured:
-        head.insert(-1, "error")
-    return _table(head, lines, right=tuple(range(3, len(head))))
+    lines = [_line(row, ours) for row in rows if row.measured]
+    said = [name for name in lines[0] if any(line[name] for line in lines)] if lines else []
+    numbers = tuple(i for i, name in enumerate(said) if name not in ("solver", "timed", "asked"))
+    return _table(said, [[line[name] for name in said] for line in lines], right=numbers)
+
+
+def _line(row: Row, ours: Row | None) -> dict[str, str]:
+    """Return what the table says of a row, by column; nobody says what is empty for all."""
+    ratio = row.minimum_s / ours.minimum_s if ours is not None else math.nan
+    judged, known = bool(row.answered), math.isfinite
+    return {
+        "solver": row.solver,
+        "timed": row.timed,
+        "asked": row.tolerance,
+        "least": seconds(row.minimum_s),
+        "median": seconds(row.median_s),
+        "samples": f"{row.samples} x {max(1, round(row.calls / max(row.samples, 1)))}",
+        "found": f"{row.found}/{row.answered}" if judged else "",
+        "residual": f"{row.residual:.0e}" if judged else "",
+        "gap": f"{row.gap:.0e}" if judged else "",
+        "error": f"{row.error:.0e}" if known(row.error) else "",
+        "memory": f"{row.memory_bytes / 1e9:.2f} GB" if known(row.memory_bytes) else "",
+        "ratio": f"{ratio:,.3g}" if ratio < 1000 else f"{ratio:,.0f}" if known(ratio) else "",
+    }
 
 
 def _remarks(rows: list[Row]) -> list[str]:
