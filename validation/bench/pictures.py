@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 
 #: names of the files
 SCALING, PROFILES = "bench_scaling.png", "bench_profiles.png"
-#: what is timed of a single instance that is posed and modelled already
-SOLVES = ("solve", "update + solve", "one start", "search")
+#: what is timed of an instance that is posed and modelled already
+SOLVES = ("solve", "update + solve", "parameters + solve", "one start", "3000 steps")
+#: what the problems are called
+TITLES = {"d2d": "D2D", "dtkd": "DT-KD", "feel": "FEEL", "fimi": "FIMI"}
 #: a line needs so many sizes
 LEAST_SIZES = 2
 
@@ -42,7 +44,7 @@ def scaling(results: Results, **look: Unpack[Look]) -> Figure:
     """
     lines: dict[str, dict[str, dict[int, float]]] = {}
     for row in results.rows:
-        if row.measured and row.devices and row.what.split(",")[0] in SOLVES and row.threads in (None, 1):
+        if row.measured and row.devices and row.what in SOLVES and row.threads in (None, 1):
             if row.answered and not row.found:
                 continue
             sizes = lines.setdefault(row.family, {}).setdefault(_label(row), {})
@@ -57,14 +59,15 @@ def scaling(results: Results, **look: Unpack[Look]) -> Figure:
             for i, (label, sizes) in enumerate(sorted(solvers.items(), key=lambda item: OURS not in item[0])):
                 x = sorted(sizes)
                 panel.loglog(x, [sizes[devices] for devices in x], label=label, **line(i))
-            panel.set(xlabel=f"devices ({family})", ylabel="time of a solve [s]")
+            panel.set(xlabel=f"devices ({TITLES.get(family, family)})", ylabel="time of a solve [s]")
             panel.grid()
             key(panel)
     return figure
 
 
 def _label(row: Row) -> str:
-    return f"{row.solver}, per problem of a batch" if row.problems > 1 else row.solver
+    special = row.instance.partition(", ")[2]
+    return row.solver + (", in a batch" if row.problems > 1 else "") + (f", {special}" if special else "")
 
 
 def profiles(results: Results, **look: Unpack[Look]) -> Figure:
@@ -86,22 +89,30 @@ def profiles(results: Results, **look: Unpack[Look]) -> Figure:
     with canvas(len(families), look, title="Performance profiles", least=3.0, height=3.0) as (figure, panels):
         for panel, family in zip(panels, families, strict=True):
             times = shares(results.profiles, family)
-            ends = [found[np.isfinite(found)].max() for found in times.values() if np.isfinite(found[:1]).any()]
+            ends = [
+                found[np.isfinite(found)].max() for found in times.values() if np.isfinite(found[:1]).any()
+            ]
             last = 2.0 * max(ends, default=1.0)
             for i, (solver, found) in enumerate(times.items()):
                 x = found[np.isfinite(found)]
                 if not len(x):
                     continue
                 share = np.arange(1, len(x) + 1) / len(found)
-                panel.step([1.0, *x, last], [0.0, *share, share[-1]], where="post", label=solver, **line(i, marker=False))
+                panel.step(
+                    [1.0, *x, last],
+                    [0.0, *share, share[-1]],
+                    where="post",
+                    label=solver,
+                    **line(i, marker=False),
+                )
             panel.set(xscale="log", xlim=(1.0, last), ylim=(0.0, 1.03))
-            panel.set(xlabel=f"times the fastest ({family})", ylabel="share of instances")
+            panel.set(xlabel=f"times the fastest ({TITLES.get(family, family)})", ylabel="share of instances")
             panel.grid()
             key(panel)
     return figure
 
 
-def pictures(results: Results, folder: str | os.PathLike[str]) -> list[Path]:
+def draw_pictures(results: Results, folder: str | os.PathLike[str]) -> list[Path]:
     """Draw both pictures into a folder, each file whole or not at all.
 
     Parameters

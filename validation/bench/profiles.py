@@ -9,6 +9,7 @@ import numpy as np
 
 from radioopt.base.status import Status
 from validation.bench.results import FOUND_GAP
+from validation.bench.suite import OURS
 from validation.cross_check import cross_check
 from validation.reference import room
 from validation.thorough import MOST
@@ -17,7 +18,7 @@ from validation.thorough import MOST
 PROFILE, LIMIT_S = "random instances", 5.0
 
 
-def profile(family: str, number: int) -> list[dict[str, Any]]:
+def profile(family: str, number: int, references: Iterable[str] | None = None) -> list[dict[str, Any]]:
     """Put a random instance to every method and generic solver twice, and keep the shorter time of each.
 
     Parameters
@@ -26,27 +27,32 @@ def profile(family: str, number: int) -> list[dict[str, Any]]:
         Its zoo draws the instance.
     number : int
         Seed.
+    references : iterable of str, optional
+        Generic solvers; all that take the size by default.
 
     Returns
     -------
     list of dict
-        "family", "instance", "solver", "seconds" and "found": whether its repaired answer is certified within
-        :data:`~validation.bench.results.FOUND_GAP`. Empty if the instance is infeasible.
+        "family", "instance", "solver" ("radioopt" before the name of its own), "seconds" and "found": whether
+        its repaired answer is certified within :data:`~validation.bench.results.FOUND_GAP`. Empty if the instance is
+        infeasible.
     """
     zoo, most = room(family), MOST["references"].get(family)
     problem = zoo.random(number, **({} if most is None else {"max_devices": most}))
-    tables = [cross_check(problem, time_limit_s=LIMIT_S) for _ in range(2)]
+    references = None if references is None else tuple(references)
+    tables = [cross_check(problem, references=references, time_limit_s=LIMIT_S) for _ in range(2)]
+    default = next(iter(problem.methods))
     judged, shorter = tables[0], np.fmin(*(table["seconds"].to_numpy(float) for table in tables))
     found = (judged["gap"] <= FOUND_GAP) & (judged["verdict"] != Status.FAILED.name)
     return [
         {
             "family": family,
             "instance": number,
-            "solver": str(solver),
+            "solver": f"{OURS} {solver}" if kind == "method" or solver == default else str(solver),
             "seconds": float(seconds),
             "found": bool(good),
         }
-        for solver, seconds, good in zip(judged.index, shorter, found, strict=True)
+        for solver, kind, seconds, good in zip(judged.index, judged["kind"], shorter, found, strict=True)
         if found.any()
     ]
 

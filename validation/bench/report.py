@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from validation.bench import pictures
 from validation.bench.machine import unquiet
+from validation.bench.pictures import PROFILES, SCALING
 from validation.bench.results import Results, Row, Verdict
 from validation.bench.suite import OURS
 
@@ -40,19 +41,27 @@ small, while another process compiles. The first call ever waits for the compile
 call of a process finds the kernels compiled.
 """
 
-SCALING = """![Time over the number of devices, one panel per problem, both axes logarithmic]({folder}/{name})
+#: the sections of pictures
+SHOWN = {
+    SCALING: (
+        "Scaling",
+        """\
+![Time over the number of devices, a panel per problem, both axes logarithmic]({path})
 
-Least times of a solve of a single instance that is already modelled, where the answer was found. The peers keep their
-model where they can.
-"""
+Least times of a solve of an instance that is already posed and modelled, where the answer was found.
+""",
+    ),
+    PROFILES: (
+        "Performance profiles",
+        """\
+![Share of instances that a solver finds within so many times the time of the fastest, a panel per problem]({path})
 
-PROFILES = """![Share of instances that each solver finds within so many times the time of the fastest, one panel per problem]\
-({folder}/{name})
-
-Random instances of all settings, each put to every method and generic solver by itself, the shorter of two times. A line
-says on which share of the instances (upward) a solver found the optimum within so many times the time of the fastest
-(to the right); further up and further left is better. Times of generic solvers include the modelling.
-"""
+Random instances of all settings, each put to every method and generic solver by itself, the shorter of two times. A
+line says on which share of the instances (upward) a solver found the optimum within so many times the time of the
+fastest (to the right). Further up and further left is better. Times of generic solvers include the modelling.
+""",
+    ),
+}
 
 GOALS_HEAD = """\
 Ratios of least times in this run; a line counts only where radioopt's answer is certified and at least as accurate.
@@ -69,16 +78,17 @@ LIMITS = (
 )
 
 
-def markdown(results: Results, folder: str = "") -> str:
+def markdown(results: Results, drawn: Iterable[str] = (), folder: str = "") -> str:
     """Write the report.
 
     Parameters
     ----------
     results : Results
         What a run measured.
+    drawn : iterable of str, optional
+        Names of the pictures that :func:`~validation.bench.pictures.draw_pictures` has drawn.
     folder : str, optional
-        Where :func:`~validation.bench.pictures.pictures` has drawn them, as the page is to write it; without it the page
-        has none.
+        Where they are, as seen from the page.
 
     Returns
     -------
@@ -123,9 +133,9 @@ def markdown(results: Results, folder: str = "") -> str:
             [_goal_line(goal) for goal in results.goals],
             right=(1, 2, 3, 4),
         )
-    if folder:
-        for title, text, name in (("Scaling", SCALING, pictures.SCALING), ("Performance profiles", PROFILES, pictures.PROFILES)):
-            lines += ["", f"## {title}", "", text.format(folder=folder, name=name).replace("\\\n", "")]
+    for name in drawn:
+        title, text = SHOWN[name]
+        lines += ["", f"## {title}", "", text.format(path=PurePosixPath(folder) / name)]
     lines += ["", "## Measurements"]
     for group in dict.fromkeys((row.family, row.instance) for row in results.rows):
         rows = [row for row in results.rows if (row.family, row.instance) == group]
@@ -235,16 +245,33 @@ def _goal_line(goal: Verdict) -> list[str]:
     ]
 
 
-def _rows_table(rows: list[Row]) -> list[str]:
+def lines(rows: list[Row]) -> list[dict[str, str]]:
+    """Write what was measured of a group as a table.
+
+    Parameters
+    ----------
+    rows : list of Row
+        Of one group of instances.
+
+    Returns
+    -------
+    list of dict of str to str
+        A line per row that has a time, by column. What is empty in all of them is left out.
+    """
     ours = next((row for row in rows if row.solver.split()[0] == OURS and row.found and row.measured), None)
-    lines = [_line(row, ours) for row in rows if row.measured]
-    said = [name for name in lines[0] if any(line[name] for line in lines)] if lines else []
-    numbers = tuple(i for i, name in enumerate(said) if name not in ("solver", "timed", "asked"))
-    return _table(said, [[line[name] for name in said] for line in lines], right=numbers)
+    found = [_line(row, ours) for row in rows if row.measured]
+    return [{name: text for name, text in line.items() if any(one[name] for one in found)} for line in found]
+
+
+def _rows_table(rows: list[Row]) -> list[str]:
+    found = lines(rows)
+    names = list(found[0]) if found else []
+    numbers = tuple(i for i, name in enumerate(names) if name not in ("solver", "timed", "asked"))
+    return _table(names, [list(line.values()) for line in found], right=numbers)
 
 
 def _line(row: Row, ours: Row | None) -> dict[str, str]:
-    """Return what the table says of a row, by column; nobody says what is empty for all."""
+    """Return what a table says of a row, by column."""
     ratio = row.minimum_s / ours.minimum_s if ours is not None else math.nan
     judged, known = bool(row.answered), math.isfinite
     return {

@@ -277,10 +277,11 @@ def _fresh_rows(one: Suite, name: str) -> list[Row]:
                 if "error" in told[-1]:
                     row.note = f"failed: {told[-1]['error']}"
                     break
-            else:
-                _enter_apart(row, told)
             rows.append(row)
-            if not row.note and repeat > 1:
+            if row.note:
+                break
+            _enter_apart(row, told)
+            if repeat > 1:
                 rows.append(Row(one.family, FRESH, OURS, f"{name}: imports of a process"))
                 _enter_times(rows[-1], [answer["import_s"] for answer in told], repeat)
     return rows

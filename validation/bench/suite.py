@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from radioopt.base.errors import require
 from radioopt.base.problem import Problem
 from radioopt.base.quantity import Array
 from radioopt.base.rooms import room, with_room
@@ -199,7 +201,8 @@ def timed_families() -> tuple[str, ...]:
     >>> "feel" in timed_families()
     True
     """
-    return (*with_room("validation", "bench"), TRAINING)
+    trains = importlib.util.find_spec("torch") is not None
+    return (*with_room("validation", "bench"), *([TRAINING] if trains else []))
 
 
 def suite(family: str, *, quick: bool = False) -> Suite:
@@ -223,6 +226,7 @@ def suite(family: str, *, quick: bool = False) -> Suite:
         If there is no benchmark of this family.
     """
     if family == TRAINING:
+        require("torch", "learning")
         from validation.bench import training as found
     else:
         found = room("validation", family, "bench", "no benchmark of problem")
