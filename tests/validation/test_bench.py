@@ -486,8 +486,8 @@ def test_times_and_profiles_are_drawn(results, tmp_path):
     ]
     shown = dataclasses.replace(results, rows=[*results.rows, *grown], profiles=rows)
     (panel,) = pictures.scaling(shown).axes
-    (line,) = panel.get_lines()
-    assert line.get_xydata().tolist() == [[k, 1e-6 * k] for k in (10, 20, 30)]
+    line = max(panel.get_lines(), key=lambda drawn: len(drawn.get_xdata()))
+    assert line.get_xydata().tolist()[-3:] == [[k, pytest.approx(1e-6 * k)] for k in (10, 20, 30)]
     (panel,) = pictures.profiles(shown).axes
     ours, ipopt = panel.get_lines()
     assert ours.get_xydata()[:-1].tolist() == [[1.0, 0.0], [1.0, 1 / 3], [1.0, 2 / 3], [1.0, 1.0]]

@@ -227,7 +227,7 @@ def suite(family: str, *, quick: bool = False) -> Suite:
     """
     if family == TRAINING:
         require("torch", "learning")
-        from validation.bench import training as found
+        from validation.reproduce import rounds as found
     else:
         found = room("validation", family, "bench", "no benchmark of problem")
     made: Suite = found.suite(quick=quick)

@@ -28,8 +28,8 @@ from learning.flower.crew import row_of
 from learning.flower.letters import Letter
 from learning.flower.sealing import seal_all
 from learning.setup import Setup
-from validation.bench.training import Watch, cell
 from validation.loopback import Deployment
+from validation.reproduce.rounds import Watch, cell
 
 #: nodes, and rounds that are run with them
 ENGINES = {10: 8, 100: 6, 1_000: 4}
