@@ -36,8 +36,7 @@ class Worth(pd.DataFrame):
 
     __str__ = __repr__
 
-    def _repr_html_(self) -> str | None:
+    def _repr_html_(self) -> str:
         """Show whole sentences in a notebook too."""
         with pd.option_context("display.max_colwidth", None):
-            found: str | None = super()._repr_html_()  # type: ignore[operator]
-            return found
+            return pd.DataFrame(self).to_html(max_rows=MOST_ROWS, notebook=True)

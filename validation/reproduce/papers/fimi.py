@@ -20,8 +20,8 @@ PRINTED = (*(f"Fig. {number}" for number in range(1, 6)), "Table I", "Section IV
 NOTE = (
     "Energies of a round are over 1,000 placements of the paper's cell. Training is on digits in place of CIFAR10 and"
     " GTSRB, with small networks and generators. So every method of Table I is compared with the first of its block:"
-    " energy, latency and uplink by the ratio of the two, accuracy by their difference. A claim is judged by the sign of"
-    " a difference. Differences and ratios are paired by seed, with 95 % intervals in brackets."
+    " energy, latency and uplink by the ratio of the two, accuracy by their difference. A claim is judged by the sign"
+    " of a difference. Differences and ratios are paired by seed, with 95 % intervals in brackets."
 )
 RUN = "`radioopt reproduce fimi --only training`"
 CIFAR = (
