@@ -11,14 +11,12 @@ import argparse
 import re
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from radioopt.cli import output
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from validation.reproduce.verdicts import Entry
 
 #: a link of Markdown to a page of docs
 LINK = re.compile(r"\[([^\]]+)\]\((\w+\.md)[^)]*\)")
@@ -94,7 +92,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def show(entries: Sequence[Entry]) -> None:
+def show(entries: Sequence[Any]) -> None:
     """Print a table for each figure, table and section of the paper, and the reasons as numbered notes below."""
     import pandas as pd
 
