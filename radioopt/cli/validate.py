@@ -201,7 +201,7 @@ def unanswered(table: pd.DataFrame) -> list[str]:
     for (instance, solver), reason in zip(missing.index, missing["status"], strict=True):
         reasons.setdefault((solver, reason), []).append(instance)
     return [
-        f"{solver}: no answer on {len(names)} ({some(names)}): {reason}"
+        f"{solver}: no answer on {len(names)} ({some(names)}): {reason.removeprefix('NoAnswerError: ')}"
         for (solver, reason), names in reasons.items()
     ]
 
