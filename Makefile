@@ -44,8 +44,9 @@ docs: $(STAMP)
 bench: $(STAMP)
 	@mkdir -p runs
 	@$(BIN)/radioopt bench --save runs/benchmark.json
-	@$(BIN)/radioopt bench --report runs/benchmark.json > runs/benchmark.md && mv runs/benchmark.md docs/benchmarks.md
-	@echo "docs/benchmarks.md is up to date; runs/benchmark.json is for radioopt bench --compare."
+	@cd docs && ../$(BIN)/radioopt bench --report ../runs/benchmark.json --pictures images > ../runs/benchmark.md
+	@mv runs/benchmark.md docs/benchmarks.md && mv runs/benchmark.json docs/benchmarks.json
+	@echo "docs/benchmarks.md is up to date; docs/benchmarks.json is for radioopt bench --compare."
 
 # The stamp comes last, so an interrupted installation leaves none, and without one the environment is made anew.
 # The constraints also hold in the isolated environment that builds the package (newer pips read the second name).

@@ -14,7 +14,7 @@ import radioopt.base.forks as _forks  # noqa: F401  # to know of a fork before a
 from radioopt.base.errors import InputWarning as _InputWarning
 from radioopt.base.shadow import warn_of_files as _warn_of_files
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 if TYPE_CHECKING:
     from radioopt import channel, d2d, dtkd, feel, fimi, mix2fld, numerics, units

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import math
 import os
 import sys
 from pathlib import Path
@@ -41,6 +40,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     instead.add_argument(
         "--compare", type=Path, nargs=2, metavar=("BEFORE", "AFTER"), help="compare saved results instead"
     )
+    parser.add_argument(
+        "--pictures",
+        metavar="FOLDER",
+        help="with --report: draw its pictures there, and name them in the report",
+    )
     output.add_format_arguments(parser)
 
 
@@ -50,6 +54,10 @@ def run(args: argparse.Namespace) -> int:
 
     if args.save is not None and not args.save.parent.is_dir():
         raise OptionError(f"--save {args.save}: there is no folder {args.save.parent}")
+    if args.pictures is not None and args.report is None:
+        raise OptionError("--pictures: belongs to --report FILE")
+    if args.pictures is not None and not Path(args.pictures).is_dir():
+        raise OptionError(f"--pictures {args.pictures}: there is no such folder")
     require("validation", "validation")
     if args.report is not None:
         return report(args)
@@ -102,24 +110,7 @@ def show(results: Any) -> None:
     bench = require("validation.bench", "validation")
     for group in dict.fromkeys((row.family, row.instance) for row in results.rows if row.measured):
         rows = [r for r in results.rows if (r.family, r.instance) == group and r.measured]
-        shown = pd.DataFrame(
-            {
-                "solver": [row.solver for row in rows],
-                "timed": [row.timed for row in rows],
-                "asked": [row.tolerance for row in rows],
-                "least": [bench.seconds(row.minimum_s) for row in rows],
-                "median": [bench.seconds(row.median_s) for row in rows],
-                "samples": [str(row.samples) for row in rows],
-                "found": [f"{row.found}/{row.answered}" if row.answered else "" for row in rows],
-                "residual": [f"{row.residual:.0e}" if row.answered else "" for row in rows],
-                "gap": [f"{row.gap:.0e}" if row.answered else "" for row in rows],
-            }
-            | (
-                {"error": [f"{row.error:.0e}" if math.isfinite(row.error) else "" for row in rows]}
-                if any(math.isfinite(row.error) for row in rows)
-                else {}
-            )
-        )
+        shown = pd.DataFrame(bench.lines(rows))
         output.print_table(shown, ": ".join(group), index=False)
     for row in results.rows:
         if row.note:
@@ -142,7 +133,8 @@ def report(args: argparse.Namespace) -> int:
     elif args.csv:
         output.print_csv(results.frame(), index=False)
     else:
-        print(bench.markdown(results), end="")
+        drawn = [] if args.pictures is None else bench.draw_pictures(results, args.pictures)
+        print(bench.markdown(results, [path.name for path in drawn], args.pictures or ""), end="")
     return 0
 
 

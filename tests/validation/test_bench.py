@@ -13,7 +13,7 @@ import pytest
 from radioopt.base.errors import OptionError
 from radioopt.feel.problem import BatchsizeProblem
 from validation import bench
-from validation.bench import contestants, derivatives, machine, runner
+from validation.bench import contestants, derivatives, machine, pictures, profiles, runner
 from validation.bench.results import Row, Verdict, find, judge_goal
 from validation.bench.streaming import streaming_pass, threads
 from validation.bench.timing import Plan, Runner, race
@@ -437,6 +437,7 @@ def test_moreau_is_reported_where_it_is_missing(monkeypatch):
 def test_the_first_call_is_timed_in_a_process_of_its_own():
     rows = runner._fresh_rows(feel_suite(), "single")
     assert [r.what for r in rows] == [
+        "single: first answer of an installation",
         "single: first call ever (compiles)",
         "single: first call of a process",
         "single: imports of a process",
@@ -445,8 +446,65 @@ def test_the_first_call_is_timed_in_a_process_of_its_own():
 
 
 def test_a_first_call_that_fails_is_a_row_with_its_reason():
-    broken = runner._fresh_rows(bench.Suite("feel", ()), "nothing")
-    assert broken[0].note.startswith("failed: ")
+    (broken,) = runner._fresh_rows(bench.Suite("feel", ()), "nothing")
+    assert broken.note.startswith("failed: ")
+
+
+def test_a_large_call_in_a_process_of_its_own_tells_its_memory():
+    (row,) = runner._alone_rows(bench.Suite("dtkd", ()), "K=100,000: solve")
+    assert (row.note, row.samples) == ("", 3)
+    arrays = 100_000 * 8 * 10
+    assert arrays < row.memory_bytes < 2e9
+    assert bench.lines([row])[0]["memory"].endswith(" GB")
+
+
+def test_a_table_leaves_out_what_nobody_says(results):
+    rows = [
+        Row("training", "12 devices", "radioopt", "a round", minimum_s=1.0, median_s=2.0, samples=1, calls=1)
+    ]
+    assert list(bench.lines(rows)[0]) == ["solver", "timed", "least", "median", "samples"]
+    assert bench.lines([row for row in results.rows if not row.measured]) == []
+
+
+def test_a_random_instance_goes_to_every_solver():
+    rows = profiles.profile("feel", 0, ["ipopt"])
+    found = {row["solver"]: row["found"] for row in rows}
+    assert list(found) == ["radioopt newton", "radioopt bisection", "round-up", "ipopt"]
+    assert found["radioopt newton"]
+    times = profiles.shares(rows, "feel")
+    fastest = min(rows, key=lambda row: row["seconds"] if row["found"] else math.inf)
+    assert times[fastest["solver"]].tolist() == [1.0]
+    assert all(np.isinf(times[solver]).all() for solver, good in found.items() if not good)
+
+
+def test_times_and_profiles_are_drawn(results, tmp_path):
+    seconds = {"radioopt newton": 1.0, "ipopt": 30.0}
+    rows = [{"family": "feel", "instance": i, "solver": s, "seconds": t * (1 + i), "found": s != "ipopt" or i > 0}
+            for i in range(3) for s, t in seconds.items()]  # fmt: skip
+    grown = [
+        Row("feel", f"K={k}", "radioopt newton", "solve", minimum_s=1e-6 * k, devices=k) for k in (10, 20, 30)
+    ]
+    shown = dataclasses.replace(results, rows=[*results.rows, *grown], profiles=rows)
+    (panel,) = pictures.scaling(shown).axes
+    line = max(panel.get_lines(), key=lambda drawn: len(drawn.get_xdata()))
+    assert line.get_xydata().tolist()[-3:] == [[k, pytest.approx(1e-6 * k)] for k in (10, 20, 30)]
+    (panel,) = pictures.profiles(shown).axes
+    ours, ipopt = panel.get_lines()
+    assert ours.get_xydata()[:-1].tolist() == [[1.0, 0.0], [1.0, 1 / 3], [1.0, 2 / 3], [1.0, 1.0]]
+    assert ipopt.get_xydata()[1:-1].tolist() == [[30.0, 1 / 3], [30.0, 2 / 3]]  # it does not find the first
+    files = bench.draw_pictures(shown, tmp_path)
+    assert [file.name for file in files] == ["bench_scaling.png", "bench_profiles.png"]
+    report = bench.markdown(shown, [file.name for file in files], "images")
+    assert "](images/bench_profiles.png)" in report
+    shown.save(tmp_path / "results.json")
+    assert bench.Results.load(tmp_path / "results.json").profiles == rows
+
+
+def test_rounds_of_training_are_timed():
+    results = bench.run(["training"], quick=True, only="training/12 devices*/feel", plan=ONCE)
+    times = {row.what: row.minimum_s for row in results.rows}
+    assert 0 < times["feel: a round"] < times["feel"]
+    assert results.rows[0].devices == 12
 
 
 def test_draws_repeat_and_mix_limits():

@@ -3,7 +3,8 @@
 Nothing here knows a family: instances, peers and goals come from ``validation.<family>.bench``.
 """
 
-from validation.bench.report import compare, markdown, seconds
+from validation.bench.pictures import draw_pictures
+from validation.bench.report import compare, lines, markdown, seconds
 from validation.bench.results import Results, Row
 from validation.bench.runner import run, uncertified
 from validation.bench.suite import Case, Goal, Group, Suite, Timed, suite, timed_families
@@ -20,6 +21,8 @@ __all__ = [
     "Suite",
     "Timed",
     "compare",
+    "draw_pictures",
+    "lines",
     "markdown",
     "run",
     "seconds",

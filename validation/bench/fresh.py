@@ -1,27 +1,32 @@
-"""Time the imports and the first call in a process of its own: ``python -m validation.bench.fresh FAMILY NAME``."""
+"""Measure in a process of its own: the imports and the first call, or a few large calls, and the memory of it all."""
 
 from __future__ import annotations
 
 import json
-import sys
 import time
 
+from validation.bench.machine import peak_memory_bytes
 
-def main(family: str, name: str) -> None:
-    """Print the seconds of the imports and of the first call as one line of JSON."""
+
+def main(kind: str, family: str, name: str) -> None:
+    """Print what was measured as one line of JSON: "first" the imports and the first call, "alone" a few calls."""
     start = time.perf_counter()
-    from radioopt.base.problem import problem_class
+    import radioopt  # noqa: F401  what everybody imports first
+    from radioopt.base.rooms import families
 
-    problem_class(family)
+    if family in families():
+        from radioopt.base.problem import problem_class
+
+        problem_class(family)
     imported = time.perf_counter()
     from validation.bench.suite import suite
 
-    call = suite(family).fresh[name]()
-    begin = time.perf_counter()
-    call()
-    end = time.perf_counter()
-    print(json.dumps({"import_s": imported - start, "first_s": end - begin}))
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])
+    told: dict[str, object] = {"import_s": imported - start}
+    if kind == "first":
+        call = suite(family).fresh[name]()
+        begin = time.perf_counter()
+        call()
+        told["seconds"] = [time.perf_counter() - begin]
+    else:
+        told["seconds"] = [float(seconds) for seconds in suite(family).alone[name]()]
+    print(json.dumps(told | {"memory_bytes": peak_memory_bytes()}), flush=True)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from validation.bench.machine import unquiet
+from validation.bench.pictures import PROFILES, SCALING
 from validation.bench.results import Results, Row, Verdict
 from validation.bench.suite import OURS
 
@@ -31,8 +33,35 @@ the race every answer is repaired to feasibility and judged by the same certific
 `found` counts the instances on which it is certified within {found_gap:g} of the optimum, `gap` is the worst certified
 gap, `residual` the worst violation of a constraint before the repair. `error` is the largest error of a derivative in
 the first instance, next to the largest of its field, against a solution to 60 digits. A time without a small gap beside
-it is not worth comparing. `ratio` is the least time over radioopt's least time on these instances.
+it is not worth comparing. `ratio` is the least time over radioopt's least time on these instances. `memory` is the most
+that a process of its own has held, Python, imports and the drawing of the instance included.
+
+Three kinds of first calls are timed. The first answer of an installation comes from plain Python where the problem is
+small, while another process compiles. The first call ever waits for the compiler (`RADIOOPT_COMPILE=wait`). The first
+call of a process finds the kernels compiled.
 """
+
+#: the sections of pictures
+SHOWN = {
+    SCALING: (
+        "Scaling",
+        """\
+![Time over the number of devices, a panel per problem, both axes logarithmic]({path})
+
+Least times of a solve of an instance that is already posed and modelled, where the answer was found.
+""",
+    ),
+    PROFILES: (
+        "Performance profiles",
+        """\
+![Share of instances that a solver finds within so many times the time of the fastest, a panel per problem]({path})
+
+Random instances of all settings, each put to every method and generic solver by itself, the shorter of two times. A
+line says on which share of the instances (upward) a solver found the optimum within so many times the time of the
+fastest (to the right). Further up and further left is better. Times of generic solvers include the modelling.
+""",
+    ),
+}
 
 GOALS_HEAD = """\
 Ratios of least times in this run; a line counts only where radioopt's answer is certified and at least as accurate.
@@ -49,13 +78,17 @@ LIMITS = (
 )
 
 
-def markdown(results: Results) -> str:
+def markdown(results: Results, drawn: Iterable[str] = (), folder: str = "") -> str:
     """Write the report.
 
     Parameters
     ----------
     results : Results
         What a run measured.
+    drawn : iterable of str, optional
+        Names of the pictures that :func:`~validation.bench.pictures.draw_pictures` has drawn.
+    folder : str, optional
+        Where they are, as seen from the page.
 
     Returns
     -------
@@ -100,6 +133,9 @@ def markdown(results: Results) -> str:
             [_goal_line(goal) for goal in results.goals],
             right=(1, 2, 3, 4),
         )
+    for name in drawn:
+        title, text = SHOWN[name]
+        lines += ["", f"## {title}", "", text.format(path=PurePosixPath(folder) / name)]
     lines += ["", "## Measurements"]
     for group in dict.fromkeys((row.family, row.instance) for row in results.rows):
         rows = [row for row in results.rows if (row.family, row.instance) == group]
@@ -209,33 +245,49 @@ def _goal_line(goal: Verdict) -> list[str]:
     ]
 
 
-def _rows_table(rows: list[Row]) -> list[str]:
+def lines(rows: list[Row]) -> list[dict[str, str]]:
+    """Write what was measured of a group as a table.
+
+    Parameters
+    ----------
+    rows : list of Row
+        Of one group of instances.
+
+    Returns
+    -------
+    list of dict of str to str
+        A line per row that has a time, by column. What is empty in all of them is left out.
+    """
     ours = next((row for row in rows if row.solver.split()[0] == OURS and row.found and row.measured), None)
-    measured = any(math.isfinite(row.error) for row in rows)
-    lines = []
-    for row in rows:
-        if not row.measured:
-            continue
-        ratio = row.minimum_s / ours.minimum_s if ours is not None else math.nan
-        lines.append(
-            [
-                row.solver,
-                row.timed,
-                row.tolerance,
-                seconds(row.minimum_s),
-                seconds(row.median_s),
-                f"{row.samples} x {max(1, round(row.calls / max(row.samples, 1)))}",
-                f"{row.found}/{row.answered}" if row.answered else "",
-                f"{row.residual:.0e}" if row.answered else "",
-                f"{row.gap:.0e}" if row.answered else "",
-                *([f"{row.error:.0e}" if math.isfinite(row.error) else ""] if measured else []),
-                f"{ratio:,.3g}" if ratio < 1000 else f"{ratio:,.0f}" if math.isfinite(ratio) else "",
-            ]
-        )
-    head = ["solver", "timed", "asked", "least", "median", "samples", "found", "residual", "gap", "ratio"]
-    if measured:
-        head.insert(-1, "error")
-    return _table(head, lines, right=tuple(range(3, len(head))))
+    found = [_line(row, ours) for row in rows if row.measured]
+    return [{name: text for name, text in line.items() if any(one[name] for one in found)} for line in found]
+
+
+def _rows_table(rows: list[Row]) -> list[str]:
+    found = lines(rows)
+    names = list(found[0]) if found else []
+    numbers = tuple(i for i, name in enumerate(names) if name not in ("solver", "timed", "asked"))
+    return _table(names, [list(line.values()) for line in found], right=numbers)
+
+
+def _line(row: Row, ours: Row | None) -> dict[str, str]:
+    """Return what a table says of a row, by column."""
+    ratio = row.minimum_s / ours.minimum_s if ours is not None else math.nan
+    judged, known = bool(row.answered), math.isfinite
+    return {
+        "solver": row.solver,
+        "timed": row.timed,
+        "asked": row.tolerance,
+        "least": seconds(row.minimum_s),
+        "median": seconds(row.median_s),
+        "samples": f"{row.samples} x {max(1, round(row.calls / max(row.samples, 1)))}",
+        "found": f"{row.found}/{row.answered}" if judged else "",
+        "residual": f"{row.residual:.0e}" if judged else "",
+        "gap": f"{row.gap:.0e}" if judged else "",
+        "error": f"{row.error:.0e}" if known(row.error) else "",
+        "memory": f"{row.memory_bytes / 1e9:.2f} GB" if known(row.memory_bytes) else "",
+        "ratio": f"{ratio:,.3g}" if ratio < 1000 else f"{ratio:,.0f}" if known(ratio) else "",
+    }
 
 
 def _remarks(rows: list[Row]) -> list[str]:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FORMAT = "radioopt-bench/1"
+#: an answer is found if its repaired point is feasible and certified this close to the optimum
+FOUND_GAP = 1e-5
 
 
 @dataclass
@@ -42,7 +44,7 @@ class Row:
         Problems answered per call: those of a batch, or one.
     answered, found : int
         Problems of which an answer was judged, and those whose repaired answer is feasible and within
-        :data:`~validation.bench.runner.FOUND_GAP` of the optimum by the certificate.
+        :data:`FOUND_GAP` of the optimum by the certificate.
     optimal : int
         Those certified OPTIMAL after repair, at the tolerances of :class:`~radioopt.SolveOptions`.
     residual : float
@@ -51,6 +53,10 @@ class Row:
         Largest certified relative gap of a repaired answer.
     error : float
         Largest error of derivatives, next to the largest of their field; NaN where none was measured.
+    devices : int
+        Devices of a problem; 0 where there is no problem.
+    memory_bytes : float
+        Most memory of the process, with all that it imported [byte]; NaN where others were measured in the same.
     claim : str
         The solver's own word.
     note : str
@@ -75,6 +81,8 @@ class Row:
     residual: float = math.nan
     gap: float = math.nan
     error: float = math.nan
+    devices: int = 0
+    memory_bytes: float = math.nan
     claim: str = ""
     note: str = ""
 
@@ -146,6 +154,8 @@ class Results:
         What the instances are.
     plan : dict
         How much was measured.
+    profiles : list of dict
+        Of random instances, one by one: "family", "instance", "solver", "seconds", and whether it "found" the optimum.
     """
 
     machine: dict[str, Any]
@@ -154,6 +164,7 @@ class Results:
     notes: dict[str, list[str]] = field(default_factory=dict)
     instances: dict[str, str] = field(default_factory=dict)
     plan: dict[str, Any] = field(default_factory=dict)
+    profiles: list[dict[str, Any]] = field(default_factory=list)
 
     def frame(self) -> pd.DataFrame:
         """Tabulate the rows."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import fnmatch
 import functools
@@ -9,6 +10,7 @@ import importlib.util
 import json
 import math
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -22,17 +24,16 @@ from radioopt.base.errors import OptionError
 from radioopt.base.options import DEFAULT_OPTIONS
 from radioopt.base.status import Status
 from validation.bench import machine
-from validation.bench.results import Results, Row, judge_goal
+from validation.bench.profiles import PROFILE, profile
+from validation.bench.results import FOUND_GAP, Results, Row, judge_goal
 from validation.bench.streaming import threads
 from validation.bench.suite import OURS, Case, Group, Suite, Timed, suite
 from validation.bench.timing import QUICK, Plan, Runner, race
 from validation.measure import measure
 from validation.process import command
 
-#: an answer is found if its repaired point is feasible and certified this close to the optimum
-FOUND_GAP = 1e-5
-#: name of the instance of rows that come from processes of their own
-FRESH = "fresh process"
+#: names of the instances of rows that come from processes of their own: first calls, and large ones
+FRESH, ALONE = "fresh process", "process of its own"
 
 Progress = Callable[[int, int, str], None]
 
@@ -84,8 +85,15 @@ def run(
         plan=dataclasses.asdict(plan) | {"quick": quick, "only": only, "found_gap": FOUND_GAP},
     )
     work = [(one, group, _selected(one, group, only)) for one in chosen for group in one.groups]
-    fresh = [(one, name) for one in chosen for name in one.fresh if _matches(_fresh_label(one, name), only)]
-    total = len(fresh) + sum(len(cases) for _, _, cases in work)
+    apart = [
+        (one, instance, name)
+        for one in chosen
+        for instance, names in ((FRESH, one.fresh), (ALONE, one.alone))
+        for name in names
+        if _matches(f"{one.family}/{instance}/{OURS}/{name}", only)
+    ]
+    profiled = [one for one in chosen if one.profiled and _matches(f"{one.family}/{PROFILE}", only)]
+    total = len(apart) + sum(len(cases) for _, _, cases in work) + sum(one.profiled for one in profiled)
     if not total:
         raise OptionError(f"no row of the benchmark matches {only!r}")
     done = 0
@@ -96,13 +104,17 @@ def run(
             progress(done, total, text)
         done += count
 
-    for one, name in fresh:
-        step(f"{one.family}: first call, {name}")
-        results.rows += _fresh_rows(one, name)
+    for one, instance, name in apart:
+        step(f"{one.family}, {instance}: {name}")
+        results.rows += (_fresh_rows if instance == FRESH else _alone_rows)(one, name)
     for one, group, cases in work:
         if cases:
             results.instances[f"{one.family}/{group.instance}"] = group.summary
             results.rows += _group_rows(one.family, group, cases, plan, step)
+    for one in profiled:
+        for number in range(one.profiled):
+            step(f"{one.family}: random instance {number}, solver by solver")
+            results.profiles += profile(one.family, number)
     for one in chosen:
         results.goals += [judge_goal(one.family, goal, results.rows) for goal in one.goals]
         results.notes[one.family] = list(one.notes)
@@ -117,10 +129,6 @@ def _matches(label: str, only: str | None) -> bool:
         return True
     label, only = label.lower(), only.lower()
     return fnmatch.fnmatchcase(label, only) if set("*?") & set(only) else only in label
-
-
-def _fresh_label(one: Suite, name: str) -> str:
-    return f"{one.family}/{FRESH}/{OURS}/{name}"
 
 
 def _selected(one: Suite, group: Group, only: str | None) -> list[Case]:
@@ -179,6 +187,7 @@ def _group_rows(
             row.note = f"failed: {type(runner.error).__name__}: {runner.error}"
             continue
         row.problems = max(1, math.prod(timed.problems[0].batch_shape))
+        row.devices = timed.problems[0].sizes["device"]
         _enter_times(row, runner.samples, runner.calls)
         with runner._around():
             _judge(row, timed, runner.last, plan)
@@ -199,7 +208,8 @@ def _enter_times(row: Row, samples: Sequence[float], calls: int) -> None:
 
 
 def _part(row: Row, what: str, samples: Sequence[float], calls: int) -> Row:
-    part = Row(row.family, row.instance, row.solver, what, row.tolerance, row.threads, problems=row.problems)
+    part = Row(row.family, row.instance, row.solver, what, row.tolerance, row.threads)
+    part.problems, part.devices = row.problems, row.devices
     _enter_times(part, samples, calls)
     return part
 
@@ -252,37 +262,61 @@ def uncertified(results: Results) -> list[Row]:
 
 
 def _fresh_rows(one: Suite, name: str) -> list[Row]:
-    """First call in a process with an empty cache, then in another one that finds it filled."""
+    """First call of a new installation, then in one with an empty cache, then in others that find it filled."""
     rows = []
-    with tempfile.TemporaryDirectory() as cache:
-        for what, repeat in (("first call ever (compiles)", 1), ("first call of a process", 3)):
+    with tempfile.TemporaryDirectory() as empty, tempfile.TemporaryDirectory() as cache:
+        for what, repeat, folder, compiling in (
+            ("first answer of an installation", 1, empty, "background"),
+            ("first call ever (compiles)", 1, cache, "wait"),
+            ("first call of a process", 3, cache, "wait"),
+        ):
             row = Row(one.family, FRESH, OURS, f"{name}: {what}")
-            samples, imports = [], []
+            told = []
             for _ in range(repeat):
-                told = _ask_fresh(one.family, name, cache)
-                if "error" in told:
-                    row.note = f"failed: {told['error']}"
+                told.append(_ask("first", one.family, name, folder, compiling))
+                if "error" in told[-1]:
+                    row.note = f"failed: {told[-1]['error']}"
                     break
-                samples.append(told["first_s"])
-                imports.append(told["import_s"])
-            if samples:
-                _enter_times(row, samples, len(samples))
             rows.append(row)
-            if imports and repeat > 1:
+            if row.note:
+                break
+            _enter_apart(row, told)
+            if repeat > 1:
                 rows.append(Row(one.family, FRESH, OURS, f"{name}: imports of a process"))
-                _enter_times(rows[-1], imports, len(imports))
+                _enter_times(rows[-1], [answer["import_s"] for answer in told], repeat)
     return rows
 
 
-def _ask_fresh(family: str, name: str, cache: str) -> dict[str, Any]:
-    done = subprocess.run(
-        command("validation.bench.fresh", family, name),
-        env=os.environ | {"NUMBA_CACHE_DIR": cache, "RADIOOPT_COMPILE": "wait"},
-        capture_output=True,
-        text=True,
-        check=False,
+def _alone_rows(one: Suite, name: str) -> list[Row]:
+    """Large calls of a process that finds its kernels compiled."""
+    row = Row(one.family, ALONE, OURS, name)
+    told = _ask("alone", one.family, name, None, "wait")
+    if "error" in told:
+        row.note = f"failed: {told['error']}"
+    else:
+        _enter_apart(row, [told])
+    return [row]
+
+
+def _enter_apart(row: Row, told: Sequence[dict[str, Any]]) -> None:
+    _enter_times(row, seconds := [one for answer in told for one in answer["seconds"]], len(seconds))
+    row.memory_bytes = max(float(answer["memory_bytes"]) for answer in told)
+
+
+def _ask(kind: str, family: str, name: str, cache: str | None, compiling: str) -> dict[str, Any]:
+    where = (
+        os.environ | {"RADIOOPT_COMPILE": compiling} | ({} if cache is None else {"NUMBA_CACHE_DIR": cache})
     )
-    if done.returncode:
-        return {"error": (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]}
-    told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    asked = command("validation.bench.fresh", kind, family, name)
+    with subprocess.Popen(
+        asked, env=where, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as started:
+        try:
+            answer, trouble = started.communicate()
+        finally:  # what still compiles for it would compete with what is measured next
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(started.pid, signal.SIGKILL)
+    if started.returncode:
+        return {"error": (trouble.strip().splitlines() or [f"exit code {started.returncode}"])[-1]}
+    told: dict[str, Any] = json.loads(answer.splitlines()[-1])
     return told

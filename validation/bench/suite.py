@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import importlib.util
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from radioopt.base.errors import require
 from radioopt.base.problem import Problem
 from radioopt.base.quantity import Array
 from radioopt.base.rooms import room, with_room
 
 #: name of radioopt's own contestants; everything else is a peer
 OURS = "radioopt"
+#: the benchmark of what belongs to no problem alone: rounds of training
+TRAINING = "training"
 
 
 @dataclass(frozen=True)
@@ -152,8 +157,13 @@ class Suite:
     goals : tuple of Goal
         What the report holds the numbers against.
     fresh : mapping of str to callable
-        First calls to time in processes of their own, by name, compiling and from the cache; each function
-        poses a problem and returns the call.
+        First calls to time in processes of their own, by name: of a new installation, compiling, and from the cache;
+        each function poses a problem and returns the call.
+    alone : mapping of str to callable
+        Large calls to time in processes of their own, by name, for their memory; each function makes the calls and
+        yields the seconds of each.
+    profiled : int, default 0
+        Random instances that are put to every method and generic solver one by one, for the performance profile.
     packages : tuple of str
         Distributions whose versions matter.
     notes : tuple of str
@@ -164,12 +174,22 @@ class Suite:
     groups: tuple[Group, ...]
     goals: tuple[Goal, ...] = ()
     fresh: Mapping[str, Callable[[], Callable[[], Any]]] = field(default_factory=dict)
+    alone: Mapping[str, Callable[[], Iterable[float]]] = field(default_factory=dict)
+    profiled: int = 0
     packages: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
 
+def repeated(call: Callable[[], Any], times: int = 3) -> Iterator[float]:
+    """Make a call a few times, and yield the seconds of each [s]."""
+    for _ in range(times):
+        begin = time.perf_counter()
+        call()
+        yield time.perf_counter() - begin
+
+
 def timed_families() -> tuple[str, ...]:
-    """Families that bring a benchmark: those with a module ``validation.<family>.bench``.
+    """Families that bring a benchmark, those with a module ``validation.<family>.bench``, and training.
 
     Returns
     -------
@@ -181,7 +201,8 @@ def timed_families() -> tuple[str, ...]:
     >>> "feel" in timed_families()
     True
     """
-    return with_room("validation", "bench")
+    trains = importlib.util.find_spec("torch") is not None
+    return (*with_room("validation", "bench"), *([TRAINING] if trains else []))
 
 
 def suite(family: str, *, quick: bool = False) -> Suite:
@@ -204,5 +225,10 @@ def suite(family: str, *, quick: bool = False) -> Suite:
     OptionError
         If there is no benchmark of this family.
     """
-    found: Suite = room("validation", family, "bench", "no benchmark of problem").suite(quick=quick)
-    return found
+    if family == TRAINING:
+        require("torch", "learning")
+        from validation.reproduce import rounds as found
+    else:
+        found = room("validation", family, "bench", "no benchmark of problem")
+    made: Suite = found.suite(quick=quick)
+    return made

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from radioopt.dtkd.adjoint import CHOICES
 from radioopt.dtkd.problem import DistillationProblem
 from validation.bench import derivatives
 from validation.bench.contestants import construct, construct_and_solve, first, solve
-from validation.bench.suite import Case, Goal, Group, Suite
+from validation.bench.suite import Case, Goal, Group, Suite, repeated
 from validation.dtkd import bench_peers as peers
 from validation.dtkd import zoo
 from validation.dtkd.kkt import RESULTS, kkt
@@ -52,6 +52,8 @@ def suite(*, quick: bool = False) -> Suite:
         groups=tuple(groups),
         goals=_goals(count, sizes, crowds),
         fresh={} if quick else {"single": _first_single, "bounds": _first_bounds},
+        alone={} if quick else {f"K={CROWDS[-1]:,}: solve": _alone},
+        profiled=0 if quick else 20,
         packages=("cvxpy", "clarabel", "casadi", "pyomo", "pyscipopt"),
         notes=NOTES,
     )
@@ -195,3 +197,7 @@ def _goals(count: int, sizes: tuple[int, ...], crowds: tuple[int, ...]) -> tuple
     ratio = crowds[-1] / crowds[0]
     goals.append(Goal(f"K={crowds[-1]:,} against K={crowds[0]:,}", large, small, 2 * ratio, ratio, "passes"))
     return tuple(goals)
+
+
+def _alone() -> Iterator[float]:
+    return repeated(zoo.draw(CROWDS[-1]).solve)

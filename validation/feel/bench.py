@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from radioopt.feel.problem import BatchsizeProblem
 from radioopt.units import dbm_per_hz_to_w_per_hz, dbm_to_w
 from validation.bench import contestants, derivatives
 from validation.bench.streaming import streaming_pass
-from validation.bench.suite import Case, Goal, Group, Suite, Timed
+from validation.bench.suite import Case, Goal, Group, Suite, Timed, repeated
 from validation.feel import bench_layers as layers
 from validation.feel import bench_peers as peers
 from validation.feel.kkt import RESULTS, kkt
@@ -116,6 +116,8 @@ def suite(*, quick: bool = False) -> Suite:
         groups=tuple(groups),
         goals=_goals(QUICK_LARGE if quick else LARGE),
         fresh={} if quick else {"single": _first_single, "batch": _first_batch},
+        alone={} if quick else {f"K={LARGE:,}: solve": _alone},
+        profiled=0 if quick else 20,
         packages=("cvxpy", "clarabel", "casadi", "moreau", "cvxpylayers", "diffcp"),
         notes=NOTES,
     )
@@ -297,3 +299,7 @@ def _goals(large: int) -> tuple[Goal, ...]:
     by_cpu = ("K=10", NEWTON, "construct by .cpu + solve")
     goals.append(Goal("construction + solve(), K=10", key, None, 60, 20, "us", also=(by_cpu,)))
     return tuple(goals)
+
+
+def _alone() -> Iterator[float]:
+    return repeated(draw(LARGE).solve)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from radioopt.fimi.adjoint import FIELDS
 from radioopt.fimi.problem import SynthesisProblem
 from validation.bench import contestants, derivatives
-from validation.bench.suite import Case, Goal, Group, Suite
+from validation.bench.suite import Case, Goal, Group, Suite, repeated
 from validation.fimi import bench_peers as peers
 from validation.fimi.kkt import RESULTS, kkt
 from validation.fimi.zoo import paper
@@ -98,6 +98,8 @@ def suite(*, quick: bool = False) -> Suite:
         groups=tuple(groups),
         goals=_goals(large, batch),
         fresh={} if quick else {"single": _first_single, "batch": _first_batch},
+        alone={} if quick else {f"I={LARGE:,}: solve": _alone},
+        profiled=0 if quick else 20,
         packages=("cvxpy", "clarabel", "casadi"),
         notes=NOTES,
     )
@@ -236,3 +238,7 @@ def _goals(large: int, batch: int) -> tuple[Goal, ...]:
             )
         )
     return tuple(goals)
+
+
+def _alone() -> Iterator[float]:
+    return repeated(draw(LARGE, weak=False).solve)

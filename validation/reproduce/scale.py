@@ -2,7 +2,6 @@
 
 python -m validation.reproduce.scale engines       # both engines at 10, 100 and 1,000 nodes, in turns
 python -m validation.reproduce.scale deployment    # 2 nodes on this machine, with TLS and keys
-python -m validation.reproduce.scale devices       # 10,000 and 100,000 virtual devices in process
 python -m validation.reproduce.scale million       # a million devices: what the server plans, sends and holds
 
 Engines and deployment need Flower, in an environment of its own. All say the load of the machine beside the seconds,
@@ -29,45 +28,11 @@ from learning.flower.crew import row_of
 from learning.flower.letters import Letter
 from learning.flower.sealing import seal_all
 from learning.setup import Setup
-from radioopt import Scenario
 from validation.loopback import Deployment
+from validation.reproduce.rounds import Watch, cell
 
 #: nodes, and rounds that are run with them
 ENGINES = {10: 8, 100: 6, 1_000: 4}
-#: devices in process, and rounds
-DEVICES = {10_000: 3, 100_000: 3}
-#: samples of each device, of the digits' shape, drawn at random
-SAMPLES = 10
-
-
-def cell(count: int) -> Scenario:
-    """Return the usual cell with so many devices."""
-    return Scenario.load("feel-cpu").replace({"devices.count": count})
-
-
-def random_digits(count: int) -> learning.Dataset:
-    """Draw samples for so many devices: what they are does not matter for what they cost."""
-    rng = np.random.default_rng(0)
-    x = rng.standard_normal((count * SAMPLES, 1, 8, 8), dtype=np.float32)
-    y = rng.integers(10, size=count * SAMPLES)
-    return learning.Dataset(x, y, x[:1000], y[:1000], 10)
-
-
-class Watch:
-    """Notes when rounds end, as a callback."""
-
-    def __init__(self) -> None:
-        self.ends = [time.perf_counter()]
-
-    def __call__(self, round: int, entry: Any, ledger: Any) -> None:
-        """Note a round."""
-        self.ends.append(time.perf_counter())
-
-    @property
-    def seconds(self) -> tuple[float, float]:
-        """Of the first round with all before it, and of the others, their median."""
-        took = np.diff(self.ends)
-        return float(took[0]), float(np.median(took[1:]))
 
 
 def engines(counts: dict[int, int]) -> None:
@@ -120,23 +85,6 @@ def deployment(rounds: int) -> None:
     print(f"{later['server_s'].median():.3f} s; load {os.getloadavg()[0]:.1f}")
 
 
-def devices(counts: dict[int, int]) -> None:
-    """Print what many virtual devices cost in process."""
-    print("| devices | scheme | a round [s] | CPU [s] | start [s] | memory [GB] | load |")
-    print("|---|---|---|---|---|---|---|")
-    for count, rounds in counts.items():
-        data = random_digits(count)
-        for scheme in ("feel", "fedavg"):
-            watch, began = Watch(), time.process_time()
-            learning.train(
-                cell(count), scheme=scheme, data=data, rounds=rounds, callbacks=watch, progress=False
-            )
-            cpu = (time.process_time() - began) / rounds
-            first, later = watch.seconds
-            row = f"| {count:,} | {scheme} | {later:.1f} | {cpu:.1f} | {first - later:.1f} | {_gigabytes():.2f} "
-            print(f"{row}| {os.getloadavg()[0]:.1f} |", flush=True)
-
-
 def million(count: int) -> None:
     """Print what a round of a million devices costs the server, without the training."""
     timed("draw the devices", lambda: cell(count).draw(0))
@@ -176,7 +124,7 @@ def _gigabytes() -> float:
 def main() -> None:
     """Print one of the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("table", choices=["engines", "deployment", "devices", "million"])
+    parser.add_argument("table", choices=["engines", "deployment", "million"])
     parser.add_argument("--count", type=int, help="only so many nodes or devices")
     parser.add_argument("--rounds", type=int, default=8, help="of the deployment")
     given = parser.parse_args()
@@ -186,9 +134,7 @@ def main() -> None:
     elif given.table == "million":
         million(given.count or 1_000_000)
     else:
-        counts = ENGINES if given.table == "engines" else DEVICES
-        chosen = counts if given.count is None else {given.count: counts.get(given.count, 3)}
-        (engines if given.table == "engines" else devices)(chosen)
+        engines(ENGINES if given.count is None else {given.count: ENGINES.get(given.count, 3)})
 
 
 if __name__ == "__main__":
