@@ -105,6 +105,14 @@ def test_no_device_alone_can_do_better_where_only_received_points_count():
 
 
 @pytest.mark.parametrize("budgeted", ["requested", "received"])
+def test_where_no_link_gains_anything_nobody_moves(budgeted):
+    problem = zoo.draw(8, seed=1, diversity_weight=0.0, outage_weight=0.0, budgeted=budgeted)
+    solution = problem.solve()
+    assert (solution.source == -1).all()
+    assert solution.iterations == 1
+
+
+@pytest.mark.parametrize("budgeted", ["requested", "received"])
 @pytest.mark.parametrize("request_", ["deficit", "compensated"])
 def test_the_kernel_agrees_with_the_certificate_at_every_size(budgeted, request_):
     for devices in (9, 25):
