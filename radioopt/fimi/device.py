@@ -82,10 +82,13 @@ def pull(p: Canonical, nu: Array, s: Array) -> Array:
 
 def log_h(u: Array) -> Array:
     """ln(u e^u - e^u + 1) without overflow or cancellation."""
+    large = np.asarray(u + np.log(u + np.expm1(-u)))
+    if not (u < 0.5).any():  # as mostly, and the series takes several times as long
+        return large
     series = np.full_like(u, 15 / 17)
     for j in range(14, -1, -1):  # u^2 sum_j u^j (j+1)/(j+2)!, nested
         series = 1 + series * u * ((j + 2) / ((j + 1) * (j + 3)))
-    return np.where(u < 0.5, 2 * np.log(u) + np.log(series / 2), u + np.log(u + np.expm1(-u)))
+    return np.where(u < 0.5, 2 * np.log(u) + np.log(series / 2), large)
 
 
 def log_m(u: Array) -> Array:

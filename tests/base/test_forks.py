@@ -69,7 +69,6 @@ def test_threads_of_other_libraries_do_not_matter(tmp_path):
 
 IMPORTED_AFTER_THE_FORK = """
 import multiprocessing as mp, sys
-import torch
 
 def solve(seed):
     import numpy as np, radioopt as ro
@@ -80,6 +79,7 @@ def solve(seed):
     return batch.solve().objective.sum().hex(), forks._forked
 
 if __name__ == "__main__":
+    import torch
     torch.set_num_threads(2)
     torch.ones(500, 500) @ torch.ones(500, 500), torch.ones(2000, 2000).exp().sum()
     found = {}

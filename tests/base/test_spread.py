@@ -61,7 +61,7 @@ from radioopt.base.spread import spread
 
 warnings.simplefilter("error")
 LokyBackend.configure = partialmethod(LokyBackend.configure, idle_worker_timeout=0.3)
-for pause in 10 * [0.3, 0.33, 0.36]:
+for pause in 4 * [0.3, 0.33, 0.36]:
     assert list(spread(divmod, [(7, 2), (9, 4), (5, 5)], jobs=2)) == [(3, 1), (2, 1), (1, 0)]
     time.sleep(pause)
 """

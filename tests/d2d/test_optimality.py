@@ -78,18 +78,38 @@ def test_no_device_alone_can_do_better(devices):
         assert rewards(problem, others).objective.max() <= solution.objective + 1e-9
 
 
-@pytest.mark.parametrize("starts", [1, 4])
-def test_no_device_alone_can_do_better_in_any_setting(starts):
+def best_alone(problem, solution):
+    """Most that any device reaches by changing its own link."""
     from radioopt.d2d import rewards
 
+    devices = problem.sizes["device"]
+    others = np.repeat(solution.source[None], devices * devices, 0)
+    receiver, transmitter = np.divmod(np.arange(devices * devices), devices)
+    others[np.arange(devices * devices), receiver] = np.where(receiver == transmitter, -1, transmitter)
+    return rewards(problem, others).objective.max()
+
+
+@pytest.mark.parametrize("starts", [1, 4])
+def test_no_device_alone_can_do_better_in_any_setting(starts):
     for seed in range(80):
         problem = zoo.random(seed, 9)
         solution = problem.solve(starts=starts)
-        devices = problem.sizes["device"]
-        others = np.repeat(solution.source[None], devices * devices, 0)
-        receiver, transmitter = np.divmod(np.arange(devices * devices), devices)
-        others[np.arange(devices * devices), receiver] = np.where(receiver == transmitter, -1, transmitter)
-        assert rewards(problem, others).objective.max() <= solution.objective + 1e-9, seed
+        assert best_alone(problem, solution) <= solution.objective + 1e-9, seed
+
+
+def test_no_device_alone_can_do_better_where_only_received_points_count():
+    problem = zoo.random(382, 9)
+    problem = problem.replace(budgeted="received", budgets=0.3 * problem.budgets)
+    solution = problem.solve()
+    assert best_alone(problem, solution) <= solution.objective + 1e-9
+
+
+@pytest.mark.parametrize("budgeted", ["requested", "received"])
+def test_where_no_link_gains_anything_nobody_moves(budgeted):
+    problem = zoo.draw(8, seed=1, diversity_weight=0.0, outage_weight=0.0, budgeted=budgeted)
+    solution = problem.solve()
+    assert (solution.source == -1).all()
+    assert solution.iterations == 1
 
 
 @pytest.mark.parametrize("budgeted", ["requested", "received"])

@@ -67,6 +67,14 @@ def test_a_bound_that_is_met_without_pressure_is_a_kink(name):
     np.testing.assert_allclose(held.vjp({name: [1.0, 0.0, 0.0]})[f"max_{name}"], [1.0, 0.0, 0.0])
 
 
+@pytest.mark.parametrize("name", ["server_cpu_frequency_hz", "bandwidth_hz"])
+def test_where_all_are_at_a_bound_each_share_follows_its_own(name):
+    half = 0.5 * getattr(paper().solve(), name)
+    held = paper(**{f"max_{name}": half}).solve()
+    np.testing.assert_array_equal(getattr(held, name), half)
+    np.testing.assert_allclose(held.vjp({name: [1.0, 0.0, 0.0]})[f"max_{name}"], [1.0, 0.0, 0.0])
+
+
 def test_a_deadline_that_is_met_without_pressure_is_a_kink():
     free = paper().solve()
     assert paper(max_delay_s=[free.delay_s[0], np.inf, np.inf]).solve().at_kink

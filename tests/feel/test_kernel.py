@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from radioopt.base.quantity import DEVICE, PER_INSTANCE
-from radioopt.feel import BatchsizeProblem, BatchsizeSolution, kernel_vector
+from radioopt.feel import BatchsizeProblem, BatchsizeSolution, kernel_search, kernel_vector
 from radioopt.feel import kernel_rows as rows
 from validation.feel import zoo
 
@@ -130,3 +130,20 @@ def test_newton_steps_of_both_unknowns_close_the_certificate(name):
     out = np.empty((3, *device.shape[1:])), np.empty((6, 1)), passes
     assert kernel_vector.solve_vector(device, instance, 0, kernel_vector.MOST_PASSES, *out)
     assert passes[0] < kernel_vector.MOST_PASSES
+
+
+@pytest.mark.parametrize("seed", [19707, 21804, 27516])
+def test_a_frame_is_filled_to_the_last_digits_with_devices_thirty_decades_apart(seed):
+    """Newton's steps leave the bracket there, which closes all the same."""
+    rng = np.random.default_rng(seed)
+    count = int(rng.integers(1, 8))
+    work = np.zeros((11, count))
+    upload = work[rows.A] = 10 ** rng.uniform(-30, 0, count)
+    work[rows.ROOT] = np.sqrt(upload * 10 ** rng.uniform(-30, 0, count))
+    z = upload.sum() * (1 + 10 ** rng.uniform(-6, 2))
+    earlier = 10 ** rng.uniform(-30, 0, count)
+    work[rows.TO_L] = earlier - earlier.min()
+    work[rows.TO_U] = work[rows.TO_L] - 10 ** rng.uniform(-30, 2, count)
+    m = kernel_search.fill_frame(work, z, 0.0)
+    left = np.clip(m * work[rows.ROOT], z + work[rows.TO_U], z + work[rows.TO_L])
+    assert (upload / left).sum() == pytest.approx(1.0, abs=1e-14)

@@ -20,6 +20,7 @@ NUMBERS = st.one_of(st.floats(), st.sampled_from([0.0, 1.0, 1.0 + 1e-9, 1e-9, ma
 @example(1.0, 1.0, 1e-9, "max", 0.0)
 @example(1.0, 1.0, 1e-7, "min", 0.0)  # at the tolerance
 @example(1e-6, 0.0, 0.0, "min", 1.0)
+@example(0.0, 1e-7, 0.0, "min", 1.0)
 def test_the_same_verdict_as_certify(objective, bound, residual, sense, scale):
     options = SolveOptions(gap_tol=1e-6, feasibility_tol=1e-7)
     sign = 1.0 if sense == "min" else -1.0

@@ -56,15 +56,15 @@ def test_a_tiny_table_is_kept_and_goes_on(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_the_module_runs_in_two_processes(tmp_path):
+def test_the_module_works_in_other_processes(tmp_path):
     """What joblib sends to its workers is another thing where the module is the script that is run."""
     module = [sys.executable, "-m", "validation.reproduce.mix2fld_tables", "--folder", str(tmp_path)]
-    options = "--jobs 2 --seeds 2 --rounds 1 --only fd-symmetric-IID"
+    options = "--jobs 2 --seeds 1 --rounds 1 --only fd-symmetric-IID"
     done = subprocess.run(
         [*module, *options.split()], capture_output=True, text=True, check=False, timeout=300
     )
     assert done.returncode == 0, done.stderr
-    assert len(list(tmp_path.glob("*/cells/*.json"))) == 2
+    assert len(list(tmp_path.glob("*/cells/*.json"))) == 1
 
 
 def test_the_files_of_many_runs_are_read_once(monkeypatch):
