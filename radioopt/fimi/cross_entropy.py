@@ -59,7 +59,7 @@ def cross_entropy(
         Seed >= 0, the same for every instance of a batch: an instance alone gets the same answer.
     inner_bisection : bool, default False
         Search the bandwidth at a price by bisection, as Algorithm 2 does, instead of its closed form by
-        Lambert W: the same answer, some twenty times slower.
+        Lambert W: the same answer, slower.
     tolerance : float, default 1e-10
         Relative width at which a bisection ends; for the answer itself they run until floating point ends them.
 

@@ -40,7 +40,7 @@ NOTES = (
     "CVXPY gets a geometric program with exponential cones, solved once; a second time, around the first answer, it "
     "would often be more accurate and take twice as long.",
     "The cross-entropy search is the paper's Algorithm 3 around Algorithms 1 and 2, corrected, compiled by Numba like "
-    "radioopt's own, with the inner search in closed form, which makes it twenty times faster than as printed.",
+    "radioopt's own, with the inner search in closed form, which makes it faster than as printed.",
     "Devices are drawn in the paper's cell with 1 MHz each, with learning curve and limit on the error calibrated to "
     "the amount of synthetic data it prints. Where the text says that half of the devices are at their largest power, "
     "those have a tenth of it.",
