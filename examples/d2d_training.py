@@ -23,6 +23,5 @@ for name, before in steps.items():
     print(f"{table['test_accuracy'].iloc[-1]:.3f} after {rounds} rounds, {sent:4d} samples sent   {name}")
     for step in done:
         if "accuracy" in step:
-            print(
-                f"      labels that were given: {step['accuracy'].mean():.3f} right, {step['unreached'].sum()} left out"
-            )
+            right, missed = step["accuracy"].mean(), step["unreached"].sum()
+            print(f"      labels that were given: {right:.3f} right, {missed} left out")

@@ -386,7 +386,8 @@ def page(documents: Iterable[Mapping[str, Any]]) -> str:
         "- Each instance of DT-KD is posed twice to generic solvers: as it is, and with models and places given.",
         f"  `{'` and `'.join(GIVEN['dtkd'])}` take it only with both given.",
         "- A generic solver has a second for an instance. `answered` leaves out what it does not answer in that",
-        "  time, and what its model does not express.",
+        "  time, what its model does not express, and what has no point. `enumeration` takes longer where there are",
+        "  thousands of choices.",
         f"- An objective that a solver reports may be off by {ACCURACY:g}, relative: the solver's own accuracy. That",
         f"  of the simulation is an estimate and may be off by {ESTIMATES['simulation']:g}.",
     ]

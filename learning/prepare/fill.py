@@ -65,8 +65,8 @@ def fill_plan(class_counts: ArrayLike, synthetic_samples: ArrayLike, classes: st
 
     Examples
     --------
-    >>> fill_plan([[6, 2, 0]], [5], "optimal"), fill_plan([[6, 2, 0]], [5], "least"), fill_plan([[6, 2, 0]], [5], "own")
-    (array([[0, 2, 3]]), array([[0, 0, 5]]), array([[4, 1, 0]]))
+    >>> [fill_plan([[6, 2, 0]], [5], classes).tolist() for classes in ("optimal", "least", "own")]
+    [[[0, 2, 3]], [[0, 0, 5]], [[4, 1, 0]]]
     """
     choose("classes", classes, CLASSES)
     counts = check("fill_plan", "class_counts", class_counts, nonnegative)

@@ -72,7 +72,8 @@ class Contrastive(FedProx):
     Examples
     --------
     >>> import learning
-    >>> frame = learning.train("feel-cpu", scheme="contrastive", model="mlp:16", rounds=5, judge_every=5).to_frame()
+    >>> result = learning.train("feel-cpu", scheme="contrastive", model="mlp:16", rounds=5, judge_every=5)
+    >>> frame = result.to_frame()
     >>> bool(frame["test_accuracy"][5] > frame["test_accuracy"][0])
     True
     """

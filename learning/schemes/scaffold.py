@@ -101,7 +101,8 @@ class Scaffold(FedAvg):
     --------
     >>> import learning
     >>> options = {"partition": "shards", "epochs": 5, "rounds": 10, "seed": 1, "batchsize": 20}
-    >>> plain, corrected = (learning.train("feel-cpu", scheme=name, **options) for name in ("fedavg", "scaffold"))
+    >>> schemes = ("fedavg", "scaffold")
+    >>> plain, corrected = (learning.train("feel-cpu", scheme=scheme, **options) for scheme in schemes)
     >>> corrected.ledger.accuracy > plain.ledger.accuracy + 0.02
     True
     """

@@ -49,9 +49,9 @@ def with_interval(mean: float, low: float, high: float) -> str:
 def with_width(mean: float, half: float) -> str:
     """Write a mean with the half width of its interval: two digits of the width, else four of the mean."""
     digits, given = 4, math.isfinite(half)
-    if given and half > 0 and mean > 0:
+    if given and half > 0 and mean != 0:
         digits = min(_exponent(mean) - _exponent(half) + 2, 6)
-    places = max(digits - 1 - _exponent(mean), 0) if mean > 0 else 0
+    places = max(digits - 1 - _exponent(mean), 0) if mean != 0 else 0
     if given:
         return f"{mean:.{places}f} +- {half:.{places}f}"
     return f"{mean:.{places}f}".rstrip("0").rstrip(".") if places else f"{mean:.0f}"
@@ -59,7 +59,7 @@ def with_width(mean: float, half: float) -> str:
 
 def _exponent(value: float) -> int:
     """Return the power of ten of the first digit."""
-    return math.floor(math.log10(value))
+    return math.floor(math.log10(abs(value)))
 
 
 def group_means(groups: Any, confidence: float) -> pd.DataFrame:

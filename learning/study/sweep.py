@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 #: what is known of a run: its unit, and words for it
 QUANTITIES = {
     "final_accuracy": ("1", "test accuracy"),
+    "final_r2": ("1", "test R²"),
     "seconds": ("s", "simulated time"),
     "rounds": ("1", "rounds"),
     "energy_j": ("J", "energy of all devices"),
@@ -43,7 +44,8 @@ QUANTITIES = {
 }
 #: arguments of ``train`` that a sweep gives itself
 OWN = ("scenario", "scheme", "seed", "checkpoint", "every", "callbacks", "progress")
-DEFAULT = "final_accuracy"
+#: what a run is judged by: the first that any run has is what is summarised by default
+JUDGED = ("final_accuracy", "final_r2")
 
 
 class TrainingSweep(Sweep):
@@ -53,7 +55,11 @@ class TrainingSweep(Sweep):
     """
 
     trials = "seeds"
-    default = DEFAULT
+
+    @property
+    def default(self) -> str:  # type: ignore[override]
+        """What is summarised if nothing else is asked for: the accuracy, and R² where all runs are regressions."""
+        return next((name for name in JUDGED if name in self.frame), JUDGED[0])
 
     def to_frame(self) -> pd.DataFrame:
         """Return the tidy table: a row per point, scheme and seed, with what the run reached and what it took.
@@ -62,12 +68,13 @@ class TrainingSweep(Sweep):
         -------
         pandas.DataFrame
             A column per axis, ``scheme``, ``seed``, ``status`` (why the run ended), ``reached``, and
-            ``final_accuracy``, ``rounds``, ``seconds``, ``energy_j``, ``seconds_to_target``, ``rounds_to_target``,
-            ``energy_to_target_j``, NaN where there is no target or it was not reached. ``attrs["units"]`` has units.
+            ``final_accuracy`` (of a regression ``final_r2``, below 0 where a constant would be better), ``rounds``,
+            ``seconds``, ``energy_j``, ``seconds_to_target``, ``rounds_to_target``, ``energy_to_target_j``, NaN where
+            there is no target or it was not reached. ``attrs["units"]`` has units.
         """
         frame = self.frame.rename(columns={"problem": "scheme", "draw": "seed"})
         units = {axis.key: axis.unit for axis in self.axes}
-        frame.attrs["units"] = units | {name: unit for name, (unit, _) in QUANTITIES.items()}
+        frame.attrs["units"] = units | {name: QUANTITIES[name][0] for name in self._quantities()}
         return frame
 
     def unit(self, quantity: str, problem: str) -> str:
@@ -80,31 +87,34 @@ class TrainingSweep(Sweep):
 
     def having(self, quantity: str) -> list[str]:
         """Name the schemes; a quantity that no run has is refused."""
-        if quantity not in QUANTITIES:
-            raise OptionError(f"no run has a quantity {quantity!r}{suggestion(quantity, QUANTITIES)}")
+        if quantity not in (known := self._quantities()):
+            raise OptionError(f"no run has a quantity {quantity!r}{suggestion(quantity, known)}")
         return [question.name for question in self.questions]
 
-    def summary(self, quantity: str = DEFAULT, confidence: float = 0.95) -> pd.DataFrame:
-        """Summarise a quantity over the seeds of every point, as :meth:`Sweep.summary` does over draws."""
-        table = super().summary(quantity, confidence).drop(columns="infeasible")
+    def _quantities(self) -> list[str]:
+        return [name for name in QUANTITIES if name in self.frame]
+
+    def summary(self, quantity: str | None = None, confidence: float = 0.95) -> pd.DataFrame:
+        """Summarise a quantity, or :attr:`default`, over the seeds of every point, as :meth:`Sweep.summary` does."""
+        table = super().summary(quantity or self.default, confidence).drop(columns="infeasible")
         table.index.names = ["scheme", *table.index.names[1:]]
         return table.rename(columns={"draws": "seeds", "unanswered": "without"})
 
-    def words(self, quantity: str = DEFAULT) -> pd.DataFrame:
+    def words(self, quantity: str | None = None) -> pd.DataFrame:
         """Return the summary as people read it, as :meth:`Sweep.words` does."""
-        return super().words(quantity)
+        return super().words(quantity or self.default)
 
-    def plot(self, quantity: str = DEFAULT, **options: Any) -> Figure:
+    def plot(self, quantity: str | None = None, **options: Any) -> Figure:
         """Draw means with the interval of the mean over an axis, a panel for each scheme."""
-        return super().plot(quantity, **{"band": "interval", **options})
+        return super().plot(quantity or self.default, **{"band": "interval", **options})
 
-    def to_latex(self, quantity: str = DEFAULT, **options: Any) -> str:
+    def to_latex(self, quantity: str | None = None, **options: Any) -> str:
         """Write means with their intervals as a table for LaTeX."""
-        return super().to_latex(quantity, **options)
+        return super().to_latex(quantity or self.default, **options)
 
-    def save(self, folder: str | os.PathLike[str], quantity: str = DEFAULT) -> list[Path]:
+    def save(self, folder: str | os.PathLike[str], quantity: str | None = None) -> list[Path]:
         """Write table, summary, LaTeX and figure into a folder, each file whole."""
-        return super().save(folder, quantity)
+        return super().save(folder, quantity or self.default)
 
     def _answered(self, quantity: str) -> pd.Series[bool]:
         return self.frame[quantity].notna()
@@ -116,8 +126,12 @@ class TrainingSweep(Sweep):
     def told_of(self, problem: str) -> str:
         """Say what the runs of a scheme reached."""
         own = self.frame[self.frame["problem"] == problem]
-        low, high = own[DEFAULT].min(), own[DEFAULT].max()
-        return f"{len(own)} runs, test accuracy {low:.3g} to {high:.3g}"
+        spans = [
+            f"{QUANTITIES[name][1]} {own[name].min():.3g} to {own[name].max():.3g}"
+            for name in JUDGED
+            if name in own and own[name].notna().any()
+        ]
+        return ", ".join([f"{len(own)} runs", *spans])
 
 
 def sweep(
@@ -295,6 +309,8 @@ def _train(scenario: Scenario, options: Mapping[str, Any], seed: int, file: Path
         file.parent.mkdir(parents=True, exist_ok=True)
     result = train(scenario, **options, seed=seed, progress=False, **state)
     numbers = measured(result, options.get("target_accuracy"))
+    if result.task.data.regression:
+        numbers["final_r2"] = numbers.pop("final_accuracy")
     if file is not None:
         write_whole(file, json.dumps(plain(numbers)).encode())
         for left in file.parent.glob(f"{file.stem}.npz*"):

@@ -42,6 +42,7 @@ _ESCAPES = {
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
     "µ": r"\textmu{}",
+    "²": r"\textsuperscript{2}",
     "±": r"$\pm$",
     "≥": r"$\ge$",
     **{mark: f"\\{mark}" for mark in "&%$#_{}"},

@@ -96,7 +96,8 @@ class Sensitivity(Record):
         -------
         pandas.DataFrame
             Indexed by ``parameter`` (and ``device``): ``value`` (of devices the mean), ``unit``, ``elasticity``,
-            ``price``, ``price_unit`` and ``says``, those that matter most first.
+            ``price``, ``price_unit`` and ``says``, those that matter most first. ``print`` shows the numbers
+            and, unless there is a row for each device, the sentences below them.
 
         Raises
         ------
@@ -110,7 +111,7 @@ class Sensitivity(Record):
         >>> print(worth.table().loc["bandwidth_hz", "says"])
         1 % more (200 kHz) lowers the energy per round by 0.622 %; 1 Hz more lowers it by 9.73e-07 J
         """
-        import pandas as pd
+        from radioopt.base.worth import Worth
 
         if self.batch_shape:
             raise OptionError(
@@ -141,11 +142,11 @@ class Sensitivity(Record):
                         "unit": unit,
                         "elasticity": change,
                         "price": worth,
-                        "price_unit": f"{self.solution.objective_unit} per {unit}" if declared else "",
+                        "price_unit": f"{self.solution.objective_unit}{_per(unit)}" if declared else "",
                         "says": self._says(change, worth, given, unit, every),
                     }
                 )
-        frame = pd.DataFrame(rows)
+        frame = Worth(rows)
         frame = frame.iloc[np.argsort(-frame["elasticity"].abs().to_numpy(), kind="stable")]
         return (
             frame.set_index(["parameter", "device"])
@@ -234,6 +235,11 @@ def _unit(unit: str, *, one: bool = False) -> str:
         return ""
     singular = {"samples": "sample", "cycles": "cycle", "points": "point"}
     return f" {singular.get(unit, unit) if one else unit}"
+
+
+def _per(unit: str) -> str:
+    """Write the unit that a price is for: per Hz, per sample; nothing for a pure number."""
+    return f" per{_unit(unit, one=True)}" if _unit(unit) else ""
 
 
 def _verb(change: float) -> str:

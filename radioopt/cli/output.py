@@ -182,10 +182,12 @@ def _table(columns: Sequence[_Column], title: str, narrow: bool, width: int) -> 
 
 
 def cell(value: Any) -> str:
-    """Format one value for a table."""
+    """Format one value for a table: a number of up to seven digits as it is spoken, 107830 rather than 1.0783e+05."""
     if isinstance(value, float):
         if math.isnan(value):
             return "-"
+        if 1e5 <= abs(value) < 1e7:
+            return f"{value:.0f}"
         return f"{value:.3g}" if abs(value) < 1e-3 else f"{value:.5g}"
     return str(value)
 

@@ -8,9 +8,18 @@ results are kept in --folder. With --stored nothing is run, and the results that
 from __future__ import annotations
 
 import argparse
+import re
+from itertools import groupby
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from radioopt.cli import output
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+#: a link of Markdown to a page of docs
+LINK = re.compile(r"\[([^\]]+)\]\((\w+\.md)[^)]*\)")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -74,10 +83,43 @@ def run(args: argparse.Namespace) -> int:
     elif args.csv:
         output.print_csv(table.set_index("where"))
     else:
-        output.print_table(table.set_index("where"), f"{args.paper}: what the paper prints, and ours")
+        show(entries)
         print(", ".join(f"{count} {verdict}" for verdict, count in pages.counts(entries).items()))
     if not args.stored:
         path = write_whole(args.folder / f"{args.paper}.md", pages.page(args.paper, results, folder).encode())
         if output.wants_table(args):
             print(f"written: {path}")
     return 0
+
+
+def show(entries: Sequence[Any]) -> None:
+    """Print a table for each figure, table and section of the paper, and the reasons as numbered notes below."""
+    import pandas as pd
+
+    notes: dict[str, int] = {}
+    for where, group in groupby(entries, key=lambda entry: entry.where):
+        rows = [
+            {
+                "what": plain(entry.what),
+                "printed": plain(entry.printed),
+                "ours": plain(entry.ours),
+                "verdict": f"{entry.verdict} ({notes.setdefault(entry.why, len(notes) + 1)})"
+                if entry.why
+                else str(entry.verdict),
+            }
+            for entry in group
+        ]
+        output.print_table(pd.DataFrame(rows).set_index("what"), where)
+    for why, number in notes.items():
+        print(f"({number}) {plain(why)}")
+
+
+def plain(text: str) -> str:
+    """Write a text of Markdown for a terminal: a link becomes its words and the page under docs.
+
+    Examples
+    --------
+    >>> plain("Valid bounds: [Corrections](feel.md#corrections-to-the-paper), 5.")
+    'Valid bounds: Corrections (docs/feel.md), 5.'
+    """
+    return LINK.sub(r"\1 (docs/\2)", text)

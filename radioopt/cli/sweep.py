@@ -39,7 +39,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="problem families, or family:method, with commas between (default: all of the scenario)",
     )
     parser.add_argument(
-        "--quantity", help="what is summarised and drawn (default: objective; with --train final_accuracy)"
+        "--quantity",
+        help="what is summarised and drawn (default: objective; with --train final_accuracy, final_r2 of regressions)",
     )
     parser.add_argument(
         "--seed", type=int, default=0, help="seed of the draws, or the first one (default: 0)"
@@ -82,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
             how = "without" if args.train else "with"
             raise OptionError(f"--{name}: only {how} --train: leave it out")
     found = trained(args, vary) if args.train else solved(args, vary)
-    quantity = args.quantity or ("final_accuracy" if args.train else "objective")
+    quantity = args.quantity or found.default
     table = found.summary(quantity)
     files = [] if args.save is None else found.save(args.save, quantity)
     if args.latex:

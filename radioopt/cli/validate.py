@@ -195,15 +195,27 @@ def thoroughly(args: argparse.Namespace, names: list[str] | None) -> int:
 
 
 def unanswered(table: pd.DataFrame) -> list[str]:
-    """Say which solver has no answer on which instance, and why."""
+    """Say which solver has no answer on which instances, and why; of many, the first are named."""
     reasons: dict[tuple[str, str], list[str]] = {}
     missing = table[table["objective"].isna()]
     for (instance, solver), reason in zip(missing.index, missing["status"], strict=True):
         reasons.setdefault((solver, reason), []).append(instance)
     return [
-        f"{solver}: no answer on {len(names)} ({', '.join(names)}): {reason}"
+        f"{solver}: no answer on {len(names)} ({some(names)}): {reason.removeprefix('NoAnswerError: ')}"
         for (solver, reason), names in reasons.items()
     ]
+
+
+def some(names: list[str], most: int = 4) -> str:
+    """Name a few of many.
+
+    Examples
+    --------
+    >>> some(["a", "b", "c", "d"]), some(["a", "b", "c", "d", "e", "f"])
+    ('a, b, c, d', 'a, b, c, d and 2 more')
+    """
+    rest = len(names) - most
+    return ", ".join(names) if rest <= 0 else f"{', '.join(names[:most])} and {rest} more"
 
 
 def failures(table: pd.DataFrame, gap_tol: float) -> list[str]:

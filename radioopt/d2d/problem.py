@@ -33,7 +33,9 @@ class GraphProblem(Graph, Problem["GraphSolution"], family="d2d", sense="max"): 
 
     .. math::
         q_{ij}^l = T_j^{il}\, 1[d_j^l > \tau_j^l]\, (\tau_i^l - d_i^l)_+, \quad
-        \theta_{ij}^l = q_{ij}^l \min\Bigl(1, \frac{(d_j^l - \tau_j^l)_+}{\sum_{k: a_k = j} q_{kj}^l}\Bigr), \quad
+        \theta_{ij}^l = q_{ij}^l \min\Bigl(1, \frac{(d_j^l - \tau_j^l)_+}{\sum_{k: a_k = j} q_{kj}^l}\Bigr),
+
+    .. math::
         d'^l_i = d_i^l + (1 - P_{i a_i})\, \theta_{i a_i}^l - \sum_{k: a_k = i} \theta_{ki}^l .
 
     With the score :math:`S_i` of what that does to device i, and b_H the points requested from outside a cluster H,

@@ -123,7 +123,9 @@ def train(
     \epsilon)`; all links are used at once, and device i enters :math:`R_i = \max(r_i + \gamma R_{H(i)}, 0)`:
 
     .. math::
-        Q_{ij}(s) \leftarrow Q_{ij}(s) + w R_i, \quad M_{ij}(s) \leftarrow M_{ij}(s) + 1, \quad
+        Q_{ij}(s) \leftarrow Q_{ij}(s) + w R_i, \quad M_{ij}(s) \leftarrow M_{ij}(s) + 1,
+
+    .. math::
         w = 1 \text{ if } R_i \ge \text{mean of its last } b \text{ rewards, else } \rho .
 
     Parameters

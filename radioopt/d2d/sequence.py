@@ -99,7 +99,8 @@ def discover(
 
     Examples
     --------
-    >>> problem = GraphProblem(class_counts=[[30, 0, 0], [0, 30, 0], [0, 0, 30]], thresholds=10, outage_probability=0.0)
+    >>> counts = [[30, 0, 0], [0, 30, 0], [0, 0, 30]]
+    >>> problem = GraphProblem(class_counts=counts, thresholds=10, outage_probability=0.0)
     >>> discover(problem, edges=2).counts_after
     array([[10., 10., 10.],
            [10., 10., 10.],

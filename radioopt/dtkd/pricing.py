@@ -201,11 +201,15 @@ class Pricing:
         """Z at which the deadlines that are missed with z = ``high`` are met: regula falsi (Illinois)."""
         low, at_low, at_high = np.zeros_like(high), self._quickest() - self.spare_s, delay - self.spare_s
         side = np.zeros_like(high)
-        z = high
-        for _ in range(25):
-            z = (low * at_high - high * at_low) / (at_high - at_low)
-            z = np.where((low < z) & (z < high), z, 0.5 * (low + high))
+        z, missed = high, late
+        for _ in range(100):
+            secant = (low * at_high - high * at_low) / (at_high - at_low)
+            secant = np.where((low < secant) & (secant < high), secant, 0.5 * (low + high))
+            z = np.where(missed, secant, z)  # what is met keeps its z while others are sought
             miss = self._take(z, prices)[2] - self.spare_s
+            missed = late & (np.abs(miss) > 1e-13 * self.spare_s)
+            if not missed.any():
+                break
             early = miss <= 0
             low, high = np.where(early, z, low), np.where(early, high, z)
             at_low, at_high = (
@@ -213,8 +217,6 @@ class Pricing:
                 np.where(early, np.where(side == -1, 0.5, 1.0) * at_high, miss),
             )
             side = np.where(early, -1, 1)
-            if not (np.abs(miss) > 1e-13 * self.spare_s).any(where=late):
-                break
         return np.asarray(z)
 
     def respond(self, prices: Array) -> tuple[Array, Array, Array]:
@@ -249,11 +251,11 @@ class Pricing:
     @np.errstate(all="ignore")
     def maximise(self, enough: float, start: Array | None = None) -> Dual:
         """Maximise the dual, or until it exceeds what is enough."""
-        if start is None:
-            roots = np.sqrt(np.stack([self.cycles.max(-1), self.bits.max(-1)])).sum(-1)
-            start = self.weight * roots**2 / self.totals**2
+        roots = np.sqrt(np.stack([self.cycles.max(-1), self.bits.max(-1)])).sum(-1)
+        usual = self.weight * roots**2 / self.totals**2
+        start = usual if start is None else start
         best = before = -math.inf
-        gross = 0.0  # a box may be too small to have an area
+        gross, pull = 0.0, np.zeros(2)  # a box may be too small to have an area
         prices, size = start, 4.0 * start + 1e-300
         for _ in range(BOXES):
             corners = np.array([[0.0, 0.0], [size[0], 0.0], [size[0], size[1]], [0.0, size[1]]])
@@ -263,18 +265,20 @@ class Pricing:
                     break
                 value, gradient, _, gross = self.dual(centre)
                 if value > best:
-                    best, prices = value, centre
+                    best, prices, pull = value, centre, gradient
                 gain = ((corners - centre) @ gradient).max()  # at most, anywhere in the polygon
                 if best > enough or not value + gain > best + 1e-13 * gross:
                     break
                 corners = cut(corners, centre, gradient)
-            # the box may be too small, or so large that its cuts have no digits left for prices near zero
-            beyond, tiny = prices > 0.9 * size, prices < 1e-3 * size
+            # the box may be too small, or so large that its cuts have no digits left for prices near zero; one around
+            # a price that was next to nothing at the start may be so small that all its points are alike
+            small = (size < usual) & (pull * usual > 1e-13 * gross)
+            beyond, tiny = (prices > 0.9 * size) | small, prices < 1e-3 * size
             better = best > before + 1e-13 * gross
             if best > enough or not (beyond.any() or (tiny.any() and better)):
                 break
             before = best
-            size = np.where(beyond, 16.0 * size, np.where(tiny, 8.0 * prices, size))
+            size = np.where(beyond, np.maximum(16.0 * size, usual), np.where(tiny, 8.0 * prices, size))
         value, _, reduced, gross = self.dual(prices)
         return Dual(value, prices, reduced, gross)
 

@@ -53,8 +53,8 @@ class DistillationProblem(Problem["DistillationSolution"], family="dtkd", sense=
         \text{with} \quad & T_k = c_k/f_k + x_k \mu_{m_k}/f^{loc}_k + (\theta_{m_k} + x_k \theta_l)/r_k(b_k), \quad
             c_k = \mu_t + (1 - x_k) \mu_{m_k}, \\
         \text{s.t.} \quad & \textstyle\sum_k f_k \le F \;(\lambda), \quad \sum_k b_k \le B \;(\nu), \quad
-            f^{lo}_k \le f_k \le f^{hi}_k, \quad b^{lo}_k \le b_k \le b^{hi}_k, \quad
-            T_k \le D_k \;(\omega_k),
+            T_k \le D_k \;(\omega_k), \\
+        & f^{lo}_k \le f_k \le f^{hi}_k, \quad b^{lo}_k \le b_k \le b^{hi}_k,
 
     where :math:`r_k(b) = b \log_2(1 + p_k h_k/n_0)` for a fixed noise power :math:`n_0`, and
     :math:`r_k(b) = b \log_2(1 + p_k h_k/(N_0 b))` for a noise density :math:`N_0`.

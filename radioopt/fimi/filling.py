@@ -159,7 +159,8 @@ def augmentation_plan(
     --------
     >>> from radioopt.fimi import LearningCurve, SynthesisProblem
     >>> problem = SynthesisProblem(
-    ...     local_samples=1250.0, cycles_per_sample=5e6, energy_coefficient=5e-27, max_cpu_frequency_hz=[1e9, 2e9],
+    ...     local_samples=1250.0, cycles_per_sample=5e6, energy_coefficient=5e-27,
+    ...     max_cpu_frequency_hz=[1e9, 2e9],
     ...     max_transmit_power_w=0.15, channel_gain=[2e-11, 5e-11], noise_psd_w_per_hz=4e-21, bandwidth_hz=8e6,
     ...     payload_bits=111.7e6, max_round_latency_s=60.0, num_rounds=200.0, convergence_constant=66.78,
     ...     max_global_error=0.2, learning_curve=LearningCurve(alpha=4.671, beta=0.3, gamma=0.05))

@@ -49,9 +49,9 @@ def solve_integer(problem: SynthesisProblem, options: SolveOptions, relax: Relax
 
     Notes
     -----
-    Samples are rounded down, then up where the fraction is largest until the error is met, and down again where
-    that leaves it met. With at most 24 devices, samples are moved between every two of them, and removed from each,
-    as long as the best of these moves saves energy; all moves are solved as one batch.
+    The relaxed optimum within whole limits is rounded down, then up where the fraction is largest until the error is
+    met, and down again where that leaves it met. With at most 24 devices, samples are moved between every two of
+    them, and removed from each, as long as the best of these moves saves energy; all moves are solved as one batch.
     """
     if problem.fixes_samples:
         fixed = problem.fixed_synthetic_samples
@@ -74,16 +74,21 @@ def solve_integer(problem: SynthesisProblem, options: SolveOptions, relax: Relax
             short,
             "whole samples enough to meet max_global_error",
         )
+    start = relaxed.synthetic_samples
+    if (most < problem.max_synthetic_samples).any():
+        # so that one sample more each makes up for what rounding down takes
+        inside = relax(problem.replace(max_synthetic_samples=most), options).synthetic_samples
+        start = np.where(np.isfinite(inside), inside, start)
     count = math.prod(problem.batch_shape)
     flat = problem._select(np.arange(count))
-    counts = relaxed.synthetic_samples.reshape(count, -1).copy()
+    counts = start.reshape(count, -1).copy()
     for i in range(count):
         single = flat[i]
         if np.isfinite(counts[i]).all() and not single.fixes_samples:
             counts[i] = _round(single, counts[i])
             if counts.shape[1] <= SWAP_UP_TO:
                 counts[i] = _swap(single, counts[i], options, relax)
-    whole = counts.reshape(relaxed.synthetic_samples.shape)
+    whole = counts.reshape(start.shape)
     solved = relax(problem.replace(fixed_synthetic_samples=np.where(np.isfinite(whole), whole, 0.0)), options)
     known = np.expand_dims(np.isfinite(relaxed.objective), -1)
     decisions = {

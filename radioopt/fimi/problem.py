@@ -138,7 +138,8 @@ class SynthesisProblem(Problem["SynthesisSolution"], family="fimi", sense="min")
     Examples
     --------
     >>> problem = SynthesisProblem(
-    ...     local_samples=1250.0, cycles_per_sample=5e6, energy_coefficient=5e-27, max_cpu_frequency_hz=[1e9, 2e9],
+    ...     local_samples=1250.0, cycles_per_sample=5e6, energy_coefficient=5e-27,
+    ...     max_cpu_frequency_hz=[1e9, 2e9],
     ...     max_transmit_power_w=0.15, channel_gain=[2e-11, 5e-11], max_synthetic_samples=2500.0,
     ...     noise_psd_w_per_hz=4e-21, bandwidth_hz=2e6, payload_bits=111.7e6, max_round_latency_s=60.0,
     ...     num_rounds=200.0, convergence_constant=66.78, max_global_error=0.2,

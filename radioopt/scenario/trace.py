@@ -66,7 +66,8 @@ class ChannelTrace:
 
     Examples
     --------
-    >>> trace = ChannelTrace.from_arrays([0.0, 2.0], channel_gain=[[1e-9, 4e-9], [3e-9, 2e-9]], interpolate="linear")
+    >>> gains = [[1e-9, 4e-9], [3e-9, 2e-9]]
+    >>> trace = ChannelTrace.from_arrays([0.0, 2.0], channel_gain=gains, interpolate="linear")
     >>> trace.at(0.5)["channel_gain"]
     array([1.5e-09, 3.5e-09])
     """
@@ -157,7 +158,8 @@ class ChannelTrace:
         Examples
         --------
         >>> import pandas as pd
-        >>> frame = pd.DataFrame({"time_s": [0, 0, 1, 1], "device": [0, 1, 0, 1], "uplink_rate_mbps": [20, 35, 18, 40]})
+        >>> rows = {"time_s": [0, 0, 1, 1], "device": [0, 1, 0, 1], "uplink_rate_mbps": [20, 35, 18, 40]}
+        >>> frame = pd.DataFrame(rows)
         >>> ChannelTrace.from_frame(frame).at(1.0)
         {'uplink_rate_bps': array([18000000., 40000000.])}
         """

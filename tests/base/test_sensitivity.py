@@ -97,6 +97,25 @@ def test_the_table_says_what_each_is_worth(solution):
     assert each.loc[first, "elasticity"].sum() == pytest.approx(table.loc[first, "elasticity"])
 
 
+def test_a_printed_table_shows_every_column_and_every_sentence(solution):
+    table = solution.sensitivity().table()
+    lines = str(table).splitlines()
+    assert lines[0].split() == ["parameter", *table.columns.drop("says")]
+    for name, row in table.iterrows():
+        assert any(line.startswith(name) and row["unit"] in line for line in lines[1 : len(table) + 1])
+        assert any(name in line and line.endswith(f": {row['says']}") for line in lines[len(table) + 1 :])
+    assert str(table.head(2)).count("\n") == 4  # heading, two rows, two sentences
+    assert table["says"].iloc[0] in table._repr_html_()
+
+
+def test_a_printed_table_of_many_devices_says_what_it_leaves_out():
+    each = solved("fimi").sensitivity().table(per_device=True)
+    lines = str(each).splitlines()
+    assert lines[0].split()[:3] == ["parameter", "device", "value"]
+    assert lines[-1] == f"and {len(each) - 60} rows more, which matter less"
+    assert len(lines) == 62
+
+
 def test_sentences():
     table = solved("fimi").sensitivity().table()
     says = table.loc["max_round_latency_s", "says"]
@@ -105,7 +124,8 @@ def test_sentences():
     assert says.endswith(" J")
     assert "1 % more of every device raises the energy" in table.loc["cycles_per_sample", "says"]
     assert "changes nothing" in table.loc["max_synthetic_samples", "says"]
-    assert table.loc["bandwidth_hz", "price_unit"] == "J per Hz"
+    units = table.loc[["bandwidth_hz", "cycles_per_sample", "curve_beta"], "price_unit"]
+    assert units.tolist() == ["J per Hz", "J per cycle", "J"]
     feel = solved("feel").sensitivity().table()
     assert feel.loc["payload_bits", "says"].startswith(
         "1 % more (2.58 Mbit) lowers the learning efficiency by"

@@ -86,3 +86,16 @@ def test_a_table_of_texts_is_as_wide_as_they_are():
         "optimal           1",
         "full     1.5 [1, 2]",
     ]
+
+
+def test_a_number_of_up_to_seven_digits_is_written_out():
+    numbers = [107830.4, 3216895.0, 1e7, 99999.0, 12.345678, 1.5e-5, -250240.7]
+    assert [output.cell(number) for number in numbers] == [
+        "107830",
+        "3216895",
+        "1e+07",
+        "99999",
+        "12.346",
+        "1.5e-05",
+        "-250241",
+    ]

@@ -34,6 +34,10 @@ def test_solvers_without_an_answer_are_named():
     table = pd.DataFrame({"objective": [1.0, np.nan, np.nan], "status": ["OPTIMAL", killed, killed]}, index)
     assert unanswered(table) == [f"scip: no answer on 2 (hard, harder): {killed}"]
     assert unanswered(table.iloc[:1]) == []
+    many = pd.concat([table.iloc[1:2].rename(index={"hard": f"hard {n}"}) for n in range(6)])
+    refused = table.assign(status="NoAnswerError: no deadlines in this model").iloc[1:2]
+    assert unanswered(refused) == ["scip: no answer on 1 (hard): no deadlines in this model"]
+    assert unanswered(many) == [f"scip: no answer on 6 (hard 0, hard 1, hard 2, hard 3 and 2 more): {killed}"]
 
 
 def checked(**rows):

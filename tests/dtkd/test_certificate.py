@@ -212,6 +212,40 @@ def test_the_judge_proves_what_the_solver_proves(seed):
     assert check.gap == pytest.approx(0, abs=1e-11)
 
 
+@pytest.mark.parametrize(
+    "seed",
+    [
+        pytest.param(22439, id="a band that is scarce only for choices which are worse"),
+        pytest.param(30371, id="a band that is scarce only for the best choices"),
+        pytest.param(45560, id="deadlines that one user meets exactly before others do"),
+        pytest.param(77762, id="a deadline next to what the largest shares can do"),
+    ],
+)
+def test_the_judge_closes_the_gap_of_limited_instances(seed):
+    solution = zoo.random(seed, max_devices=4).solve()
+    check = solution.verify()
+    assert Status(check.status) is solution.status is Status.OPTIMAL
+    assert check.gap < 1e-9
+
+
+def test_the_dual_is_maximised_from_any_prices():
+    """Prices of other choices may be next to nothing, with the best ones decades above."""
+    dual = pricing.Pricing.of(NAMED["deadlines_and_bounds"])
+    best = dual.maximise(np.inf).value
+    for start in ([1e-20, 1e-20], [1e-10, 1e-25], [1e-25, 1e-10], [1.0, 1.0]):
+        assert dual.maximise(np.inf, np.array(start)).value == pytest.approx(best, rel=1e-11)
+
+
+def test_every_deadline_is_met_exactly_at_any_prices():
+    """One user meets its deadline at once, another after many steps; neither loses what it had."""
+    dual = pricing.Pricing.of(zoo.random(77762, max_devices=4))
+    for prices in np.geomspace([1e-14, 1e-11], [1e-10, 1e-8], 7):
+        value, f, b = dual.respond(prices)
+        delay = dual.cycles / f + dual.bits / b
+        late = np.isfinite(value) & (delay > dual.spare_s * (1 + 1e-12))
+        assert not late.any()
+
+
 def test_the_judge_bounds_answers_that_are_not_optimal_by_the_optimum():
     problem = NAMED["density"]
     best = problem.solve()

@@ -113,6 +113,17 @@ def test_where_no_rounding_leaves_time_and_band_enough_there_is_no_answer():
     assert whole.status is Status.FAILED
 
 
+def test_a_limit_that_is_no_whole_number_is_made_up_for_by_others():
+    problem = zoo.random(
+        773
+    )  # a fraction of a sample where it counts is as much as thousands where there are plenty
+    assert (problem.max_synthetic_samples > np.floor(problem.max_synthetic_samples)).any()
+    whole = problem.solve("integer")
+    assert whole.status is Status.FEASIBLE
+    assert whole.verify().residual <= 1e-9
+    assert (whole.synthetic_samples == np.floor(whole.synthetic_samples)).all()
+
+
 def test_equal_bandwidth_costs_its_certified_gap():
     for seed in range(10):
         problem = zoo.paper(seed=seed)

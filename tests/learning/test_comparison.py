@@ -198,6 +198,8 @@ def test_a_single_seed_has_no_interval():
         (3.0, 1e-16, "3.00000 +- 0.00000"),
         (0.0, 0.0, "0 +- 0"),
         (0.0000312, 0.0000041, "0.0000312 +- 0.0000041"),
+        (-0.312, 0.041, "-0.312 +- 0.041"),
+        (-2.5, math.nan, "-2.5"),
     ],
 )
 def test_times_of_any_magnitude_keep_their_digits(mean, half, text):

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import learning
 from learning import sweep, train
 from radioopt import OptionError, ProblemError, Scenario
 from radioopt.cli import main
@@ -56,6 +57,40 @@ def test_summary_figure_and_latex_are_those_of_sweeps(found, tmp_path):
     assert repr(found).splitlines()[0] == "TrainingSweep: 2 learning_rate x 2 bandwidth_hz x 2 seeds"
     missed = found.counts("seconds_to_target")["unanswered"]
     assert missed.sum() == (~found.to_frame()["reached"].astype(bool)).sum()
+
+
+def test_a_regression_is_judged_by_r2_which_may_be_below_0(tmp_path, monkeypatch):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(80, 2))
+    y = x @ [[1.0], [-2.0]]
+    rows = learning.Dataset(x[:60], y[:60], x[60:], y[60:], num_classes=None, name="plane")
+    monkeypatch.setitem(QUICK, "data", lambda _: rows)
+    runs = sweep("feel-cpu", {"learning_rate": [1e-6, 0.3]}, schemes="fedavg", seeds=2, **QUICK)
+    frame = runs.to_frame()
+    assert runs.default == "final_r2"
+    assert "final_accuracy" not in frame
+    assert {"final_r2", "seconds"} <= frame.attrs["units"].keys() >= {"learning_rate"}
+    last = [
+        train("feel-cpu", scheme="fedavg", learning_rate=rate, seed=seed, **QUICK)
+        .to_frame()["test_r2"]
+        .iloc[-1]
+        for rate in (1e-6, 0.3)
+        for seed in (0, 1)
+    ]
+    assert frame["final_r2"].tolist() == last
+    assert min(last) < 0 < max(last)
+    table = runs.summary()
+    assert table["mean"].tolist() == pytest.approx([np.mean(last[:2]), np.mean(last[2:])])
+    assert (table["low"] < table["mean"]).all()
+    assert table["low"].min() < 0
+    assert table["high"].max() <= 1
+    assert "test R²" in repr(runs)
+    assert runs.plot().axes[0].get_ylabel() == "test R²"
+    assert r"test R\textsuperscript{2}" in runs.to_latex()
+    runs.save(tmp_path)
+    assert json.loads((tmp_path / "sweep.json").read_text())["quantity"] == "final_r2"
+    with pytest.raises(OptionError, match="no run has a quantity 'final_accuracy'"):
+        runs.summary("final_accuracy")
 
 
 def test_runs_that_are_done_are_kept(tmp_path, monkeypatch):

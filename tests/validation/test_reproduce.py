@@ -7,6 +7,7 @@ import pytest
 
 from radioopt.base.errors import OptionError
 from radioopt.cli import main
+from radioopt.cli.reproduce import show
 from validation.reproduce import pages, registry
 from validation.reproduce.kept_runs import run_stages
 from validation.reproduce.papers import d2d, dtkd, feel
@@ -131,8 +132,34 @@ def test_the_command_measures_and_writes_a_page(tmp_path, capsys):
 def test_the_command_shows_what_is_stored_without_a_run(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert main(["reproduce", "d2d", "--stored"]) == 0
-    assert "not computable from what is printed" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "not computable from what is printed" in " ".join(out.split())
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_command_prints_each_value_and_its_verdict_in_one_row(capsys):
+    entries = [
+        Entry("Fig. 1", "the system", "a drawing", "", Verdict.UNPRINTED, "It holds no values."),
+        Entry("Table I", "a ratio", "0.5", "0.49", Verdict.REPRODUCED),
+        Entry("Table I", "its bound", "1", "2", Verdict.DIFFERS, "[Corrections](feel.md#corrections), 5."),
+    ]
+    show(entries)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if line.startswith(("Fig.", "Table"))][1].split() == ["Table", "I"]
+    assert next(line for line in lines if "its bound" in line).split("│")[1:5] == [
+        " its bound ",
+        " 1       ",
+        " 2    ",
+        " differs (2) ",
+    ]
+    assert lines[-2:] == ["(1) It holds no values.", "(2) Corrections (docs/feel.md), 5."]
+
+
+def test_a_page_says_what_a_second_number_beside_a_printed_one_is():
+    page = (DOCS / "reproduction_fimi.md").read_text()
+    assert "| 4913.18, 1.01 times TFL |" in page
+    assert "| 73.32, +2.46 points over TFL |" in page
+    assert "energy of a round [J]: 14 [13.6, 14.5]" in page
 
 
 @pytest.mark.parametrize(
