@@ -42,9 +42,10 @@ docs: $(STAMP)
 
 # A few minutes on a machine that does nothing else; times measured beside other work are worth little.
 bench: $(STAMP)
-	@mkdir -p runs
+	@mkdir -p runs/images
 	@$(BIN)/radioopt bench --save runs/benchmark.json
-	@cd docs && ../$(BIN)/radioopt bench --report ../runs/benchmark.json --pictures images > ../runs/benchmark.md
+	@cd runs && ../$(BIN)/radioopt bench --report benchmark.json --pictures images > benchmark.md
+	@mv runs/images/bench_*.png docs/images/
 	@mv runs/benchmark.md docs/benchmarks.md && mv runs/benchmark.json docs/benchmarks.json
 	@echo "docs/benchmarks.md is up to date; docs/benchmarks.json is for radioopt bench --compare."
 

@@ -440,7 +440,6 @@ def test_the_first_call_is_timed_in_a_process_of_its_own():
         "single: first answer of an installation",
         "single: first call ever (compiles)",
         "single: first call of a process",
-        "single: imports of a process",
     ]
     assert all(r.measured and r.note == "" for r in rows)
 

@@ -45,7 +45,7 @@ def scaling(results: Results, **look: Unpack[Look]) -> Figure:
     lines: dict[str, dict[str, dict[int, float]]] = {}
     for row in results.rows:
         if row.measured and row.devices and row.what in SOLVES and row.threads in (None, 1):
-            if row.answered and not row.found:
+            if row.found < row.answered:
                 continue
             sizes = lines.setdefault(row.family, {}).setdefault(_label(row), {})
             sizes[row.devices] = min(row.minimum_s, sizes.get(row.devices, np.inf))
@@ -98,13 +98,10 @@ def profiles(results: Results, **look: Unpack[Look]) -> Figure:
                 if not len(x):
                     continue
                 share = np.arange(1, len(x) + 1) / len(found)
-                panel.step(
-                    [1.0, *x, last],
-                    [0.0, *share, share[-1]],
-                    where="post",
-                    label=solver,
-                    **line(i, marker=False),
-                )
+                asked = sum((row["family"], row["solver"]) == (family, solver) for row in results.profiles)
+                label = solver if asked == len(found) else f"{solver} (asked {asked} of {len(found)})"
+                curve = [1.0, *x, last], [0.0, *share, share[-1]]
+                panel.step(*curve, where="post", label=label, **line(i, marker=False))
             panel.set(xscale="log", xlim=(1.0, last), ylim=(0.0, 1.03))
             panel.set(xlabel=f"times the fastest ({TITLES.get(family, family)})", ylabel="share of instances")
             panel.grid()

@@ -34,16 +34,19 @@ def profile(family: str, number: int, references: Iterable[str] | None = None) -
     -------
     list of dict
         "family", "instance", "solver" ("radioopt" before the name of its own), "seconds" and "found": whether
-        its repaired answer is certified within :data:`~validation.bench.results.FOUND_GAP`. Empty if the instance is
-        infeasible.
+        its repaired answer is certified within :data:`~validation.bench.results.FOUND_GAP`. Empty if nobody finds
+        it.
     """
     zoo, most = room(family), MOST["references"].get(family)
     problem = zoo.random(number, **({} if most is None else {"max_devices": most}))
     references = None if references is None else tuple(references)
     tables = [cross_check(problem, references=references, time_limit_s=LIMIT_S) for _ in range(2)]
-    default = next(iter(problem.methods))
-    judged, shorter = tables[0], np.fmin(*(table["seconds"].to_numpy(float) for table in tables))
-    found = (judged["gap"] <= FOUND_GAP) & (judged["verdict"] != Status.FAILED.name)
+    judged, default = tables[0], next(iter(problem.methods))
+    good = [(table["gap"] <= FOUND_GAP) & (table["verdict"] != Status.FAILED.name) for table in tables]
+    shorter = np.fmin(
+        *(table["seconds"].where(one).to_numpy(float) for table, one in zip(tables, good, strict=True))
+    )
+    found = good[0] | good[1]
     return [
         {
             "family": family,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import fnmatch
 import functools
@@ -10,7 +9,6 @@ import importlib.util
 import json
 import math
 import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -34,6 +32,8 @@ from validation.process import command
 
 #: names of the instances of rows that come from processes of their own: first calls, and large ones
 FRESH, ALONE = "fresh process", "process of its own"
+#: a process that has not answered by then is ended [s]
+APART_LIMIT_S = 600.0
 
 Progress = Callable[[int, int, str], None]
 
@@ -281,9 +281,6 @@ def _fresh_rows(one: Suite, name: str) -> list[Row]:
             if row.note:
                 break
             _enter_apart(row, told)
-            if repeat > 1:
-                rows.append(Row(one.family, FRESH, OURS, f"{name}: imports of a process"))
-                _enter_times(rows[-1], [answer["import_s"] for answer in told], repeat)
     return rows
 
 
@@ -309,13 +306,13 @@ def _ask(kind: str, family: str, name: str, cache: str | None, compiling: str) -
     )
     asked = command("validation.bench.fresh", kind, family, name)
     with subprocess.Popen(
-        asked, env=where, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        asked, env=where, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as started:
         try:
-            answer, trouble = started.communicate()
-        finally:  # what still compiles for it would compete with what is measured next
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(started.pid, signal.SIGKILL)
+            answer, trouble = started.communicate(timeout=APART_LIMIT_S)
+        except subprocess.TimeoutExpired:
+            started.kill()
+            return {"error": f"no answer within {APART_LIMIT_S:g} s"}
     if started.returncode:
         return {"error": (trouble.strip().splitlines() or [f"exit code {started.returncode}"])[-1]}
     told: dict[str, Any] = json.loads(answer.splitlines()[-1])
