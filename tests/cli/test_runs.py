@@ -144,7 +144,7 @@ for _ in range(3):
             code = radioopt.cli.main(sys.argv[1:])
         except BaseException as error:
             code = repr(error)
-        print(code, end=" ", file=sys.stderr, flush=True)
+        os.write(2, f"{code} ".encode())  # whole: what is printed in two pieces may mix with another's
         os._exit(0)
 for _ in range(3):
     os.wait()
