@@ -40,7 +40,7 @@ docs: $(STAMP)
 	@$(BIN)/python -m sphinx -q -W --keep-going -E -j $(JOBS) docs build/site
 	@echo "The site is build/site/index.html."
 
-# A few minutes on a machine that does nothing else; times measured beside other work are worth little.
+# A quarter of an hour on a machine that does nothing else; times measured beside other work are worth little.
 bench: $(STAMP)
 	@mkdir -p runs/images
 	@$(BIN)/radioopt bench --save runs/benchmark.json

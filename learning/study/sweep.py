@@ -57,7 +57,7 @@ class TrainingSweep(Sweep):
     trials = "seeds"
 
     @property
-    def default(self) -> str:  # type: ignore[override]
+    def default(self) -> str:
         """What is summarised if nothing else is asked for: the accuracy, and R² where all runs are regressions."""
         return next((name for name in JUDGED if name in self.frame), JUDGED[0])
 

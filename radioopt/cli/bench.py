@@ -1,6 +1,6 @@
 """Measure radioopt against generic solvers on the same instances.
 
-radioopt bench --save results.json               a few minutes, on a quiet machine
+radioopt bench --save results.json               a quarter of an hour, on a quiet machine
 radioopt bench --quick --only clarabel           a look at some rows
 radioopt bench --report results.json             Markdown on standard output
 radioopt bench --compare before.json after.json  ratios, and which changes exceed the noise
@@ -22,7 +22,9 @@ from radioopt.cli import output
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("--problem", metavar="NAME", help="problem family (default: all with a benchmark)")
+    parser.add_argument(
+        "--problem", metavar="NAME", help="problem family, or training (default: all with a benchmark)"
+    )
     parser.add_argument("--quick", action="store_true", help="small instances, few samples: a look only")
     parser.add_argument(
         "--only", metavar="PATTERN", help="rows whose family/instance/solver/what contains or matches it"

@@ -67,7 +67,11 @@ class Sweep:
     seed: int
     scenario: Scenario
     trials: ClassVar[str] = "draws"
-    default: ClassVar[str] = "objective"
+
+    @property
+    def default(self) -> str:
+        """What is summarised if nothing else is asked for."""
+        return "objective"
 
     def to_frame(self) -> pd.DataFrame:
         """Return the tidy table.

@@ -13,15 +13,13 @@ import pytest
 from radioopt.base.errors import OptionError
 from radioopt.feel.problem import BatchsizeProblem
 from validation import bench
-from validation.bench import contestants, derivatives, machine, pictures, profiles, runner
+from validation.bench import machine, pictures
 from validation.bench.results import Row, Verdict, find, judge_goal
 from validation.bench.streaming import streaming_pass, threads
 from validation.bench.timing import Plan, Runner, race
 from validation.feel import cone
 from validation.feel.bench import draw
 from validation.feel.bench import suite as feel_suite
-from validation.feel.kkt import kkt
-from validation.feel.zoo import with_option
 
 ONCE = Plan(rounds=1, sample_s=0.0, cap_s=0.0)
 
@@ -433,47 +431,12 @@ def test_moreau_is_reported_where_it_is_missing(monkeypatch):
     assert [r.note for r in rows] == ["missing: moreau is not installed (pip install moreau)"]
 
 
-@pytest.mark.exhaustive  # everything is compiled anew
-def test_the_first_call_is_timed_in_a_process_of_its_own():
-    rows = runner._fresh_rows(feel_suite(), "single")
-    assert [r.what for r in rows] == [
-        "single: first answer of an installation",
-        "single: first call ever (compiles)",
-        "single: first call of a process",
-    ]
-    assert all(r.measured and r.note == "" for r in rows)
-
-
-def test_a_first_call_that_fails_is_a_row_with_its_reason():
-    (broken,) = runner._fresh_rows(bench.Suite("feel", ()), "nothing")
-    assert broken.note.startswith("failed: ")
-
-
-def test_a_large_call_in_a_process_of_its_own_tells_its_memory():
-    (row,) = runner._alone_rows(bench.Suite("dtkd", ()), "K=100,000: solve")
-    assert (row.note, row.samples) == ("", 3)
-    arrays = 100_000 * 8 * 10
-    assert arrays < row.memory_bytes < 2e9
-    assert bench.lines([row])[0]["memory"].endswith(" GB")
-
-
 def test_a_table_leaves_out_what_nobody_says(results):
     rows = [
         Row("training", "12 devices", "radioopt", "a round", minimum_s=1.0, median_s=2.0, samples=1, calls=1)
     ]
     assert list(bench.lines(rows)[0]) == ["solver", "timed", "least", "median", "samples"]
     assert bench.lines([row for row in results.rows if not row.measured]) == []
-
-
-def test_a_random_instance_goes_to_every_solver():
-    rows = profiles.profile("feel", 0, ["ipopt"])
-    found = {row["solver"]: row["found"] for row in rows}
-    assert list(found) == ["radioopt newton", "radioopt bisection", "round-up", "ipopt"]
-    assert found["radioopt newton"]
-    times = profiles.shares(rows, "feel")
-    fastest = min(rows, key=lambda row: row["seconds"] if row["found"] else math.inf)
-    assert times[fastest["solver"]].tolist() == [1.0]
-    assert all(np.isinf(times[solver]).all() for solver, good in found.items() if not good)
 
 
 def test_times_and_profiles_are_drawn(results, tmp_path):
@@ -499,13 +462,6 @@ def test_times_and_profiles_are_drawn(results, tmp_path):
     assert bench.Results.load(tmp_path / "results.json").profiles == rows
 
 
-def test_rounds_of_training_are_timed():
-    results = bench.run(["training"], quick=True, only="training/12 devices*/feel", plan=ONCE)
-    times = {row.what: row.minimum_s for row in results.rows}
-    assert 0 < times["feel: a round"] < times["feel"]
-    assert results.rows[0].devices == 12
-
-
 def test_draws_repeat_and_mix_limits():
     assert draw(7, 2, seed=3) == draw(7, 2, seed=3)
     for devices in (10, 100, 1000):
@@ -516,52 +472,6 @@ def test_draws_repeat_and_mix_limits():
         assert 0.05 < free.mean() < 1.0
 
 
-# -- derivatives -------------------------------------------------------------------------------------------------
-
-
-def test_gradients_are_measured_against_sixty_digits_and_by_differences():
-    batch = with_option("cpu", 1, count=2, devices=3)
-    error = derivatives.error_against_digits(lambda: batch, kkt, "batchsize", ("uplink_rate_bps",))
-    group = derivatives.group(
-        "radioopt newton",
-        "2 x K=3",
-        "two instances",
-        lambda: [batch],
-        contestants.solve(),
-        {"batchsize": 1.0, "objective": 1.0},
-        bench.Case(
-            "differences",
-            derivatives.BOTH,
-            derivatives.differences("batchsize", contestants.first(2), error),
-        ),
-        loss={"batchsize": 1.0},
-        error=error,
-    )
-    goal = derivatives.backward_goal("all", "2 x K=3", "radioopt newton")
-    results = bench.run([bench.Suite("feel", (group,), (goal,))], plan=ONCE)
-    errors = {(row.solver, row.what): row.error for row in results.rows}
-    assert errors["radioopt newton", "solve + gradient"] < 1e-12
-    assert 1e-12 < errors["differences", "solve + gradient"] < 1e-6
-    assert math.isnan(errors["radioopt newton", "solve"])
-    assert results.goals[0].word in ("goal", "floor", "missed")
-    report = bench.markdown(results)
-    assert "| gap | error | ratio |" in report
-    assert "all: gradient, in times of its solve" in report
-
-
-def test_derivatives_that_are_less_accurate_void_a_goal():
-    ours, peer = (Row("feel", "K=3", solver, "solve + gradient") for solver in ("radioopt", "peer"))
-    for row in (ours, peer):
-        row.minimum_s = row.median_s = 1.0
-        row.answered = row.found = 1
-        row.gap = 1e-13
-    goal = bench.Goal("x", ("K=3", "radioopt", ours.what), ("K=3", "peer", ours.what), 1, 1)
-    ours.error, peer.error = 1e-6, 1e-9
-    assert "derivatives are less accurate" in judge_goal("feel", goal, [ours, peer]).word
-    ours.error = 1e-13
-    assert judge_goal("feel", goal, [ours, peer]).word == "goal"
-
-
 def test_time_of_the_processor_is_measured_where_it_is_wanted():
     plan = dataclasses.replace(ONCE, cpu=True)
     results = bench.run(["feel"], only="K=10/radioopt newton/construct", plan=plan)
@@ -570,21 +480,3 @@ def test_time_of_the_processor_is_measured_where_it_is_wanted():
     idle.calibrate(ONCE)
     idle.sample()
     assert idle.samples[0] < 0.009
-
-
-@pytest.fixture(scope="module")
-def cone_programs():
-    """What every solver of cone programs gave, held once against 60 digits."""
-    pytest.importorskip("cvxpylayers")
-    rows = bench.run(["feel"], only="gradients/cvxpylayers", plan=ONCE).rows
-    return {row.solver: row for row in rows}
-
-
-@pytest.mark.reference
-@pytest.mark.parametrize(("peer", "within"), [("diffcp", 1e-8), ("moreau", 1e-3)])
-def test_differentiable_cone_programs_find_the_same_gradients(cone_programs, peer, within):
-    pytest.importorskip(peer)
-    row = cone_programs[f"cvxpylayers {peer}"]
-    assert not row.note
-    assert row.found == row.answered
-    assert row.error < within

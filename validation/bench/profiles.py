@@ -46,17 +46,17 @@ def profile(family: str, number: int, references: Iterable[str] | None = None) -
     shorter = np.fmin(
         *(table["seconds"].where(one).to_numpy(float) for table, one in zip(tables, good, strict=True))
     )
-    found = good[0] | good[1]
+    either = good[0] | good[1]
     return [
         {
             "family": family,
             "instance": number,
             "solver": f"{OURS} {solver}" if kind == "method" or solver == default else str(solver),
             "seconds": float(seconds),
-            "found": bool(good),
+            "found": bool(found),
         }
-        for solver, kind, seconds, good in zip(judged.index, judged["kind"], shorter, found, strict=True)
-        if found.any()
+        for solver, kind, seconds, found in zip(judged.index, judged["kind"], shorter, either, strict=True)
+        if either.any()
     ]
 
 

@@ -1,15 +1,12 @@
-"""Students trained at once against one user after the other with torch's own optimiser, in CPU time.
+"""Students, and the loop that trains one user after the other by torch's own optimiser: what stacking is held against.
 
-python -m validation.reproduce.dtkd_engines
-
-Twenty users of four small networks, five of each, an epoch on random samples of the digits' shape, by `stu`, `kd` and
-`simkd`; the least of three, in turns, on one thread. The tests hold the weights of both ways to each other.
+Twenty users of four small networks, five of each, on random samples of the digits' shape, by `stu`, `kd` and `simkd`.
+The tests hold the weights of both ways to each other, `radioopt bench --only "training/20 users"` their times.
 """
 
 from __future__ import annotations
 
 import copy
-import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,9 +14,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from learning import Dataset, Kd, Order, SimKd, Streams, Stu, Task, Teacher, kd_loss, simkd_loss
+from learning import Dataset, Kd, SimKd, Streams, Task, Teacher, kd_loss, simkd_loss
 from learning.local.batches import cycling
-from learning.local.globals import torch_threads
 from learning.models.students import dense, dense_teacher
 from learning.prepare.students import outputs
 from learning.task import TEACHER
@@ -86,35 +82,3 @@ def job(scheme: Any, samples: int) -> Task:
     wanted = isinstance(scheme, SimKd)
     given = outputs(task.models[TEACHER], values, task.samples[0], wanted=wanted, maps=False)
     return task.replace(teacher=Teacher(values, *given))
-
-
-def measure(scheme: Any, samples: int) -> float:
-    """Return how many times less CPU time the users take at once."""
-    task = job(scheme, samples)
-    cohorts = [task.cohort(np.flatnonzero(np.array(task.uses) == f"dense:{width}")) for width in WIDTHS]
-    taken: tuple[list[float], list[float]] = ([], [])
-    for _ in range(3):
-        for way, seconds in enumerate(taken):
-            begun = time.process_time()
-            for cohort in cohorts:
-                if way:
-                    plain_loop(scheme, task, 1, cohort.devices.tolist())
-                else:
-                    scheme.local(scheme.join(cohort), cohort, Order(1, cohort.sizes, {}))
-            seconds.append(time.process_time() - begun)
-    return min(taken[1]) / min(taken[0])
-
-
-def main() -> None:
-    """Print the table."""
-    with torch_threads(1):
-        for samples in (360, 1400):
-            for scheme in (Stu(), Kd(), SimKd()):
-                times = measure(scheme, samples)
-                print(
-                    f"{samples:5d} samples a user, {type(scheme).__name__.lower():6}: {times:.1f} times less"
-                )
-
-
-if __name__ == "__main__":
-    main()
