@@ -4,9 +4,9 @@ Local search is coordinate ascent on F: a device at a time gets the transmitter 
 rises with every move and there are finitely many graphs, so it ends, where no device alone can do better. Selfish
 devices may go in circles instead, and F is neither submodular nor monotone, so that no greedy order is safe.
 
-It starts from a round of selfish choices: each device in turn takes the link that is best for itself, among those that
-take nothing from devices that chose before it. That is one score per link where a trial of F takes three, and leaves
-few moves to do.
+It starts from a round of selfish choices: each device in turn takes the link that is best for itself, and of its
+transmitter only the points that devices before it did not ask for. That is one score per link where a trial of F takes
+three, and leaves few moves to do.
 
 What a link would gain depends on its transmitter, on what the receiver itself gives and, if the transmitter would run
 short, on its receivers; it is kept until one of these changes, and a device for which nothing has changed stays as it
@@ -189,7 +189,7 @@ def choose(
 def serve(
     points, device, links, first, transmitter, losses, asks, numbers, order, gains, listed, scratch, tolerance
 ):
-    """Let devices choose in order: each the link that is best for itself and takes nothing from those before it."""
+    """Let devices choose in order, each the link that is best for itself with the points that are not asked for yet."""
     for i in order:
         count = first[i + 1] - first[i]
         for c in range(count):

@@ -119,6 +119,12 @@ def wait(kernel: Any, types: tuple[Any, ...], tick: Callable[[], None]) -> None:
             tick()
 
 
+def finish(limit_s: float) -> bool:
+    """Wait until nothing is compiled in the background, at most so many seconds; say whether that is so."""
+    with _changed:
+        return _changed.wait_for(lambda: _helper is None, limit_s)
+
+
 def _attend(helper: _Helper, process: subprocess.Popen[bytes]) -> None:
     """Take the answers of a process, end it when it has nothing to do, and note what it failed at."""
     global _helper, _broken

@@ -451,3 +451,10 @@ def test_a_terminal_is_told_what_takes_so_long_and_nothing_is_left_there(kernels
     monkeypatch.setattr(sys, "stderr", terminal := Terminal())
     kernels().double(np.ones(2))
     assert terminal.getvalue() == ""  # it was kept
+
+
+def test_who_wants_to_wait_for_the_compiler_is_told_whether_it_has_ended(monkeypatch):
+    monkeypatch.setattr(workshop, "_helper", None)
+    assert workshop.finish(0.0)
+    monkeypatch.setattr(workshop, "_helper", object())
+    assert not workshop.finish(0.01)
